@@ -1,0 +1,3 @@
+//! The program `densenet`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Plain, readable forms of every operation, forward and backward.

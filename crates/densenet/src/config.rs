@@ -1,0 +1,229 @@
+//! One configuration for the whole family, with the field's names, and the presets.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// How a layer's output `H(x)` meets its input `x`: the three patterns that the article compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Joining {
+    /// `[x, H(x)]`: each layer reads the concatenation of all before it (equation 2 of the paper).
+    Dense,
+    /// `H(x) + x`: a pre-activation residual network (equation 1).
+    Residual,
+    /// `H(x)`: no shortcut.
+    Plain,
+}
+
+/// What stands before the first block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// 7x7 convolution of stride 2, batch-norm, ReLU, 3x3 max pooling of stride 2 (table 1 of the paper).
+    ImageNet,
+    /// One 3x3 convolution (section 3, CIFAR and SVHN).
+    Cifar,
+}
+
+/// A network of the family.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Channels of the input picture; 1 is grayscale, 3 is RGB.
+    pub in_channels: usize,
+    /// Outputs of the classifier.
+    pub num_classes: usize,
+    /// What stands before the first block.
+    pub stem: Stem,
+    /// Channels that the stem makes.
+    pub num_init_features: usize,
+    /// Layers of each dense block.
+    pub block_config: Vec<usize>,
+    /// Channels `k` that each layer adds.
+    pub growth_rate: usize,
+    /// Width of the 1x1 bottleneck in units of `k`; none for the basic layer.
+    pub bn_size: Option<usize>,
+    /// Factor `theta` by which a transition narrows its input; above 0, at most 1.
+    pub compression: f64,
+    /// Probability that dropout zeroes an output of a dense layer's convolution; from 0 up to, not including, 1.
+    #[serde(default)]
+    pub drop_rate: f64,
+    /// Whether convolutions have a bias.
+    #[serde(default)]
+    pub bias: bool,
+    /// How layers join.
+    #[serde(default = "dense")]
+    pub joining: Joining,
+    /// Native height and width of the input picture.
+    pub input_size: usize,
+}
+
+fn dense() -> Joining {
+    Joining::Dense
+}
+
+/// The names that [`Config::preset`] knows.
+pub const PRESETS: [&str; 13] = [
+    "seed",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+    "densenet264",
+    "densenet161",
+    "densenet-40-12",
+    "densenet-100-12",
+    "densenet-100-24",
+    "densenet-bc-40-12",
+    "densenet-bc-100-12",
+    "densenet-bc-250-24",
+    "densenet-bc-190-40",
+];
+
+impl Config {
+    /// The preset of that name (see [`PRESETS`]).
+    ///
+    /// # Errors
+    /// An unknown name; the message lists the known ones.
+    pub fn preset(name: &str) -> Result<Self> {
+        Ok(match name {
+            "seed" => Self::seed(),
+            "densenet121" => Self::imagenet(&[6, 12, 24, 16], 32),
+            "densenet169" => Self::imagenet(&[6, 12, 32, 32], 32),
+            "densenet201" => Self::imagenet(&[6, 12, 48, 32], 32),
+            "densenet264" => Self::imagenet(&[6, 12, 64, 48], 32),
+            "densenet161" => Self::imagenet(&[6, 12, 36, 24], 48),
+            "densenet-40-12" => Self::cifar(40, 12),
+            "densenet-100-12" => Self::cifar(100, 12),
+            "densenet-100-24" => Self::cifar(100, 24),
+            "densenet-bc-40-12" => Self::cifar_bc(40, 12),
+            "densenet-bc-100-12" => Self::cifar_bc(100, 12),
+            "densenet-bc-250-24" => Self::cifar_bc(250, 24),
+            "densenet-bc-190-40" => Self::cifar_bc(190, 40),
+            _ => {
+                return Err(Error::Config(format!("no model is called {name:?}; there are {}", PRESETS.join(", "))));
+            }
+        })
+    }
+
+    /// The article's network: one channel, ten classes, four blocks of four basic layers.
+    fn seed() -> Self {
+        Self {
+            in_channels: 1,
+            num_classes: 10,
+            bn_size: None,
+            bias: true,
+            input_size: 96,
+            ..Self::imagenet(&[4, 4, 4, 4], 32)
+        }
+    }
+
+    /// The paper's ImageNet networks (table 1), bottlenecked and compressed.
+    fn imagenet(block_config: &[usize], growth_rate: usize) -> Self {
+        Self {
+            in_channels: 3,
+            num_classes: 1000,
+            stem: Stem::ImageNet,
+            num_init_features: 2 * growth_rate,
+            block_config: block_config.to_vec(),
+            growth_rate,
+            bn_size: Some(4),
+            compression: 0.5,
+            drop_rate: 0.0,
+            bias: false,
+            joining: Joining::Dense,
+            input_size: 224,
+        }
+    }
+
+    /// The paper's basic CIFAR networks (table 2): depth `L` is three blocks of `(L - 4) / 3` layers.
+    fn cifar(depth: usize, growth_rate: usize) -> Self {
+        Self {
+            num_classes: 10,
+            stem: Stem::Cifar,
+            num_init_features: 16,
+            bn_size: None,
+            compression: 1.0,
+            input_size: 32,
+            ..Self::imagenet(&[(depth - 4) / 3; 3], growth_rate)
+        }
+    }
+
+    /// The paper's DenseNet-BC for CIFAR (table 2): depth `L` is three blocks of `(L - 4) / 6` bottlenecked layers.
+    fn cifar_bc(depth: usize, growth_rate: usize) -> Self {
+        Self {
+            num_init_features: 2 * growth_rate,
+            block_config: vec![(depth - 4) / 6; 3],
+            bn_size: Some(4),
+            compression: 0.5,
+            ..Self::cifar(depth, growth_rate)
+        }
+    }
+
+    /// Checks that a network of this configuration can be.
+    ///
+    /// # Errors
+    /// The first value that is wrong, with what would be right.
+    pub fn validate(&self) -> Result<()> {
+        let positive = [
+            ("in_channels", self.in_channels),
+            ("num_classes", self.num_classes),
+            ("num_init_features", self.num_init_features),
+            ("growth_rate", self.growth_rate),
+            ("bn_size", self.bn_size.unwrap_or(1)),
+            ("input_size", self.input_size),
+        ];
+        for (name, value) in positive {
+            check(value >= 1 && value <= LARGEST, || format!("{name} is {value}; it must be from 1 to {LARGEST}"))?;
+        }
+        check(!self.block_config.is_empty(), || "block_config is empty; it needs at least one block".into())?;
+        check(self.block_config.len() <= 16, || {
+            format!("block_config has {} blocks; at most 16 are taken", self.block_config.len())
+        })?;
+        for (i, &layers) in self.block_config.iter().enumerate() {
+            check((1..=1024).contains(&layers), || {
+                format!("block_config[{i}] is {layers}; a block has from 1 to 1024 layers")
+            })?;
+        }
+        check(self.compression > 0.0 && self.compression <= 1.0, || {
+            format!("compression is {}; it must be above 0 and at most 1", self.compression)
+        })?;
+        check((0.0..1.0).contains(&self.drop_rate), || {
+            format!("drop_rate is {}; it must be from 0 up to, not including, 1", self.drop_rate)
+        })?;
+        let mut channels = self.num_init_features;
+        for (i, &layers) in self.block_config.iter().enumerate() {
+            channels = self.block_out(channels, layers);
+            check(channels <= LARGEST, || {
+                format!("block {} ends with {channels} channels; at most {LARGEST} are taken", i + 1)
+            })?;
+            if i + 1 < self.block_config.len() {
+                channels = self.compressed(channels);
+                check(channels > 0, || {
+                    format!("compression {} leaves transition {} without channels", self.compression, i + 1)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Channels at the end of a block of `layers` that starts with `channels`.
+    pub(crate) fn block_out(&self, channels: usize, layers: usize) -> usize {
+        match self.joining {
+            Joining::Dense => channels + layers * self.growth_rate,
+            Joining::Residual | Joining::Plain => channels,
+        }
+    }
+
+    /// Channels behind a transition that reads `channels`: `floor(theta * m)` (section 3 of the paper).
+    pub(crate) fn compressed(&self, channels: usize) -> usize {
+        (channels as f64 * self.compression).floor() as usize
+    }
+}
+
+/// No width of the published family comes near this; beyond it a file or a flag is wrong.
+const LARGEST: usize = 65_536;
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Config(message())) }
+}

@@ -1,0 +1,12 @@
+//! Densely Connected Convolutional Networks (Huang et al., CVPR 2017, arXiv 1608.06993).
+//!
+//! [`Config`] names one network of the family; [`Architecture`] is what it implies: every tensor, its shape and its
+//! place in the parameter arena.
+
+pub mod architecture;
+pub mod config;
+mod error;
+
+pub use architecture::Architecture;
+pub use config::Config;
+pub use error::{Error, Result};
