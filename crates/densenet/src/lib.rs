@@ -6,6 +6,8 @@
 pub mod architecture;
 pub mod config;
 mod error;
+pub mod init;
+pub mod optimiser;
 
 pub use architecture::Architecture;
 pub use config::Config;
