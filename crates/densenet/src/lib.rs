@@ -8,6 +8,7 @@ pub mod config;
 mod error;
 pub mod init;
 pub mod optimiser;
+pub mod reference;
 
 pub use architecture::Architecture;
 pub use config::Config;
