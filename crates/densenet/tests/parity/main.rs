@@ -1,3 +1,5 @@
 //! The networks held to central differences and to PyTorch.
 
 mod differences;
+mod golden;
+mod pytorch;
