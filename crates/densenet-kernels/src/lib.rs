@@ -1,6 +1,6 @@
 //! Arrays and operations of a DenseNet, without networks.
 //!
-//! [`reference`] holds a plain, readable form of every operation, forward and backward, that the fast ones are held to.
+//! [`mod@reference`] holds a plain, readable form of every operation, forward and backward, that the fast ones are held to.
 
 mod element;
 pub mod random;
