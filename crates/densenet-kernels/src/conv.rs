@@ -23,11 +23,13 @@ pub struct Epilogue<'a, T> {
     pub relu: bool,
     /// Zeroes results at random.
     pub dropout: Option<Dropout>,
+    /// Added last: what a residual connection carries around the convolution, laid out as the output.
+    pub skip: Option<&'a [T]>,
 }
 
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
-        Self { bias: None, relu: false, dropout: None }
+        Self { bias: None, relu: false, dropout: None, skip: None }
     }
 }
 
@@ -128,8 +130,12 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
             input.fill(simd, layout, band, patch);
             multiply(simd, (patch, layout, band.rows.len()), weights, (start, floor), (output, width));
         });
+        let first = (band.image * grid.height + band.rows.start) * grid.width;
         if let Some(dropout) = &epilogue.dropout {
-            dropout.apply(output, width, *grid, (band.image * grid.height + band.rows.start) * grid.width);
+            dropout.apply(output, width, *grid, first);
+        }
+        if let Some(skip) = epilogue.skip {
+            output.iter_mut().zip(&skip[first * width..]).for_each(|(to, &from)| *to += from);
         }
     }
 }

@@ -7,9 +7,11 @@ pub mod architecture;
 pub mod config;
 mod error;
 pub mod init;
+pub mod network;
 pub mod optimiser;
 pub mod reference;
 
 pub use architecture::Architecture;
 pub use config::Config;
 pub use error::{Error, Result};
+pub use network::DenseNet;
