@@ -74,7 +74,7 @@ fn every_kind_equals_the_textbook_form() {
 
 fn hold_step<T: Dispatch>(golden: &Golden, tolerance: f64) {
     let (parameters, mut running) = (golden.parameters::<T>(), golden.running());
-    let (images, labels) = (golden.images(0), golden.labels(0));
+    let (images, labels) = (golden.images(golden.first), golden.labels(golden.first));
     let batch = Batch { shape: golden.shape, images: &images, labels: &labels };
     golden.assert_inference(&logits(&golden.arch.config, &parameters, &running, &batch), tolerance);
     let step = train(&golden.arch, &parameters, &mut running, &batch, golden.training);

@@ -7,7 +7,7 @@ use crate::golden::Golden;
 
 fn hold_step<T: Element>(golden: &Golden, tolerance: f64) {
     let (parameters, mut running) = (golden.parameters::<T>(), golden.running());
-    let (images, labels) = (golden.images(0), golden.labels(0));
+    let (images, labels) = (golden.images(golden.first), golden.labels(golden.first));
     let logits = reference::forward(&golden.arch, &parameters, &running, golden.shape, &images).unwrap();
     golden.assert_inference(&logits, tolerance);
     let batch = reference::Batch { shape: golden.shape, images: &images, labels: &labels };
