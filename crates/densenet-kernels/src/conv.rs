@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::bands::{Band, Bands, MOST_ROWS};
 use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::{Grid, split_mut};
-use crate::norm::{MapNorm, Mode, Moments, NormGradient, Normalised, band_moments};
+use crate::norm::{MapNorm, Mode, Moments, NormGradient, Normalised, Places, band_moments};
 use crate::panels::{Panels, cut};
 use crate::patch::{Input, Layout, Window};
 use crate::{Dropout, Element};
@@ -69,7 +69,7 @@ pub fn forward<T: Dispatch>(
 ) {
     let width = weights.columns();
     let (bands, forward) = Forward::new(input, window, weights, epilogue);
-    bands.run((output, width), (&mut [], 0), &|band, output, _| T::dispatch(ForwardBand(&forward, &band, output)));
+    bands.run((output, width), (&mut [], 0), &|band, output, _| forward.run(&band, output));
 }
 
 /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
@@ -84,7 +84,7 @@ pub fn forward_with_moments<T: Dispatch>(
     let (bands, forward) = Forward::new(input, window, weights, epilogue);
     let mut slots = vec![T::zero(); bands.len() * 2 * width];
     bands.run((output, width), (&mut slots, 2 * width), &|band, output, slot| {
-        T::dispatch(ForwardBand(&forward, &band, output));
+        forward.run(&band, output);
         band_moments(output, slot);
     });
     Moments::merge(&slots, width, (0..bands.len()).map(|i| bands.pixels(&bands.get(i)).len()))
@@ -113,30 +113,48 @@ impl<'a, T: Dispatch> Forward<'a, T> {
     }
 }
 
-/// One band of a forward convolution and its part of the output.
-struct ForwardBand<'a, T>(&'a Forward<'a, T>, &'a Band, &'a mut [T]);
+impl<T: Dispatch> Forward<'_, T> {
+    /// Makes one band of the output.
+    fn run(&self, band: &Band, output: &mut [T]) {
+        T::scratch(self.layout.len(band.rows.len()), |patch| {
+            T::dispatch(ForwardBand { forward: self, band, patch, output });
+        });
+        let (width, first) = (self.weights.columns(), self.first_pixel(band));
+        if let Some(dropout) = &self.epilogue.dropout {
+            dropout.apply(output, width, self.grid, first);
+        }
+        if let Some(skip) = self.epilogue.skip {
+            output.iter_mut().zip(&skip[first * width..]).for_each(|(to, &from)| *to += from);
+        }
+    }
+
+    fn first_pixel(&self, band: &Band) -> usize {
+        (band.image * self.grid.height + band.rows.start) * self.grid.width
+    }
+}
+
+/// The sums of one band of a forward convolution.
+struct ForwardBand<'a, T> {
+    forward: &'a Forward<'a, T>,
+    band: &'a Band,
+    patch: &'a mut [T],
+    output: &'a mut [T],
+}
 
 impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self(forward, band, output) = self;
-        let Forward { input, layout, weights, epilogue, grid } = forward;
-        let width = weights.columns();
-        let start = epilogue.bias.map_or(Start::Zero, Start::Columns);
+        let Self { forward, band, patch, output } = self;
+        let Forward { input, layout, weights, epilogue, .. } = forward;
+        let start = match epilogue.bias {
+            Some(bias) => Start::Columns(bias),
+            None => Start::Zero,
+        };
         let floor = if epilogue.relu { T::zero() } else { T::neg_infinity() };
-        T::scratch(layout.len(band.rows.len()), |patch| {
-            input.fill(simd, layout, band, patch);
-            multiply(simd, (patch, layout, band.rows.len()), weights, (start, floor), (output, width));
-        });
-        let first = (band.image * grid.height + band.rows.start) * grid.width;
-        if let Some(dropout) = &epilogue.dropout {
-            dropout.apply(output, width, *grid, first);
-        }
-        if let Some(skip) = epilogue.skip {
-            output.iter_mut().zip(&skip[first * width..]).for_each(|(to, &from)| *to += from);
-        }
+        input.fill(simd, layout, band, patch);
+        multiply(simd, (patch, layout, band.rows.len()), weights, (start, floor), (output, weights.columns()));
     }
 }
 
@@ -204,7 +222,10 @@ pub fn data_gradient<T: Dispatch>(
             let norm = MapNorm::new(reader, map);
             let mut slots = vec![T::zero(); bands.len() * 2 * width];
             bands.run((gradient, width), (&mut slots, 2 * width), &|band, gradient, sums| {
-                T::dispatch(BackBand { back: &back, weights, norm: &norm, band: &band, gradient, sums });
+                let memory = back.layout.len(band.rows.len()) + MOST_TILE * T::lanes();
+                T::scratch(memory, |memory| {
+                    T::dispatch(BackBand { back: &back, weights, norm: &norm, band: &band, gradient, sums, memory });
+                });
             });
             slots
         })
@@ -222,6 +243,9 @@ struct Back<'a, T> {
     grid: Grid,
 }
 
+/// Vectors of the largest micro-tile of any instruction set.
+const MOST_TILE: usize = 32;
+
 /// The part of a data gradient that goes to one band of one feature map.
 struct BackBand<'a, T> {
     back: &'a Back<'a, T>,
@@ -230,6 +254,7 @@ struct BackBand<'a, T> {
     band: &'a Band,
     gradient: &'a mut [T],
     sums: &'a mut [T],
+    memory: &'a mut [T],
 }
 
 impl<T: Dispatch> Operation<T> for BackBand<'_, T> {
@@ -237,54 +262,46 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { back, weights, norm, band, gradient, sums } = self;
+        let Self { back, weights, norm, band, gradient, sums, memory } = self;
         let Back { input, layout, bands, pooled, mode, grid } = back;
         let rows = if *pooled { band.rows.start / 2..band.rows.end / 2 } else { band.rows.clone() };
         let seen = Band { rows, ..*band };
         let map = &norm.map[bands.pixels(band).start * norm.width..];
-        let mode = if *pooled && *mode == Mode::Set {
+        let mut mode = *mode;
+        if *pooled && mode == Mode::Set {
+            // Pixels of an odd last row or column are in no window.
             gradient.fill(T::zero());
-            Mode::Add
-        } else {
-            *mode
-        };
-        let patch_len = layout.len(seen.rows.len());
-        let most = S::ROWS.iter().max().expect("three") * 3 * S::LANES;
-        T::scratch(patch_len + most, |memory| {
-            let (patch, tile) = memory.split_at_mut(patch_len);
-            input.fill(simd, layout, &seen, patch);
-            let (taps, count) = layout.taps();
-            for (panel, b) in weights.iter() {
-                for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
-                    let product = Product {
-                        a: &patch[from..],
-                        row: layout.step(),
-                        step: 1,
-                        taps: &taps[..count],
-                        depth: layout.depth,
-                        b,
-                        rows: pixels,
-                        vectors: panel.vectors,
-                        columns: panel.columns,
-                        floor: T::neg_infinity(),
-                    };
-                    product.run(simd, Start::Zero, tile, panel.width);
-                    let columns = panel.first..panel.first + panel.columns;
-                    if *pooled {
-                        let place = |i: usize| {
-                            let (y, x) = ((to + i) / layout.outputs, (to + i) % layout.outputs);
-                            let corner = 2 * y * grid.width + 2 * x;
-                            [corner, corner + 1, corner + grid.width, corner + grid.width + 1]
-                        };
-                        let dy = (&*tile, panel.width, T::of(0.25));
-                        norm.back(simd, (columns, pixels, place), dy, mode, (map, gradient, sums));
-                    } else {
-                        let dy = (&*tile, panel.width, T::one());
-                        norm.back(simd, (columns, pixels, |i| [to + i]), dy, mode, (map, gradient, sums));
-                    }
+            mode = Mode::Add;
+        }
+        let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
+        input.fill(simd, layout, &seen, patch);
+        let (taps, count) = layout.taps();
+        for (panel, b) in weights.iter() {
+            for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
+                let product = Product {
+                    a: &patch[from..],
+                    row: layout.step(),
+                    step: 1,
+                    taps: &taps[..count],
+                    depth: layout.depth,
+                    b,
+                    rows: pixels,
+                    vectors: panel.vectors,
+                    columns: panel.columns,
+                    floor: T::neg_infinity(),
+                };
+                product.run(simd, Start::Zero, tile, panel.width);
+                let columns = panel.first..panel.first + panel.columns;
+                let place = Places { first: to, outputs: layout.outputs, width: grid.width };
+                if *pooled {
+                    let dy = (&*tile, panel.width, T::of(0.25));
+                    norm.back::<S, 4>(simd, (columns, pixels, place), dy, mode, (map, gradient, sums));
+                } else {
+                    let dy = (&*tile, panel.width, T::one());
+                    norm.back::<S, 1>(simd, (columns, pixels, place), dy, mode, (map, gradient, sums));
                 }
             }
-        });
+        }
     }
 }
 
@@ -305,7 +322,14 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, window: Window, output
     let mut copies = vec![T::zero(); splits * rows * back.padded];
     copies.par_chunks_mut(rows * back.padded).enumerate().with_max_len(1).for_each(|(s, copy)| {
         let cut = |s: usize| s * bands.len() / splits;
-        T::dispatch(WeightSplit { back: &back, bands: cut(s)..cut(s + 1), copy });
+        for index in cut(s)..cut(s + 1) {
+            let band = bands.get(index);
+            let start = if index == cut(s) { Start::Zero } else { Start::Output };
+            let memory = layout.len(band.rows.len()) + bands.pixels(&band).len() * back.padded;
+            T::scratch(memory, |memory| {
+                T::dispatch(WeightBand { back: &back, band: &band, start, memory, copy });
+            });
+        }
     });
     let taps = window.kernel * window.kernel;
     gradient.par_chunks_mut(lanes * rows).enumerate().for_each(|(group, gradient)| {
@@ -329,33 +353,27 @@ struct WeightBack<'a, T> {
     padded: usize,
 }
 
-/// The part of a weight gradient that sums over some bands, into `copy`, `[row of weights][padded output channel]`.
-struct WeightSplit<'a, T> {
+/// The part of a weight gradient that sums over one band, into `copy`, `[row of weights][padded output channel]`.
+struct WeightBand<'a, T> {
     back: &'a WeightBack<'a, T>,
-    bands: std::ops::Range<usize>,
+    band: &'a Band,
+    start: Start<'a, T>,
+    memory: &'a mut [T],
     copy: &'a mut [T],
 }
 
-impl<T: Dispatch> Operation<T> for WeightSplit<'_, T> {
+impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { back, bands, copy } = self;
-        let WeightBack { input, layout, bands: all, output_gradient, out, padded } = back;
-        let first = bands.start;
-        for index in bands {
-            let band = all.get(index);
-            let pixels = all.pixels(&band);
-            let (patch_len, count) = (layout.len(band.rows.len()), pixels.len());
-            T::scratch(patch_len + count * padded, |memory| {
-                let (patch, dy) = memory.split_at_mut(patch_len);
-                input.fill(simd, layout, &band, patch);
-                panels_of(simd, &output_gradient[pixels.start * out..pixels.end * out], *out, dy);
-                let start = if index == first { Start::Zero } else { Start::Output };
-                outer_products(simd, (patch, layout, band.rows.len()), (dy, *out), start, copy);
-            });
-        }
+        let Self { back, band, start, memory, copy } = self;
+        let WeightBack { input, layout, bands, output_gradient, out, .. } = back;
+        let (patch, dy) = memory.split_at_mut(layout.len(band.rows.len()));
+        input.fill(simd, layout, band, patch);
+        let pixels = bands.pixels(band);
+        panels_of(simd, &output_gradient[pixels.start * out..pixels.end * out], *out, dy);
+        outer_products(simd, (patch, layout, band.rows.len()), (dy, *out), start, copy);
     }
 }
 

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::Element;
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::{Maps, split_mut};
-use crate::norm::{MapNorm, Mode, NormGradient, Normalised};
+use crate::norm::{MapNorm, Mode, NormGradient, Normalised, Places};
 use crate::patch::Affine;
 
 /// Means over each image's pixels of `relu(scale * x + shift)`, into `pooled`, `[image][channel]`.
@@ -37,8 +37,8 @@ impl<T: Element> Operation<T> for Pool<'_, T> {
             let map = &map[self.image * plane * width..][..plane * width];
             for start in (0..width).step_by(S::LANES) {
                 let lanes = start..(start + S::LANES).min(width);
-                let of = |values: &[T]| simd.load(&values[first..][lanes.clone()]);
-                let (scale, shift) = (of(self.affine.scale), of(self.affine.shift));
+                let scale = simd.load(&self.affine.scale[first..][lanes.clone()]);
+                let shift = simd.load(&self.affine.shift[first..][lanes.clone()]);
                 let mut sum = zero;
                 for pixel in map.chunks_exact(width) {
                     let z = simd.mul_add(simd.load(&pixel[lanes.clone()]), scale, shift);
@@ -92,6 +92,7 @@ impl<T: Element> Operation<T> for Back<'_, T> {
         let plane = map.len() / norm.width;
         // Every pixel has the same gradient: rows of the tile that are no elements apart.
         let dy = (dy, 0, T::of(1.0 / plane as f64));
-        norm.back(simd, (0..norm.width, plane, |i| [i]), dy, Mode::Set, (map, gradient, sums));
+        let places = Places { first: 0, outputs: plane, width: plane };
+        norm.back::<S, 1>(simd, (0..norm.width, plane, places), dy, Mode::Set, (map, gradient, sums));
     }
 }

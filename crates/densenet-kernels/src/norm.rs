@@ -181,12 +181,13 @@ impl<'a, T: Element> MapNorm<'a, T> {
     }
 
     /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
-    /// the map: tile row `i` goes to the pixels `place(i)`.
+    /// the map: tile row `i` goes to the `N` pixels that
+    /// `places` tells.
     #[inline(always)]
     pub fn back<S: Simd<T = T>, const N: usize>(
         &self,
         simd: S,
-        (columns, rows, place): (Range<usize>, usize, impl Fn(usize) -> [usize; N]),
+        (columns, rows, places): (Range<usize>, usize, Places),
         (dy, row, scale): (&[T], usize, T),
         mode: Mode,
         (map, gradient, sums): Part<'_, T>,
@@ -194,13 +195,11 @@ impl<'a, T: Element> MapNorm<'a, T> {
         let (zero, factor) = (simd.splat(T::zero()), simd.splat(scale));
         for start in columns.clone().step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(columns.end);
-            let of = |values: &[T]| simd.load(&values[lanes.clone()]);
-            let (scale, shift) = (of(self.affine.scale), of(self.affine.shift));
-            let (mean, gamma) = (of(self.mean), of(self.gamma));
+            let (Lanes { scale, shift, mean }, gamma) = self.load(simd, lanes.clone());
             let (mut sum, mut sum_deviation) = (zero, zero);
             for i in 0..rows {
                 let dy = simd.mul(factor, simd.load(&dy[i * row + start - columns.start..][..lanes.len()]));
-                for pixel in place(i) {
+                for pixel in places.of::<N>(i) {
                     let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
                     let x = simd.load(&map[at.clone()]);
                     let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
@@ -229,12 +228,15 @@ impl<'a, T: Element> MapNorm<'a, T> {
         simd.store(simd.mul_add(deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
     }
 
-    /// `relu`'s input for lanes of pixels, and `gamma`, for the stem's pooling.
+    /// Some lanes of it, and of `gamma`.
     #[inline(always)]
     pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> (Lanes<S>, S::V) {
-        let of = |values: &[T]| simd.load(&values[lanes.clone()]);
-        let norm = Lanes { scale: of(self.affine.scale), shift: of(self.affine.shift), mean: of(self.mean) };
-        (norm, of(self.gamma))
+        let norm = Lanes {
+            scale: simd.load(&self.affine.scale[lanes.clone()]),
+            shift: simd.load(&self.affine.shift[lanes.clone()]),
+            mean: simd.load(&self.mean[lanes.clone()]),
+        };
+        (norm, simd.load(&self.gamma[lanes]))
     }
 }
 
@@ -246,6 +248,33 @@ pub(crate) struct Lanes<S: Simd> {
     pub shift: S::V,
     /// Means.
     pub mean: S::V,
+}
+
+/// Where the rows of a tile of gradients go.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    /// Pixel of the tile's first row, counted in what the convolution saw.
+    pub first: usize,
+    /// Pixels in a row of what the convolution saw.
+    pub outputs: usize,
+    /// Pixels in a row of the map.
+    pub width: usize,
+}
+
+impl Places {
+    /// The map's pixels under tile row `i`: one, or the four that were averaged.
+    #[inline(always)]
+    fn of<const N: usize>(&self, i: usize) -> [usize; N] {
+        let pixel = self.first + i;
+        let mut places = [pixel; N];
+        if N == 4 {
+            let corner = pixel / self.outputs * 2 * self.width + pixel % self.outputs * 2;
+            for (place, offset) in places.iter_mut().zip([0, 1, self.width, self.width + 1]) {
+                *place = corner + offset;
+            }
+        }
+        places
+    }
 }
 
 /// What a map's correction needs, one value a channel.
@@ -276,11 +305,11 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
             let width = correction.mean.len();
             for start in (0..width).step_by(S::LANES) {
                 let lanes = start..(start + S::LANES).min(width);
-                let of = |values: &[T]| simd.load(&values[lanes.clone()]);
-                let (mean, inv_std) = (of(correction.mean), of(correction.inv_std));
+                let mean = simd.load(&correction.mean[lanes.clone()]);
+                let inv_std = simd.load(&correction.inv_std[lanes.clone()]);
                 let minus = simd.mul(inv_std, simd.splat(-per_pixel));
-                let constant = simd.mul(of(correction.s0), minus);
-                let slope = simd.mul(simd.mul(of(correction.s1), inv_std), minus);
+                let constant = simd.mul(simd.load(&correction.s0[lanes.clone()]), minus);
+                let slope = simd.mul(simd.mul(simd.load(&correction.s1[lanes.clone()]), inv_std), minus);
                 for (g, x) in gradient.chunks_exact_mut(width).zip(map.chunks_exact(width)) {
                     let g = &mut g[lanes.clone()];
                     let deviation = simd.sub(simd.load(&x[lanes.clone()]), mean);

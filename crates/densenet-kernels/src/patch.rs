@@ -170,13 +170,13 @@ fn pool<S: Simd>(simd: S, rows: &[S::T], affine: Affine<'_, S::T>, to: &mut [S::
     for start in (0..width).step_by(S::LANES) {
         let lanes = start..(start + S::LANES).min(width);
         let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
-        let at = |from: &[S::T], x: usize| {
-            let x = simd.load(&from[x * width + lanes.start..x * width + lanes.end]);
-            simd.max(zero, simd.mul_add(x, scale, shift))
-        };
         let pairs = upper.chunks_exact(2 * width).zip(lower.chunks_exact(2 * width));
         for ((upper, lower), to) in pairs.zip(to.chunks_mut(pixel)) {
-            let sum = simd.add(simd.add(at(upper, 0), at(upper, 1)), simd.add(at(lower, 0), at(lower, 1)));
+            let mut sum = zero;
+            for from in [upper, &upper[width..], lower, &lower[width..]] {
+                let z = simd.mul_add(simd.load(&from[lanes.clone()]), scale, shift);
+                sum = simd.add(sum, simd.max(zero, z));
+            }
             simd.store(simd.mul(sum, quarter), &mut to[lanes.clone()]);
         }
     }

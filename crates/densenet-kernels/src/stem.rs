@@ -71,22 +71,14 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
             for (i, pixel) in output.chunks_exact_mut(width).enumerate() {
                 let (y, x) = (band.rows.start + i / pooled.width, i % pooled.width);
                 let mut most = zero;
-                for_each_under(grid, y, x, |at| {
-                    let value = simd.load(&image[at * width..][lanes.clone()]);
-                    most = simd.max(most, simd.mul_add(value, scale, shift));
-                });
+                for row in under(y, grid.height) {
+                    for column in under(x, grid.width) {
+                        let value = simd.load(&image[(row * grid.width + column) * width..][lanes.clone()]);
+                        most = simd.max(most, simd.mul_add(value, scale, shift));
+                    }
+                }
                 simd.store(most, &mut pixel[lanes.clone()]);
             }
-        }
-    }
-}
-
-/// Calls `visit` with each input pixel of an image under output pixel `(y, x)`, row by row.
-#[inline(always)]
-fn for_each_under(grid: Grid, y: usize, x: usize, mut visit: impl FnMut(usize)) {
-    for row in under(y, grid.height) {
-        for column in under(x, grid.width) {
-            visit(row * grid.width + column);
         }
     }
 }
@@ -125,7 +117,7 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { norm, grid, map, dy, gradient, sums } = self;
         let (width, pooled) = (norm.width, POOL.output(grid));
-        let zero = simd.splat(T::zero());
+        let (zero, half) = (simd.splat(T::zero()), simd.splat(T::of(0.5)));
         gradient.fill(T::zero());
         for start in (0..width).step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(width);
@@ -135,24 +127,29 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
                 let (y, x) = (i / pooled.width, i % pooled.width);
                 // The largest value above zero and its pixel; a window without one passes nothing on.
                 let (mut most, mut winner, mut deviation) = (zero, simd.splat(-T::one()), zero);
-                for_each_under(grid, y, x, |at| {
-                    let value = simd.load(&map[at * width..][lanes.clone()]);
-                    let z = simd.mul_add(value, n.scale, n.shift);
-                    winner = simd.select_gt(z, most, simd.splat(T::of(at as f64)), winner);
-                    deviation = simd.select_gt(z, most, simd.sub(value, n.mean), deviation);
-                    most = simd.max(most, z);
-                });
+                for row in under(y, grid.height) {
+                    for column in under(x, grid.width) {
+                        let at = row * grid.width + column;
+                        let value = simd.load(&map[at * width..][lanes.clone()]);
+                        let z = simd.mul_add(value, n.scale, n.shift);
+                        winner = simd.select_gt(z, most, simd.splat(T::of(at as f64)), winner);
+                        deviation = simd.select_gt(z, most, simd.sub(value, n.mean), deviation);
+                        most = simd.max(most, z);
+                    }
+                }
                 let dz = simd.select_gt(most, zero, simd.load(&dy[lanes.clone()]), zero);
                 sum = simd.add(sum, dz);
                 sum_deviation = simd.mul_add(dz, deviation, sum_deviation);
                 let scaled = simd.mul(gamma, dz);
-                for_each_under(grid, y, x, |at| {
-                    let (here, half) = (simd.splat(T::of(at as f64)), simd.splat(T::of(0.5)));
-                    let distance = simd.sub(winner, here);
-                    let won = simd.select_gt(half, simd.mul(distance, distance), scaled, zero);
-                    let there = &mut gradient[at * width..][lanes.clone()];
-                    simd.store(simd.add(simd.load(there), won), there);
-                });
+                for row in under(y, grid.height) {
+                    for column in under(x, grid.width) {
+                        let at = row * grid.width + column;
+                        let distance = simd.sub(winner, simd.splat(T::of(at as f64)));
+                        let won = simd.select_gt(half, simd.mul(distance, distance), scaled, zero);
+                        let there = &mut gradient[at * width..][lanes.clone()];
+                        simd.store(simd.add(simd.load(there), won), there);
+                    }
+                }
             }
             norm.add_sums(simd, lanes, (sum, sum_deviation), sums);
         }

@@ -58,7 +58,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;
 }
 
-/// Something to be run on one instruction set; `run` must be `#[inline(always)]` for the set to reach its body.
+/// Something to be run on one instruction set.
+///
+/// `run`, and all that it calls with the set, must be `#[inline(always)]` functions: what is compiled apart, closures
+/// among it, is compiled without the instruction set, and every vector operation in it becomes a call.
 pub trait Operation<T: Element> {
     /// What it yields.
     type Output;

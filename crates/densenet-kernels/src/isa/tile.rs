@@ -118,7 +118,10 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
                 let a = p.a.as_ptr().add(tap);
                 let mut bases = [a, a.wrapping_add(5 * row), a.wrapping_add(10 * row)];
                 for _ in 0..p.depth {
-                    let columns: [S::V; V] = std::array::from_fn(|v| simd.load_unchecked(b.add(v * S::LANES)));
+                    let mut columns = [simd.splat(T::zero()); V];
+                    for (v, column) in columns.iter_mut().enumerate() {
+                        *column = simd.load_unchecked(b.add(v * S::LANES));
+                    }
                     // Written out, since the compiler does not unroll the larger loops by itself.
                     macro_rules! rows {
                         ($($i:literal)*) => {$(
@@ -144,12 +147,26 @@ impl<T: Element> Target<'_, T> {
     /// The accumulators before the first step.
     #[inline(always)]
     fn initial<S: Simd<T = T>, const M: usize, const V: usize>(&self, simd: S, columns: usize) -> [[S::V; V]; M] {
-        let part = |from: &[T], v: usize| simd.load(&from[lanes::<S>(v, columns)]);
+        let mut acc = [[simd.splat(T::zero()); V]; M];
         match self.start {
-            Start::Zero => [[simd.splat(T::zero()); V]; M],
-            Start::Columns(values) => [std::array::from_fn(|v| part(values, v)); M],
-            Start::Output => std::array::from_fn(|i| std::array::from_fn(|v| part(&self.c[i * self.c_row..], v))),
+            Start::Zero => {}
+            Start::Columns(values) => {
+                for v in 0..V {
+                    let value = simd.load(&values[lanes::<S>(v, columns)]);
+                    for row in &mut acc {
+                        row[v] = value;
+                    }
+                }
+            }
+            Start::Output => {
+                for (i, row) in acc.iter_mut().enumerate() {
+                    for (v, value) in row.iter_mut().enumerate() {
+                        *value = simd.load(&self.c[i * self.c_row..][lanes::<S>(v, columns)]);
+                    }
+                }
+            }
         }
+        acc
     }
 
     /// The accumulators bounded from below, in their places.
