@@ -52,13 +52,16 @@ pub(crate) fn band_moments<T: Dispatch>(pixels: &[T], slot: &mut [T]) {
                     sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
                 }
                 let mean = simd.mul(sum, scale);
-                let mut square = simd.splat(T::zero());
+                let (mut rest, mut square) = (simd.splat(T::zero()), simd.splat(T::zero()));
                 for pixel in pixels.chunks_exact(width) {
                     let deviation = simd.sub(simd.load(&pixel[lanes.clone()]), mean);
+                    rest = simd.add(rest, deviation);
                     square = simd.mul_add(deviation, deviation, square);
                 }
-                simd.store(mean, &mut means[lanes.clone()]);
-                simd.store(square, &mut squares[lanes]);
+                // Deviations from the true mean have no sum; what is left of it tells how far off the rounded one is.
+                let off = simd.mul(rest, scale);
+                simd.store(simd.add(mean, off), &mut means[lanes.clone()]);
+                simd.store(simd.sub(square, simd.mul(rest, off)), &mut squares[lanes]);
             }
         }
     }

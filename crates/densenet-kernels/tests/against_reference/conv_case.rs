@@ -1,0 +1,124 @@
+//! Random convolutions.
+
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::patch::{Input, Window};
+use densenet_kernels::reference::conv::Conv;
+use densenet_kernels::reference::{Shape4, pool, relu};
+
+use crate::block::{Reader, Typed, grid};
+use crate::check::elements;
+use crate::draw::Draw;
+
+/// Multiply-adds of a case: one or another of its extents is halved until it needs no more, so that the references take
+/// milliseconds and each extent is large in some cases.
+const WORK: usize = 3_000_000;
+
+/// What the convolution reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    PreActivation,
+    Pooled,
+    Raw,
+    Pictures,
+}
+
+/// The windows of the family.
+pub const WINDOWS: [Window; 3] =
+    [Window::POINT, Window { kernel: 3, stride: 1, padding: 1 }, Window { kernel: 7, stride: 2, padding: 3 }];
+
+/// Kind, window and extents of a convolution.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub kind: Kind,
+    pub window: Window,
+    /// Images, height and width of the input, before pooling.
+    pub extents: (usize, usize, usize),
+    pub widths: Vec<usize>,
+    pub out: usize,
+}
+
+impl Case {
+    /// A random one of that kind and window.
+    pub fn new(draw: &mut Draw, kind: Kind, window: Window) -> Self {
+        let low = if kind == Kind::Pooled { 2 } else { 1 };
+        let mut case = Self {
+            kind,
+            window,
+            extents: (draw.between(1, 5), draw.extent(low, 40), draw.extent(low, 40)),
+            widths: match kind {
+                Kind::PreActivation | Kind::Pooled => (0..draw.between(1, 5)).map(|_| draw.map_width()).collect(),
+                Kind::Raw => vec![draw.map_width()],
+                Kind::Pictures => vec![draw.between(1, 5)],
+            },
+            out: draw.between(1, 140),
+        };
+        while case.work() > WORK {
+            let (n, h, w) = &mut case.extents;
+            match draw.between(0, 4) {
+                0 => *n = n.div_ceil(2),
+                1 => *h = h.div_ceil(2).max(low),
+                2 => *w = w.div_ceil(2).max(low),
+                3 => case.out = case.out.div_ceil(2),
+                _ => case.widths.truncate(case.widths.len().div_ceil(2)),
+            }
+        }
+        case
+    }
+
+    /// Multiply-adds, borders included and pooling left out.
+    fn work(&self) -> usize {
+        let (n, h, w) = self.extents;
+        let Window { kernel, stride, .. } = self.window;
+        n * h.div_ceil(stride) * w.div_ceil(stride) * kernel * kernel * self.channels() * self.out
+    }
+
+    /// The reference convolution.
+    pub fn conv(&self) -> Conv {
+        let Window { kernel, stride, padding } = self.window;
+        Conv { out_channels: self.out, kernel, stride, padding }
+    }
+
+    /// Channels that the convolution reads.
+    pub fn channels(&self) -> usize {
+        self.widths.iter().sum()
+    }
+
+    /// Random weights `[out][in][kernel][kernel]` that keep the order of magnitude.
+    pub fn weights(&self, draw: &mut Draw) -> Vec<f64> {
+        let depth = self.channels() * self.window.kernel * self.window.kernel;
+        draw.values(self.out * depth, (3.0 / depth as f64).sqrt())
+    }
+
+    /// What the convolution sees of what `reader` reads, `(N, C, H, W)`.
+    pub fn seen(&self, reader: &Reader) -> (Shape4, Vec<f64>) {
+        match self.kind {
+            Kind::PreActivation => (reader.shape, relu::forward(&reader.z())),
+            Kind::Pooled => {
+                (pool::average_output(reader.shape), pool::average(reader.shape, &relu::forward(&reader.z())))
+            }
+            Kind::Raw | Kind::Pictures => (reader.shape, reader.x.clone()),
+        }
+    }
+
+    /// Calls `with` with the input as the fast operations take it.
+    pub fn input<T: Dispatch, R>(&self, reader: &Reader, with: impl FnOnce(&Input<'_, T>) -> R) -> R {
+        let typed = Typed::<T>::new(reader);
+        match self.kind {
+            Kind::PreActivation => with(&Input::PreActivation(typed.maps(), typed.affine())),
+            Kind::Pooled => with(&Input::Pooled(typed.maps(), typed.affine())),
+            Kind::Raw => with(&Input::Raw(&typed.data, grid(reader.shape), self.channels())),
+            Kind::Pictures => with(&Input::Pictures(&elements(&reader.x), grid(reader.shape), self.channels())),
+        }
+    }
+}
+
+/// Calls `check` with `rounds` cases of every kind and window: their description, draws and shapes.
+pub fn for_each_case(test: u64, rounds: u64, check: impl Fn(&str, &mut Draw, &Case)) {
+    let kinds = [Kind::PreActivation, Kind::Pooled, Kind::Raw, Kind::Pictures];
+    for seed in 0..rounds * (kinds.len() * WINDOWS.len()) as u64 {
+        let (kind, window) = (kinds[seed as usize % kinds.len()], WINDOWS[seed as usize / kinds.len() % WINDOWS.len()]);
+        let mut draw = Draw::new(test, seed);
+        let case = Case::new(&mut draw, kind, window);
+        check(&format!("seed {seed}, {case:?}"), &mut draw, &case);
+    }
+}

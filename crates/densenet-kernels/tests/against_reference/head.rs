@@ -1,0 +1,39 @@
+//! `head::forward` and `head::backward`.
+
+use densenet_kernels::head::{backward, forward};
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::reference::{pool, relu};
+
+use crate::block::{Reader, Typed};
+use crate::check::{assert_close, doubles, elements, poisoned};
+use crate::data_gradient::assert_sums;
+use crate::draw::Draw;
+use crate::layout::from_maps;
+
+fn check<T: Dispatch>(name: &str, reader: &Reader, pooled: &[f64], dy: &[f64], dz: &[f64]) {
+    let typed = Typed::<T>::new(reader);
+    let (got, ()) = poisoned(name, pooled.len(), |pooled| forward(&typed.maps(), typed.affine(), pooled));
+    assert_close::<T>(name, "features", &doubles(&got), pooled);
+    let dy: Vec<T> = elements(dy);
+    let (gradient, sums) = poisoned(name, reader.shape.len(), |gradient| backward(&typed.normalised(), &dy, gradient));
+    assert_close::<T>(name, "gradient", &from_maps(reader.shape, &reader.widths, &gradient), &reader.scaled(dz));
+    assert_sums(name, reader, dz, &sums);
+}
+
+#[test]
+fn equals_the_reference() {
+    for seed in 0..100 {
+        let mut draw = Draw::new(7, seed);
+        let extents = (draw.between(1, 5), draw.extent(1, 20), draw.extent(1, 20));
+        let widths: Vec<usize> = (0..draw.between(1, 5)).map(|_| draw.map_width()).collect();
+        let name = format!("seed {seed}, {extents:?}, {widths:?}");
+        let reader = Reader::new(&mut draw, extents, &widths);
+        let z = reader.z();
+        let pooled = pool::global_average(reader.shape, &relu::forward(&z));
+        // As large as the pixels are many, so that each gets a gradient of about one.
+        let dy = draw.values(pooled.len(), reader.shape.plane() as f64);
+        let dz = relu::backward(&z, &pool::global_average_backward(reader.shape, &dy));
+        check::<f32>(&name, &reader, &pooled, &dy, &dz);
+        check::<f64>(&name, &reader, &pooled, &dy, &dz);
+    }
+}

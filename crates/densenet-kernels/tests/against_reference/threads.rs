@@ -1,0 +1,105 @@
+//! The same bits on any number of threads.
+
+use densenet_kernels::conv::{self, Epilogue};
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::norm::{Correction, Mode, column_sums, finish};
+use densenet_kernels::{head, stem};
+
+use crate::block::{Reader, Typed};
+use crate::check::elements;
+use crate::conv_case::{Case, Kind, WINDOWS};
+use crate::draw::Draw;
+use crate::layout::to_maps;
+
+/// Everything that the convolution's passes make.
+fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
+    let (weights, typed, kernel) = (elements::<T>(weights), Typed::<T>::new(reader), case.window.kernel);
+    let output = case.conv().output(case.seen(reader).0);
+    let dy: Vec<T> = to_maps(output, &[case.out], dy);
+    let mut y = vec![T::nan(); output.len()];
+    let mut dweight = vec![T::nan(); weights.len()];
+    let moments = case.input::<T, _>(reader, |input| {
+        conv::weight_gradient(input, case.window, &dy, &mut dweight);
+        let panels = conv::forward_panels(&weights, case.out, case.channels(), kernel);
+        conv::forward_with_moments(input, case.window, &panels, &Epilogue::default(), &mut y)
+    });
+    let panels = conv::backward_panels(&weights, case.out, &case.widths, kernel);
+    let mut dx = vec![T::nan(); reader.shape.len()];
+    let (window, pooled) = (case.window, case.kind == Kind::Pooled);
+    let sums = conv::data_gradient(&dy, window, pooled, &panels, &typed.normalised(), (Mode::Set, &mut dx));
+    let bias = column_sums(&dy, case.out);
+    vec![
+        ("output", y),
+        ("mean", moments.mean),
+        ("variance", moments.variance),
+        ("weight gradient", dweight),
+        ("data gradient", dx),
+        ("gradient of gamma", sums.gamma),
+        ("gradient of beta", sums.beta),
+        ("gradient of the bias", bias),
+    ]
+}
+
+/// Everything that stem, head and correction make of one map.
+fn pooling<T: Dispatch>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
+    let typed = Typed::<T>::new(reader);
+    let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
+    let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
+    let moments = stem::forward_with_moments(&maps, affine, &mut y);
+    let mut dx = vec![T::nan(); reader.shape.len()];
+    let sums = stem::backward(&typed.normalised(), &y, &mut dx);
+    let (mean, inv_std, s0, s1) = (&typed.mean, &typed.inv_std, &sums.beta, &sums.gamma);
+    finish(&mut dx, &typed.data, &Correction { mean, inv_std, s0, s1 });
+    let mut features = vec![T::nan(); reader.shape.n * channels];
+    head::forward(&maps, affine, &mut features);
+    let mut dhead = vec![T::nan(); reader.shape.len()];
+    let head_sums = head::backward(&typed.normalised(), &features, &mut dhead);
+    vec![
+        ("stem", y),
+        ("mean", moments.mean),
+        ("variance", moments.variance),
+        ("finished gradient", dx),
+        ("gradient of gamma", sums.gamma),
+        ("features", features),
+        ("head gradient", dhead),
+        ("head's gradient of gamma", head_sums.gamma),
+    ]
+}
+
+/// Checks that `run` makes the same bits in pools of one, two, three and five threads.
+fn assert_same<T: Dispatch>(name: &str, run: impl Fn() -> Vec<(&'static str, Vec<T>)> + Sync) {
+    let bits = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of a few threads");
+        let results = pool.install(&run);
+        let of = |values: Vec<T>| values.iter().map(|value| value.f64().to_bits()).collect::<Vec<_>>();
+        results.into_iter().map(|(what, values)| (what, of(values))).collect::<Vec<_>>()
+    };
+    let alone = bits(1);
+    for threads in [2, 3, 5] {
+        for ((what, one), (_, several)) in alone.iter().zip(bits(threads)) {
+            assert!(*one == several, "{name}: {what} differs between 1 and {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn convolutions_do_not_depend_on_threads() {
+    for (seed, (kind, window)) in
+        [(Kind::PreActivation, 0), (Kind::PreActivation, 1), (Kind::Pooled, 0)].into_iter().enumerate()
+    {
+        let mut draw = Draw::new(11, seed as u64);
+        let case = Case { kind, window: WINDOWS[window], extents: (3, 37, 39), widths: vec![40, 12, 33], out: 50 };
+        let reader = Reader::new(&mut draw, case.extents, &case.widths);
+        let weights = case.weights(&mut draw);
+        let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
+        assert_same(&format!("f32, {case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
+        assert_same(&format!("f64, {case:?}"), || convolution::<f64>(&case, &reader, &weights, &dy));
+    }
+}
+
+#[test]
+fn stem_and_head_do_not_depend_on_threads() {
+    let reader = Reader::new(&mut Draw::new(12, 0), (4, 37, 38), &[40]);
+    assert_same("f32", || pooling::<f32>(&reader));
+    assert_same("f64", || pooling::<f64>(&reader));
+}

@@ -1,0 +1,31 @@
+//! `conv::weight_gradient`.
+
+use densenet_kernels::conv::weight_gradient;
+use densenet_kernels::isa::Dispatch;
+
+use crate::block::Reader;
+use crate::check::{assert_close, doubles, poisoned};
+use crate::conv_case::{Case, for_each_case};
+use crate::layout::to_maps;
+
+fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expected: &[f64]) {
+    let output = case.conv().output(case.seen(reader).0);
+    let dy: Vec<T> = to_maps(output, &[case.out], dy);
+    let (dweight, ()) = case.input::<T, _>(reader, |input| {
+        poisoned(name, expected.len(), |dweight| weight_gradient(input, case.window, &dy, dweight))
+    });
+    assert_close::<T>(name, "weight gradient", &doubles(&dweight), expected);
+}
+
+#[test]
+fn equals_the_reference() {
+    for_each_case(4, 10, |name, draw, case| {
+        let reader = Reader::new(draw, case.extents, &case.widths);
+        let (shape, seen) = case.seen(&reader);
+        let weights = case.weights(draw);
+        let dy = draw.values(case.conv().output(shape).len(), 1.0);
+        let expected = case.conv().backward(shape, &seen, &weights, &dy).dweight;
+        check::<f32>(name, case, &reader, &dy, &expected);
+        check::<f64>(name, case, &reader, &dy, &expected);
+    });
+}
