@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Operation, Simd};
+use super::{Operation, Product, Simd};
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
@@ -103,6 +103,21 @@ impl Simd for Avx512 {
     unsafe fn load_unchecked(self, from: *const f32) -> __m512 {
         // SAFETY: the features are there; the caller vouches for the elements.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn accumulate<const M: usize, const V: usize>(
+        self,
+        product: &Product<'_, f32>,
+        row: usize,
+        step: usize,
+    ) -> [[__m512; V]; M] {
+        let mut sums = std::mem::MaybeUninit::<[[__m512; V]; M]>::uninit();
+        // SAFETY: the caller checked the product; the kernel for `V` vectors writes `M` rows of them.
+        unsafe {
+            super::avx512_micro::accumulate::<M, V>(product, row, step, sums.as_mut_ptr().cast());
+            sums.assume_init()
+        }
     }
 
     #[inline]

@@ -8,13 +8,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_micro;
 mod portable;
 mod tile;
 
 use std::sync::OnceLock;
 
 pub use portable::Portable;
-pub(crate) use tile::{Product, Start};
+pub use tile::Product;
+pub(crate) use tile::Start;
 
 use crate::Element;
 use crate::scratch::Scratch;
@@ -54,6 +57,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `from` must be valid for reads of `LANES` elements.
     #[allow(unsafe_code)]
     unsafe fn load_unchecked(self, from: *const Self::T) -> Self::V;
+    /// The sums of `M` rows by `V` vectors of a product, with `row` and `step` its distances in `a`.
+    ///
+    /// # Safety
+    /// The product's operands were checked against `M` and `V`.
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn accumulate<const M: usize, const V: usize>(
+        self,
+        product: &Product<'_, Self::T>,
+        row: usize,
+        step: usize,
+    ) -> [[Self::V; V]; M] {
+        // SAFETY: the caller's.
+        unsafe { tile::accumulate(self, product, row, step) }
+    }
     /// Runs `operation` compiled for this instruction set.
     fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;
 }

@@ -4,7 +4,7 @@
 use super::{Operation, Simd};
 use crate::Element;
 
-/// What the accumulators hold before the first multiply-add.
+/// What the sums are added to.
 #[derive(Clone, Copy)]
 pub(crate) enum Start<'a, T> {
     /// Zeros.
@@ -20,7 +20,7 @@ pub(crate) enum Start<'a, T> {
 /// for `i` below `rows` and `j` below `columns`, where `panel` is the width of `b` and of the micro-tile in elements.
 /// Either `row` or `step` is 1: rows are pixels and depth is channels (forward, data gradient), or rows are channels
 /// and depth is pixels (weight gradient).
-pub(crate) struct Product<'a, T> {
+pub struct Product<'a, T> {
     /// Left operand.
     pub a: &'a [T],
     /// Distance of rows in `a`.
@@ -107,90 +107,67 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self(p, to) = self;
-        let mut acc = to.initial::<S, M, V>(simd, p.columns);
-        let mut b = p.b.as_ptr();
         let (row, step) = if BY_CHANNEL { (1, p.step) } else { (p.row, 1) };
-        for &tap in p.taps {
-            // SAFETY: `check` saw that `tap` plus the reach of all rows and steps lies inside `a`, and that `b` has
-            // `taps * depth` rows of `V` vectors. Only pointers inside `a` are read.
-            unsafe {
-                // Three base pointers five rows apart keep every address within one addition.
-                let a = p.a.as_ptr().add(tap);
-                let mut bases = [a, a.wrapping_add(5 * row), a.wrapping_add(10 * row)];
-                for _ in 0..p.depth {
-                    let mut columns = [simd.splat(T::zero()); V];
-                    for (v, column) in columns.iter_mut().enumerate() {
-                        *column = simd.load_unchecked(b.add(v * S::LANES));
-                    }
-                    // Written out, since the compiler does not unroll the larger loops by itself.
-                    macro_rules! rows {
-                        ($($i:literal)*) => {$(
-                            if $i < M {
-                                let value = simd.splat(*bases[$i / 5].add(($i % 5) * row));
-                                for v in 0..V {
-                                    acc[$i][v] = simd.mul_add(value, columns[v], acc[$i][v]);
-                                }
-                            }
-                        )*};
-                    }
-                    rows!(0 1 2 3 4 5 6 7 8 9 10 11 12 13);
-                    b = b.add(V * S::LANES);
-                    bases = bases.map(|base| base.wrapping_add(step));
-                }
-            }
-        }
-        to.finish(simd, &acc, p.columns, p.floor);
+        // SAFETY: `check` saw that every tap plus the reach of all rows and steps lies inside `a`, and that `b` has
+        // `taps * depth` rows of `V` vectors.
+        let acc = unsafe { simd.accumulate::<M, V>(p, row, step) };
+        to.finish(simd, &acc, p);
     }
 }
 
 impl<T: Element> Target<'_, T> {
-    /// The accumulators before the first step.
+    /// The sums, on top of where they start from and bounded from below, in their places.
     #[inline(always)]
-    fn initial<S: Simd<T = T>, const M: usize, const V: usize>(&self, simd: S, columns: usize) -> [[S::V; V]; M] {
-        let mut acc = [[simd.splat(T::zero()); V]; M];
-        match self.start {
-            Start::Zero => {}
-            Start::Columns(values) => {
-                for v in 0..V {
-                    let value = simd.load(&values[lanes::<S>(v, columns)]);
-                    for row in &mut acc {
-                        row[v] = value;
-                    }
-                }
-            }
-            Start::Output => {
-                for (i, row) in acc.iter_mut().enumerate() {
-                    for (v, value) in row.iter_mut().enumerate() {
-                        *value = simd.load(&self.c[i * self.c_row..][lanes::<S>(v, columns)]);
-                    }
-                }
-            }
-        }
-        acc
-    }
-
-    /// The accumulators bounded from below, in their places.
-    #[inline(always)]
-    fn finish<S: Simd<T = T>, const M: usize, const V: usize>(
-        self,
-        simd: S,
-        acc: &[[S::V; V]; M],
-        columns: usize,
-        floor: T,
-    ) {
-        let floor = simd.splat(floor);
+    fn finish<S: Simd<T = T>, const M: usize, const V: usize>(self, simd: S, acc: &[[S::V; V]; M], p: &Product<'_, T>) {
+        let floor = simd.splat(p.floor);
         for (i, row) in acc.iter().enumerate() {
-            for (v, &value) in row.iter().enumerate() {
-                simd.store(simd.max(floor, value), &mut self.c[i * self.c_row..][lanes::<S>(v, columns)]);
+            for (v, &sum) in row.iter().enumerate() {
+                let lanes = (v * S::LANES).min(p.columns)..((v + 1) * S::LANES).min(p.columns);
+                let to = &mut self.c[i * self.c_row..][lanes.clone()];
+                let sum = match self.start {
+                    Start::Zero => sum,
+                    Start::Columns(values) => simd.add(sum, simd.load(&values[lanes])),
+                    Start::Output => simd.add(sum, simd.load(to)),
+                };
+                simd.store(simd.max(floor, sum), to);
             }
         }
     }
 }
 
-/// The columns that vector `v` covers.
+/// The sums of `M` rows by `V` vectors of a product, in plain code.
+///
+/// # Safety
+/// [`Product::check`] passed.
 #[inline(always)]
-fn lanes<S: Simd>(v: usize, columns: usize) -> std::ops::Range<usize> {
-    (v * S::LANES).min(columns)..((v + 1) * S::LANES).min(columns)
+pub(super) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
+    simd: S,
+    p: &Product<'_, S::T>,
+    row: usize,
+    step: usize,
+) -> [[S::V; V]; M] {
+    let mut acc = [[simd.splat(S::T::of(0.0)); V]; M];
+    let mut b = p.b.as_ptr();
+    for &tap in p.taps {
+        for k in 0..p.depth {
+            // SAFETY: the caller vouches that all of it lies inside the operands.
+            unsafe {
+                let a = p.a.as_ptr().add(tap + k * step);
+                let mut columns = [simd.splat(S::T::of(0.0)); V];
+                for (v, column) in columns.iter_mut().enumerate() {
+                    *column = simd.load_unchecked(b.add(v * S::LANES));
+                }
+                for (i, sums) in acc.iter_mut().enumerate() {
+                    let value = simd.splat(*a.add(i * row));
+                    for (sum, &column) in sums.iter_mut().zip(&columns) {
+                        *sum = simd.mul_add(value, column, *sum);
+                    }
+                }
+                b = b.add(V * S::LANES);
+            }
+        }
+    }
+    acc
 }
 
 #[cfg(test)]

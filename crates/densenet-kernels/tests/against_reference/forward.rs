@@ -38,7 +38,7 @@ impl End {
 fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, weights: &[f64], end: &End, expected: &[f64]) {
     let panels = forward_panels::<T>(&elements(weights), case.out, case.channels(), case.window.kernel);
     let bias: Option<Vec<T>> = end.bias.as_ref().map(|bias| elements(bias));
-    let epilogue = Epilogue { bias: bias.as_deref(), relu: end.relu, dropout: end.dropout };
+    let epilogue = Epilogue { bias: bias.as_deref(), relu: end.relu, dropout: end.dropout, ..Epilogue::default() };
     let output = case.conv().output(case.seen(reader).0);
     let (y, ()) = case.input::<T, _>(reader, |input| {
         poisoned(name, output.len(), |y| forward(input, case.window, &panels, &epilogue, y))
