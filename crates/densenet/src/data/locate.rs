@@ -60,3 +60,6 @@ fn advice(known: &Known, places: &[PathBuf], reason: &str) -> String {
     });
     format!("{reason}; it is in none of {}; put its files into one of them{package}", places.join(", "))
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,12 +138,12 @@ impl<'a> Picture<'a> {
             return self;
         }
         let mut pixels = vec![0; height * width * self.channels];
-        let columns = overlap(left, width, self.width);
-        for y in overlap(top, height, self.height) {
-            let from =
-                (y.wrapping_add_signed(top) * self.width + columns.start.wrapping_add_signed(left)) * self.channels;
+        let (rows, columns) = (overlap(top, height, self.height), overlap(left, width, self.width));
+        let bytes = columns.len() * self.channels;
+        for y in rows.filter(|_| bytes > 0) {
+            let (from_y, from_x) = (y.wrapping_add_signed(top), columns.start.wrapping_add_signed(left));
+            let from = (from_y * self.width + from_x) * self.channels;
             let into = (y * width + columns.start) * self.channels;
-            let bytes = columns.len() * self.channels;
             pixels[into..into + bytes].copy_from_slice(&self.pixels[from..from + bytes]);
         }
         Self { height, width, channels: self.channels, pixels: pixels.into() }
