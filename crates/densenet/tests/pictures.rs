@@ -91,6 +91,15 @@ fn truncated_pictures_are_refused() {
     }
 }
 
+/// A damaged sampling factor of CMYK, on which the decoder itself panics.
+#[test]
+fn a_decoder_that_panics_is_an_error() {
+    let mut jpeg = std::fs::read(golden("cmyk.jpg")).unwrap();
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 11] = 0x22;
+    assert!(refusal(&jpeg).contains("not a readable JPEG"));
+}
+
 #[test]
 fn a_thread_of_pixels_is_refused_instead_of_filling_memory() {
     for (height, width) in [(1, 9_000_000), (9_000_000, 1)] {

@@ -27,6 +27,10 @@ pub(super) fn splits(folder: &Path) -> Result<(Split, Split)> {
         return Err(Error::format(source, "no folders of classes; pictures are looked for as CLASS/PICTURE.jpg"));
     }
     let training = pictures(source, &classes)?;
+    if let Some((_, class)) = training.iter().zip(&classes).find(|(files, _)| files.is_empty()) {
+        let reason = format!("no pictures ({}); a class needs at least one to train on", SUFFIXES.join(", "));
+        return Err(Error::format(source.join(class), reason));
+    }
     let test = HELD_OUT.iter().map(|name| folder.join(name)).find(|part| source != folder && part.is_dir());
     let Some(test) = test else {
         let (kept, held) = hold_out(training);
@@ -74,8 +78,11 @@ fn split(part: &Path, pictures: Vec<Vec<PathBuf>>, classes: &[String]) -> Result
 
 /// The names of the folders in `folder`, sorted, hidden ones left out.
 fn subfolders(folder: &Path) -> Result<Vec<String>> {
-    let named = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(entries(folder)?.into_iter().filter(|path| path.is_dir()).filter_map(named).collect())
+    let named = |path: PathBuf| match path.file_name().and_then(|name| name.to_str()) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(Error::format(path, "a class's name must be UTF-8")),
+    };
+    entries(folder)?.into_iter().filter(|path| path.is_dir()).map(named).collect()
 }
 
 /// What is in `folder`, sorted by name, hidden entries left out.

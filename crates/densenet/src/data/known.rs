@@ -86,6 +86,7 @@ pub(super) static KNOWN: [Known; 4] = [
             "Bag",
             "Ankle boot",
         ],
+        // Debian's package holds the same content, packed anew and so under other sums.
         address: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files: &[
             remote(

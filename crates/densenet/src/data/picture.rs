@@ -93,6 +93,11 @@ impl<'a> Picture<'a> {
         &self.pixels
     }
 
+    /// The same picture, borrowed.
+    pub(crate) fn view(&self) -> Picture<'_> {
+        Picture { pixels: Cow::Borrowed(&self.pixels), ..*self }
+    }
+
     /// With one channel (luma as PIL's `convert('L')`: ITU-R 601 in 16-bit fixed point) or three (grey repeated).
     pub(crate) fn convert(self, channels: usize) -> Self {
         let pixels: Vec<u8> = match (self.channels, channels) {
@@ -162,7 +167,14 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
 }
 
 /// Decoded by a port of libjpeg-turbo: every other decoder at hand rounds otherwise, up to 6 levels away from PIL.
+///
+/// It panics on some damaged CMYK files; such a file is unreadable like any other.
 fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
+    std::panic::catch_unwind(|| read_jpeg(bytes, path))
+        .unwrap_or_else(|_| Err(Error::format(path, "not a readable JPEG: the decoder gave up on it")))
+}
+
+fn read_jpeg(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
     let unreadable = |e: libjpeg_turbo_rs::JpegError| Error::format(path, format!("not a readable JPEG: {e}"));
     let mut decoder = Decoder::new(bytes).map_err(unreadable)?;
     let header = decoder.header();

@@ -53,7 +53,7 @@ impl Preprocessing {
 
     /// The same for an input of `size` by `size`; the margin around the crop keeps its share.
     pub fn with_size(&self, size: usize) -> Self {
-        let scaled = |short: usize| ((short * size) as f64 / self.size as f64).round() as usize;
+        let scaled = |short: usize| (short as f64 * size as f64 / self.size as f64).round() as usize;
         Self { size, resize: self.resize.map(scaled), ..self.clone() }
     }
 
@@ -83,32 +83,30 @@ impl Preprocessing {
     /// # Errors
     /// The first value that is wrong, with what would be right.
     pub fn validate(&self) -> Result<()> {
-        let check = |holds: bool, message: String| if holds { Ok(()) } else { Err(Error::Preprocessing(message)) };
         let Self { size, resize, mean, std } = self;
-        check((1..=LARGEST).contains(size), format!("size is {size}; it must be from 1 to {LARGEST}"))?;
-        if let Some(short) = resize {
-            check(
-                (*size..=2 * LARGEST).contains(short),
-                format!("resize is {short}; it must be from size, {size}, to {}", 2 * LARGEST),
-            )?;
-        }
-        check(
-            matches!(mean.len(), 1 | 3) && std.len() == mean.len(),
-            format!("{} means and {} deviations; it takes 1 each (grey) or 3 each (RGB)", mean.len(), std.len()),
-        )?;
-        check(mean.iter().all(|m| m.is_finite()), format!("mean is {mean:?}; it must be finite"))?;
-        check(std.iter().all(|&s| s.is_finite() && s > 0.0), format!("std is {std:?}; it must be above 0"))
+        check((1..=LARGEST).contains(size), || format!("size is {size}; it must be from 1 to {LARGEST}"))?;
+        check(resize.is_none_or(|short| (*size..=2 * LARGEST).contains(&short)), || {
+            let short = resize.unwrap_or_default();
+            format!("resize is {short}; it must be from size, {size}, to {}", 2 * LARGEST)
+        })?;
+        check(matches!(mean.len(), 1 | 3) && std.len() == mean.len(), || {
+            format!("{} means and {} deviations; it takes 1 each (grey) or 3 each (RGB)", mean.len(), std.len())
+        })?;
+        check(mean.iter().all(|m| m.is_finite()), || format!("mean is {mean:?}; it must be finite"))?;
+        check(std.iter().all(|&s| s.is_finite() && s > 0.0), || format!("std is {std:?}; it must be above 0"))
     }
 
     /// Writes the network's input for `picture` into `out`: `[channels, size, size]`, row-major.
     ///
     /// # Errors
-    /// A picture so long and thin that it would exceed [`MAX_PIXELS`](super::MAX_PIXELS) when it is resized.
+    /// Values that are not [valid](Self::validate), or a picture so long and thin that it would exceed
+    /// [`MAX_PIXELS`](super::MAX_PIXELS) when it is resized.
     ///
     /// # Panics
     /// When `out` is not of [`elements`](Self::elements) length.
     pub fn apply(&self, picture: &Picture<'_>, out: &mut [f32]) -> Result<()> {
-        let picture = picture.clone().convert(self.channels());
+        self.validate()?;
+        let picture = picture.view().convert(self.channels());
         let framed = self.frame(picture, &mut Resizer::new())?;
         self.normalise(&framed, false, out);
         Ok(())
@@ -149,4 +147,8 @@ impl Preprocessing {
 /// Half of what a centre crop removes, a half pixel rounded to even as Python's `round` does in torchvision.
 fn margin(removed: usize) -> isize {
     (removed as f64 / 2.0).round_ties_even() as isize
+}
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Preprocessing(message())) }
 }

@@ -120,7 +120,8 @@ impl Split {
     /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed.
     ///
     /// # Errors
-    /// A picture that cannot be read or is too long and thin to resize.
+    /// A preprocessing that is not [valid](Preprocessing::validate), or a picture that cannot be read or is too long and
+    /// thin to resize.
     ///
     /// # Panics
     /// When an index is not below [`len`](Self::len), or `out` is not of `N * C * H * W` elements.
@@ -132,6 +133,7 @@ impl Split {
         seed: u64,
         out: &mut [f32],
     ) -> Result<()> {
+        preprocessing.validate()?;
         let elements = preprocessing.elements();
         assert_eq!(out.len(), indices.len() * elements, "elements of the batch");
         out.par_chunks_exact_mut(elements).zip(indices).try_for_each_init(Resizer::new, |resizer, (out, &index)| {
