@@ -5,6 +5,7 @@
 
 pub mod architecture;
 pub mod config;
+pub mod data;
 mod error;
 pub mod init;
 pub mod network;
