@@ -38,8 +38,8 @@ class Case:
     @property
     def name(self) -> str:
         """The name that `--cases` filters by."""
-        threads = f"-t{self.threads}"
-        return f"{self.task}-{self.model}-{self.size}-b{self.batch}{threads}{'-busy' if self.busy else ''}"
+        shape = f"{self.size}-b{self.batch}-t{self.threads}"
+        return f"{self.task}-{self.model}-{shape}{'-busy' if self.busy else ''}"
 
 
 OURS = Contender("ours", "densenet")
@@ -51,13 +51,13 @@ TORCH_INFER = Contender("torch", "PyTorch", env=KEEP_MEMORY)
 TORCH_COMPILED = Contender("torch-compiled", "PyTorch compiled", env={**KEEP_MEMORY, "TORCHINDUCTOR_FREEZING": "1"})
 
 TORCH_TRAIN = Contender("torch", "PyTorch", env=KEEP_MEMORY)
-TORCH_CHANNELS_LAST = Contender("torch-channels-last", "PyTorch channels-last", env=KEEP_MEMORY)
+TORCH_NCHW = Contender("torch-channels-first", "PyTorch channels-first", env=KEEP_MEMORY)
 TORCH_LEAN = Contender("torch-default-allocator", "PyTorch, default allocator")
 TORCH_BF16 = Contender("torch-bf16", "PyTorch bf16 autocast", exact=False, env=KEEP_MEMORY)
 
 ENGINES = (ONNXRUNTIME, OPENVINO, TORCH_INFER)
 COMPILED = (*ENGINES, TORCH_COMPILED)
-TRAINERS = (TORCH_TRAIN, TORCH_CHANNELS_LAST, TORCH_LEAN, TORCH_BF16)
+TRAINERS = (TORCH_TRAIN, TORCH_NCHW, TORCH_LEAN, TORCH_BF16)
 
 
 def infer(

@@ -1,16 +1,18 @@
 """Runs every contender of every case in turn, A B A B, and prints one table of medians and ratios.
 
-    python3 -m bench.compare [--cases TEXT ...] [--threads 2] [--rounds 5] [--seconds 1] [--ours PROGRAM]
+python3 -m bench.compare [--cases TEXT ...] [--threads 2] [--rounds 5] [--seconds 1] [--ours PROGRAM]
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import shlex
+import signal
 import statistics
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -86,26 +88,30 @@ def entry(contender: Contender, about: dict, turns: list[Turn], error: str | Non
     }
 
 
-def run_case(case: Case, args: argparse.Namespace, python: Path) -> list[report.Results]:
-    """Starts the contenders of a case, lets them play, and ends them."""
-    errors: dict[str, str] = {}
+def enter(case: Case, args: argparse.Namespace, python: Path, stack: ExitStack, errors: dict[str, str]) -> list[Player]:
+    """Starts the contenders of a case, ours first, and has `stack` end them."""
     players: list[Player] = []
-    with contextlib.ExitStack() as stack:
-        for contender in (*case.ours, *case.peers):
-            try:
-                if contender in case.ours:
-                    player: Player = Ours(contender, case, shlex.split(args.ours))
-                else:
-                    player = Peer(contender, case, python, args.seconds)
-                stack.callback(player.close)
-                check_logits(player, players)
-                players.append(player)
-            except ContenderError as error:
-                errors[contender.key] = str(error)
+    for contender in (*case.ours, *case.peers):
+        try:
+            if contender in case.ours:
+                player: Player = Ours(contender, case, shlex.split(args.ours))
+            else:
+                player = Peer(contender, case, python, args.seconds)
+            stack.callback(player.close)
+            check_logits(player, players)
+            players.append(player)
+        except ContenderError as error:
+            errors[contender.key] = str(error)
+    return players
+
+
+def run_case(case: Case, args: argparse.Namespace, python: Path) -> list[report.Results]:
+    """Lets the contenders of a case play, with a core busy where the case says so."""
+    errors: dict[str, str] = {}
+    with ExitStack() as stack:
+        players = enter(case, args, python, stack, errors)
         if case.busy:
-            burner = Burner()
-            stack.callback(burner.close)
-            burner.resume()
+            stack.callback(Burner().close)
         turns = play(players, args.rounds, errors)
     about = {player.contender.key: player.about for player in players}
     contenders = (*case.ours, *case.peers)
@@ -119,23 +125,27 @@ def tell(case: Case, entries: list[report.Results]) -> None:
         print(f"  {one['title']:28} {one.get('error') or report.cell(one)}", file=sys.stderr)
 
 
+def run_cases(cases: list[Case], args: argparse.Namespace, python: Path) -> Iterator[tuple[Case, list[report.Results]]]:
+    """Runs one case after another; Ctrl-C ends it with the cases done so far."""
+    try:
+        for case in cases:
+            entries = run_case(case, args, python)
+            tell(case, entries)
+            yield case, entries
+    except KeyboardInterrupt:
+        print("interrupted; what is done is kept", file=sys.stderr)
+
+
 def main() -> None:
+    # As Ctrl-C: paused children would outlive a parent that ends without ending them.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     args = arguments()
     cases = chosen(args)
     python = environment.peers_python()
-    record = environment.machine(python)
-    done: list[tuple[Case, list[report.Results]]] = []
-    for case in cases:
-        entries = run_case(case, args, python)
-        tell(case, entries)
-        done.append((case, entries))
-    record["threads"], record["rounds"], record["seconds"] = args.threads, args.rounds, args.seconds
-    record["cases"] = [
-        {"name": c.name, "task": c.task, "model": c.model, "batch": c.batch, "size": c.size, "threads": c.threads,
-         "busy": c.busy, "contenders": entries}
-        for c, entries in done
-    ]  # fmt: skip
-    path = report.keep(args.results, record)
+    machine = environment.machine(python)
+    done = list(run_cases(cases, args, python))
+    settings = {"threads": args.threads, "rounds": args.rounds, "seconds": args.seconds}
+    path = report.keep(args.results, {**machine, **settings, "cases": [report.record(*one) for one in done]})
     print(report.tables(done))
     print(f"\nraw turns: {path}", file=sys.stderr)
 

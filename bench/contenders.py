@@ -38,16 +38,14 @@ class Process:
     """A child process that takes no time while it is paused."""
 
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile("w+")
-        self._child = subprocess.Popen(
-            command,
-            env={**os.environ, **env},
-            cwd=environment.ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (`close` closes it)
+        pipe, everything = subprocess.PIPE, {**os.environ, **env}
+        try:
+            self._child = subprocess.Popen(
+                command, env=everything, cwd=environment.ROOT, stdin=pipe, stdout=pipe, stderr=self._errors, text=True
+            )
+        except OSError as error:
+            raise ContenderError(str(error)) from None
 
     def pause(self) -> None:
         """Stops all its threads; an engine's may spin for a while after their work."""
@@ -89,9 +87,7 @@ class Peer:
         folder.mkdir(parents=True, exist_ok=True)
         shape = [case.model, str(case.batch), str(case.size), str(case.threads)]
         env = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), **contender.env}
-        self._process = Process(
-            [str(python), "-m", "bench.peers", contender.key, case.task, *shape, str(folder)], env
-        )
+        self._process = Process([str(python), "-m", "bench.peers", contender.key, case.task, *shape, str(folder)], env)
         try:
             self.about = self._process.ask("")
             self.logits = self.about.pop("logits")
@@ -144,9 +140,8 @@ class Ours:
 
 
 class Burner(Process):
-    """Keeps the last core busy, paused at first."""
+    """Keeps the last core busy."""
 
     def __init__(self) -> None:
         super().__init__([sys.executable, "-c", "while True: pass"], {})
         os.sched_setaffinity(self._child.pid, {max(os.sched_getaffinity(0))})
-        self.pause()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -35,13 +37,31 @@ def pins() -> dict[str, str]:
 
 def installed(python: Path) -> dict[str, str]:
     """Version of each pinned package that the environment has; empty where there is no environment."""
-    script = "import importlib.metadata as m; [print(d.metadata['Name'], d.version) for d in m.distributions()]"
+    script = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     try:
         listing = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return {}
-    versions = dict(line.split() for line in listing.splitlines())
+    versions = json.loads(listing)
     return {name: versions[name] for name in pins() if name in versions}
+
+
+def make_environment(folder: Path) -> None:
+    """Makes the virtual environment, whole or not at all."""
+    print(f"making a virtual environment in {folder}", file=sys.stderr)
+    try:
+        venv.create(folder, with_pip=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"it could not be made (Debian's package is python3-venv): {error}", file=sys.stderr)
+
+
+def install(python: Path, name: str, version: str) -> None:
+    """Brings one package to its version, or says that it could not."""
+    print(f"installing {name} {version}", file=sys.stderr)
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{name}=={version}"]
+    if subprocess.run(command).returncode != 0:
+        print(f"{name} {version} could not be installed; going on without it", file=sys.stderr)
 
 
 def peers_python() -> Path:
@@ -51,15 +71,13 @@ def peers_python() -> Path:
     """
     folder = peers_folder()
     python = folder / "bin" / "python"
-    wrong = {name: version for name, version in pins().items() if installed(python).get(name) != version}
-    if wrong and not python.exists():
-        print(f"making a virtual environment in {folder}", file=sys.stderr)
-        venv.create(folder, with_pip=True)
-    for name, version in wrong.items():
-        print(f"installing {name} {version} into {folder}", file=sys.stderr)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{name}=={version}"]
-        if subprocess.run(command).returncode != 0:
-            print(f"{name} {version} could not be installed; going on without it", file=sys.stderr)
+    if not folder.exists():
+        make_environment(folder)
+    if python.exists():
+        present = installed(python)
+        for name, version in pins().items():
+            if present.get(name) != version:
+                install(python, name, version)
     return python
 
 
@@ -82,7 +100,7 @@ def commit() -> str:
 def machine(python: Path) -> dict[str, Any]:
     """Everything but the timings that a result must carry."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "processor": processor(),
         "cores": os.cpu_count(),
         "system": platform.platform(),

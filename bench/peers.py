@@ -154,9 +154,9 @@ PEERS: dict[str, dict[str, Callable[[], Peer]]] = {
         "torch-compiled": lambda: torch_infer(compiled=True),
     },
     "train": {
-        "torch": lambda: torch_train(channels_last=False, bf16=False),
-        "torch-channels-last": lambda: torch_train(channels_last=True, bf16=False),
-        "torch-default-allocator": lambda: torch_train(channels_last=False, bf16=False),
+        "torch": lambda: torch_train(channels_last=True, bf16=False),
+        "torch-channels-first": lambda: torch_train(channels_last=False, bf16=False),
+        "torch-default-allocator": lambda: torch_train(channels_last=True, bf16=False),
         "torch-bf16": lambda: torch_train(channels_last=True, bf16=True),
     },
 }

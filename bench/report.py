@@ -14,7 +14,7 @@ Results = dict[str, Any]
 
 def label(case: Case, ours: Contender) -> str:
     """A case in words."""
-    words = f"{case.model} {case.size}x{case.size}, batch {case.batch}, {case.threads} thread{'s'[:case.threads - 1]}"
+    words = f"{case.model} {case.size}x{case.size}, batch {case.batch}, {case.threads} thread{'s'[: case.threads - 1]}"
     return words + (", a core busy" if case.busy else "") + (", memory low" if ours is OURS_LOW else "")
 
 
@@ -51,10 +51,27 @@ def table(task: str, cases: list[tuple[Case, list[Results]]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def contended(cases: list[tuple[Case, list[Results]]]) -> list[str]:
+    """For each case with a core busy, how many times its quiet twin's median every contender took."""
+    medians = {case.name: {one["title"]: one.get("median_ms") for one in entries} for case, entries in cases}
+    lines = []
+    for name, busy in medians.items():
+        quiet = medians.get(name.removesuffix("-busy"), {}) if name.endswith("-busy") else {}
+        times = [f"{title} {ms / quiet[title]:.1f}" for title, ms in busy.items() if ms and quiet.get(title)]
+        lines += [f"With a core busy, times the quiet median: {', '.join(times)}."] if times else []
+    return lines
+
+
 def tables(cases: list[tuple[Case, list[Results]]]) -> str:
     """The whole table: inference, then training, as far as they were run."""
     tasks = [task for task in ("infer", "train") if any(case.task == task for case, _ in cases)]
-    return "\n\n".join(table(task, cases) for task in tasks)
+    return "\n\n".join([*(table(task, cases) for task in tasks), *contended(cases)])
+
+
+def record(case: Case, entries: list[Results]) -> Results:
+    """What is kept of a case."""
+    names = ("name", "task", "model", "batch", "size", "threads", "busy")
+    return {**{name: getattr(case, name) for name in names}, "contenders": entries}
 
 
 def keep(folder: Path, record: Results) -> Path:
