@@ -144,6 +144,8 @@ def main() -> None:
     python = environment.peers_python()
     machine = environment.machine(python)
     done = list(run_cases(cases, args, python))
+    if not done:
+        sys.exit(130)
     settings = {"threads": args.threads, "rounds": args.rounds, "seconds": args.seconds}
     path = report.keep(args.results, {**machine, **settings, "cases": [report.record(*one) for one in done]})
     print(report.tables(done))
