@@ -6,6 +6,8 @@
 pub mod architecture;
 pub mod config;
 mod error;
+pub mod info;
+pub mod schedule;
 
 pub use architecture::Architecture;
 pub use config::Config;
