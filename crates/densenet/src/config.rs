@@ -174,7 +174,7 @@ impl Config {
             ("input_size", self.input_size),
         ];
         for (name, value) in positive {
-            check(value >= 1 && value <= LARGEST, || format!("{name} is {value}; it must be from 1 to {LARGEST}"))?;
+            check((1..=LARGEST).contains(&value), || format!("{name} is {value}; it must be from 1 to {LARGEST}"))?;
         }
         check(!self.block_config.is_empty(), || "block_config is empty; it needs at least one block".into())?;
         check(self.block_config.len() <= 16, || {

@@ -128,8 +128,11 @@ mod tests {
     use crate::Config;
     use crate::config::PRESETS;
 
-    /// Published parameters, and multiply-adds in units of the last digit published (none where none are).
-    const FIGURES: [(&str, usize, Option<(f64, u64)>); 13] = [
+    /// A published unit of multiply-adds and how many of them.
+    type Macs = Option<(f64, u64)>;
+
+    /// Published parameters, and multiply-adds in units of the last digit published.
+    const FIGURES: [(&str, usize, Macs); 13] = [
         ("seed", 758_226, None),
         ("densenet121", 7_978_856, Some((1e6, 2_834))),
         ("densenet169", 14_149_480, Some((1e6, 3_360))),

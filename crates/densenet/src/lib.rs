@@ -4,8 +4,10 @@
 //! place in the parameter arena.
 
 pub mod architecture;
+pub mod checkpoint;
 pub mod config;
 mod error;
+pub mod files;
 pub mod info;
 pub mod schedule;
 
