@@ -9,6 +9,10 @@ pub mod config;
 mod error;
 pub mod files;
 pub mod info;
+pub mod init;
+pub mod network;
+pub mod optimiser;
+pub mod reference;
 pub mod schedule;
 
 pub use architecture::Architecture;

@@ -1,1 +1,20 @@
-//! Plain, readable forms of every operation, forward and backward.
+//! Plain, readable forms of every operation, forward and backward, that the fast ones are held to.
+//!
+//! Arrays are slices in row-major order; feature maps are `(N, C, H, W)`, described by a [`Shape4`]. Every function
+//! returns new arrays; gradients are those of a loss whose gradient with respect to the operation's output is `dy`.
+//! Slices that disagree with their shape are a mistake of the caller's and panic.
+
+pub mod batch_norm;
+pub mod conv;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod linear;
+pub mod pool;
+pub mod pre_activation;
+pub mod relu;
+mod shape;
+
+#[cfg(test)]
+mod check;
+
+pub use shape::Shape4;

@@ -1,0 +1,115 @@
+//! The network in its textbook form, which the fast one is held to: real concatenation, a batch-norm of two passes at
+//! every reader, nothing shared, everything kept. Generic, so that it can be checked in `f64`.
+
+mod backward;
+mod forward;
+
+use densenet_kernels::Element;
+use densenet_kernels::reference::pool::MaxPool;
+use densenet_kernels::reference::{Shape4, conv, cross_entropy};
+
+use crate::architecture::Conv;
+use crate::{Architecture, Result};
+use backward::Backward;
+use forward::{Forward, Mode};
+
+/// The stem's pooling (table 1 of the paper).
+const STEM_POOL: MaxPool = MaxPool { kernel: 3, stride: 2, padding: 1 };
+
+/// Pictures and what they show.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a, T> {
+    /// `(N, C, H, W)` of the pictures.
+    pub shape: Shape4,
+    /// The pictures, of `shape`.
+    pub images: &'a [T],
+    /// `(N)`, each below the number of classes.
+    pub labels: &'a [usize],
+}
+
+/// How to take a training step's loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Training {
+    /// From 0, none, to 1.
+    pub label_smoothing: f64,
+    /// Seed of the dropout masks; the number of the layer, counted over the whole network from 0, is the stream.
+    pub dropout_seed: u64,
+}
+
+/// What a training step gives.
+#[derive(Clone, Debug)]
+pub struct Step<T> {
+    /// `(N, classes)`.
+    pub logits: Vec<T>,
+    /// Mean over the batch.
+    pub loss: T,
+    /// Of every parameter, in the parameter arena's order.
+    pub gradients: Vec<T>,
+}
+
+/// Logits `(N, classes)` of `images` `(N, C, H, W)` of `shape` in inference, where batch-norms take the `running`
+/// statistics. Slices of another length than `arch` and `shape` ask for panic.
+///
+/// # Errors
+/// A picture size that the network cannot take.
+pub fn forward<T: Element>(
+    arch: &Architecture,
+    parameters: &[T],
+    running: &[T],
+    shape: Shape4,
+    images: &[T],
+) -> Result<Vec<T>> {
+    check(arch, parameters, running, shape, images)?;
+    Ok(Forward::new(arch, parameters, Mode::Inference { running }).logits(shape, images))
+}
+
+/// Logits, loss and gradients of a training step, where batch-norms take the batch's statistics and move the `running`
+/// ones. Slices of another length than `arch` and the batch ask for, and labels out of range, panic.
+///
+/// # Errors
+/// A picture size that the network cannot take.
+pub fn train<T: Element>(
+    arch: &Architecture,
+    parameters: &[T],
+    running: &mut [T],
+    batch: &Batch<'_, T>,
+    training: Training,
+) -> Result<Step<T>> {
+    check(arch, parameters, running, batch.shape, batch.images)?;
+    assert_eq!(batch.labels.len(), batch.shape.n, "labels and pictures differ in number");
+    assert!(batch.labels.iter().all(|&label| label < arch.config.num_classes), "a label is out of range");
+    let Training { label_smoothing, dropout_seed } = training;
+    let mut forward = Forward::new(arch, parameters, Mode::Training { running, dropout_seed });
+    let logits = forward.logits(batch.shape, batch.images);
+    let loss = cross_entropy::forward(&logits, batch.labels, label_smoothing);
+    let dlogits = cross_entropy::backward(&logits, batch.labels, label_smoothing);
+    let gradients = Backward::new(arch, parameters, forward.tape, dropout_seed).gradients(batch, &dlogits);
+    Ok(Step { logits, loss, gradients })
+}
+
+fn check<T>(arch: &Architecture, parameters: &[T], running: &[T], shape: Shape4, images: &[T]) -> Result<()> {
+    assert_eq!(parameters.len(), arch.num_parameters(), "parameters");
+    assert_eq!(running.len(), arch.num_running(), "running statistics");
+    assert_eq!(shape.c, arch.config.in_channels, "channels of the pictures");
+    assert_eq!(images.len(), shape.len(), "values of the pictures");
+    arch.block_sizes(shape.h, shape.w).map(|_| ())
+}
+
+/// Feature maps, row-major.
+#[derive(Clone, Debug)]
+struct Map<T> {
+    shape: Shape4,
+    values: Vec<T>,
+}
+
+/// Every batch-norm's input, in the order of the forward pass, and the stem's maxima.
+#[derive(Debug)]
+struct Tape<T> {
+    inputs: Vec<Map<T>>,
+    stem_places: Vec<usize>,
+}
+
+/// The convolution's geometry in the words of the reference operations.
+fn geometry(conv: &Conv) -> conv::Conv {
+    conv::Conv { out_channels: conv.out_channels, kernel: conv.kernel, stride: conv.stride, padding: conv.padding }
+}

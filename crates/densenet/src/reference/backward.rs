@@ -1,0 +1,156 @@
+//! The backward pass.
+
+use std::ops::Range;
+
+use densenet_kernels::Element;
+use densenet_kernels::random::Stream;
+use densenet_kernels::reference::{Shape4, batch_norm, dropout, linear, pool, pre_activation, relu};
+
+use super::forward::pre_act_parameters;
+use super::{Batch, Map, STEM_POOL, Tape, geometry};
+use crate::Architecture;
+use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
+use crate::config::Joining;
+
+/// A walk through the network from the logits back to the pictures, which takes the tape from its end.
+pub(super) struct Backward<'a, T> {
+    arch: &'a Architecture,
+    parameters: &'a [T],
+    tape: Tape<T>,
+    dropout_seed: u64,
+    gradients: Vec<T>,
+}
+
+impl<'a, T: Element> Backward<'a, T> {
+    pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], tape: Tape<T>, dropout_seed: u64) -> Self {
+        let gradients = vec![T::zero(); parameters.len()];
+        Self { arch, parameters, tape, dropout_seed, gradients }
+    }
+
+    /// Gradients of every parameter for `dlogits` `(N, classes)`.
+    pub(super) fn gradients(mut self, batch: &Batch<'_, T>, dlogits: &[T]) -> Vec<T> {
+        let arch = self.arch;
+        let mut dx = self.head(dlogits);
+        let mut layers = arch.config.block_config.iter().sum::<usize>() as u64;
+        for block in arch.blocks.iter().rev() {
+            if let Some(transition) = &block.transition {
+                dx = self.transition(transition, &dx);
+            }
+            for layer in block.layers.iter().rev() {
+                layers -= 1;
+                let (direct, dh) = separate(arch.config.joining, dx, layer.conv.conv.out_channels);
+                dx = self.layer(layer, layers, dh);
+                dx.values.iter_mut().zip(&direct).for_each(|(dx, &direct)| *dx += direct);
+            }
+        }
+        self.stem(batch, dx);
+        self.gradients
+    }
+
+    fn head(&mut self, dlogits: &[T]) -> Map<T> {
+        let arch = self.arch;
+        let (norm, weight) = (&arch.final_norm, self.get(&arch.classifier_weight));
+        let x = self.pop();
+        let statistics = batch_norm::statistics(x.shape, &x.values);
+        let normalised =
+            batch_norm::forward(x.shape, &x.values, &statistics, self.get(&norm.weight), self.get(&norm.bias));
+        let features = pool::global_average(x.shape, &relu::forward(&normalised));
+        let gradients = linear::backward(arch.config.num_classes, &features, weight, dlogits);
+        self.put(&arch.classifier_weight, &gradients.dweight);
+        self.put(&arch.classifier_bias, &gradients.dbias);
+        let dy = pool::global_average_backward(x.shape, &gradients.dx);
+        self.normalise_rectify(norm, x, &dy)
+    }
+
+    fn transition(&mut self, transition: &PreAct, dx: &Map<T>) -> Map<T> {
+        let input = self.tape.inputs.last().expect("the transition's input").shape;
+        let shape = geometry(&transition.conv).output(input);
+        let dy = Map { shape, values: pool::average_backward(shape, &dx.values) };
+        self.pre_act(transition, &dy)
+    }
+
+    fn layer(&mut self, layer: &DenseLayer, number: u64, mut dh: Map<T>) -> Map<T> {
+        let stream = Stream::new(self.dropout_seed, number);
+        dh.values = dropout::dropout(&dh.values, stream, self.arch.config.drop_rate);
+        for pre_act in [&layer.conv].into_iter().chain(&layer.bottleneck) {
+            dh = self.pre_act(pre_act, &dh);
+        }
+        dh
+    }
+
+    fn stem(&mut self, batch: &Batch<'_, T>, mut dy: Map<T>) {
+        let conv = &self.arch.stem_conv;
+        if let Some(norm) = &self.arch.stem_norm {
+            let x = self.pop();
+            let dpooled = STEM_POOL.backward(x.shape, &self.tape.stem_places, &dy.values);
+            dy = self.normalise_rectify(norm, x, &dpooled);
+        }
+        let gradients = geometry(conv).backward(batch.shape, batch.images, self.get(&conv.weight), &dy.values);
+        self.put_conv(conv, &gradients.dweight, &gradients.dbias);
+    }
+
+    fn pre_act(&mut self, pre_act: &PreAct, dy: &Map<T>) -> Map<T> {
+        let x = self.pop();
+        let statistics = batch_norm::statistics(x.shape, &x.values);
+        let parameters = pre_act_parameters(pre_act, self.parameters);
+        let conv = geometry(&pre_act.conv);
+        let gradients = pre_activation::backward(&conv, x.shape, &x.values, &statistics, parameters, &dy.values);
+        self.put(&pre_act.norm.weight, &gradients.dgamma);
+        self.put(&pre_act.norm.bias, &gradients.dbeta);
+        self.put_conv(&pre_act.conv, &gradients.dweight, &gradients.dbias);
+        Map { shape: x.shape, values: gradients.dx }
+    }
+
+    /// Backward through `relu(bn(x))`.
+    fn normalise_rectify(&mut self, norm: &Norm, x: Map<T>, dy: &[T]) -> Map<T> {
+        let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
+        let statistics = batch_norm::statistics(x.shape, &x.values);
+        let normalised = batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta);
+        let dnormalised = relu::backward(&normalised, dy);
+        let gradients = batch_norm::backward(x.shape, &x.values, &statistics, gamma, &dnormalised);
+        self.put(&norm.weight, &gradients.dgamma);
+        self.put(&norm.bias, &gradients.dbeta);
+        Map { shape: x.shape, values: gradients.dx }
+    }
+
+    fn put_conv(&mut self, conv: &Conv, dweight: &[T], dbias: &[T]) {
+        self.put(&conv.weight, dweight);
+        if let Some(bias) = &conv.bias {
+            self.put(bias, dbias);
+        }
+    }
+
+    fn put(&mut self, range: &Range<usize>, values: &[T]) {
+        self.gradients[range.clone()].copy_from_slice(values);
+    }
+
+    fn get(&self, range: &Range<usize>) -> &'a [T] {
+        &self.parameters[range.clone()]
+    }
+
+    fn pop(&mut self) -> Map<T> {
+        self.tape.inputs.pop().expect("the forward pass kept every batch-norm's input")
+    }
+}
+
+/// Gradients of a layer's input by the direct way and of its output of `channels`, from that of the two joined.
+fn separate<T: Element>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
+    match joining {
+        Joining::Dense => split(&dy, channels),
+        Joining::Residual => (dy.values.clone(), dy),
+        Joining::Plain => (Vec::new(), dy),
+    }
+}
+
+/// Undoes a concatenation along the channels, of which the second part has `channels`.
+fn split<T: Element>(dy: &Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
+    let plane = dy.shape.plane();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for picture in dy.values.chunks_exact(dy.shape.c * plane) {
+        let (x, h) = picture.split_at((dy.shape.c - channels) * plane);
+        first.extend_from_slice(x);
+        second.extend_from_slice(h);
+    }
+    let shape = Shape4 { c: channels, ..dy.shape };
+    (first, Map { shape, values: second })
+}

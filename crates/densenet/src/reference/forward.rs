@@ -1,0 +1,149 @@
+//! The forward pass, in inference and in training.
+
+use std::ops::Range;
+
+use densenet_kernels::Element;
+use densenet_kernels::random::Stream;
+use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
+
+use super::{Map, STEM_POOL, Tape, geometry};
+use crate::Architecture;
+use crate::architecture::{DenseLayer, Norm, PreAct};
+use crate::config::Joining;
+
+/// Where batch-norms take their statistics from.
+pub(super) enum Mode<'a, T> {
+    /// From the running ones.
+    Inference { running: &'a [T] },
+    /// From the batch, which moves the running ones; dropout acts.
+    Training { running: &'a mut [T], dropout_seed: u64 },
+}
+
+/// A walk through the network from the pictures to the logits.
+pub(super) struct Forward<'a, T> {
+    arch: &'a Architecture,
+    parameters: &'a [T],
+    mode: Mode<'a, T>,
+    pub(super) tape: Tape<T>,
+}
+
+impl<'a, T: Element> Forward<'a, T> {
+    pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], mode: Mode<'a, T>) -> Self {
+        Self { arch, parameters, mode, tape: Tape { inputs: Vec::new(), stem_places: Vec::new() } }
+    }
+
+    pub(super) fn logits(&mut self, shape: Shape4, images: &[T]) -> Vec<T> {
+        let arch = self.arch;
+        let mut x = self.stem(shape, images);
+        let mut layers = 0;
+        for block in &arch.blocks {
+            for layer in &block.layers {
+                let h = self.layer(layer, layers, x.clone());
+                x = join(arch.config.joining, x, h);
+                layers += 1;
+            }
+            if let Some(transition) = &block.transition {
+                let y = self.pre_act(transition, x);
+                x = Map { shape: pool::average_output(y.shape), values: pool::average(y.shape, &y.values) };
+            }
+        }
+        let x = self.normalise_rectify(&arch.final_norm, x);
+        let features = pool::global_average(x.shape, &x.values);
+        linear::forward(&features, self.get(&arch.classifier_weight), self.get(&arch.classifier_bias))
+    }
+
+    fn stem(&mut self, shape: Shape4, images: &[T]) -> Map<T> {
+        let conv = &self.arch.stem_conv;
+        let bias = conv.bias.as_ref().map(|bias| self.get(bias));
+        let y = geometry(conv).forward(shape, images, self.get(&conv.weight), bias);
+        let y = Map { shape: geometry(conv).output(shape), values: y };
+        let Some(norm) = &self.arch.stem_norm else { return y };
+        let y = self.normalise_rectify(norm, y);
+        let (values, places) = STEM_POOL.forward(y.shape, &y.values);
+        self.tape.stem_places = places;
+        Map { shape: STEM_POOL.output(y.shape), values }
+    }
+
+    /// `H(x)` of the layer of that number, with dropout behind its last convolution.
+    fn layer(&mut self, layer: &DenseLayer, number: u64, mut x: Map<T>) -> Map<T> {
+        for pre_act in layer.bottleneck.iter().chain([&layer.conv]) {
+            x = self.pre_act(pre_act, x);
+        }
+        if let Mode::Training { dropout_seed, .. } = self.mode {
+            x.values = dropout::dropout(&x.values, Stream::new(dropout_seed, number), self.arch.config.drop_rate);
+        }
+        x
+    }
+
+    fn pre_act(&mut self, pre_act: &PreAct, x: Map<T>) -> Map<T> {
+        let conv = geometry(&pre_act.conv);
+        let statistics = self.statistics(&pre_act.norm, &x);
+        let parameters = pre_act_parameters(pre_act, self.parameters);
+        let values = pre_activation::forward(&conv, x.shape, &x.values, &statistics, parameters);
+        let y = Map { shape: conv.output(x.shape), values };
+        self.tape.inputs.push(x);
+        y
+    }
+
+    fn normalise_rectify(&mut self, norm: &Norm, x: Map<T>) -> Map<T> {
+        let statistics = self.statistics(norm, &x);
+        let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
+        let y = relu::forward(&batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta));
+        let y = Map { shape: x.shape, values: y };
+        self.tape.inputs.push(x);
+        y
+    }
+
+    fn statistics(&mut self, norm: &Norm, x: &Map<T>) -> Statistics<T> {
+        let (means, variances) = (norm.mean.clone(), norm.variance.clone());
+        match &mut self.mode {
+            Mode::Inference { running } => {
+                Statistics { mean: running[means].to_vec(), variance: running[variances].to_vec() }
+            }
+            Mode::Training { running, .. } => {
+                let batch = batch_norm::statistics(x.shape, &x.values);
+                let [mean, variance] = running.get_disjoint_mut([means, variances]).expect("places of the arena");
+                batch_norm::update_running(x.shape, &batch, mean, variance);
+                batch
+            }
+        }
+    }
+
+    fn get(&self, range: &Range<usize>) -> &'a [T] {
+        &self.parameters[range.clone()]
+    }
+}
+
+/// The operation's learnable values, out of the arena.
+pub(super) fn pre_act_parameters<'a, T>(pre_act: &PreAct, arena: &'a [T]) -> pre_activation::Parameters<'a, T> {
+    pre_activation::Parameters {
+        gamma: &arena[pre_act.norm.weight.clone()],
+        beta: &arena[pre_act.norm.bias.clone()],
+        weight: &arena[pre_act.conv.weight.clone()],
+        bias: pre_act.conv.bias.clone().map(|bias| &arena[bias]),
+    }
+}
+
+/// A layer's input `x` and output `h` together.
+fn join<T: Element>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
+    match joining {
+        Joining::Dense => concatenate(&x, &h),
+        Joining::Residual => {
+            Map { shape: x.shape, values: x.values.iter().zip(&h.values).map(|(&x, &h)| h + x).collect() }
+        }
+        Joining::Plain => h,
+    }
+}
+
+/// `[x, h]` along the channels.
+fn concatenate<T: Element>(x: &Map<T>, h: &Map<T>) -> Map<T> {
+    let shape = Shape4 { c: x.shape.c + h.shape.c, ..x.shape };
+    let mut values = Vec::with_capacity(shape.len());
+    let pictures = |map: &Map<T>| map.shape.c * map.shape.plane();
+    for (x, h) in x.values.chunks_exact(pictures(x)).zip(h.values.chunks_exact(pictures(h))) {
+        values.extend_from_slice(x);
+        values.extend_from_slice(h);
+    }
+    Map { shape, values }
+}

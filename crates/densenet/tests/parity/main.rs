@@ -1,0 +1,3 @@
+//! The networks held to central differences and to PyTorch.
+
+mod differences;
