@@ -5,6 +5,7 @@
 
 pub mod architecture;
 pub mod config;
+pub mod data;
 mod error;
 
 pub use architecture::Architecture;
