@@ -2,8 +2,12 @@
 //!
 //! [`Preprocessing`] says how a [`Picture`] is read by a network.
 
+mod augment;
 mod picture;
 mod preprocessing;
+mod split;
 
+pub use augment::Augment;
 pub use picture::{MAX_PIXELS, Picture};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
+pub use split::Split;
