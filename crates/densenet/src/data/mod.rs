@@ -1,18 +1,22 @@
 //! Pictures, data sets and how they become a network's input.
 //!
-//! [`Preprocessing`] says how a [`Picture`] is read by a network.
+//! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
 
 mod augment;
 mod cifar;
+mod download;
 mod folder;
 mod idx;
 mod known;
+mod locate;
 mod picture;
 mod preprocessing;
 mod set;
 mod split;
 
 pub use augment::Augment;
+pub use download::Progress;
+pub use locate::open;
 pub use picture::{MAX_PIXELS, Picture};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
 pub use set::DataSet;
