@@ -21,6 +21,17 @@ pub enum Error {
         /// Why not, and what would do.
         reason: String,
     },
+    /// A preprocessing that no picture can go through.
+    #[error("preprocessing: {0}")]
+    Preprocessing(String),
+    /// A data set that is not on this machine and could not be fetched.
+    #[error("data set {name}: {reason}")]
+    DataSet {
+        /// The data set, as it was asked for.
+        name: String,
+        /// Why not, where it was looked for, and what would help.
+        reason: String,
+    },
     /// A file that could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -6,6 +6,7 @@
 pub mod architecture;
 pub mod checkpoint;
 pub mod config;
+pub mod data;
 mod error;
 pub mod files;
 pub mod info;

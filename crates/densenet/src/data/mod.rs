@@ -1,0 +1,23 @@
+//! Pictures, data sets and how they become a network's input.
+//!
+//! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
+
+mod augment;
+mod cifar;
+mod download;
+mod folder;
+mod idx;
+mod known;
+mod locate;
+mod picture;
+mod preprocessing;
+mod set;
+mod split;
+
+pub use augment::Augment;
+pub use download::Progress;
+pub use locate::open;
+pub use picture::{MAX_PIXELS, Picture};
+pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
+pub use set::DataSet;
+pub use split::Split;
