@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::architecture::Tensor;
+use crate::data::Preprocessing;
 use crate::files::write_whole;
 use crate::{Architecture, Config, Error, Result};
 
@@ -42,17 +43,6 @@ pub struct Card {
     pub epoch: usize,
     /// The version of this library that wrote it.
     pub version: String,
-}
-
-/// How a picture becomes a network's input: resized, scaled to 0-1, then `(value - mean) / std` per channel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Preprocessing {
-    /// Height and width in pixels.
-    pub size: usize,
-    /// Per channel, on the 0-1 scale.
-    pub mean: Vec<f32>,
-    /// Per channel, on the 0-1 scale; above 0.
-    pub std: Vec<f32>,
 }
 
 /// The values of a network: its two arenas.
@@ -203,7 +193,8 @@ impl Reader {
                 format!("does not say which network it holds ({e}); densenet train writes files that do"),
             )
         })?;
-        card.config.validate()?;
+        let sound = card.config.validate().and_then(|()| card.preprocessing.validate());
+        sound.map_err(|e| Error::format(&self.path, e.to_string()))?;
         Ok(card)
     }
 
@@ -299,7 +290,7 @@ mod tests {
             Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
         let card = Card {
             config,
-            preprocessing: Preprocessing { size: 32, mean: vec![0.1], std: vec![0.3] },
+            preprocessing: Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] },
             labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
             dataset: "made-up".into(),
             seed: 7,
