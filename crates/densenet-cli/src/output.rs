@@ -1,11 +1,24 @@
 //! What the program says: results on stdout, everything else on stderr.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
 use std::process;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+
+/// An error in the words of the command line, for which the program exits with 2.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl Display for Misuse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Misuse {}
 
 /// Writes a result to stdout. A reader that has seen enough (a closed pipe) ends the program without complaint.
 pub fn print(text: &str) -> Result<()> {
