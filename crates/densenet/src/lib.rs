@@ -22,3 +22,4 @@ pub mod training;
 pub use architecture::Architecture;
 pub use config::Config;
 pub use error::{Error, Result};
+pub use network::DenseNet;

@@ -1,6 +1,8 @@
 //! Convolution: `y[n,o,i,j] = b[o] + sum over c,u,v of w[o,c,u,v] * x[n, c, i*stride + u - padding, j*stride + v - padding]`,
 //! where `x` is zero outside the picture.
 
+use std::ops::Range;
+
 use super::Shape4;
 use crate::Element;
 
@@ -71,20 +73,23 @@ impl Conv {
         for (n, o, c) in product3(input.n, output.c, input.c) {
             for (u, v) in product2(self.kernel, self.kernel) {
                 let j = ((o * input.c + c) * self.kernel + u) * self.kernel + v;
-                for i in 0..output.h {
-                    let Some(y) = self.inside(i, u, input.h) else { continue };
-                    for column in 0..output.w {
-                        let Some(x) = self.inside(column, v, input.w) else { continue };
-                        f(input.index(n, c, y, x), j, output.index(n, o, i, column));
+                let columns = self.inside(v, input.w, output.w);
+                for row in self.inside(u, input.h, output.h) {
+                    let x = input.index(n, c, row * self.stride + u - self.padding, 0);
+                    let y = output.index(n, o, row, 0);
+                    for column in columns.clone() {
+                        f(x + column * self.stride + v - self.padding, j, y + column);
                     }
                 }
             }
         }
     }
 
-    /// Input place that kernel place `offset` reads for output place `output`, unless it is in the padding.
-    fn inside(&self, output: usize, offset: usize, extent: usize) -> Option<usize> {
-        (output * self.stride + offset).checked_sub(self.padding).filter(|&place| place < extent)
+    /// Output places for which kernel place `offset` reads within the `input` extent, not the padding.
+    fn inside(&self, offset: usize, input: usize, output: usize) -> Range<usize> {
+        let start = self.padding.saturating_sub(offset).div_ceil(self.stride);
+        let end = (input + self.padding).saturating_sub(offset).div_ceil(self.stride);
+        start..end.min(output)
     }
 }
 

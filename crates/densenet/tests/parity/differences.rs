@@ -32,64 +32,57 @@ fn basic() -> Config {
     }
 }
 
-#[test]
-fn article() {
-    check(Config { in_channels: 1, stem: Stem::ImageNet, compression: 0.5, bias: true, ..basic() }, 19, 22);
+/// A small network of every kind, with the size of its pictures.
+pub fn kinds() -> Vec<(&'static str, Config, (usize, usize))> {
+    let article = Config { in_channels: 1, stem: Stem::ImageNet, compression: 0.5, bias: true, ..basic() };
+    let bc = Config { bn_size: Some(2), compression: 0.6, ..basic() };
+    let residual = Config { joining: Joining::Residual, ..basic() };
+    vec![
+        ("article", article, (19, 22)),
+        ("basic", basic(), (7, 6)),
+        ("B", Config { bn_size: Some(2), ..basic() }, (7, 6)),
+        ("C", Config { compression: 0.6, ..basic() }, (7, 6)),
+        ("BC", bc.clone(), (6, 7)),
+        ("dropout", Config { drop_rate: 0.3, ..bc }, (6, 7)),
+        ("residual with dropout", Config { drop_rate: 0.2, ..residual.clone() }, (6, 7)),
+        ("residual with bottleneck", Config { bn_size: Some(2), ..residual }, (6, 7)),
+        ("plain", Config { joining: Joining::Plain, bias: true, ..basic() }, (6, 7)),
+    ]
 }
 
-#[test]
-fn basic_network() {
-    check(basic(), 7, 6);
-}
-
-#[test]
-fn bottleneck() {
-    check(Config { bn_size: Some(2), ..basic() }, 7, 6);
-}
-
-#[test]
-fn compression() {
-    check(Config { compression: 0.6, ..basic() }, 7, 6);
-}
-
-#[test]
-fn bottleneck_and_compression() {
-    check(Config { bn_size: Some(2), compression: 0.6, ..basic() }, 6, 7);
-}
-
-#[test]
-fn dropout() {
-    check(Config { bn_size: Some(2), drop_rate: 0.3, ..basic() }, 6, 7);
-}
-
-#[test]
-fn residual() {
-    check(Config { joining: Joining::Residual, drop_rate: 0.2, ..basic() }, 6, 7);
-}
-
-#[test]
-fn residual_bottleneck() {
-    check(Config { joining: Joining::Residual, bn_size: Some(2), ..basic() }, 6, 7);
-}
-
-#[test]
-fn plain() {
-    check(Config { joining: Joining::Plain, bias: true, ..basic() }, 6, 7);
-}
-
-/// Compares each tensor's gradient with the loss's slope along three random directions within that tensor.
-fn check(config: Config, height: usize, width: usize) {
-    let arch = Architecture::new(&config).unwrap();
+/// Values, pictures and labels to try a network with; parameters are moved off their even initial values.
+pub fn example(
+    config: &Config,
+    (height, width): (usize, usize),
+) -> (Architecture, Vec<f64>, Vec<f64>, Shape4, Vec<f64>) {
+    let arch = Architecture::new(config).unwrap();
     let (mut parameters, running) = init::initial::<f64>(&arch, SEED);
     for (parameter, noise) in parameters.iter_mut().zip(random(1)) {
         *parameter += 0.3 * noise;
     }
     let shape = Shape4::new(3, config.in_channels, height, width);
-    let images: Vec<f64> = random(2).take(shape.len()).collect();
-    let batch = Batch { shape, images: &images, labels: &[0, 3, 1] };
-    let training = Training { label_smoothing: 0.1, dropout_seed: SEED };
+    (arch, parameters, running, shape, random(2).take(shape.len()).collect())
+}
+
+/// Labels of the example's three pictures.
+pub const LABELS: [usize; 3] = [0, 3, 1];
+
+/// How the example's loss is taken.
+pub const TRAINING: Training = Training { label_smoothing: 0.1, dropout_seed: SEED };
+
+#[test]
+fn gradients_are_slopes() {
+    for (kind, config, size) in kinds() {
+        check(kind, &config, size);
+    }
+}
+
+/// Compares each tensor's gradient with the loss's slope along three random directions within that tensor.
+fn check(kind: &str, config: &Config, size: (usize, usize)) {
+    let (arch, parameters, running, shape, images) = example(config, size);
+    let batch = Batch { shape, images: &images, labels: &LABELS };
     let train =
-        |parameters: &[f64]| reference::train(&arch, parameters, &mut running.clone(), &batch, training).unwrap();
+        |parameters: &[f64]| reference::train(&arch, parameters, &mut running.clone(), &batch, TRAINING).unwrap();
     let gradients = train(&parameters).gradients;
     for (i, tensor) in arch.parameters.iter().enumerate() {
         for direction in 0..3 {
@@ -104,7 +97,7 @@ fn check(config: Config, height: usize, width: usize) {
             let expected: f64 = gradient.iter().zip(&along).map(|(g, a)| g * a).sum();
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt().max(0.01);
             let error = (slope - expected).abs() / norm;
-            assert!(error < TOLERANCE, "{}, seed {SEED}: {expected}, differences give {slope}", tensor.name);
+            assert!(error < TOLERANCE, "{kind}: {}, seed {SEED}: {expected}, differences give {slope}", tensor.name);
         }
     }
 }

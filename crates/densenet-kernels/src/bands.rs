@@ -1,0 +1,116 @@
+//! How an operation's output is cut into pieces of work.
+//!
+//! The cut depends on shapes alone, never on the number of threads, and every sum over pixels is taken piece by piece in
+//! a fixed order: the same input gives the same bits on one thread or sixteen. Pieces are claimed by halving
+//! ([`rayon::join`]), so a thread never waits for one that has not started.
+
+use std::ops::Range;
+
+use crate::maps::Grid;
+
+/// Elements of packed input that a piece may hold: half of a common second-level cache.
+const PATCH: usize = 64 * 1024;
+
+/// Rows that a band may have.
+pub(crate) const MOST_ROWS: usize = 64;
+
+/// Bands of whole rows, the same number in every image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bands {
+    grid: Grid,
+    per_image: usize,
+    /// Rows that stay together: 1, or 2 where the operation pools.
+    granule: usize,
+}
+
+/// One band: some rows of one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Band {
+    /// Its image.
+    pub image: usize,
+    /// Its rows.
+    pub rows: Range<usize>,
+}
+
+impl Bands {
+    /// Cuts `grid` so that a band's packed input, `row` elements for each of its rows, stays in the cache.
+    pub fn new(grid: Grid, row: usize) -> Self {
+        Self::of_granules(grid, row, 1)
+    }
+
+    /// Cuts `grid` between pairs of rows, `row` elements of packed input for each pair; an odd last row goes with the
+    /// pair above it.
+    pub fn pairs(grid: Grid, row: usize) -> Self {
+        Self::of_granules(grid, row, 2)
+    }
+
+    fn of_granules(grid: Grid, row: usize, granule: usize) -> Self {
+        let height = grid.height / granule;
+        let rows = (PATCH / row.max(1)).clamp(1, height.min(MOST_ROWS));
+        // An even number shares one image evenly between two threads.
+        let per_image = height.div_ceil(rows).next_multiple_of(2).min(height);
+        Self { grid, per_image, granule }
+    }
+
+    /// Bands in all.
+    pub fn len(&self) -> usize {
+        self.grid.images * self.per_image
+    }
+
+    /// The band of that number.
+    pub fn get(&self, index: usize) -> Band {
+        let (image, band) = (index / self.per_image, index % self.per_image);
+        let granules = self.grid.height / self.granule;
+        let row = |band: usize| match band == self.per_image {
+            true => self.grid.height,
+            false => band * granules / self.per_image * self.granule,
+        };
+        Band { image, rows: row(band)..row(band + 1) }
+    }
+
+    /// Pixels of `band`, counted over all images.
+    pub fn pixels(&self, band: &Band) -> Range<usize> {
+        let pixel = |row: usize| (band.image * self.grid.height + row) * self.grid.width;
+        pixel(band.rows.start)..pixel(band.rows.end)
+    }
+
+    /// Pixels before the band of that number.
+    fn pixels_before(&self, index: usize) -> usize {
+        if index == self.len() { self.grid.pixels() } else { self.pixels(&self.get(index)).start }
+    }
+
+    /// Runs `work` on every band with its part of `output`, `width` elements a pixel, and its `slot` elements of `slots`.
+    pub fn run<T: Send>(
+        &self,
+        (output, width): (&mut [T], usize),
+        (slots, slot): (&mut [T], usize),
+        work: &(impl Fn(Band, &mut [T], &mut [T]) + Sync),
+    ) {
+        assert_eq!(output.len(), self.grid.pixels() * width, "output of {:?} by {width}", self.grid);
+        assert_eq!(slots.len(), self.len() * slot, "slots of {} bands", self.len());
+        self.halve(0..self.len(), (output, width), (slots, slot), work);
+    }
+
+    fn halve<T: Send>(
+        &self,
+        range: Range<usize>,
+        (output, width): (&mut [T], usize),
+        (slots, slot): (&mut [T], usize),
+        work: &(impl Fn(Band, &mut [T], &mut [T]) + Sync),
+    ) {
+        match range.len() {
+            0 => {}
+            1 => work(self.get(range.start), output, slots),
+            n => {
+                let middle = range.start + n / 2;
+                let pixels = self.pixels_before(middle) - self.pixels_before(range.start);
+                let (output, output_behind) = output.split_at_mut(pixels * width);
+                let (slots, slots_behind) = slots.split_at_mut(n / 2 * slot);
+                rayon::join(
+                    || self.halve(range.start..middle, (output, width), (slots, slot), work),
+                    || self.halve(middle..range.end, (output_behind, width), (slots_behind, slot), work),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Batch-norm, taken apart: statistics once a feature map, its linear part in the readers, one correction a map.
+//!
+//! In training a channel has the same batch mean and variance for every layer that reads it, so they are taken once,
+//! when it is made. Backwards, with `z = gamma * xh + beta` and `dz` the gradient at a reader, masked by its ReLU,
+//!
+//! ```text
+//! G  = sum over readers of gamma * dz        added up in the readers' data gradients
+//! S0 = sum over readers of gamma * sum(dz)   S1 = sum over readers of gamma * sum(dz * xh)
+//! dx = (G - S0 / M - xh * S1 / M) / sigma    once, when all readers are done
+//! ```
+//!
+//! with `M` the pixels of the batch: the textbook form at each reader, added up (it is linear in `dz`).
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::Element;
+use crate::isa::{Dispatch, Operation, Simd};
+use crate::maps::Maps;
+use crate::patch::Affine;
+
+/// Added to variances, as PyTorch's default.
+pub const EPSILON: f64 = 1e-5;
+
+/// Batch statistics, one of each a channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moments<T> {
+    /// Means.
+    pub mean: Vec<T>,
+    /// Biased variances, those that normalise.
+    pub variance: Vec<T>,
+}
+
+/// Mean and sum of squared deviations of a band, `[pixel][channel]`, into `[2][channel]`: in two passes over what the
+/// cache still holds, so that large means cancel nothing.
+pub(crate) fn band_moments<T: Dispatch>(pixels: &[T], slot: &mut [T]) {
+    struct Band<'a, T>(&'a [T], &'a mut [T]);
+    impl<T: Element> Operation<T> for Band<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, simd: S) {
+            let Self(pixels, slot) = self;
+            let width = slot.len() / 2;
+            let (means, squares) = slot.split_at_mut(width);
+            let scale = simd.splat(T::of(1.0 / (pixels.len() / width) as f64));
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let mut sum = simd.splat(T::zero());
+                for pixel in pixels.chunks_exact(width) {
+                    sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
+                }
+                let mean = simd.mul(sum, scale);
+                let mut square = simd.splat(T::zero());
+                for pixel in pixels.chunks_exact(width) {
+                    let deviation = simd.sub(simd.load(&pixel[lanes.clone()]), mean);
+                    square = simd.mul_add(deviation, deviation, square);
+                }
+                simd.store(mean, &mut means[lanes.clone()]);
+                simd.store(square, &mut squares[lanes]);
+            }
+        }
+    }
+    T::dispatch(Band(pixels, slot));
+}
+
+impl<T: Element> Moments<T> {
+    /// Merges the bands' means and squared deviations, `[band][2][width]`, where band `i` has `pixels[i]` pixels (Chan,
+    /// Golub and LeVeque 1979), in order and in double precision.
+    pub(crate) fn merge(slots: &[T], width: usize, pixels: impl Iterator<Item = usize> + Clone) -> Self {
+        let channel = |c: usize| {
+            let (mut count, mut mean, mut square) = (0.0, 0.0, 0.0);
+            for (slot, pixels) in slots.chunks_exact(2 * width).zip(pixels.clone()) {
+                let here = pixels as f64;
+                let delta = slot[c].f64() - mean;
+                count += here;
+                mean += delta * here / count;
+                square += slot[width + c].f64() + delta * delta * (count - here) * here / count;
+            }
+            (T::of(mean), T::of(square / count))
+        };
+        let (mean, variance) = (0..width).map(channel).unzip();
+        Self { mean, variance }
+    }
+
+    /// Appends those of another map.
+    pub fn extend(&mut self, other: &Self) {
+        self.mean.extend_from_slice(&other.mean);
+        self.variance.extend_from_slice(&other.variance);
+    }
+}
+
+/// `1 / sqrt(variance + EPSILON)`.
+pub fn inv_std<T: Element>(variance: &[T]) -> Vec<T> {
+    variance.iter().map(|v| T::of(1.0 / (v.f64() + EPSILON).sqrt())).collect()
+}
+
+/// Scale and shift of `gamma * (x - mean) * inv_std + beta`, one of each a channel.
+pub fn affine<T: Element>(gamma: &[T], beta: &[T], mean: &[T], inv_std: &[T]) -> (Vec<T>, Vec<T>) {
+    let scale: Vec<T> = gamma.iter().zip(inv_std).map(|(&g, &s)| g * s).collect();
+    let shift = beta.iter().zip(mean).zip(&scale).map(|((&b, &m), &s)| b - m * s).collect();
+    (scale, shift)
+}
+
+/// A batch-norm as its reader's backward pass needs it, one value a channel that it reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalised<'a, T> {
+    /// The feature maps that it reads.
+    pub maps: Maps<'a, T>,
+    /// Batch means of the maps.
+    pub mean: &'a [T],
+    /// `1 / sqrt(variance + eps)` of the maps.
+    pub inv_std: &'a [T],
+    /// Scale gamma.
+    pub gamma: &'a [T],
+    /// `z = scale * x + shift`, as the forward pass took it.
+    pub affine: Affine<'a, T>,
+}
+
+/// How a reader's input gradient meets what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is the first of the readers to be visited: `=`.
+    Set,
+    /// `+=`.
+    Add,
+}
+
+/// Gradients of a batch-norm's scale and shift.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NormGradient<T> {
+    /// `sum(dz * xh)`, one a channel.
+    pub gamma: Vec<T>,
+    /// `sum(dz)`, one a channel.
+    pub beta: Vec<T>,
+}
+
+impl<T: Element> NormGradient<T> {
+    /// Adds up the bands' sums, `[band][dz, dz * xh][channel]` for each map, in order and in double precision.
+    pub(crate) fn merge(sums: &[Vec<T>], widths: &[usize]) -> Self {
+        let total = |part: usize| {
+            let maps = sums.iter().zip(widths);
+            let channels = maps.flat_map(|(slots, &width)| {
+                let bands = slots.chunks_exact(2 * width);
+                (0..width).map(move |c| T::of(bands.clone().map(|slot| slot[part * width + c].f64()).sum()))
+            });
+            channels.collect()
+        };
+        Self { beta: total(0), gamma: total(1) }
+    }
+}
+
+/// [`Normalised`], for one of its maps.
+pub(crate) struct MapNorm<'a, T> {
+    /// Channels of the map.
+    pub width: usize,
+    /// The map.
+    pub map: &'a [T],
+    mean: &'a [T],
+    inv_std: &'a [T],
+    gamma: &'a [T],
+    affine: Affine<'a, T>,
+}
+
+/// Part of a map: its elements, its gradient, and the sums of `dz` and `dz * xh`, `[2][width]`.
+pub(crate) type Part<'a, T> = (&'a [T], &'a mut [T], &'a mut [T]);
+
+impl<'a, T: Element> MapNorm<'a, T> {
+    /// That of the map whose first channel is number `first` of those that `norm` reads.
+    pub fn new(norm: &Normalised<'a, T>, (first, width, map): (usize, usize, &'a [T])) -> Self {
+        let channels = first..first + width;
+        Self {
+            width,
+            map,
+            mean: &norm.mean[channels.clone()],
+            inv_std: &norm.inv_std[channels.clone()],
+            gamma: &norm.gamma[channels.clone()],
+            affine: Affine { scale: &norm.affine.scale[channels.clone()], shift: &norm.affine.shift[channels] },
+        }
+    }
+
+    /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
+    /// the map: tile row `i` goes to the pixels `place(i)`.
+    #[inline(always)]
+    pub fn back<S: Simd<T = T>, const N: usize>(
+        &self,
+        simd: S,
+        (columns, rows, place): (Range<usize>, usize, impl Fn(usize) -> [usize; N]),
+        (dy, row, scale): (&[T], usize, T),
+        mode: Mode,
+        (map, gradient, sums): Part<'_, T>,
+    ) {
+        let (zero, factor) = (simd.splat(T::zero()), simd.splat(scale));
+        for start in columns.clone().step_by(S::LANES) {
+            let lanes = start..(start + S::LANES).min(columns.end);
+            let of = |values: &[T]| simd.load(&values[lanes.clone()]);
+            let (scale, shift) = (of(self.affine.scale), of(self.affine.shift));
+            let (mean, gamma) = (of(self.mean), of(self.gamma));
+            let (mut sum, mut sum_deviation) = (zero, zero);
+            for i in 0..rows {
+                let dy = simd.mul(factor, simd.load(&dy[i * row + start - columns.start..][..lanes.len()]));
+                for pixel in place(i) {
+                    let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
+                    let x = simd.load(&map[at.clone()]);
+                    let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+                    sum = simd.add(sum, dz);
+                    sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
+                    let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
+                    simd.store(simd.mul_add(gamma, dz, there), &mut gradient[at]);
+                }
+            }
+            self.add_sums(simd, lanes, (sum, sum_deviation), sums);
+        }
+    }
+
+    /// Adds sums of `dz` and `dz * (x - mean)` over some pixels to `sums`.
+    #[inline(always)]
+    pub fn add_sums<S: Simd<T = T>>(
+        &self,
+        simd: S,
+        lanes: Range<usize>,
+        (sum, deviation): (S::V, S::V),
+        sums: &mut [T],
+    ) {
+        let (beta, gamma) = sums.split_at_mut(self.width);
+        let (beta, gamma) = (&mut beta[lanes.clone()], &mut gamma[lanes.clone()]);
+        simd.store(simd.add(sum, simd.load(beta)), beta);
+        simd.store(simd.mul_add(deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
+    }
+
+    /// `relu`'s input for lanes of pixels, and `gamma`, for the stem's pooling.
+    #[inline(always)]
+    pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> (Lanes<S>, S::V) {
+        let of = |values: &[T]| simd.load(&values[lanes.clone()]);
+        let norm = Lanes { scale: of(self.affine.scale), shift: of(self.affine.shift), mean: of(self.mean) };
+        (norm, of(self.gamma))
+    }
+}
+
+/// Some lanes of a batch-norm.
+pub(crate) struct Lanes<S: Simd> {
+    /// Scales.
+    pub scale: S::V,
+    /// Shifts.
+    pub shift: S::V,
+    /// Means.
+    pub mean: S::V,
+}
+
+/// What a map's correction needs, one value a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Correction<'a, T> {
+    /// Batch means.
+    pub mean: &'a [T],
+    /// `1 / sqrt(variance + eps)`.
+    pub inv_std: &'a [T],
+    /// `S0`: the sum over readers of `gamma * sum(dz)`.
+    pub s0: &'a [T],
+    /// `S1`: the sum over readers of `gamma * sum(dz * xh)`.
+    pub s1: &'a [T],
+}
+
+/// Pixels that one piece of a correction works on.
+const CORRECTED: usize = 512;
+
+/// Turns `G`, the readers' added gradients of one map, into the gradient of the map, in place.
+pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correction<'_, T>) {
+    struct Piece<'a, T>(&'a mut [T], &'a [T], &'a Correction<'a, T>, T);
+    impl<T: Element> Operation<T> for Piece<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, simd: S) {
+            let Self(gradient, map, correction, per_pixel) = self;
+            let width = correction.mean.len();
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let of = |values: &[T]| simd.load(&values[lanes.clone()]);
+                let (mean, inv_std) = (of(correction.mean), of(correction.inv_std));
+                let minus = simd.mul(inv_std, simd.splat(-per_pixel));
+                let constant = simd.mul(of(correction.s0), minus);
+                let slope = simd.mul(simd.mul(of(correction.s1), inv_std), minus);
+                for (g, x) in gradient.chunks_exact_mut(width).zip(map.chunks_exact(width)) {
+                    let g = &mut g[lanes.clone()];
+                    let deviation = simd.sub(simd.load(&x[lanes.clone()]), mean);
+                    let rest = simd.mul_add(deviation, slope, constant);
+                    simd.store(simd.mul_add(simd.load(g), inv_std, rest), g);
+                }
+            }
+        }
+    }
+    let width = correction.mean.len();
+    let per_pixel = T::of(width as f64 / map.len() as f64);
+    let pieces = gradient.par_chunks_mut(CORRECTED * width).zip(map.par_chunks(CORRECTED * width));
+    pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, per_pixel)));
+}
+
+/// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
+pub fn column_sums<T: Dispatch>(pixels: &[T], width: usize) -> Vec<T> {
+    let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(CORRECTED) * width];
+    let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(CORRECTED * width));
+    pieces.with_max_len(1).for_each(|(slot, pixels)| {
+        for pixel in pixels.chunks_exact(width) {
+            slot.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
+        }
+    });
+    (0..width).map(|c| T::of(slots.chunks_exact(width).map(|slot| slot[c].f64()).sum())).collect()
+}

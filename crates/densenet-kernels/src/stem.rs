@@ -1,0 +1,160 @@
+//! The pooling of the ImageNet stem: `maxpool(relu(bn(x)))`, 3x3 of stride 2 and padding 1 (table 1 of the paper).
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::Element;
+use crate::bands::{Band, Bands};
+use crate::isa::{Dispatch, Operation, Simd};
+use crate::maps::{Grid, Maps};
+use crate::norm::{MapNorm, Moments, NormGradient, Normalised, band_moments};
+use crate::patch::{Affine, Window};
+
+/// The window of the pooling.
+pub const POOL: Window = Window { kernel: 3, stride: 2, padding: 1 };
+
+/// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
+pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) {
+    let width = maps.channels();
+    let bands = pool_bands(maps);
+    bands.run((output, width), (&mut [], 0), &|band, output, _| {
+        T::dispatch(PoolBand { maps, affine, band: &band, output });
+    });
+}
+
+/// [`forward`], and the batch statistics of what it makes.
+pub fn forward_with_moments<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) -> Moments<T> {
+    let width = maps.channels();
+    let bands = pool_bands(maps);
+    let mut slots = vec![T::zero(); bands.len() * 2 * width];
+    bands.run((output, width), (&mut slots, 2 * width), &|band, output, slot| {
+        T::dispatch(PoolBand { maps, affine, band: &band, output });
+        band_moments(output, slot);
+    });
+    Moments::merge(&slots, width, (0..bands.len()).map(|i| bands.pixels(&bands.get(i)).len()))
+}
+
+fn pool_bands<T>(maps: &Maps<'_, T>) -> Bands {
+    let grid = maps.grid();
+    Bands::new(POOL.output(grid), 2 * grid.width * maps.channels())
+}
+
+/// Input rows or columns under output row or column `o` of an input of `extent`.
+fn under(o: usize, extent: usize) -> Range<usize> {
+    let start = o * POOL.stride;
+    start.saturating_sub(POOL.padding)..(start + POOL.kernel - POOL.padding).min(extent)
+}
+
+/// One band of pooled output.
+struct PoolBand<'a, T> {
+    maps: &'a Maps<'a, T>,
+    affine: Affine<'a, T>,
+    band: &'a Band,
+    output: &'a mut [T],
+}
+
+impl<T: Element> Operation<T> for PoolBand<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { maps, affine, band, output } = self;
+        let (grid, width) = (maps.grid(), maps.channels());
+        let pooled = POOL.output(grid);
+        let (_, _, map) = maps.iter().next().expect("the stem makes one map");
+        let image = &map[band.image * grid.height * grid.width * width..][..grid.height * grid.width * width];
+        let zero = simd.splat(T::zero());
+        for start in (0..width).step_by(S::LANES) {
+            let lanes = start..(start + S::LANES).min(width);
+            let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
+            for (i, pixel) in output.chunks_exact_mut(width).enumerate() {
+                let (y, x) = (band.rows.start + i / pooled.width, i % pooled.width);
+                let mut most = zero;
+                for_each_under(grid, y, x, |at| {
+                    let value = simd.load(&image[at * width..][lanes.clone()]);
+                    most = simd.max(most, simd.mul_add(value, scale, shift));
+                });
+                simd.store(most, &mut pixel[lanes.clone()]);
+            }
+        }
+    }
+}
+
+/// Calls `visit` with each input pixel of an image under output pixel `(y, x)`, row by row.
+#[inline(always)]
+fn for_each_under(grid: Grid, y: usize, x: usize, mut visit: impl FnMut(usize)) {
+    for row in under(y, grid.height) {
+        for column in under(x, grid.width) {
+            visit(row * grid.width + column);
+        }
+    }
+}
+
+/// Takes the gradient of the pooled maxima back to the map: `gradient` gets `gamma * dz`, where `dz` goes to the first
+/// of the largest values of each window, and the sums over `dz` are returned, as in [`crate::conv::data_gradient`].
+pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], gradient: &mut [T]) -> NormGradient<T> {
+    let (grid, width) = (reader.maps.grid(), reader.maps.channels());
+    let (plane, pooled) = (grid.height * grid.width * width, POOL.output(grid));
+    let map = reader.maps.iter().next().expect("the stem makes one map");
+    let norm = MapNorm::new(reader, map);
+    let mut slots = vec![T::zero(); grid.images * 2 * width];
+    let images = gradient.par_chunks_mut(plane).zip(slots.par_chunks_mut(2 * width));
+    images.enumerate().with_max_len(1).for_each(|(image, (gradient, sums))| {
+        let map = &norm.map[image * plane..][..plane];
+        let dy = &output_gradient[image * pooled.height * pooled.width * width..];
+        T::dispatch(PoolBack { norm: &norm, grid, map, dy, gradient, sums });
+    });
+    NormGradient::merge(&[slots], &[width])
+}
+
+/// One image.
+struct PoolBack<'a, T> {
+    norm: &'a MapNorm<'a, T>,
+    grid: Grid,
+    map: &'a [T],
+    dy: &'a [T],
+    gradient: &'a mut [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Element> Operation<T> for PoolBack<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { norm, grid, map, dy, gradient, sums } = self;
+        let (width, pooled) = (norm.width, POOL.output(grid));
+        let zero = simd.splat(T::zero());
+        gradient.fill(T::zero());
+        for start in (0..width).step_by(S::LANES) {
+            let lanes = start..(start + S::LANES).min(width);
+            let (n, gamma) = norm.load(simd, lanes.clone());
+            let (mut sum, mut sum_deviation) = (zero, zero);
+            for (i, dy) in dy.chunks_exact(width).take(pooled.height * pooled.width).enumerate() {
+                let (y, x) = (i / pooled.width, i % pooled.width);
+                // The largest value above zero and its pixel; a window without one passes nothing on.
+                let (mut most, mut winner, mut deviation) = (zero, simd.splat(-T::one()), zero);
+                for_each_under(grid, y, x, |at| {
+                    let value = simd.load(&map[at * width..][lanes.clone()]);
+                    let z = simd.mul_add(value, n.scale, n.shift);
+                    winner = simd.select_gt(z, most, simd.splat(T::of(at as f64)), winner);
+                    deviation = simd.select_gt(z, most, simd.sub(value, n.mean), deviation);
+                    most = simd.max(most, z);
+                });
+                let dz = simd.select_gt(most, zero, simd.load(&dy[lanes.clone()]), zero);
+                sum = simd.add(sum, dz);
+                sum_deviation = simd.mul_add(dz, deviation, sum_deviation);
+                let scaled = simd.mul(gamma, dz);
+                for_each_under(grid, y, x, |at| {
+                    let (here, half) = (simd.splat(T::of(at as f64)), simd.splat(T::of(0.5)));
+                    let distance = simd.sub(winner, here);
+                    let won = simd.select_gt(half, simd.mul(distance, distance), scaled, zero);
+                    let there = &mut gradient[at * width..][lanes.clone()];
+                    simd.store(simd.add(simd.load(there), won), there);
+                });
+            }
+            norm.add_sums(simd, lanes, (sum, sum_deviation), sums);
+        }
+    }
+}

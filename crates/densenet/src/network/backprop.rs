@@ -1,0 +1,164 @@
+//! Training steps: the forward pass, the loss, and all gradients.
+
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::maps::Grid;
+use ndarray::{Array2, ArrayView4};
+
+use super::block::{BlockState, Step};
+use super::ends::{HeadState, StemState, loss};
+use super::pre_activation::{self as pre_act, Arenas};
+use super::{DenseNet, in_pool};
+use crate::{Architecture, Error, Result};
+use densenet_kernels::conv::Epilogue;
+use densenet_kernels::norm::Mode;
+
+/// How to take a training step's loss.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepOptions {
+    /// Share of the target that is spread over all classes, from 0 to 1.
+    pub label_smoothing: f64,
+    /// Where dropout's masks come from; another one every step.
+    pub dropout_seed: u64,
+}
+
+/// What a training step found.
+#[derive(Clone, Debug)]
+pub struct StepOutcome<T> {
+    /// Mean over the batch.
+    pub loss: f64,
+    /// `(N, classes)`.
+    pub logits: Array2<T>,
+}
+
+/// Working memory of training steps, and the gradients of the last one.
+#[derive(Debug)]
+pub struct Backprop<T: Dispatch = f32> {
+    gradients: Vec<T>,
+    stem: StemState<T>,
+    blocks: Vec<BlockState<T>>,
+    head: HeadState<T>,
+    /// Gradients of the feature maps of a block and of the one behind it.
+    maps: [Vec<T>; 2],
+}
+
+impl<T: Dispatch> Backprop<T> {
+    /// Working memory for steps of `network`; it grows to the largest batch seen.
+    pub fn new(network: &DenseNet<T>) -> Self {
+        let arch = network.architecture();
+        Self {
+            gradients: vec![T::zero(); arch.num_parameters()],
+            stem: StemState::new(),
+            blocks: arch.blocks.iter().map(BlockState::new).collect(),
+            head: HeadState::new(),
+            maps: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// Gradients of the last step, laid out as the network's parameters.
+    pub fn gradients(&self) -> &[T] {
+        &self.gradients
+    }
+
+    /// Forward and backward in training mode: batch-norms take the statistics of `images` `(N, C, H, W)` and move the
+    /// network's running ones.
+    ///
+    /// # Errors
+    /// Pictures that the network cannot take, labels out of range or not as many as pictures, and batches with a single
+    /// value a channel, which have no variance.
+    pub fn run(
+        &mut self,
+        network: &mut DenseNet<T>,
+        images: ArrayView4<'_, T>,
+        labels: &[u32],
+        options: &StepOptions,
+    ) -> Result<StepOutcome<T>> {
+        let grid = network.check(&images)?;
+        let labels = check_labels(network.architecture(), grid, labels)?;
+        network.predictor.take();
+        let images = images.as_standard_layout();
+        let pixels = images.as_slice().expect("standard layout");
+        let config = &network.architecture.config;
+        let step = Step { joining: config.joining, drop_rate: config.drop_rate, dropout_seed: options.dropout_seed };
+        let shape = (grid.images, config.num_classes);
+        let (loss, logits) = in_pool(|| {
+            let logits = self.forward(network, (pixels, grid), &step);
+            let (loss, logits_gradient) = loss(&logits, &labels, options.label_smoothing);
+            self.backward(network, (pixels, grid), &step, &logits_gradient);
+            (loss, logits)
+        });
+        Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
+    }
+
+    fn forward(&mut self, network: &mut DenseNet<T>, (images, grid): (&[T], Grid), step: &Step) -> Vec<T> {
+        let DenseNet { architecture: arch, parameters, running, .. } = network;
+        let sizes = arch.block_sizes(grid.height, grid.width).expect("checked before");
+        let mut layers = 0;
+        for (b, block) in arch.blocks.iter().enumerate() {
+            let (before, behind) = self.blocks.split_at_mut(b);
+            let state = &mut behind[0];
+            let (height, width) = sizes[b];
+            let first = state.start(Grid { height, width, ..grid });
+            let moments = match before.last() {
+                None => self.stem.forward(arch, parameters, running, (images, grid), first),
+                Some(before) => {
+                    let transition = arch.blocks[b - 1].transition.as_ref().expect("all but the last have one");
+                    let reads = before.read_last(step);
+                    reads.update_running(&transition.norm, running);
+                    pre_act::forward(transition, parameters, &reads, true, Epilogue::default(), first)
+                }
+            };
+            state.statistics.push(&moments);
+            state.forward(block, layers, step, parameters, running);
+            layers += block.layers.len();
+        }
+        let last = self.blocks.last().expect("at least one block");
+        self.head.forward(arch, parameters, running, &last.read_last(step))
+    }
+
+    fn backward(&mut self, network: &DenseNet<T>, pictures: (&[T], Grid), step: &Step, logits_gradient: &[T]) {
+        let DenseNet { architecture: arch, parameters, .. } = network;
+        let mut arenas = Arenas { parameters, gradients: &mut self.gradients };
+        let [gradient, behind] = &mut self.maps;
+        let mut layers: usize = arch.blocks.iter().map(|block| block.layers.len()).sum();
+        for (b, block) in arch.blocks.iter().enumerate().rev() {
+            let state = &mut self.blocks[b];
+            gradient.resize(gradient.len().max(state.maps.len()), T::zero());
+            let last = state.last_elements(step);
+            let reads = state.read_last(step);
+            let (first, norm) = (reads.first, block.transition.as_ref().map_or(&arch.final_norm, |t| &t.norm));
+            let sums = match &block.transition {
+                None => self.head.backward(arch, &mut arenas, &reads, logits_gradient, &mut gradient[last]),
+                Some(transition) => {
+                    let output_gradient = &behind[..transition.conv.out_channels * reads.maps.grid().halved().pixels()];
+                    let target = (Mode::Set, &mut gradient[last]);
+                    pre_act::backward(transition, &mut arenas, &reads, true, output_gradient, target)
+                }
+            };
+            state.statistics.add_reader(first, &parameters[norm.weight.clone()], &sums);
+            layers -= block.layers.len();
+            state.backward(block, layers, step, &mut arenas, &mut gradient[..state.maps.len()]);
+            std::mem::swap(gradient, behind);
+        }
+        let first = &self.blocks[0];
+        let output_gradient = &behind[..first.widths[0] * first.grid.pixels()];
+        self.stem.backward(arch, &mut arenas, pictures, output_gradient);
+    }
+}
+
+/// Labels as indices, if there is one a picture and each is a class.
+fn check_labels(arch: &Architecture, grid: Grid, labels: &[u32]) -> Result<Vec<usize>> {
+    let classes = arch.config.num_classes;
+    if labels.len() != grid.images {
+        return Err(Error::Config(format!("{} labels for {} pictures", labels.len(), grid.images)));
+    }
+    if let Some((i, label)) = labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
+        return Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)));
+    }
+    let (height, width) = *arch.block_sizes(grid.height, grid.width)?.last().expect("at least one block");
+    if grid.images * height * width < 2 {
+        let reason = "one picture leaves a single value a channel in the last block, which has no variance; \
+                      train with larger batches or pictures";
+        return Err(Error::PictureSize { height: grid.height, width: grid.width, reason: reason.into() });
+    }
+    Ok(labels.iter().map(|&label| label as usize).collect())
+}

@@ -1,0 +1,173 @@
+//! One `conv(relu(bn(x)))` of the network in training, forward and backward.
+
+use densenet_kernels::conv::{self, Epilogue};
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::maps::Maps;
+use densenet_kernels::norm::{self, Correction, Mode, Moments, NormGradient, Normalised};
+use densenet_kernels::patch::{Affine, Input, Window};
+
+use crate::architecture::{Conv, Norm, PreAct};
+
+/// Share of the batch's statistics that moves into the running ones, as PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
+/// The arenas of a training step: values, and where gradients go.
+pub(super) struct Arenas<'a, T> {
+    pub parameters: &'a [T],
+    pub gradients: &'a mut [T],
+}
+
+/// Batch statistics of feature maps, concatenated, and what the backward pass adds up about them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Statistics<T> {
+    pub moments: Moments<T>,
+    pub inv_std: Vec<T>,
+    /// `S0` and `S1` of [`Correction`].
+    pub s0: Vec<T>,
+    pub s1: Vec<T>,
+}
+
+impl<T: Dispatch> Statistics<T> {
+    pub fn clear(&mut self) {
+        let Moments { mean, variance } = &mut self.moments;
+        for values in [mean, variance, &mut self.inv_std, &mut self.s0, &mut self.s1] {
+            values.clear();
+        }
+    }
+
+    /// Appends those of one more map.
+    pub fn push(&mut self, moments: &Moments<T>) {
+        self.inv_std.extend(norm::inv_std(&moments.variance));
+        self.moments.extend(moments);
+        self.s0.resize(self.inv_std.len(), T::zero());
+        self.s1.resize(self.inv_std.len(), T::zero());
+    }
+
+    /// Those of `channels`.
+    pub fn correction(&self, channels: std::ops::Range<usize>) -> Correction<'_, T> {
+        Correction {
+            mean: &self.moments.mean[channels.clone()],
+            inv_std: &self.inv_std[channels.clone()],
+            s0: &self.s0[channels.clone()],
+            s1: &self.s1[channels],
+        }
+    }
+
+    /// Adds a reader's part to what the maps' correction needs.
+    pub fn add_reader(&mut self, first: usize, gamma: &[T], gradient: &NormGradient<T>) {
+        for (c, &gamma) in gamma.iter().enumerate() {
+            self.s0[first + c] += gamma * gradient.beta[c];
+            self.s1[first + c] += gamma * gradient.gamma[c];
+        }
+    }
+}
+
+/// What a batch-norm reads: feature maps, and the channel of `statistics` that the first of theirs is.
+pub(super) struct Reads<'a, T> {
+    pub maps: Maps<'a, T>,
+    pub first: usize,
+    pub statistics: &'a Statistics<T>,
+}
+
+/// A batch-norm's scale and shift for what it reads.
+pub(super) struct ScaleShift<T> {
+    scale: Vec<T>,
+    shift: Vec<T>,
+}
+
+impl<T: Dispatch> ScaleShift<T> {
+    pub fn of(norm: &Norm, parameters: &[T], reads: &Reads<'_, T>) -> Self {
+        let Correction { mean, inv_std, .. } = reads.statistics.correction(reads.channels());
+        let (gamma, beta) = (&parameters[norm.weight.clone()], &parameters[norm.bias.clone()]);
+        let (scale, shift) = norm::affine(gamma, beta, mean, inv_std);
+        Self { scale, shift }
+    }
+
+    pub fn affine(&self) -> Affine<'_, T> {
+        Affine { scale: &self.scale, shift: &self.shift }
+    }
+}
+
+impl<'a, T: Dispatch> Reads<'a, T> {
+    pub fn channels(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.maps.channels()
+    }
+
+    /// The maps as `norm` normalises them.
+    pub fn normalised<'b>(&'b self, norm: &Norm, parameters: &'b [T], affine: Affine<'b, T>) -> Normalised<'b, T> {
+        let Correction { mean, inv_std, .. } = self.statistics.correction(self.channels());
+        Normalised { maps: self.maps, mean, inv_std, gamma: &parameters[norm.weight.clone()], affine }
+    }
+
+    /// Moves `norm`'s running statistics towards the batch's; the variance's unbiased form, as PyTorch.
+    pub fn update_running(&self, norm: &Norm, running: &mut [T]) {
+        let pixels = self.maps.grid().pixels() as f64;
+        let (keep, unbiased) = (1.0 - MOMENTUM, pixels / (pixels - 1.0));
+        let moments = &self.statistics.moments;
+        let sides = [(&norm.mean, &moments.mean, 1.0), (&norm.variance, &moments.variance, unbiased)];
+        for (place, batch, factor) in sides {
+            for (running, batch) in running[place.clone()].iter_mut().zip(&batch[self.channels()]) {
+                *running = T::of(keep * running.f64() + MOMENTUM * factor * batch.f64());
+            }
+        }
+    }
+}
+
+/// A convolution's window.
+pub(super) fn window(conv: &Conv) -> Window {
+    Window { kernel: conv.kernel, stride: conv.stride, padding: conv.padding }
+}
+
+fn input<'a, T: Dispatch>(maps: Maps<'a, T>, affine: Affine<'a, T>, pooled: bool) -> Input<'a, T> {
+    if pooled { Input::Pooled(maps, affine) } else { Input::PreActivation(maps, affine) }
+}
+
+/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition.
+pub(super) fn forward<'a, T: Dispatch>(
+    op: &PreAct,
+    parameters: &'a [T],
+    reads: &Reads<'_, T>,
+    pooled: bool,
+    epilogue: Epilogue<'a, T>,
+    output: &mut [T],
+) -> Moments<T> {
+    let affine = ScaleShift::of(&op.norm, parameters, reads);
+    let conv = &op.conv;
+    let panels =
+        conv::forward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, conv.kernel);
+    let bias = conv.bias.as_ref().map(|bias| &parameters[bias.clone()]);
+    let input = input(reads.maps, affine.affine(), pooled);
+    conv::forward_with_moments(&input, window(conv), &panels, &Epilogue { bias, ..epilogue }, output)
+}
+
+/// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters into the arena, `gamma * dz`
+/// into `gradient`, laid out as the maps. Returns what the maps' statistics need to know.
+pub(super) fn backward<T: Dispatch>(
+    op: &PreAct,
+    arenas: &mut Arenas<'_, T>,
+    reads: &Reads<'_, T>,
+    pooled: bool,
+    output_gradient: &[T],
+    (mode, gradient): (Mode, &mut [T]),
+) -> NormGradient<T> {
+    let Arenas { parameters, gradients } = arenas;
+    let affine = ScaleShift::of(&op.norm, parameters, reads);
+    let (conv, affine) = (&op.conv, affine.affine());
+    let input = input(reads.maps, affine, pooled);
+    conv::weight_gradient(&input, window(conv), output_gradient, &mut gradients[conv.weight.clone()]);
+    if let Some(bias) = &conv.bias {
+        gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
+    }
+    let weight = &parameters[conv.weight.clone()];
+    let panels = conv::backward_panels(weight, conv.out_channels, reads.maps.widths(), conv.kernel);
+    let reader = reads.normalised(&op.norm, parameters, affine);
+    let sums = conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, (mode, gradient));
+    store_norm(&op.norm, &sums, gradients);
+    sums
+}
+
+/// Puts a batch-norm's gradients in their places.
+pub(super) fn store_norm<T: Dispatch>(norm: &Norm, sums: &NormGradient<T>, gradients: &mut [T]) {
+    gradients[norm.weight.clone()].copy_from_slice(&sums.gamma);
+    gradients[norm.bias.clone()].copy_from_slice(&sums.beta);
+}

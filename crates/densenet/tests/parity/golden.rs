@@ -1,0 +1,195 @@
+//! What PyTorch found, and the comparison with it. `../goldens/networks.py` tells what the files hold and makes them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use densenet::architecture::Tensor;
+use densenet::config::Stem;
+use densenet::optimiser::Sgd;
+use densenet::reference::{Batch, Step, Training};
+use densenet::{Architecture, Config};
+use densenet_kernels::Element;
+use densenet_kernels::random::Stream;
+use densenet_kernels::reference::Shape4;
+use safetensors::SafeTensors;
+
+/// Seed of everything that is made up.
+const SEED: u64 = 2017;
+
+/// Numbers that a sketch keeps of a tensor.
+const SIGNS: usize = 64;
+
+/// A network, its made-up values, and PyTorch's answers in `f64`.
+pub struct Golden {
+    /// The network.
+    pub arch: Architecture,
+    /// `(N, C, H, W)` of every batch.
+    pub shape: Shape4,
+    /// The loss's smoothing; there is no dropout.
+    pub training: Training,
+    /// The batch of inference and of the single training step, and the first of ten steps.
+    pub first: usize,
+    /// Of the ten steps.
+    pub learning_rate: f64,
+    /// Whether gradients are sketched.
+    sketched: bool,
+    answers: HashMap<String, Vec<f64>>,
+}
+
+impl Golden {
+    /// The article's network.
+    pub fn article() -> Self {
+        let shape = Shape4::new(4, 1, 64, 72);
+        Self {
+            first: 4,
+            sketched: true,
+            learning_rate: 0.005,
+            ..Self::load("article", Config::preset("seed").unwrap(), shape)
+        }
+    }
+
+    /// A small DenseNet-BC with odd sizes.
+    pub fn small_bc() -> Self {
+        let config = Config {
+            num_classes: 7,
+            stem: Stem::Cifar,
+            num_init_features: 7,
+            block_config: vec![2, 3, 2],
+            growth_rate: 5,
+            bn_size: Some(3),
+            compression: 0.6,
+            ..Config::preset("densenet-bc-40-12").unwrap()
+        };
+        let mut golden = Self::load("small_bc", config, Shape4::new(3, 3, 37, 29));
+        golden.training.label_smoothing = 0.1;
+        golden
+    }
+
+    fn load(name: &str, config: Config, shape: Shape4) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/{name}.safetensors"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let doubles = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+        let answers = tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect();
+        let training = Training { label_smoothing: 0.0, dropout_seed: 0 };
+        let arch = Architecture::new(&config).unwrap();
+        Self { arch, shape, training, first: 1, learning_rate: 0.05, sketched: false, answers }
+    }
+
+    /// The parameters that everything starts from.
+    pub fn parameters<T: Element>(&self) -> Vec<T> {
+        self.arch.parameters.iter().flat_map(made_up).collect()
+    }
+
+    /// The running statistics that everything starts from.
+    pub fn running<T: Element>(&self) -> Vec<T> {
+        self.arch.running.iter().flat_map(made_up).collect()
+    }
+
+    /// Pictures of the batch of that number.
+    pub fn images<T: Element>(&self, number: usize) -> Vec<T> {
+        uniform(&format!("images {number}"), self.shape.len(), -1.0, 1.0)
+    }
+
+    /// Labels of the batch of that number.
+    pub fn labels(&self, number: usize) -> Vec<usize> {
+        let (stream, classes) = (stream(&format!("labels {number}")), self.arch.config.num_classes as u64);
+        (0..self.shape.n as u64).map(|i| (stream.bits(i) % classes) as usize).collect()
+    }
+
+    /// Holds inference's logits to PyTorch's, within a relative `tolerance` in norm.
+    pub fn assert_inference<T: Element>(&self, logits: &[T], tolerance: f64) {
+        self.assert_near("eval.logits", logits, 0.0, tolerance);
+    }
+
+    /// Holds a training step and the `running` statistics behind it to PyTorch's, each tensor within a relative
+    /// `tolerance` in norm. Gradients of biases before a batch-norm are 0 but for rounding; so a tensor's norm counts
+    /// as at least a hundredth of the whole gradient's.
+    pub fn assert_training<T: Element>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
+        self.assert_near("train.logits", &step.logits, 0.0, tolerance);
+        self.assert_near("train.loss", &[step.loss], 0.0, tolerance);
+        for tensor in &self.arch.running {
+            let name = format!("train.running.{}", tensor.name);
+            self.assert_near(&name, &running[tensor.range.clone()], 0.0, tolerance);
+        }
+        let name = |tensor: &Tensor| format!("train.gradient.{}", tensor.name);
+        let whole = self.arch.parameters.iter().map(|tensor| norm(&self.answers[&name(tensor)])).fold(0.0, f64::hypot);
+        for tensor in &self.arch.parameters {
+            let gradient = &step.gradients[tensor.range.clone()];
+            let floor = 0.01 * whole;
+            if self.sketched {
+                self.assert_near(&name(tensor), &sketch(&tensor.name, gradient), floor, tolerance);
+            } else {
+                self.assert_near(&name(tensor), gradient, floor, tolerance);
+            }
+        }
+    }
+
+    /// Takes ten steps of gradient descent with `train`, which gets parameters, running statistics and a batch, and
+    /// holds their losses to PyTorch's, within a relative `tolerance` in norm.
+    pub fn assert_ten_steps<T: Element>(
+        &self,
+        tolerance: f64,
+        mut train: impl FnMut(&[T], &mut [T], &Batch<'_, T>) -> Step<T>,
+    ) {
+        let (mut parameters, mut running) = (self.parameters::<T>(), self.running::<T>());
+        let mut sgd = Sgd::new(parameters.len(), 0.9, true, 1e-3);
+        let mut losses = Vec::new();
+        for number in self.first..self.first + 10 {
+            let (images, labels) = (self.images(number), self.labels(number));
+            let step = train(&parameters, &mut running, &Batch { shape: self.shape, images: &images, labels: &labels });
+            sgd.step(self.learning_rate, &mut parameters, &step.gradients);
+            losses.push(step.loss);
+        }
+        self.assert_near("sgd.losses", &losses, 0.0, tolerance);
+    }
+
+    fn assert_near<T: Element>(&self, name: &str, ours: &[T], floor: f64, tolerance: f64) {
+        let theirs = &self.answers[name];
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        let difference: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours.f64() - theirs).collect();
+        let error = norm(&difference) / norm(theirs).max(floor);
+        assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
+    }
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>().sqrt()
+}
+
+/// The value that a tensor starts from: kernels and weights as Kaiming's in size, scales and variances from 0.5 to 1.5,
+/// all else from -0.5 to 0.5.
+fn made_up<T: Element>(tensor: &Tensor) -> Vec<T> {
+    let Tensor { name, shape, range } = tensor;
+    let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
+    let positive = name.ends_with("running_var") || (name.contains("norm") && name.ends_with("weight"));
+    match (shape.len(), positive) {
+        (1, true) => uniform(name, range.len(), 0.5, 1.5),
+        (1, false) => uniform(name, range.len(), -0.5, 0.5),
+        _ => uniform(name, range.len(), -bound, bound),
+    }
+}
+
+fn uniform<T: Element>(name: &str, count: usize, low: f64, high: f64) -> Vec<T> {
+    let stream = stream(name);
+    (0..count as u64).map(|i| T::of(low + (high - low) * stream.uniform(i))).collect()
+}
+
+/// The stream whose number is the name's FNV-1a hash.
+fn stream(name: &str) -> Stream {
+    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    Stream::new(SEED, name.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
+}
+
+/// Sums over the tensor with random signs, scaled so that a difference's sketch has about the difference's norm.
+fn sketch<T: Element>(name: &str, tensor: &[T]) -> Vec<f64> {
+    let stream = stream(&format!("signs {name}"));
+    let mut sums = vec![0.0; SIGNS];
+    for (value, i) in tensor.iter().zip(0..) {
+        let bits = stream.bits(i);
+        for (sign, sum) in sums.iter_mut().enumerate() {
+            *sum += if bits >> sign & 1 == 1 { -value.f64() } else { value.f64() };
+        }
+    }
+    sums.into_iter().map(|sum| sum / (SIGNS as f64).sqrt()).collect()
+}
