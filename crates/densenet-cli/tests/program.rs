@@ -14,7 +14,7 @@ struct World(TempDir);
 impl World {
     fn new() -> Self {
         let world = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(world.path("data")).unwrap();
+        fs::create_dir(world.path("fashion-mnist")).unwrap();
         world.write_set("train", 40);
         world.write_set("t10k", 20);
         world
@@ -31,7 +31,7 @@ impl World {
 
     /// Pictures and labels of a part.
     fn idx(&self, part: &str) -> [PathBuf; 2] {
-        ["images-idx3", "labels-idx1"].map(|kind| self.path("data").join(format!("{part}-{kind}-ubyte")))
+        ["images-idx3", "labels-idx1"].map(|kind| self.path("fashion-mnist").join(format!("{part}-{kind}-ubyte")))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -102,7 +102,7 @@ fn npy(shape: &str, elements: usize) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &vec![0; 4 * elements]].concat()
 }
 
-const TRAIN: &str = "train --model densenet-bc-40-12 --data data --size 8 --batch 8 --threads 1";
+const TRAIN: &str = "train --model densenet-bc-40-12 --data ./fashion-mnist --size 8 --batch 8 --threads 1";
 
 #[test]
 fn info_tells_people_and_programs() {
@@ -137,12 +137,12 @@ fn trains_evaluates_and_predicts() {
         assert!(log[11][name].is_number(), "{}", log[11]);
     }
     let eval: Value =
-        serde_json::from_str(&world.done("eval --weights run/last.safetensors --data data --json")).unwrap();
+        serde_json::from_str(&world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json")).unwrap();
     assert_eq!(eval["images"], 20);
     assert_eq!(eval["top1"], log[11]["test_top1"]);
     assert!((eval["loss"].as_f64().unwrap() - log[11]["test_loss"].as_f64().unwrap()).abs() < 1e-4);
     assert_eq!(eval["correct"].as_f64().unwrap() / 20.0, eval["top1"].as_f64().unwrap());
-    let text = world.done("eval --weights run/last.safetensors --data data --show 2");
+    let text = world.done("eval --weights run/last.safetensors --data ./fashion-mnist --show 2");
     assert!(text.contains("true \\ said") && text.contains("of 20 pictures"), "{text}");
     predicts(&world);
     let info: Value = serde_json::from_str(&world.done("info run/best.safetensors --json")).unwrap();
@@ -208,8 +208,8 @@ fn a_kill_leaves_checkpoints_that_load() {
     let mut child = begin_long_run(&world);
     child.kill().unwrap();
     child.wait().unwrap();
-    world.done("eval --weights run/last.safetensors --data data --json");
-    world.done("eval --weights run/best.safetensors --data data --json");
+    world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json");
+    world.done("eval --weights run/best.safetensors --data ./fashion-mnist --json");
     let log = world.text("run/log.jsonl");
     let steps = log.lines().filter(|line| line.contains("\"step\"")).count();
     world.done(&format!("train --resume run --max-steps {}", steps + 2));
@@ -243,13 +243,13 @@ fn a_reader_that_leaves_is_no_error() {
 fn wrong_words_exit_with_two() {
     let world = World::new();
     world.fails("info densenet122", 2, &["densenet122", "densenet121"]);
-    world.fails("train --model nothing --data data", 2, &["nothing", "densenet121"]);
+    world.fails("train --model nothing --data ./fashion-mnist", 2, &["nothing", "densenet121"]);
     world.fails("train --model seed", 2, &["--data"]);
-    world.fails("train --model seed --data data --size 8 --out run", 2, &["picture size 8x8", "smallest"]);
-    world.fails("train --model seed --data data --lr 0", 2, &["lr is 0; it must be above 0"]);
-    world.fails("train --model seed --data data --schedule wild", 2, &["constant", "steps", "cosine"]);
-    world.fails("train --model seed --data data --drop-rate 1 --out run", 2, &["drop_rate is 1"]);
-    world.fails("eval --weights x --data data --threads 0", 2, &["threads"]);
+    world.fails("train --model seed --data ./fashion-mnist --size 8 --out run", 2, &["picture size 8x8", "smallest"]);
+    world.fails("train --model seed --data ./fashion-mnist --lr 0", 2, &["lr is 0; it must be above 0"]);
+    world.fails("train --model seed --data ./fashion-mnist --schedule wild", 2, &["constant", "steps", "cosine"]);
+    world.fails("train --model seed --data ./fashion-mnist --drop-rate 1 --out run", 2, &["drop_rate is 1"]);
+    world.fails("eval --weights x --data ./fashion-mnist --threads 0", 2, &["threads"]);
     assert!(!world.path("run").exists());
 }
 
@@ -298,8 +298,8 @@ fn weights_and_inputs_that_are_not_what_they_should_be() {
     let world = World::new();
     world.done(&format!("{TRAIN} --max-steps 1 --out run"));
     world.fails("info missing.safetensors", 2, &["missing.safetensors"]);
-    world.fails("eval --weights none.safetensors --data data", 1, &["none.safetensors"]);
-    let other = "train --model densenet-40-12 --data data --size 8 --init run/last.safetensors --out other";
+    world.fails("eval --weights none.safetensors --data ./fashion-mnist", 1, &["none.safetensors"]);
+    let other = "train --model densenet-40-12 --data ./fashion-mnist --size 8 --init run/last.safetensors --out other";
     world.fails(other, 1, &["missing (", "unexpected (", "of another shape", "features.conv0.weight", "norm2.bias"]);
     fs::write(world.path("broken.bmp"), b"BM but no picture").unwrap();
     fs::write(world.path("text.jpg"), b"hello").unwrap();
@@ -324,20 +324,20 @@ fn weights_and_inputs_that_are_not_what_they_should_be() {
     }
     cut(&world.path("run/last.safetensors"));
     world.fails(
-        "eval --weights run/last.safetensors --data data",
+        "eval --weights run/last.safetensors --data ./fashion-mnist",
         1,
         &["last.safetensors", "not a sound safetensors file"],
     );
     cut(&world.path("run/resume.safetensors"));
     world.fails("train --resume run", 1, &["resume.safetensors", "not a sound safetensors file"]);
-    world.fails("train --resume data", 1, &["resume.safetensors"]);
+    world.fails("train --resume fashion-mnist", 1, &["resume.safetensors"]);
 }
 
 #[test]
 fn a_loss_that_is_not_finite_names_step_and_rate_and_keeps_the_weights() {
     let world = World::new();
     world.fails(&format!("{TRAIN} --lr 1e30 --out run"), 1, &["at step", "learning rate 1", "run/last.safetensors"]);
-    world.done("eval --weights run/last.safetensors --data data --json");
+    world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json");
 }
 
 #[test]
