@@ -179,6 +179,9 @@ struct Answers<'a> {
 
 impl Answers<'_> {
     fn add(&mut self, input: &str, logits: ArrayView1<'_, f32>) -> Result<()> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            bail!("{input}: what the network makes of it is not finite, so it or the weights hold values that are not");
+        }
         let probabilities: Vec<f64> = log_softmax(logits).into_iter().map(f64::exp).collect();
         let likeliest = ranking(logits).into_iter().take(self.top);
         self.logits.extend(logits);

@@ -253,9 +253,12 @@ fn wrong_words_exit_with_two() {
     assert!(!world.path("run").exists());
 }
 
+/// What is wrong, how it comes about, and what the error says.
+type Broken = (&'static str, fn(&World), &'static [&'static str]);
+
 #[test]
 fn data_that_is_not_what_it_should_be() {
-    let broken: [(&str, fn(&World), &[&str]); 7] = [
+    let broken: [Broken; 7] = [
         ("truncated", |w| cut(&w.idx("train")[0]), &["train-images-idx3-ubyte"]),
         (
             "corrupt gzip",
@@ -307,6 +310,9 @@ fn weights_and_inputs_that_are_not_what_they_should_be() {
     fs::write(world.path("flat.npy"), npy("3, 64", 192)).unwrap();
     fs::write(world.path("short.npy"), npy("900000000, 1, 8, 8", 70)).unwrap();
     fs::write(world.path("rgb.npy"), npy("1, 3, 8, 8", 192)).unwrap();
+    let mut nan = npy("1, 1, 8, 8", 64);
+    nan.splice(128..132, f32::NAN.to_le_bytes());
+    fs::write(world.path("nan.npy"), nan).unwrap();
     fs::create_dir(world.path("empty")).unwrap();
     for (input, part) in [
         ("broken.bmp", "picture"),
@@ -315,6 +321,7 @@ fn weights_and_inputs_that_are_not_what_they_should_be() {
         ("flat.npy", "N,C,H,W"),
         ("short.npy", "cut off"),
         ("rgb.npy", "N,1,H,W"),
+        ("nan.npy", "not finite"),
         ("empty", "no pictures"),
         ("missing.png", "No such file"),
     ] {
