@@ -1,3 +1,72 @@
 //! The program `densenet`.
 
-fn main() {}
+mod eval;
+mod info;
+mod model;
+mod output;
+mod picture;
+mod predict;
+mod train;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use rayon::ThreadPoolBuilder;
+
+/// Trains, evaluates and runs DenseNets on ordinary CPUs
+#[derive(Parser)]
+#[command(version, max_term_width = 110, after_help = "Example: densenet train --model seed --data fashion-mnist")]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Info(info::Info),
+    Train(Box<train::Train>),
+    Eval(eval::Eval),
+    Predict(predict::Predict),
+}
+
+/// How much of the machine to take.
+#[derive(Args)]
+struct Threads {
+    /// Threads to work with [default: one per core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    /// Sets up the threads that everything runs on and returns their number.
+    fn start(&self) -> Result<usize> {
+        let builder = ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0).into());
+        builder.build_global().context("starting the threads")?;
+        Ok(rayon::current_num_threads())
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match Program::parse().command {
+        Command::Info(info) => info.run(),
+        Command::Train(train) => train.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Predict(predict) => predict.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        output::complain("error", &error);
+        exit_code(&error)
+    })
+}
+
+/// 2 where a word of the command line is at fault, else 1.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    use densenet::Error::{Config, PictureSize, Settings};
+    match error.downcast_ref() {
+        Some(Config(_) | PictureSize { .. } | Settings(_)) => ExitCode::from(2),
+        _ if error.is::<output::Misuse>() => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -11,6 +11,19 @@ pub enum Error {
     /// A configuration that no network can have.
     #[error("configuration: {0}")]
     Config(String),
+    /// Settings that no training run can have.
+    #[error("training settings: {0}")]
+    Settings(String),
+    /// A training run that left the finite numbers.
+    #[error("{what} at step {step}, learning rate {lr}; try a lower one")]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// Its learning rate.
+        lr: f64,
+        /// What is not finite.
+        what: String,
+    },
     /// A picture size that the network cannot take.
     #[error("picture size {height}x{width}: {reason}")]
     PictureSize {

@@ -4,13 +4,20 @@
 //! place in the parameter arena.
 
 pub mod architecture;
+mod batches;
+pub mod checkpoint;
 pub mod config;
 pub mod data;
 mod error;
+pub mod evaluation;
+pub mod files;
+pub mod info;
 pub mod init;
 pub mod network;
 pub mod optimiser;
 pub mod reference;
+pub mod schedule;
+pub mod training;
 
 pub use architecture::Architecture;
 pub use config::Config;

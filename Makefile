@@ -1,0 +1,37 @@
+# Needs Rust; what else a bare Debian or Ubuntu lacks is installed on the way.
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+DENSENET = cargo run --quiet --release --locked --package densenet-cli --
+
+.PHONY: check test demo tools
+
+# Everything that a change must pass.
+check: tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo test --workspace --locked
+
+test: tools
+	cargo test --workspace --locked
+
+# The article's network on Fashion-MNIST, from nothing to a confusion table.
+demo: tools
+	cargo build --release --locked --package densenet-cli
+	@[ -d "$$DENSENET_DATA/fashion-mnist" ] || [ -d "$${XDG_CACHE_HOME:-$$HOME/.cache}/densenet/fashion-mnist" ] \
+		|| [ -d /usr/share/datasets/fashion-mnist ] || ! command -v apt-get >/dev/null \
+		|| { $(APT_INSTALL) dataset-fashion-mnist >/dev/null; } \
+		|| echo "could not install the package dataset-fashion-mnist; the program will try to download the data"
+	rm -rf runs/demo
+	$(DENSENET) train --model seed --data fashion-mnist --size 32 --epochs 3 --schedule cosine --out runs/demo
+	$(DENSENET) eval --weights runs/demo/best.safetensors --data fashion-mnist --show 6
+	@echo
+	@echo "The checkpoint is runs/demo/best.safetensors. Next, try"
+	@echo "  cargo run --release -- info runs/demo/best.safetensors"
+	@echo "  cargo run --release -- predict --weights runs/demo/best.safetensors PICTURE"
+	@echo "  cargo run --release -- train --model seed --data fashion-mnist --size 96 --epochs 10"
+
+# A C compiler, for the linker and the cryptography of downloads.
+tools:
+	@command -v cc >/dev/null || { $(APT_INSTALL) gcc libc6-dev >/dev/null; }

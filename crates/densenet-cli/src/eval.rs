@@ -1,0 +1,170 @@
+//! `densenet eval`.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use densenet::checkpoint::Card;
+use densenet::data::{Augment, Split};
+use densenet::evaluation::{Evaluation, evaluate, log_softmax, ranking};
+use densenet::network::DenseNet;
+use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::Array4;
+
+use crate::picture::{Palette, WIDTH, draw};
+use crate::{Threads, model, output};
+
+/// Classes beyond which a confusion table would not fit a terminal; the commonest mistakes are listed instead.
+const WIDEST_TABLE: usize = 20;
+
+/// Evaluates weights on the test part of a data set
+#[derive(Args)]
+#[command(
+    after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist"
+)]
+pub struct Eval {
+    /// A weight file that densenet train wrote
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    #[arg(long, value_name = "D")]
+    data: String,
+    #[command(flatten)]
+    data_dir: model::DataDir,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: u32,
+    /// Draw the first N test pictures with what the network takes them for
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "json")]
+    show: usize,
+    #[command(flatten)]
+    threads: Threads,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Eval {
+    pub fn run(self) -> Result<ExitCode> {
+        self.threads.start()?;
+        let (card, network) = model::load(&self.weights)?;
+        let test = self.data_dir.open(&self.data)?.test;
+        if test.classes() != card.labels {
+            let (known, found) = (card.labels.join(", "), test.classes().join(", "));
+            bail!("{} has the classes {found}; these weights know {known}", self.data);
+        }
+        let evaluation = self.evaluate(&card, &network, &test)?;
+        if self.json {
+            output::print_json(&evaluation)?;
+        } else {
+            output::print(&describe(&evaluation, &card.labels))?;
+            if self.show > 0 {
+                output::print(&gallery(&card, &network, &test, self.show)?)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn evaluate(&self, card: &Card, network: &DenseNet, test: &Split) -> Result<Evaluation> {
+        let style = ProgressStyle::with_template("evaluating {bar:30} {pos}/{len}  {per_sec}  {eta} left");
+        let bar =
+            ProgressBar::new(test.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let evaluation = evaluate(network, test, &card.preprocessing, self.batch as usize, |images| {
+            bar.set_position(images);
+            ControlFlow::Continue(())
+        })?;
+        bar.finish_and_clear();
+        Ok(evaluation.unwrap_or_default())
+    }
+}
+
+fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
+    let Evaluation { top1, top5, loss, images, correct, confusion } = evaluation;
+    let headline = format!(
+        "accuracy {:.2} % ({} of {} pictures), top 5 {:.2} %, loss {loss:.4}\n\n",
+        100.0 * top1,
+        output::count(*correct),
+        output::count(*images),
+        100.0 * top5
+    );
+    headline + &if labels.len() <= WIDEST_TABLE { table(confusion, labels) } else { mistakes(confusion, labels) }
+}
+
+/// A row per true class, a column per class that the network said.
+fn table(confusion: &[Vec<u64>], labels: &[String]) -> String {
+    let short = |label: &String| label.chars().take(6).collect::<String>();
+    let header = std::iter::once("true \\ said".to_string()).chain(labels.iter().map(short));
+    let header: Vec<String> = header.chain(["right".to_string()]).collect();
+    let rows = confusion.iter().zip(labels).enumerate().map(|(class, (row, label))| {
+        let counts = row.iter().map(|&count| if count == 0 { "·".into() } else { count.to_string() });
+        let right = 100.0 * row[class] as f64 / row.iter().sum::<u64>().max(1) as f64;
+        std::iter::once(label.clone()).chain(counts).chain([format!("{right:.1} %")]).collect()
+    });
+    output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+/// The ten commonest mistakes.
+fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
+    let cells =
+        confusion.iter().enumerate().flat_map(|(class, row)| row.iter().enumerate().map(move |cell| (class, cell)));
+    let mut wrong: Vec<_> = cells.filter(|(class, (said, count))| class != said && **count > 0).collect();
+    wrong.sort_by_key(|(_, (_, count))| std::cmp::Reverse(**count));
+    let header = ["true", "said", "pictures"].map(String::from).to_vec();
+    let rows = wrong
+        .iter()
+        .take(10)
+        .map(|(class, (said, count))| vec![labels[*class].clone(), labels[*said].clone(), count.to_string()]);
+    output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+/// The first `count` pictures side by side, each above what it is and what the network takes it for.
+fn gallery(card: &Card, network: &DenseNet, test: &Split, count: usize) -> Result<String> {
+    let count = count.min(test.len());
+    let palette = Palette::of_stdout();
+    let mut text = String::new();
+    for row in (0..count).collect::<Vec<_>>().chunks(3) {
+        let drawings = row.iter().map(|&index| draw(&test.picture(index)?, palette)).collect::<Result<Vec<_>>>()?;
+        for line in 0..WIDTH / 2 {
+            let lines: Vec<&str> = drawings.iter().map(|drawing| drawing[line].as_str()).collect();
+            text += &format!("\n{}", lines.join("  "));
+        }
+        let captions = captions(card, network, test, row)?;
+        text += &format!("\n{}\n", captions.join("  ").trim_end());
+    }
+    Ok(text)
+}
+
+fn captions(card: &Card, network: &DenseNet, test: &Split, row: &[usize]) -> Result<Vec<String>> {
+    let size = card.preprocessing.size;
+    let mut images = Array4::zeros((row.len(), card.preprocessing.channels(), size, size));
+    let out = images.as_slice_mut().expect("a new array is contiguous");
+    test.fill(row, &card.preprocessing, Augment::None, 0, out)?;
+    let logits = network.logits(images.view())?;
+    let caption = |(logits, &index): (_, &usize)| {
+        let said = ranking(logits)[0];
+        let percent = 100.0 * log_softmax(logits)[said].exp();
+        let truth = test.labels()[index];
+        let verdict = match said == truth {
+            true => format!("{} {percent:.0} %", card.labels[said]),
+            false => format!("{} {percent:.0} %, is {}", card.labels[said], card.labels[truth]),
+        };
+        format!("{:WIDTH$}", verdict.chars().take(WIDTH).collect::<String>())
+    };
+    Ok(logits.rows().into_iter().zip(row).map(caption).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_for_few_classes_and_the_commonest_mistakes_for_many() {
+        let labels = ["cat", "leopard"].map(String::from);
+        let confusion = [vec![3, 1], vec![0, 2]];
+        let expected = "true \\ said  cat  leopar    right\ncat            3       1   75.0 %\nleopard        ·       2  100.0 %\n";
+        assert_eq!(table(&confusion, &labels), expected);
+        assert_eq!(mistakes(&confusion, &labels), "true     said  pictures\ncat   leopard         1\n");
+    }
+}

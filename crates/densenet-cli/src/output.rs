@@ -1,0 +1,83 @@
+//! What the program says: results on stdout, everything else on stderr.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io::{ErrorKind, Write};
+use std::process;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// An error in the words of the command line, for which the program exits with 2.
+#[derive(Debug)]
+pub struct Misuse(pub String);
+
+impl Display for Misuse {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Misuse {}
+
+/// Writes a result to stdout. A reader that has seen enough (a closed pipe) ends the program without complaint.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(0),
+        outcome => outcome.context("stdout"),
+    }
+}
+
+/// Writes one JSON object to stdout.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    print(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+/// Writes a line to stderr; that nobody reads it is no error.
+pub fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Writes an error or a warning to stderr with its causes.
+pub fn complain(kind: &str, error: &anyhow::Error) {
+    note(format_args!("densenet: {kind}: {error:#}"));
+}
+
+/// Lays rows out in columns: the first to the left, the others to the right.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A count with its thousands apart: `7,978,856`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        assert_eq!([0, 999, 1_000, 7_978_856].map(count), ["0", "999", "1,000", "7,978,856"]);
+    }
+
+    #[test]
+    fn tables_line_up() {
+        let rows = [["a", "10"], ["bcd", "5"]].map(|row| row.map(String::from).to_vec());
+        assert_eq!(table(&rows), "a    10\nbcd   5\n");
+    }
+}

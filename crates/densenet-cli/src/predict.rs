@@ -1,0 +1,209 @@
+//! `densenet predict`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use densenet::checkpoint::Card;
+use densenet::data::Picture;
+use densenet::evaluation::{log_softmax, ranking};
+use densenet::files::write_whole;
+use densenet::network::DenseNet;
+use ndarray::{Array4, ArrayView1};
+use npyz::{NpyFile, WriterBuilder};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::{Threads, model, output};
+
+/// Inputs that go through the network at a time.
+const BATCH: usize = 32;
+
+/// Endings of the files of a folder that are taken for pictures.
+const PICTURES: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
+
+/// Says what pictures show
+#[derive(Args)]
+#[command(
+    after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3"
+)]
+pub struct Predict {
+    /// A weight file that densenet train wrote
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// The likeliest classes to name
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    top: u32,
+    /// Write the network's raw outputs, N by classes of float32, in the order of the inputs
+    #[arg(long, value_name = "OUT.npy")]
+    logits: Option<PathBuf>,
+    #[command(flatten)]
+    threads: Threads,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Predict {
+    pub fn run(self) -> Result<ExitCode> {
+        self.threads.start()?;
+        let (card, network) = model::load(&self.weights)?;
+        let (top, json) = (self.top as usize, self.json);
+        let mut answers = Answers { top, json, labels: &card.labels, predictions: vec![], logits: vec![] };
+        for input in inputs(&self.inputs)? {
+            match input {
+                Input::Array(path) => predict_array(&path, &network, &mut answers)?,
+                Input::Pictures(files) => predict_pictures(&files, &card, &network, &mut answers)?,
+            }
+        }
+        if let Some(path) = &self.logits {
+            write_logits(path, &answers.logits, card.config.num_classes)?;
+        }
+        if self.json {
+            output::print_json(&json!({ "predictions": answers.predictions }))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+enum Input {
+    Pictures(Vec<PathBuf>),
+    Array(PathBuf),
+}
+
+/// The inputs in their order, with pictures that follow each other together.
+fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for path in paths {
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
+            inputs.push(Input::Array(path.clone()));
+            continue;
+        }
+        let mut files = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
+        match inputs.last_mut() {
+            Some(Input::Pictures(before)) => before.append(&mut files),
+            _ => inputs.push(Input::Pictures(files)),
+        }
+    }
+    Ok(inputs)
+}
+
+/// The pictures of a folder and the folders in it, by name.
+fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let entry = entry.with_context(|| folder.display().to_string())?;
+            let path = entry.path();
+            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push(path);
+            } else if PICTURES.iter().any(|known| ending == *known) {
+                files.push(path);
+            }
+        }
+    }
+    if files.is_empty() {
+        bail!("{}: no pictures in it; files ending in {} are read", folder.display(), PICTURES.join(", "));
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn predict_pictures(files: &[PathBuf], card: &Card, network: &DenseNet, answers: &mut Answers<'_>) -> Result<()> {
+    let preprocessing = &card.preprocessing;
+    for files in files.chunks(BATCH) {
+        let mut images = Array4::zeros((files.len(), preprocessing.channels(), preprocessing.size, preprocessing.size));
+        let out = images.as_slice_mut().expect("a new array is contiguous");
+        out.par_chunks_exact_mut(preprocessing.elements()).zip(files).try_for_each(|(out, file)| {
+            let context = || file.display().to_string();
+            preprocessing.apply(&Picture::open(file)?, out).with_context(context)
+        })?;
+        let logits = network.logits(images.view())?;
+        for (file, logits) in files.iter().zip(logits.rows()) {
+            answers.add(&file.display().to_string(), logits)?;
+        }
+    }
+    Ok(())
+}
+
+fn predict_array(path: &Path, network: &DenseNet, answers: &mut Answers<'_>) -> Result<()> {
+    let name = path.display();
+    let file = File::open(path).with_context(|| name.to_string())?;
+    let file = NpyFile::new(BufReader::new(file)).with_context(|| format!("{name}: not a sound .npy file"))?;
+    let channels = network.architecture().config.in_channels as u64;
+    let &[n, c, h, w] = file.shape() else {
+        bail!("{name}: its shape is {:?}; N,C,H,W is needed", file.shape());
+    };
+    if c != channels || n == 0 || file.order() != npyz::Order::C {
+        bail!(
+            "{name}: its shape is {:?}; this network needs N,{channels},H,W with N from 1 up, in C order",
+            file.shape()
+        );
+    }
+    let (height, width) = (usize::try_from(h)?, usize::try_from(w)?);
+    network.architecture().block_sizes(height, width).with_context(|| name.to_string())?;
+    let elements = channels as usize * height * width;
+    let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
+    for start in (0..n as usize).step_by(BATCH) {
+        let count = BATCH.min(n as usize - start);
+        let batch: Vec<f32> = values
+            .by_ref()
+            .take(count * elements)
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{name}: cut off"))?;
+        let images = Array4::from_shape_vec((count, channels as usize, height, width), batch)?;
+        let logits = network.logits(images.view())?;
+        for (i, logits) in logits.rows().into_iter().enumerate() {
+            answers.add(&format!("{name}[{}]", start + i), logits)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the network said so far.
+struct Answers<'a> {
+    top: usize,
+    json: bool,
+    labels: &'a [String],
+    predictions: Vec<Value>,
+    logits: Vec<f32>,
+}
+
+impl Answers<'_> {
+    fn add(&mut self, input: &str, logits: ArrayView1<'_, f32>) -> Result<()> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            bail!("{input}: what the network makes of it is not finite, so it or the weights hold values that are not");
+        }
+        let probabilities: Vec<f64> = log_softmax(logits).into_iter().map(f64::exp).collect();
+        let likeliest = ranking(logits).into_iter().take(self.top);
+        self.logits.extend(logits);
+        if self.json {
+            let classes: Vec<Value> = likeliest
+                .map(
+                    |class| json!({ "label": self.labels[class], "index": class, "probability": probabilities[class] }),
+                )
+                .collect();
+            self.predictions.push(json!({ "input": input, "classes": classes }));
+            return Ok(());
+        }
+        let classes = likeliest.map(|class| format!("{} {:.2} %", self.labels[class], 100.0 * probabilities[class]));
+        output::print(&format!("{input}: {}\n", classes.collect::<Vec<_>>().join(", ")))
+    }
+}
+
+fn write_logits(path: &Path, logits: &[f32], classes: usize) -> Result<()> {
+    let shape = [(logits.len() / classes) as u64, classes as u64];
+    Ok(write_whole(path, |file| {
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
+        writer.extend(logits.iter())?;
+        writer.finish()
+    })?)
+}

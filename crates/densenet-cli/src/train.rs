@@ -1,0 +1,280 @@
+//! `densenet train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use densenet::checkpoint::{Card, Reader};
+use densenet::config::PRESETS;
+use densenet::data::{Augment, DataSet};
+use densenet::network::DenseNet;
+use densenet::schedule::Schedule;
+use densenet::training::{BEST, LAST, Outcome, Run, Settings};
+use densenet::{Architecture, Config};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::output::{self, Misuse};
+use crate::watch::{Watch, interruption};
+use crate::{Threads, model};
+
+/// Trains a network and writes its weights and a log
+///
+/// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors
+/// those of the epoch that did best on the test set. Ctrl-C finishes the step and saves; so does a minute within an
+/// epoch. The same seed gives the same weights, interrupted or not.
+#[derive(Args)]
+#[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
+    then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
+pub struct Train {
+    /// The network; its input channels and classes become the data's
+    #[arg(long, value_parser = PRESETS, required_unless_present = "resume", hide_possible_values = true)]
+    model: Option<String>,
+    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    #[arg(long, value_name = "D", required_unless_present = "resume")]
+    data: Option<String>,
+    #[command(flatten)]
+    data_dir: model::DataDir,
+    /// Times that every picture is seen [default: 10]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Pictures per step [default: 64]
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// The highest learning rate [default: 0.1]
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// constant, steps (a tenth at 50 % and 75 %), or cosine (with warm-up) over all epochs [default: steps]
+    #[arg(long, value_parser = word::<Schedule>, value_name = "WORD")]
+    schedule: Option<Schedule>,
+    /// Nesterov momentum [default: 0.9]
+    #[arg(long, value_name = "X")]
+    momentum: Option<f64>,
+    /// Weight decay on all parameters [default: 0.0001]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
+    /// Share of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "X")]
+    label_smoothing: Option<f64>,
+    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the data's usual]
+    #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
+    augment: Option<Augment>,
+    /// Take the pictures in the data's own order
+    #[arg(long)]
+    no_shuffle: bool,
+    /// End after so many steps
+    #[arg(long, value_name = "N")]
+    max_steps: Option<u64>,
+    /// Height and width that pictures are resized to [default: the network's own]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Dropout behind each convolution of the dense layers [default: 0]
+    #[arg(long, value_name = "P")]
+    drop_rate: Option<f64>,
+    /// Of the initial weights and all that is random [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    threads: Threads,
+    /// Folder of the run [default: runs/MODEL-DATA]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Begin with the weights of this file
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    init: Option<PathBuf>,
+    /// Go on with the run in this folder; --epochs and --max-steps may change
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+}
+
+impl Train {
+    pub fn run(self) -> Result<ExitCode> {
+        let threads = self.threads.start()?;
+        let (mut run, data, folder) = match &self.resume {
+            Some(folder) => self.resume(folder)?,
+            None => self.start()?,
+        };
+        announce(&run, &data, &folder, threads);
+        let interrupted = interruption()?;
+        let mut watch = Watch::new(run.settings.epochs, steps(&run.settings, &data), run.progress().step, interrupted);
+        let outcome = run.train(&data.train, &data.test, &mut watch);
+        drop(watch);
+        match outcome.with_context(|| format!("{} holds the last good weights", folder.join(LAST).display()))? {
+            Outcome::Interrupted => {
+                let step = run.progress().step;
+                let folder = folder.display();
+                output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
+                Ok(ExitCode::from(130))
+            }
+            Outcome::Finished => {
+                output::print(&summary(&run, &folder))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+
+    fn start(&self) -> Result<(Run, DataSet, PathBuf)> {
+        let (Some(model), Some(name)) = (&self.model, &self.data) else {
+            return Err(Misuse("a new run needs --model and --data".into()).into());
+        };
+        let mut settings = Settings::default();
+        self.apply(&mut settings).validate()?;
+        let data = self.data_dir.open(name)?;
+        let preset = adapted(model, &data)?;
+        let config = Config {
+            input_size: self.size.unwrap_or(preset.input_size),
+            drop_rate: self.drop_rate.unwrap_or(preset.drop_rate),
+            ..preset
+        };
+        settings.augment = self.augment.unwrap_or_else(|| usual(&data));
+        Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
+        let seed = self.seed.unwrap_or(0);
+        let network = match &self.init {
+            Some(path) => {
+                let weights = model::weights(&mut Reader::open(path)?, &Architecture::new(&config)?, path)?;
+                DenseNet::from_arenas(&config, weights.parameters, weights.running)?
+            }
+            None => DenseNet::new(&config, seed)?,
+        };
+        let card = Card {
+            preprocessing: data.preprocessing.with_size(config.input_size),
+            labels: data.train.classes().to_vec(),
+            dataset: name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            epoch: 0,
+            config,
+            seed,
+        };
+        let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
+        Ok((Run::start(&folder, card, network, settings)?, data, folder))
+    }
+
+    fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
+        let mut run = Run::resume(folder)?;
+        let data = self.data_dir.open(self.data.as_ref().unwrap_or(&run.card().dataset))?;
+        let mut settings = run.settings.clone();
+        self.apply(&mut settings).validate()?;
+        let changed = self.changes(&run, &settings, &data)?;
+        if !changed.is_empty() {
+            let reason = format!(
+                "the run in {} was begun with another {}; leave that out, or begin a new run",
+                folder.display(),
+                changed.join(", ")
+            );
+            return Err(Misuse(reason).into());
+        }
+        run.settings = settings;
+        Ok((run, data, folder.to_path_buf()))
+    }
+
+    /// The options that ask for something else than the run was begun with.
+    fn changes(&self, run: &Run, settings: &Settings, data: &DataSet) -> Result<Vec<String>> {
+        let card = run.card();
+        let model_differs = match &self.model {
+            Some(model) => {
+                let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
+                Config { input_size, drop_rate, ..adapted(model, data)? } != card.config
+            }
+            None => false,
+        };
+        let differs = [
+            ("--model", model_differs),
+            ("--data", data.train.classes() != card.labels),
+            ("--size", self.size.is_some_and(|size| size != card.config.input_size)),
+            ("--drop-rate", self.drop_rate.is_some_and(|rate| rate != card.config.drop_rate)),
+            ("--seed", self.seed.is_some_and(|seed| seed != card.seed)),
+        ];
+        let mut names: Vec<String> =
+            differs.iter().filter(|(_, differs)| *differs).map(|(n, _)| n.to_string()).collect();
+        let fixed = |settings: &Settings| json!(Settings { epochs: 1, max_steps: None, ..settings.clone() });
+        if let (Value::Object(now), Value::Object(then)) = (fixed(settings), fixed(&run.settings)) {
+            let changed = now.iter().filter(|(name, value)| then.get(*name) != Some(*value));
+            names.extend(
+                changed.map(|(name, _)| format!("--{}", name.replace('_', "-").replace("shuffle", "no-shuffle"))),
+            );
+        }
+        Ok(names)
+    }
+
+    /// Puts what the command line says into `settings`.
+    fn apply<'a>(&self, settings: &'a mut Settings) -> &'a Settings {
+        fn set<T: Copy>(place: &mut T, given: Option<T>) {
+            *place = given.unwrap_or(*place);
+        }
+        set(&mut settings.epochs, self.epochs);
+        set(&mut settings.batch, self.batch);
+        set(&mut settings.lr, self.lr);
+        set(&mut settings.schedule, self.schedule);
+        set(&mut settings.momentum, self.momentum);
+        set(&mut settings.weight_decay, self.weight_decay);
+        set(&mut settings.label_smoothing, self.label_smoothing);
+        set(&mut settings.augment, self.augment);
+        settings.max_steps = self.max_steps.or(settings.max_steps);
+        settings.shuffle &= !self.no_shuffle;
+        settings
+    }
+}
+
+/// One of an enumeration's words.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
+}
+
+/// The preset `model` with the channels and classes of `data`.
+fn adapted(model: &str, data: &DataSet) -> Result<Config> {
+    let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
+    Ok(Config { in_channels, num_classes, ..Config::preset(model)? })
+}
+
+/// The changes usually made to training pictures of this kind.
+fn usual(data: &DataSet) -> Augment {
+    match (data.train.path(0), data.preprocessing.channels()) {
+        (Some(_), _) => Augment::ResizedCrop,
+        (None, 3) => Augment::CropFlip,
+        (None, _) => Augment::None,
+    }
+}
+
+/// The last part of a path, as the name of a folder of pictures.
+fn last_part(path: &str) -> String {
+    Path::new(path).file_name().map_or("data".into(), |name| name.to_string_lossy().into_owned())
+}
+
+fn steps(settings: &Settings, data: &DataSet) -> u64 {
+    let steps = (data.train.len().div_ceil(settings.batch) * settings.epochs) as u64;
+    settings.max_steps.map_or(steps, |limit| limit.min(steps))
+}
+
+/// Says what is about to be done.
+fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) {
+    let (config, settings) = (&run.card().config, &run.settings);
+    let parameters = Architecture::new(config).map_or(0, |architecture| architecture.num_parameters());
+    output::note(format_args!(
+        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {} classes",
+        output::count(parameters as u64),
+        config.in_channels,
+        output::count(data.train.len() as u64),
+        output::count(data.test.len() as u64),
+        config.num_classes,
+        size = config.input_size,
+    ));
+    output::note(format_args!(
+        "{} steps of {} pictures from step {} on; {threads} threads; writing to {}",
+        output::count(steps(settings, data)),
+        settings.batch,
+        run.progress().step,
+        folder.display(),
+    ));
+}
+
+fn summary(run: &Run, folder: &Path) -> String {
+    let progress = run.progress();
+    let weights = if progress.best_top1.is_some() { BEST } else { LAST };
+    let best = match progress.best_top1 {
+        Some(top1) => format!("; best test accuracy {:.2} %", 100.0 * top1),
+        None => "; no epoch is done, so nothing was evaluated".into(),
+    };
+    let (epochs, steps) = (progress.epoch, output::count(progress.step));
+    format!("trained for {epochs} epochs, {steps} steps{best}\nweights: {}\n", folder.join(weights).display())
+}

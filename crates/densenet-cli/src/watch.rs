@@ -1,0 +1,110 @@
+//! A training run as the person at the terminal sees it.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use densenet::training::{EpochReport, Observer, StepReport};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+
+use crate::output;
+
+/// Between two lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Set by the first Ctrl-C; the second ends the program at once.
+pub fn interruption() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let pressed = flag.clone();
+    let handler = move || {
+        if pressed.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+        output::note("\nfinishing the step, then saving (once more to leave at once)");
+    };
+    ctrlc::set_handler(handler).context("listening for Ctrl-C")?;
+    Ok(flag)
+}
+
+/// Shows a run: a bar on a terminal, now and then a line elsewhere.
+pub struct Watch {
+    bar: ProgressBar,
+    epochs: usize,
+    interrupted: Arc<AtomicBool>,
+    last_step: Instant,
+    last_line: Instant,
+    /// Seconds per picture, smoothed.
+    pace: Option<f64>,
+}
+
+impl Watch {
+    /// Of a run of `steps` in all, of which `done` were done before.
+    pub fn new(epochs: usize, steps: u64, done: u64, interrupted: Arc<AtomicBool>) -> Self {
+        let style = ProgressStyle::with_template("{msg}  {bar:30} {pos}/{len}  {eta} left");
+        let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_position(done);
+        bar.reset_eta();
+        let now = Instant::now();
+        Self { bar, epochs, interrupted, last_step: now, last_line: now, pace: None }
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        if self.interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn say(&self, line: String) {
+        if self.bar.is_hidden() { output::note(line) } else { self.bar.println(line) }
+    }
+}
+
+impl Observer for Watch {
+    fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()> {
+        let took = self.last_step.elapsed().as_secs_f64() / images as f64;
+        self.last_step = Instant::now();
+        let pace = self.pace.map_or(took, |pace| 0.9 * pace + 0.1 * took);
+        self.pace = Some(pace);
+        self.bar.set_position(step.step);
+        let status = format!(
+            "epoch {}/{}  loss {:.4}  {:.0} images/s",
+            step.epoch,
+            self.epochs,
+            step.loss,
+            1.0 / pace.max(1e-9)
+        );
+        if self.bar.is_hidden() && self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let steps = self.bar.length().unwrap_or(0);
+            self.say(format!("{status}  step {}/{steps}  {} left", step.step, HumanDuration(self.bar.eta())));
+        }
+        self.bar.set_message(status);
+        self.go_on()
+    }
+
+    fn evaluated(&mut self, images: u64) -> ControlFlow<()> {
+        self.bar.set_message(format!("evaluating: {images} images"));
+        self.last_step = Instant::now();
+        self.go_on()
+    }
+
+    fn epoch(&mut self, epoch: &EpochReport) {
+        self.say(format!(
+            "epoch {}/{}: train loss {:.4}, accuracy {:.2} %; test loss {:.4}, accuracy {:.2} %; {:.1} s",
+            epoch.epoch,
+            self.epochs,
+            epoch.train_loss,
+            100.0 * epoch.train_top1,
+            epoch.test_loss,
+            100.0 * epoch.test_top1,
+            epoch.seconds
+        ));
+        self.last_step = Instant::now();
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,355 @@
+//! The program from end to end, on data sets made up on the spot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a data set of 40 training and 20 test pictures of 28x28, laid out as Fashion-MNIST.
+struct World(TempDir);
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(world.path("fashion-mnist")).unwrap();
+        world.write_set("train", 40);
+        world.write_set("t10k", 20);
+        world
+    }
+
+    fn write_set(&self, part: &str, count: u8) {
+        let labels: Vec<u8> = (0..count).map(|i| i % 10).collect();
+        let pixel = |i: usize| labels[i / 784] * 25 + (i * 7919 % 19) as u8;
+        let pixels: Vec<u8> = (0..784 * labels.len()).map(pixel).collect();
+        let [images, names] = self.idx(part);
+        fs::write(images, [&idx_header(2051, &[count.into(), 28, 28]), &*pixels].concat()).unwrap();
+        fs::write(names, [&idx_header(2049, &[count.into()]), &*labels].concat()).unwrap();
+    }
+
+    /// Pictures and labels of a part.
+    fn idx(&self, part: &str) -> [PathBuf; 2] {
+        ["images-idx3", "labels-idx1"].map(|kind| self.path("fashion-mnist").join(format!("{part}-{kind}-ubyte")))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The program in this folder, with words parted by blanks.
+    fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+        command.args(words.split_whitespace()).current_dir(self.0.path());
+        command.env_remove("DENSENET_DATA").env("HOME", self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    /// Exit code, stdout and stderr.
+    fn run(&self, words: &str) -> (Option<i32>, String, String) {
+        told(self.command(words).output().unwrap())
+    }
+
+    /// Stdout of words that must succeed.
+    fn done(&self, words: &str) -> String {
+        let (code, out, err) = self.run(words);
+        assert_eq!(code, Some(0), "densenet {words}: {err}");
+        out
+    }
+
+    /// Checks that `words` fail with `code`, say each of `parts` on stderr and nothing on stdout.
+    fn fails(&self, words: &str, code: i32, parts: &[&str]) {
+        let (found, out, err) = self.run(words);
+        assert_eq!((found, &*out), (Some(code), ""), "densenet {words}: {err}");
+        for part in parts {
+            assert!(err.contains(part), "densenet {words}: {part:?} is not in {err}");
+        }
+        assert!(!err.contains("panicked"), "densenet {words}: {err}");
+    }
+}
+
+fn told(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn idx_header(magic: u32, extents: &[u32]) -> Vec<u8> {
+    [&[magic], extents].concat().iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+/// A grey BMP of `width` by `height`, whose header may announce more than is there.
+fn bmp(width: i32, height: i32, grey: u8) -> Vec<u8> {
+    let rows =
+        if width < 1000 { vec![grey; (3 * width as usize).next_multiple_of(4) * height as usize] } else { vec![] };
+    let mut file = b"BM".to_vec();
+    file.extend([54 + rows.len() as u32, 0, 54, 40].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([width, height].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([1u16, 24].iter().flat_map(|word| word.to_le_bytes()));
+    file.extend([0u8; 24]);
+    file.extend(rows);
+    file
+}
+
+/// A .npy of zeros of float32.
+fn npy(shape: &str, elements: usize) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
+    let header = format!("{header:<117}\n");
+    [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &vec![0; 4 * elements]].concat()
+}
+
+const TRAIN: &str = "train --model densenet-bc-40-12 --data ./fashion-mnist --size 8 --batch 8 --threads 1";
+
+#[test]
+fn info_tells_people_and_programs() {
+    let world = World::new();
+    let object: Value = serde_json::from_str(&world.done("info densenet121 --json")).unwrap();
+    assert_eq!(object["params"], 7_978_856);
+    assert_eq!(object["macs"], 2_834_161_664u64);
+    assert_eq!(object["input"], serde_json::json!([3, 224, 224]));
+    let sum: u64 = object["layers"].as_array().unwrap().iter().map(|layer| layer["macs"].as_u64().unwrap()).sum();
+    assert_eq!(sum, 2_834_161_664);
+    let text = world.done("info seed");
+    assert!(text.contains("758,226 parameters") && text.contains("features.transition3"), "{text}");
+}
+
+#[test]
+fn every_command_shows_an_example() {
+    let world = World::new();
+    for command in ["", "info", "train", "eval", "predict"] {
+        assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
+    }
+}
+
+#[test]
+fn trains_evaluates_and_predicts() {
+    let world = World::new();
+    let out = world.done(&format!("{TRAIN} --epochs 2 --out run --seed 3 --drop-rate 0.1"));
+    assert!(out.contains("weights: run/best.safetensors"), "{out}");
+    let log: Vec<Value> = world.text("run/log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(log.len(), 12);
+    assert!(["step", "epoch", "loss", "lr"].iter().all(|name| log[0][name].is_number()), "{}", log[0]);
+    for name in ["epoch", "train_loss", "train_top1", "test_loss", "test_top1", "seconds"] {
+        assert!(log[11][name].is_number(), "{}", log[11]);
+    }
+    let eval: Value =
+        serde_json::from_str(&world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json")).unwrap();
+    assert_eq!(eval["images"], 20);
+    assert_eq!(eval["top1"], log[11]["test_top1"]);
+    assert!((eval["loss"].as_f64().unwrap() - log[11]["test_loss"].as_f64().unwrap()).abs() < 1e-4);
+    assert_eq!(eval["correct"].as_f64().unwrap() / 20.0, eval["top1"].as_f64().unwrap());
+    let text = world.done("eval --weights run/last.safetensors --data ./fashion-mnist --show 2");
+    assert!(text.contains("true \\ said") && text.contains("of 20 pictures"), "{text}");
+    predicts(&world);
+    let info: Value = serde_json::from_str(&world.done("info run/best.safetensors --json")).unwrap();
+    assert_eq!(info["card"]["seed"], 3);
+    assert_eq!(info["input"], serde_json::json!([1, 8, 8]));
+}
+
+fn predicts(world: &World) {
+    fs::create_dir_all(world.path("pictures/more")).unwrap();
+    fs::write(world.path("pictures/a.bmp"), bmp(30, 20, 200)).unwrap();
+    fs::write(world.path("pictures/more/b.bmp"), bmp(8, 8, 10)).unwrap();
+    fs::write(world.path("zeros.npy"), npy("40, 1, 8, 8", 40 * 64)).unwrap();
+    let words = "predict --weights run/last.safetensors pictures zeros.npy --top 3 --logits out.npy";
+    let object: Value = serde_json::from_str(&world.done(&format!("{words} --json"))).unwrap();
+    let predictions = object["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 42);
+    assert!(predictions[0]["input"].as_str().unwrap().ends_with("a.bmp"));
+    let classes = predictions[0]["classes"].as_array().unwrap();
+    assert_eq!(classes.len(), 3);
+    let probabilities: Vec<f64> = classes.iter().map(|class| class["probability"].as_f64().unwrap()).collect();
+    assert!(probabilities.windows(2).all(|pair| pair[0] >= pair[1]) && probabilities[2] > 0.0, "{probabilities:?}");
+    let logits = fs::read(world.path("out.npy")).unwrap();
+    assert!(String::from_utf8_lossy(&logits[..128]).contains("(42, 10"));
+    let values: Vec<f32> =
+        logits[logits.len() - 1680..].chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let highest = values[..10].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+    assert_eq!(classes[0]["index"], highest);
+    let text = world.done(words);
+    assert_eq!(text.lines().count(), 42);
+    assert!(text.lines().last().unwrap().starts_with("zeros.npy[39]: "), "{text}");
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --epochs 2 --max-steps 9 --out whole"));
+    world.done(&format!("{TRAIN} --epochs 2 --max-steps 3 --out run"));
+    world.fails("train --resume run --lr 0.3 --seed 9", 2, &["--seed, --lr"]);
+    world.fails("train --resume run --out other", 2, &["cannot be used with"]);
+    world.done("train --resume run --max-steps 9 --threads 2");
+    assert_eq!(
+        fs::read(world.path("run/last.safetensors")).unwrap(),
+        fs::read(world.path("whole/last.safetensors")).unwrap()
+    );
+    world.fails(&format!("{TRAIN} --out run"), 1, &["run: holds a training run already"]);
+}
+
+/// Begins a run too long to end and waits for its fourth step.
+fn begin_long_run(world: &World) -> Child {
+    let mut command = world.command(&format!("{TRAIN} --epochs 100000 --out run"));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while fs::read_to_string(world.path("run/log.jsonl")).map_or(0, |log| log.lines().count()) < 8 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no steps in two minutes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn a_kill_leaves_checkpoints_that_load() {
+    let world = World::new();
+    let mut child = begin_long_run(&world);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json");
+    world.done("eval --weights run/best.safetensors --data ./fashion-mnist --json");
+    let log = world.text("run/log.jsonl");
+    let steps = log.lines().filter(|line| line.contains("\"step\"")).count();
+    world.done(&format!("train --resume run --max-steps {}", steps + 2));
+    let steps_after = world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count();
+    assert_eq!(steps_after, steps + 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_says_how_to_go_on() {
+    let world = World::new();
+    let child = begin_long_run(&world);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let (code, _, err) = told(child.wait_with_output().unwrap());
+    assert_eq!(code, Some(130), "{err}");
+    assert!(err.contains("densenet train --resume run"), "{err}");
+    let steps = world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count();
+    assert!(err.contains(&format!("saved at step {steps};")), "{err}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let world = World::new();
+    let mut child = world.command("info densenet264").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let (code, _, err) = told(child.wait_with_output().unwrap());
+    assert_eq!((code, &*err), (Some(0), ""));
+}
+
+#[test]
+fn wrong_words_exit_with_two() {
+    let world = World::new();
+    world.fails("info densenet122", 2, &["densenet122", "densenet121"]);
+    world.fails("train --model nothing --data ./fashion-mnist", 2, &["nothing", "densenet121"]);
+    world.fails("train --model seed", 2, &["--data"]);
+    world.fails("train --model seed --data ./fashion-mnist --size 8 --out run", 2, &["picture size 8x8", "smallest"]);
+    world.fails("train --model seed --data ./fashion-mnist --lr 0", 2, &["lr is 0; it must be above 0"]);
+    world.fails("train --model seed --data ./fashion-mnist --schedule wild", 2, &["constant", "steps", "cosine"]);
+    world.fails("train --model seed --data ./fashion-mnist --drop-rate 1 --out run", 2, &["drop_rate is 1"]);
+    world.fails("eval --weights x --data ./fashion-mnist --threads 0", 2, &["threads"]);
+    assert!(!world.path("run").exists());
+}
+
+/// What is wrong, how it comes about, and what the error says.
+type Broken = (&'static str, fn(&World), &'static [&'static str]);
+
+#[test]
+fn data_that_is_not_what_it_should_be() {
+    let broken: [Broken; 7] = [
+        ("truncated", |w| cut(&w.idx("train")[0]), &["train-images-idx3-ubyte"]),
+        (
+            "corrupt gzip",
+            |w| fs::write(&w.idx("train")[0], b"\x1f\x8b\x08\0\0\0\0\0\0\0broken").unwrap(),
+            &["train-images"],
+        ),
+        ("magic", |w| patch(&w.idx("train")[0], 3, 9), &["train-images-idx3-ubyte", "magic"]),
+        ("counts", |w| w.idx("t10k").iter().skip(1).for_each(|p| labels(p, &[1; 19])), &["t10k", "20", "19"]),
+        ("label", |w| patch(&w.idx("train")[1], 8, 200), &["label 200"]),
+        ("empty", |w| w.write_set("train", 0), &["train"]),
+        ("missing", |w| fs::remove_file(&w.idx("t10k")[1]).unwrap(), &["t10k-labels"]),
+    ];
+    for (what, breaks, parts) in broken {
+        let world = World::new();
+        breaks(&world);
+        println!("{what}");
+        world.fails(&format!("{TRAIN} --out run"), 1, parts);
+        assert!(!world.path("run").exists(), "{what}");
+    }
+    World::new().fails("train --model seed --data nowhere", 1, &["nowhere", "fashion-mnist"]);
+}
+
+fn cut(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 100]).unwrap();
+}
+
+fn patch(path: &Path, at: usize, value: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] = value;
+    fs::write(path, bytes).unwrap();
+}
+
+fn labels(path: &Path, labels: &[u8]) {
+    fs::write(path, [&idx_header(2049, &[labels.len() as u32]), labels].concat()).unwrap();
+}
+
+#[test]
+fn weights_and_inputs_that_are_not_what_they_should_be() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 1 --out run"));
+    world.fails("info missing.safetensors", 2, &["missing.safetensors"]);
+    world.fails("eval --weights none.safetensors --data ./fashion-mnist", 1, &["none.safetensors"]);
+    let other = "train --model densenet-40-12 --data ./fashion-mnist --size 8 --init run/last.safetensors --out other";
+    world.fails(other, 1, &["missing (", "unexpected (", "of another shape", "features.conv0.weight", "norm2.bias"]);
+    fs::write(world.path("broken.bmp"), b"BM but no picture").unwrap();
+    fs::write(world.path("text.jpg"), b"hello").unwrap();
+    fs::write(world.path("huge.bmp"), bmp(60_000, 60_000, 0)).unwrap();
+    fs::write(world.path("flat.npy"), npy("3, 64", 192)).unwrap();
+    fs::write(world.path("short.npy"), npy("900000000, 1, 8, 8", 70)).unwrap();
+    fs::write(world.path("rgb.npy"), npy("1, 3, 8, 8", 192)).unwrap();
+    let mut nan = npy("1, 1, 8, 8", 64);
+    nan.splice(128..132, f32::NAN.to_le_bytes());
+    fs::write(world.path("nan.npy"), nan).unwrap();
+    fs::create_dir(world.path("empty")).unwrap();
+    for (input, part) in [
+        ("broken.bmp", "picture"),
+        ("text.jpg", "not a picture"),
+        ("huge.bmp", "pixels"),
+        ("flat.npy", "N,C,H,W"),
+        ("short.npy", "cut off"),
+        ("rgb.npy", "N,1,H,W"),
+        ("nan.npy", "not finite"),
+        ("empty", "no pictures"),
+        ("missing.png", "No such file"),
+    ] {
+        let (code, _, err) = world.run(&format!("predict --weights run/last.safetensors {input}"));
+        assert_eq!(code, Some(1), "{input}: {err}");
+        assert!(err.contains(input) && err.contains(part) && !err.contains("panicked"), "{input}: {err}");
+    }
+    cut(&world.path("run/last.safetensors"));
+    world.fails(
+        "eval --weights run/last.safetensors --data ./fashion-mnist",
+        1,
+        &["last.safetensors", "not a sound safetensors file"],
+    );
+    cut(&world.path("run/resume.safetensors"));
+    world.fails("train --resume run", 1, &["resume.safetensors", "not a sound safetensors file"]);
+    world.fails("train --resume fashion-mnist", 1, &["resume.safetensors"]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_step_and_rate_and_keeps_the_weights() {
+    let world = World::new();
+    world.fails(&format!("{TRAIN} --lr 1e30 --out run"), 1, &["at step", "learning rate 1", "run/last.safetensors"]);
+    world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to() {
+    let world = World::new();
+    fs::write(world.path("file"), b"").unwrap();
+    world.fails(&format!("{TRAIN} --out file/run"), 1, &["file/run"]);
+}

@@ -1,0 +1,392 @@
+//! Weights in and out of safetensors files that say what they are.
+//!
+//! Tensors have torchvision's names and are little-endian f32. The header's `__metadata__` holds a [`Card`], one JSON
+//! text per field. A file that a run can go on from holds besides the optimiser's momentum, as tensors `momentum.NAME`,
+//! and the state of the run, as the text `training`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::architecture::Tensor;
+use crate::data::Preprocessing;
+use crate::files::write_whole;
+use crate::{Architecture, Config, Error, Result};
+
+/// What stands before the name of a parameter whose momentum a tensor is.
+const MOMENTUM: &str = "momentum.";
+
+/// The largest header read; that of the largest network is a thousandth of it.
+const LARGEST_HEADER: u64 = 100_000_000;
+
+/// What a weight file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The network.
+    pub config: Config,
+    /// How a picture becomes its input.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes, in the order of the logits.
+    pub labels: Vec<String>,
+    /// The data set it was trained on.
+    pub dataset: String,
+    /// The seed it was trained from.
+    pub seed: u64,
+    /// Epochs of training behind it.
+    pub epoch: usize,
+    /// The version of this library that wrote it.
+    pub version: String,
+}
+
+/// The values of a network: its two arenas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// Learnable values, laid out as [`Architecture::parameters`].
+    pub parameters: Vec<f32>,
+    /// Running statistics, laid out as [`Architecture::running`].
+    pub running: Vec<f32>,
+}
+
+impl Weights {
+    /// Names of the tensors that hold a value that is not finite.
+    pub fn non_finite(&self, architecture: &Architecture) -> Vec<String> {
+        let arenas = [(&architecture.parameters, &self.parameters), (&architecture.running, &self.running)];
+        let tensors = arenas.iter().flat_map(|(tensors, values)| tensors.iter().map(|t| (t, &values[t.range.clone()])));
+        tensors.filter(|(_, values)| values.iter().any(|v| !v.is_finite())).map(|(t, _)| t.name.clone()).collect()
+    }
+}
+
+/// What a weight file is written from.
+pub struct Contents<'a> {
+    /// What the file says of itself.
+    pub card: &'a Card,
+    /// Names and places of the values.
+    pub architecture: &'a Architecture,
+    /// Learnable values.
+    pub parameters: &'a [f32],
+    /// Running statistics.
+    pub running: &'a [f32],
+}
+
+impl Contents<'_> {
+    /// Saves the weights.
+    ///
+    /// # Errors
+    /// A file that cannot be written; what was at `path` before is still there.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write(path, fields(self.card), &self.groups())
+    }
+
+    /// Saves the weights with what it takes to go on training them: the optimiser's `momentum`, laid out as the
+    /// parameters, and the `state` of the run.
+    ///
+    /// # Errors
+    /// A file that cannot be written; what was at `path` before is still there.
+    pub fn save_training(&self, path: &Path, momentum: &[f32], state: &impl Serialize) -> Result<()> {
+        let mut fields = fields(self.card);
+        fields.insert("training".into(), json!(state).to_string());
+        let mut groups = self.groups().to_vec();
+        groups.push(Group { prefix: MOMENTUM, tensors: &self.architecture.parameters, values: momentum });
+        write(path, fields, &groups)
+    }
+
+    fn groups(&self) -> [Group<'_>; 2] {
+        [
+            Group { prefix: "", tensors: &self.architecture.parameters, values: self.parameters },
+            Group { prefix: "", tensors: &self.architecture.running, values: self.running },
+        ]
+    }
+}
+
+/// The tensors of one arena, as they are named in a file.
+#[derive(Clone, Copy)]
+struct Group<'a> {
+    prefix: &'static str,
+    tensors: &'a [Tensor],
+    values: &'a [f32],
+}
+
+/// Each field of the card as a JSON text.
+fn fields(card: &Card) -> BTreeMap<String, String> {
+    match json!(card) {
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Writes the format itself, so that equal contents are equal bytes: `safetensors` would order `fields` at random.
+fn write(path: &Path, fields: BTreeMap<String, String>, groups: &[Group<'_>]) -> Result<()> {
+    let mut header = BTreeMap::from([("__metadata__".to_string(), json!(fields))]);
+    let mut offset = 0;
+    for group in groups {
+        for tensor in group.tensors {
+            let bytes = offset + 4 * tensor.range.start..offset + 4 * tensor.range.end;
+            let entry = json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [bytes.start, bytes.end] });
+            header.insert(format!("{}{}", group.prefix, tensor.name), entry);
+        }
+        offset += 4 * group.values.len();
+    }
+    let mut header = json!(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    write_whole(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        groups.iter().try_for_each(|group| file.write_all(bytemuck::cast_slice(group.values)))
+    })
+}
+
+/// A weight file whose header is read and found sound; the values are still on disk.
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    metadata: Metadata,
+    /// Where the values begin, in bytes.
+    start: u64,
+}
+
+impl Reader {
+    /// Opens `path` and reads its header.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no safetensors file, or is cut off or damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(Error::io(path))?;
+        let length = file.metadata().map_err(Error::io(path))?.len();
+        let wrong = |reason: String| Error::format(path, format!("not a sound safetensors file: {reason}"));
+        let mut prefix = [0; 8];
+        if length < 8 {
+            return Err(wrong(format!("it has {length} bytes; the length of the header alone takes 8")));
+        }
+        file.read_exact(&mut prefix).map_err(Error::io(path))?;
+        let header = u64::from_le_bytes(prefix);
+        if header > LARGEST_HEADER.min(length - 8) {
+            return Err(wrong(format!("it announces a header of {header} bytes in a file of {length}")));
+        }
+        let mut text = vec![0; header as usize];
+        file.read_exact(&mut text).map_err(Error::io(path))?;
+        let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| wrong(format!("its header: {e}")))?;
+        let start = 8 + header;
+        let announced = start.saturating_add(metadata.data_len() as u64);
+        if announced != length {
+            return Err(wrong(format!("its header announces {announced} bytes in all, there are {length}")));
+        }
+        Ok(Self { path: path.into(), file, metadata, start })
+    }
+
+    /// What the file says of itself.
+    ///
+    /// # Errors
+    /// A file that does not say it, as one that another program wrote.
+    pub fn card(&self) -> Result<Card> {
+        let fields = self.metadata.metadata().iter().flatten();
+        let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
+        let card: Card = serde_json::from_value(Value::Object(fields.collect())).map_err(|e| {
+            Error::format(
+                &self.path,
+                format!("does not say which network it holds ({e}); densenet train writes files that do"),
+            )
+        })?;
+        let sound = card.config.validate().and_then(|()| card.preprocessing.validate());
+        sound.map_err(|e| Error::format(&self.path, e.to_string()))?;
+        Ok(card)
+    }
+
+    /// The weights of `architecture`.
+    ///
+    /// # Errors
+    /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or
+    /// of another shape.
+    pub fn weights(&mut self, architecture: &Architecture) -> Result<Weights> {
+        let expected = [("", &*architecture.parameters), ("", &*architecture.running)];
+        self.check(&expected)?;
+        Ok(Weights {
+            parameters: self.values("", &architecture.parameters)?,
+            running: self.values("", &architecture.running)?,
+        })
+    }
+
+    /// The weights of `architecture`, the momentum of its parameters and the state of the run, as
+    /// [`Contents::save_training`] wrote them.
+    ///
+    /// # Errors
+    /// Those of [`Reader::weights`], and a file without training state.
+    pub fn training<S: DeserializeOwned>(&mut self, architecture: &Architecture) -> Result<(Weights, Vec<f32>, S)> {
+        let text = self.metadata.metadata().as_ref().and_then(|fields| fields.get("training"));
+        let text = text.ok_or_else(|| Error::format(&self.path, "holds weights only, no state of a training run"))?;
+        let state = serde_json::from_str(text)
+            .map_err(|e| Error::format(&self.path, format!("its state of the training run: {e}")))?;
+        self.check(&[
+            ("", &architecture.parameters),
+            ("", &architecture.running),
+            (MOMENTUM, &architecture.parameters),
+        ])?;
+        let weights = self.weights(architecture)?;
+        Ok((weights, self.values(MOMENTUM, &architecture.parameters)?, state))
+    }
+
+    /// Compares the file's tensors with the `expected` ones and names every difference.
+    fn check(&self, expected: &[(&str, &[Tensor])]) -> Result<()> {
+        let mut found: BTreeMap<String, &TensorInfo> = self.metadata.tensors().into_iter().collect();
+        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        for (prefix, tensors) in expected {
+            for tensor in *tensors {
+                let name = format!("{prefix}{}", tensor.name);
+                match found.remove(&name) {
+                    None => missing.push(name),
+                    Some(info) if info.shape != tensor.shape || info.dtype != Dtype::F32 => misshapen
+                        .push(format!("{name} is {:?} {:?} instead of F32 {:?}", info.dtype, info.shape, tensor.shape)),
+                    Some(_) => {}
+                }
+            }
+        }
+        let ignored = |name: &str| name.starts_with(MOMENTUM) || name.ends_with(".num_batches_tracked");
+        let unexpected: Vec<String> = found.into_keys().filter(|name| !ignored(name)).collect();
+        let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
+        let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();
+        if lists.is_empty() {
+            return Ok(());
+        }
+        Err(Error::format(&self.path, format!("does not hold the weights of this network\n{}", lists.join("\n"))))
+    }
+
+    /// Reads `tensors`, which [`Reader::check`] found to be there, into an arena.
+    fn values(&mut self, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
+        let mut arena = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];
+        for tensor in tensors {
+            let Some(info) = self.metadata.info(&format!("{prefix}{}", tensor.name)) else { continue };
+            self.file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64)).map_err(Error::io(&self.path))?;
+            let bytes = bytemuck::cast_slice_mut(&mut arena[tensor.range.clone()]);
+            self.file.read_exact(bytes).map_err(Error::io(&self.path))?;
+        }
+        Ok(arena)
+    }
+}
+
+fn list((what, names): &(&str, Vec<String>)) -> String {
+    format!("{what} ({}):\n  {}", names.len(), names.join("\n  "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network() -> (Card, Architecture, Weights) {
+        let config = Config {
+            block_config: vec![1, 2],
+            growth_rate: 4,
+            num_init_features: 8,
+            ..Config::preset("seed").unwrap()
+        };
+        let architecture = Architecture::new(&config).unwrap();
+        let values = |n: usize| (0..n).map(|i| i as f32 * 0.25 - 3.0).collect();
+        let weights =
+            Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
+        let card = Card {
+            config,
+            preprocessing: Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] },
+            labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
+            dataset: "made-up".into(),
+            seed: 7,
+            epoch: 3,
+            version: "0.1.0".into(),
+        };
+        (card, architecture, weights)
+    }
+
+    fn contents<'a>(card: &'a Card, architecture: &'a Architecture, weights: &'a Weights) -> Contents<'a> {
+        Contents { card, architecture, parameters: &weights.parameters, running: &weights.running }
+    }
+
+    /// A saved network, its file and the folder that goes away with it.
+    fn saved() -> (Card, Architecture, Weights, PathBuf, tempfile::TempDir) {
+        let (card, architecture, weights) = network();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        contents(&card, &architecture, &weights).save(&path).unwrap();
+        (card, architecture, weights, path, folder)
+    }
+
+    #[test]
+    fn weights_and_card_come_back() {
+        let (card, architecture, weights, path, _folder) = saved();
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.card().unwrap(), card);
+        assert_eq!(reader.weights(&architecture).unwrap(), weights);
+        assert!(reader.training::<u32>(&architecture).unwrap_err().to_string().contains("weights only"));
+    }
+
+    #[test]
+    fn the_safetensors_crate_reads_what_is_written() {
+        let (_, architecture, weights, path, _folder) = saved();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.len(), architecture.parameters.len() + architecture.running.len());
+        let stem = file.tensor("features.conv0.weight").unwrap();
+        assert_eq!(stem.shape(), [8, 1, 7, 7]);
+        let range = architecture.stem_conv.weight.clone();
+        assert_eq!(stem.data(), bytemuck::cast_slice::<f32, u8>(&weights.parameters[range]));
+    }
+
+    #[test]
+    fn training_state_comes_back_and_equal_contents_are_equal_bytes() {
+        let (card, architecture, weights) = network();
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        let momentum: Vec<f32> = weights.parameters.iter().map(|v| -v).collect();
+        for path in &paths {
+            contents(&card, &architecture, &weights).save_training(path, &momentum, &(5u32, 0.1f64)).unwrap();
+        }
+        assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
+        let mut reader = Reader::open(&paths[0]).unwrap();
+        assert_eq!(reader.training::<(u32, f64)>(&architecture).unwrap(), (weights.clone(), momentum, (5, 0.1)));
+        assert_eq!(reader.weights(&architecture).unwrap(), weights);
+    }
+
+    #[test]
+    fn every_difference_is_listed() {
+        let (card, _, _, path, _folder) = saved();
+        let other = Config { block_config: vec![2, 2], num_classes: 5, ..card.config };
+        let error = Reader::open(&path).unwrap().weights(&Architecture::new(&other).unwrap()).unwrap_err().to_string();
+        for part in [
+            "missing (6)",
+            "features.denseblock1.denselayer2.norm1.running_var",
+            "classifier.bias is F32 [10] instead of F32 [5]",
+        ] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+        let fewer = Config { block_config: vec![1, 1], ..card.config };
+        let error = Reader::open(&path).unwrap().weights(&Architecture::new(&fewer).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("unexpected (6)") && error.contains("denseblock2.denselayer2.conv1.bias"), "{error}");
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_or_made_longer_is_refused() {
+        let (.., path, _folder) = saved();
+        let bytes = std::fs::read(&path).unwrap();
+        for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let error = Reader::open(&path).err().unwrap().to_string();
+            assert!(error.contains("not a sound safetensors file"), "{error}");
+        }
+        std::fs::write(&path, [&*bytes, b"x"].concat()).unwrap();
+        assert!(Reader::open(&path).is_err());
+        std::fs::write(&path, [&[0xff; 8], &bytes[8..]].concat()).unwrap();
+        assert!(Reader::open(&path).err().unwrap().to_string().contains("announces a header"));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_named() {
+        let (_, architecture, mut weights) = network();
+        assert!(weights.non_finite(&architecture).is_empty());
+        weights.parameters[architecture.classifier_bias.start] = f32::NAN;
+        weights.running[0] = f32::INFINITY;
+        assert_eq!(weights.non_finite(&architecture), ["classifier.bias", "features.norm0.running_mean"]);
+    }
+}

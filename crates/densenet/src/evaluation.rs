@@ -1,0 +1,130 @@
+//! How well a network does on labelled pictures.
+
+use std::ops::ControlFlow;
+
+use ndarray::ArrayView1;
+use serde::Serialize;
+
+use crate::Result;
+use crate::batches::Source;
+use crate::data::{Augment, Preprocessing, Split};
+use crate::network::DenseNet;
+
+/// How well a network does on a set of labelled pictures.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Share of the pictures whose most likely class is the right one; from 0 to 1.
+    pub top1: f64,
+    /// Share of the pictures whose right class is among the five most likely; from 0 to 1.
+    pub top5: f64,
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Pictures seen.
+    pub images: u64,
+    /// Pictures whose most likely class is the right one.
+    pub correct: u64,
+    /// `[true class][most likely class]`: how many pictures.
+    #[serde(skip)]
+    pub confusion: Vec<Vec<u64>>,
+}
+
+/// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
+/// when that breaks.
+///
+/// # Errors
+/// A picture that cannot be read, or a size that the network cannot take.
+pub fn evaluate(
+    network: &DenseNet,
+    split: &Split,
+    preprocessing: &Preprocessing,
+    batch: usize,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Option<Evaluation>> {
+    let classes = network.architecture().config.num_classes;
+    let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
+    let order: Vec<usize> = (0..split.len()).collect();
+    let source = Source { split, preprocessing, augment: Augment::None, seed: 0 };
+    let stopped = source.for_each(&order, batch, |batch| {
+        let logits = network.logits(batch.images.view())?;
+        logits.rows().into_iter().zip(&batch.labels).for_each(|(row, &label)| tally.add(row, label as usize));
+        Ok(progress(tally.images))
+    })?;
+    Ok(stopped.is_none().then(|| tally.evaluation()))
+}
+
+#[derive(Default)]
+struct Tally {
+    images: u64,
+    correct: u64,
+    among_five: u64,
+    loss: f64,
+    confusion: Vec<Vec<u64>>,
+}
+
+impl Tally {
+    fn add(&mut self, logits: ArrayView1<'_, f32>, label: usize) {
+        let order = ranking(logits);
+        let rank = order.iter().position(|&class| class == label);
+        self.images += 1;
+        self.correct += u64::from(rank == Some(0));
+        self.among_five += u64::from(rank.is_some_and(|rank| rank < 5));
+        self.loss -= log_softmax(logits)[label];
+        self.confusion[label][order[0]] += 1;
+    }
+
+    fn evaluation(self) -> Evaluation {
+        let images = self.images as f64;
+        Evaluation {
+            top1: self.correct as f64 / images,
+            top5: self.among_five as f64 / images,
+            loss: self.loss / images,
+            images: self.images,
+            correct: self.correct,
+            confusion: self.confusion,
+        }
+    }
+}
+
+/// Classes from the most to the least likely; of equals the first comes first.
+pub fn ranking(logits: ArrayView1<'_, f32>) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    order
+}
+
+/// Logarithms of the classes' probabilities.
+pub fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
+    let sum: f64 = logits.iter().map(|&logit| (logit as f64 - highest).exp()).sum();
+    logits.iter().map(|&logit| logit as f64 - highest - sum.ln()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::aview1;
+
+    use super::*;
+
+    #[test]
+    fn ranks_and_probabilities_by_hand() {
+        assert_eq!(ranking(aview1(&[1.0, 3.0, 3.0, -2.0])), [1, 2, 0, 3]);
+        let log = log_softmax(aview1(&[0.0, 3f32.ln(), -1000.0]));
+        assert!((log[0].exp() - 0.25).abs() < 1e-7 && (log[1].exp() - 0.75).abs() < 1e-7, "{log:?}");
+        assert!((log[2] + 1000.0 + 4f64.ln()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn tallies_by_hand() {
+        let mut tally = Tally { confusion: vec![vec![0; 7]; 7], ..Tally::default() };
+        let logits = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0];
+        for label in [0, 4, 5] {
+            tally.add(aview1(&logits), label);
+        }
+        let evaluation = tally.evaluation();
+        assert_eq!((evaluation.images, evaluation.correct), (3, 1));
+        assert!((evaluation.top1 - 1.0 / 3.0).abs() < 1e-15 && (evaluation.top5 - 2.0 / 3.0).abs() < 1e-15);
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        assert!((evaluation.loss - (sum.ln() - (6.0 + 2.0 + 1.0) / 3.0)).abs() < 1e-6);
+        assert_eq!([0, 4, 5].map(|label| evaluation.confusion[label][0]), [1, 1, 1]);
+    }
+}

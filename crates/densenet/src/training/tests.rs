@@ -1,0 +1,201 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::*;
+use crate::Config;
+use crate::data::Preprocessing;
+
+/// Noisy pictures of 8x8 in four classes of brightness.
+fn pictures(count: usize, seed: u64) -> Split {
+    let random = Stream::new(seed, 0);
+    let labels: Vec<usize> = (0..count).map(|i| i % 4).collect();
+    let pixels = (0..64 * count).map(|i| (random.bits(i as u64) % 100) as u8 + 50 * labels[i / 64] as u8).collect();
+    let classes = ["night", "dusk", "day", "noon"].map(String::from).to_vec();
+    Split::in_memory(Path::new("made-up"), [8, 8, 1], pixels, labels.clone(), classes).unwrap()
+}
+
+fn config() -> Config {
+    let small = Config {
+        block_config: vec![1, 1],
+        growth_rate: 4,
+        num_init_features: 4,
+        drop_rate: 0.2,
+        ..Config::preset("densenet-40-12").unwrap()
+    };
+    Config { in_channels: 1, num_classes: 4, input_size: 8, ..small }
+}
+
+fn card(classes: &Split) -> Card {
+    Card {
+        config: config(),
+        preprocessing: Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] },
+        labels: classes.classes().to_vec(),
+        dataset: "made-up".into(),
+        seed: 5,
+        epoch: 0,
+        version: "test".into(),
+    }
+}
+
+fn settings() -> Settings {
+    Settings { epochs: 3, batch: 16, augment: Augment::Flip, schedule: Schedule::Cosine, ..Settings::default() }
+}
+
+fn start(folder: &Path, train: &Split, settings: Settings) -> Run {
+    Run::start(folder, card(train), DenseNet::new(&config(), 5).unwrap(), settings).unwrap()
+}
+
+/// Ends the run at one step or in one evaluation.
+#[derive(Default)]
+struct Stop {
+    step: Option<u64>,
+    evaluating: bool,
+}
+
+impl Observer for Stop {
+    fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()> {
+        assert!((1..=16).contains(&images));
+        if self.step == Some(step.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+    fn evaluated(&mut self, _images: u64) -> ControlFlow<()> {
+        if self.evaluating { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+    fn epoch(&mut self, _epoch: &EpochReport) {}
+}
+
+/// The log's lines without the times.
+fn log(folder: &Path) -> Vec<HashMap<String, Value>> {
+    let text = fs::read_to_string(folder.join(LOG)).unwrap();
+    let mut lines: Vec<HashMap<String, Value>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.iter_mut().for_each(|line| drop(line.remove("seconds")));
+    lines
+}
+
+fn bytes(folder: &Path, name: &str) -> Vec<u8> {
+    fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn learns_logs_and_saves() {
+    let (train, test) = (pictures(200, 1), pictures(40, 2));
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = start(folder.path(), &train, Settings { epochs: 6, ..settings() });
+    assert_eq!(run.train(&train, &test, &mut Stop::default()).unwrap(), Outcome::Finished);
+    let log = log(folder.path());
+    assert_eq!(log.len(), 6 * 13 + 6);
+    assert_eq!(log[0]["step"], 1);
+    assert_eq!(log[12]["epoch"], 1);
+    let epoch = &log[13];
+    for name in ["epoch", "train_loss", "train_top1", "test_loss", "test_top1"] {
+        assert!(epoch[name].is_number(), "{name}");
+    }
+    let steps = log[..13].iter().map(|line| line["loss"].as_f64().unwrap());
+    let mean = steps.enumerate().map(|(i, loss)| loss * if i == 12 { 8.0 } else { 16.0 }).sum::<f64>() / 200.0;
+    assert!((epoch["train_loss"].as_f64().unwrap() - mean).abs() < 1e-12);
+    let last = log.last().unwrap()["test_top1"].as_f64().unwrap();
+    assert!(last >= 0.9, "{last}");
+    let mut best = Reader::open(&folder.path().join(BEST)).unwrap();
+    let epochs = log.iter().filter(|line| line.contains_key("test_top1"));
+    let mut expected = (0, -1.0);
+    for line in epochs {
+        let top1 = line["test_top1"].as_f64().unwrap();
+        if top1 > expected.1 {
+            expected = (line["epoch"].as_u64().unwrap(), top1);
+        }
+    }
+    assert_eq!(best.card().unwrap().epoch as u64, expected.0);
+    assert!(best.weights(run.network.architecture()).unwrap().non_finite(run.network.architecture()).is_empty());
+}
+
+#[test]
+fn a_resumed_run_makes_the_same_bits() {
+    let (train, test) = (pictures(70, 1), pictures(20, 2));
+    let whole = tempfile::tempdir().unwrap();
+    start(whole.path(), &train, settings()).train(&train, &test, &mut Stop::default()).unwrap();
+    let stops = [1, 4, 5, 6, 14].map(|step| Stop { step: Some(step), evaluating: false });
+    for mut stop in stops.into_iter().chain([Stop { step: None, evaluating: true }]) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = start(folder.path(), &train, settings());
+        assert_eq!(run.train(&train, &test, &mut stop).unwrap(), Outcome::Interrupted);
+        // What a kill leaves behind a save: lines of steps that the state knows nothing of.
+        run.log.write(&StepReport { step: 99, epoch: 9, loss: 0.0, lr: 0.0 }).unwrap();
+        drop(run);
+        let mut run = Run::resume(folder.path()).unwrap();
+        assert_eq!(run.train(&train, &test, &mut Stop::default()).unwrap(), Outcome::Finished);
+        assert_eq!(bytes(folder.path(), LAST), bytes(whole.path(), LAST), "stopped at {:?}", stop.step);
+        assert_eq!(bytes(folder.path(), BEST), bytes(whole.path(), BEST));
+        assert_eq!(log(folder.path()), log(whole.path()));
+    }
+}
+
+#[test]
+fn a_limit_on_the_steps_can_be_raised() {
+    let (train, test) = (pictures(70, 1), pictures(20, 2));
+    let limited = |max_steps| Settings { max_steps: Some(max_steps), ..settings() };
+    let whole = tempfile::tempdir().unwrap();
+    start(whole.path(), &train, limited(8)).train(&train, &test, &mut Stop::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = start(folder.path(), &train, limited(3));
+    assert_eq!(run.train(&train, &test, &mut Stop::default()).unwrap(), Outcome::Finished);
+    assert_eq!((run.progress().step, run.progress().epoch), (3, 0));
+    let mut run = Run::resume(folder.path()).unwrap();
+    run.settings.max_steps = Some(8);
+    run.train(&train, &test, &mut Stop::default()).unwrap();
+    assert_eq!(bytes(folder.path(), LAST), bytes(whole.path(), LAST));
+    assert_eq!(log(folder.path()), log(whole.path()));
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_and_leaves_the_last_good_weights() {
+    let (train, test) = (pictures(70, 1), pictures(20, 2));
+    let folder = tempfile::tempdir().unwrap();
+    let wild = Settings { lr: 1e30, schedule: Schedule::Constant, ..settings() };
+    let mut run = start(folder.path(), &train, wild);
+    let before = bytes(folder.path(), LAST);
+    let error = run.train(&train, &test, &mut Stop::default()).unwrap_err();
+    assert!(matches!(error, Error::Diverged { step: 2..=5, lr: 1e30, .. }), "{error}");
+    assert_eq!(bytes(folder.path(), LAST), before);
+    assert_eq!(Run::resume(folder.path()).unwrap().progress().step, 0);
+}
+
+#[test]
+fn the_order_is_a_permutation_of_its_own_for_each_epoch() {
+    let (train, folder) = (pictures(70, 1), tempfile::tempdir().unwrap());
+    let mut run = start(folder.path(), &train, settings());
+    let first = run.order(70);
+    run.progress.epoch = 1;
+    let second = run.order(70);
+    assert_ne!(first, second);
+    for mut order in [first, second] {
+        order.sort();
+        assert_eq!(order, (0..70).collect::<Vec<_>>());
+    }
+    run.settings.shuffle = false;
+    assert_eq!(run.order(3), [0, 1, 2]);
+}
+
+#[test]
+fn a_folder_with_a_run_is_not_overwritten() {
+    let (train, folder) = (pictures(8, 1), tempfile::tempdir().unwrap());
+    start(folder.path(), &train, settings());
+    let again = Run::start(folder.path(), card(&train), DenseNet::new(&config(), 5).unwrap(), settings());
+    assert!(again.err().unwrap().to_string().contains("holds a training run already"));
+}
+
+#[test]
+fn settings_that_no_run_can_have_are_refused() {
+    let wrong = [
+        (Settings { epochs: 0, ..settings() }, "epochs is 0; it must be at least 1"),
+        (Settings { batch: 0, ..settings() }, "batch is 0; it must be from 1 to 65536"),
+        (Settings { lr: f64::NAN, ..settings() }, "lr is NaN; it must be above 0"),
+        (Settings { momentum: 1.0, ..settings() }, "momentum is 1; it must be from 0 up to, not including, 1"),
+        (Settings { weight_decay: -1.0, ..settings() }, "weight_decay is -1; it must be 0 or above"),
+        (Settings { label_smoothing: 2.0, ..settings() }, "label_smoothing is 2"),
+        (Settings { max_steps: Some(0), ..settings() }, "max_steps is 0; it must be at least 1"),
+    ];
+    for (settings, message) in wrong {
+        let error = settings.validate().unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
