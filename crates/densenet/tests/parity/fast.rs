@@ -99,8 +99,6 @@ fn small_bc() {
 fn article() {
     hold_step::<f64>(&Golden::article(), 1e-9);
     hold_step::<f32>(&Golden::article(), 1e-4);
-    // Over ten steps a pre-activation may fall on the other side of zero in float32, after which losses differ by some
-    // 1e-4: PyTorch's own float32 is up to 4e-4 from its float64, depending on the batches.
     hold_ten_steps::<f64>(&Golden::article(), 1e-9);
-    hold_ten_steps::<f32>(&Golden::article(), 1e-3);
+    hold_ten_steps::<f32>(&Golden::article(), 1e-4);
 }
