@@ -4,7 +4,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test demo tools
+.PHONY: check test demo bench tools
 
 # Everything that a change must pass.
 check: tools
@@ -31,6 +31,11 @@ demo: tools
 	@echo "  cargo run --release -- info runs/demo/best.safetensors"
 	@echo "  cargo run --release -- predict --weights runs/demo/best.safetensors PICTURE"
 	@echo "  cargo run --release -- train --model seed --data fashion-mnist --size 96 --epochs 10"
+
+# This program and other engines in turn; CASES="infer-densenet121 train-seed" picks, THREADS sets the threads of each.
+bench: tools
+	cargo build --release --locked
+	python3 -m bench.compare --threads $(or $(THREADS),2) --cases $(CASES)
 
 # A C compiler, for the linker and the cryptography of downloads.
 tools:

@@ -1,5 +1,6 @@
 //! The program `densenet`.
 
+mod bench;
 mod eval;
 mod info;
 mod model;
@@ -29,6 +30,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Bench(bench::Bench),
 }
 
 /// How much of the machine to take.
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {
         output::complain("error", &error);

@@ -353,3 +353,17 @@ fn a_folder_that_cannot_be_written_to() {
     fs::write(world.path("file"), b"").unwrap();
     world.fails(&format!("{TRAIN} --out file/run"), 1, &["file/run"]);
 }
+
+#[test]
+fn bench_tells_its_figures() {
+    let world = World::new();
+    for what in ["infer", "train"] {
+        let out = world.done(&format!("bench {what} --model seed --size 32 --batch 2 --threads 2 --seconds 0 --json"));
+        let figures: Value = serde_json::from_str(&out).unwrap();
+        for name in ["median_ms", "min_ms", "images_per_s", "gflops", "fma_peak_gflops", "fma_peak_fraction"] {
+            assert!(figures[name].as_f64().unwrap() > 0.0, "{name} of {what}");
+        }
+        assert_eq!((&figures["batch"], &figures["size"], &figures["threads"]), (&2.into(), &32.into(), &2.into()));
+    }
+    world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
+}

@@ -14,6 +14,7 @@ pub mod maps;
 pub mod norm;
 mod panels;
 pub mod patch;
+pub mod peak;
 pub mod random;
 pub mod reference;
 mod scratch;

@@ -1,0 +1,197 @@
+//! `densenet bench`.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use densenet::config::PRESETS;
+use densenet::info::Info;
+use densenet::network::{Backprop, DenseNet, StepOptions};
+use densenet::optimiser::Sgd;
+use densenet::{Architecture, Config};
+use densenet_kernels::isa::Isa;
+use densenet_kernels::peak::fma_peak;
+use densenet_kernels::random::Stream;
+use ndarray::Array4;
+use serde::Serialize;
+
+use crate::{Threads, output};
+
+/// Times a network on random pictures
+#[derive(Args)]
+#[command(after_help = "Example: densenet bench infer --model densenet121 --batch 1 --threads 2")]
+pub struct Bench {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// One answer to a batch of pictures
+    Infer(Case),
+    /// One training step: forward, backward and the optimiser
+    Train(Case),
+}
+
+#[derive(Args)]
+struct Case {
+    /// The network
+    #[arg(long, value_parser = PRESETS, hide_possible_values = true)]
+    model: String,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+    /// Height and width of the pictures [default: the network's own]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    #[command(flatten)]
+    threads: Threads,
+    /// About how long to measure
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    seconds: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was measured; the words of `--json`.
+#[derive(Serialize)]
+struct Figures {
+    model: String,
+    batch: usize,
+    size: usize,
+    threads: usize,
+    isa: &'static str,
+    runs: usize,
+    median_ms: f64,
+    min_ms: f64,
+    images_per_s: f64,
+    /// Of the whole process; none where the system does not tell.
+    peak_rss_mib: Option<f64>,
+    /// Of the network's multiply-adds as direct convolutions take them, three times as many in training.
+    gflops: f64,
+    fma_peak_gflops: f64,
+    fma_peak_fraction: f64,
+}
+
+/// Runs before the clock starts.
+const WARM_UP: usize = 2;
+
+/// Fewest runs to take a median of.
+const FEWEST: usize = 3;
+
+impl Bench {
+    pub fn run(self) -> Result<ExitCode> {
+        match self.what {
+            What::Infer(case) => case.run(1, infer),
+            What::Train(case) => case.run(3, train),
+        }
+    }
+}
+
+impl Case {
+    /// Times what `prepare` returns, which does `passes` times the forward pass's arithmetic.
+    fn run(
+        self,
+        passes: u64,
+        prepare: fn(&Config, Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>>,
+    ) -> Result<ExitCode> {
+        let threads = self.threads.start()?;
+        let config = Config::preset(&self.model)?;
+        let size = self.size.unwrap_or(config.input_size);
+        let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
+        let batch = usize::from(self.batch);
+        let times = measure(&mut *prepare(&config, pictures(&config, batch, size))?, self.seconds)?;
+        let (median, min) = (times[times.len() / 2], times[0]);
+        let (peak_rss_mib, peak) = (peak_rss_mib(), fma_peak() / 1e9);
+        let gflops = (2 * passes * macs * batch as u64) as f64 / median / 1e9;
+        let figures = Figures {
+            model: self.model,
+            batch,
+            size,
+            threads,
+            isa: Isa::current().name(),
+            runs: times.len(),
+            median_ms: median * 1e3,
+            min_ms: min * 1e3,
+            images_per_s: batch as f64 / median,
+            peak_rss_mib,
+            gflops,
+            fma_peak_gflops: peak,
+            fma_peak_fraction: gflops / peak,
+        };
+        if self.json {
+            output::print_json(&figures)?
+        } else {
+            output::print(&figures.describe())?
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Figures {
+    fn describe(&self) -> String {
+        let Self { model, batch, size, threads, isa, median_ms, min_ms, images_per_s, .. } = self;
+        let memory = self.peak_rss_mib.map_or("unknown".into(), |mib| format!("{mib:.0} MiB"));
+        format!(
+            "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
+             {images_per_s:.1} images/s\n\
+             {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n",
+            self.runs, self.gflops, self.fma_peak_fraction, self.fma_peak_gflops,
+        )
+    }
+}
+
+/// Uniform numbers of the network's channels.
+fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
+    let stream = Stream::new(0, 0);
+    let mut index = 0;
+    Array4::from_shape_simple_fn((batch, config.in_channels, size, size), || {
+        index += 1;
+        2.0 * stream.uniform(index) as f32 - 1.0
+    })
+}
+
+fn infer(config: &Config, images: Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let network = DenseNet::<f32>::new(config, 0)?;
+    Ok(Box::new(move || {
+        network.logits(images.view())?;
+        Ok(())
+    }))
+}
+
+fn train(config: &Config, images: Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let mut network = DenseNet::<f32>::new(config, 0)?;
+    let mut backprop = Backprop::new(&network);
+    let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
+    let labels: Vec<u32> = (0..images.dim().0 as u32).map(|i| i % config.num_classes as u32).collect();
+    Ok(Box::new(move || {
+        backprop.run(&mut network, images.view(), &labels, &StepOptions::default())?;
+        sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
+        Ok(())
+    }))
+}
+
+/// Seconds of each run, in rising order.
+fn measure(run: &mut dyn FnMut() -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
+    for _ in 0..WARM_UP {
+        run()?;
+    }
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)) {
+        let before = Instant::now();
+        run()?;
+        times.push(before.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// The most memory that this process ever held, as Linux tells it.
+fn peak_rss_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
+}
