@@ -75,6 +75,9 @@ struct Figures {
     fma_peak_fraction: f64,
 }
 
+/// What is timed.
+type Run = Box<dyn FnMut() -> Result<()>>;
+
 /// Runs before the clock starts.
 const WARM_UP: usize = 2;
 
@@ -92,11 +95,7 @@ impl Bench {
 
 impl Case {
     /// Times what `prepare` returns, which does `passes` times the forward pass's arithmetic.
-    fn run(
-        self,
-        passes: u64,
-        prepare: fn(&Config, Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>>,
-    ) -> Result<ExitCode> {
+    fn run(self, passes: u64, prepare: fn(&Config, Array4<f32>) -> Result<Run>) -> Result<ExitCode> {
         let threads = self.threads.start()?;
         let config = Config::preset(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
@@ -153,7 +152,7 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
     })
 }
 
-fn infer(config: &Config, images: Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn infer(config: &Config, images: Array4<f32>) -> Result<Run> {
     let network = DenseNet::<f32>::new(config, 0)?;
     Ok(Box::new(move || {
         network.logits(images.view())?;
@@ -161,7 +160,7 @@ fn infer(config: &Config, images: Array4<f32>) -> Result<Box<dyn FnMut() -> Resu
     }))
 }
 
-fn train(config: &Config, images: Array4<f32>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn train(config: &Config, images: Array4<f32>) -> Result<Run> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
     let mut backprop = Backprop::new(&network);
     let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
