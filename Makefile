@@ -11,10 +11,17 @@ check: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	cargo test --workspace --locked
+	$(MAKE) test
 
+# Everything on the best instruction set that there is, and the operations and networks on the others, too.
 test: tools
 	cargo test --workspace --locked
+	@for isa in avx2 portable; do \
+		[ $$isa = portable ] || grep -qsw $$isa /proc/cpuinfo || continue; \
+		echo "with DENSENET_ISA=$$isa:"; \
+		DENSENET_ISA=$$isa cargo test --locked --package densenet-kernels --test against_reference --lib || exit 1; \
+		DENSENET_ISA=$$isa cargo test --locked --package densenet --test parity fast || exit 1; \
+	done
 
 # The article's network on Fashion-MNIST, from nothing to a confusion table.
 demo: tools
