@@ -209,6 +209,8 @@ pub fn data_gradient<T: Dispatch>(
     let grid = reader.maps.grid();
     let seen = if pooled { grid.halved() } else { grid };
     let out = weights[0].depth() / (window.kernel * window.kernel);
+    let widths: Vec<usize> = weights.iter().map(Panels::columns).collect();
+    assert_eq!(widths, reader.maps.widths(), "weights for the maps");
     let input = Input::Raw(output_gradient, window.output(seen), out);
     let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
     let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
@@ -314,6 +316,7 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, window: Window, output
     let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
     let rows = window.kernel * window.kernel * input.channels();
     let out = output_gradient.len() / grid.pixels();
+    assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
     assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
     let bands = Bands::new(grid, layout.row());
     let lanes = T::lanes();

@@ -55,6 +55,7 @@ impl<T: Element> Operation<T> for Pool<'_, T> {
 pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, pooled_gradient: &[T], gradient: &mut [T]) -> NormGradient<T> {
     let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
     let plane = grid.height * grid.width;
+    assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
     let sums: Vec<Vec<T>> = split_mut(gradient, grid.pixels(), reader.maps.widths())
         .into_iter()
         .zip(reader.maps.iter())

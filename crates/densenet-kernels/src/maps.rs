@@ -76,6 +76,7 @@ impl<'a, T> Maps<'a, T> {
 
 /// The maps of `buffer`, each for writing.
 pub(crate) fn split_mut<'a, T>(mut buffer: &'a mut [T], pixels: usize, widths: &[usize]) -> Vec<&'a mut [T]> {
+    assert_eq!(buffer.len(), pixels * widths.iter().sum::<usize>(), "maps of {widths:?} channels and {pixels} pixels");
     widths
         .iter()
         .map(|&width| {

@@ -323,6 +323,8 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
         }
     }
     let width = correction.mean.len();
+    assert_eq!(gradient.len(), map.len(), "a map and its gradient");
+    assert_eq!(map.len() % width, 0, "a map of {width} channels");
     let per_pixel = T::of(width as f64 / map.len() as f64);
     let pieces = gradient.par_chunks_mut(CORRECTED * width).zip(map.par_chunks(CORRECTED * width));
     pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, per_pixel)));

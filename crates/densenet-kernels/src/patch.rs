@@ -78,6 +78,17 @@ impl<T: Dispatch> Input<'_, T> {
         }
     }
 
+    /// Refuses elements of another number than the extents say, and windows that do not fit.
+    fn check(&self, window: Window) {
+        let grid = self.grid();
+        if let Self::Raw(data, _, channels) | Self::Pictures(data, _, channels) = self {
+            assert_eq!(data.len(), channels * grid.pixels(), "{channels} channels of {grid:?}");
+        }
+        assert!(window.kernel * window.kernel <= MOST_TAPS, "{window:?} has more than {MOST_TAPS} taps");
+        let fits = grid.height.min(grid.width) + 2 * window.padding >= window.kernel;
+        assert!(fits && grid.height.min(grid.width) > 0, "{window:?} on {grid:?}");
+    }
+
     /// Pictures have so few channels that a kernel's row is one run of depth; they are packed without gaps.
     fn gapless(&self) -> bool {
         matches!(self, Self::Pictures(..))
@@ -205,6 +216,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// The layout for `window` over `input`.
     pub fn new<T: Dispatch>(input: &Input<'_, T>, window: Window) -> Self {
+        input.check(window);
         let channels = input.channels();
         let outputs = window.output(input.grid()).width;
         let (pixel, depth, runs) = match input.gapless() {

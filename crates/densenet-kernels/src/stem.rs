@@ -36,6 +36,7 @@ pub fn forward_with_moments<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, 
 }
 
 fn pool_bands<T>(maps: &Maps<'_, T>) -> Bands {
+    assert_eq!(maps.widths().len(), 1, "the stem makes one map");
     let grid = maps.grid();
     Bands::new(POOL.output(grid), 2 * grid.width * maps.channels())
 }
@@ -88,6 +89,8 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
 pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], gradient: &mut [T]) -> NormGradient<T> {
     let (grid, width) = (reader.maps.grid(), reader.maps.channels());
     let (plane, pooled) = (grid.height * grid.width * width, POOL.output(grid));
+    assert_eq!(gradient.len(), grid.images * plane, "gradient of {grid:?} by {width}");
+    assert_eq!(output_gradient.len(), pooled.pixels() * width, "output gradient of {pooled:?} by {width}");
     let map = reader.maps.iter().next().expect("the stem makes one map");
     let norm = MapNorm::new(reader, map);
     let mut slots = vec![T::zero(); grid.images * 2 * width];
