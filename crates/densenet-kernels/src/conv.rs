@@ -10,7 +10,7 @@ use crate::bands::{Band, Bands, MOST_ROWS};
 use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::{Grid, split_mut};
 use crate::norm::{MapNorm, Mode, Moments, NormGradient, Normalised, Places, band_moments};
-use crate::panels::{Panels, cut};
+use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window};
 use crate::{Dropout, Element};
 
@@ -174,20 +174,32 @@ fn multiply<S: Simd<T: Dispatch>>(
             other => other,
         };
         for (from, to, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
-            let product = Product {
-                a: &patch[from..],
-                row: layout.step(),
-                step: 1,
-                taps: &taps[..count],
-                depth: layout.depth,
-                b,
-                rows: pixels,
-                vectors: panel.vectors,
-                columns: panel.columns,
-                floor,
-            };
+            let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor);
             product.run(simd, start, &mut output[to * step + panel.first..], step);
         }
+    }
+}
+
+/// The product of so many neighbouring pixels of a patch, from `patch`'s start on, with a panel of weights: rows are
+/// pixels, depth is channels.
+#[inline(always)]
+fn of_pixels<'a, T: Element>(
+    (patch, layout, pixels): (&'a [T], &Layout, usize),
+    taps: &'a [usize],
+    (panel, b): (Panel, &'a [T]),
+    floor: T,
+) -> Product<'a, T> {
+    Product {
+        a: patch,
+        row: layout.step(),
+        step: 1,
+        taps,
+        depth: layout.depth,
+        b,
+        rows: pixels,
+        vectors: panel.vectors,
+        columns: panel.columns,
+        floor,
     }
 }
 
@@ -280,18 +292,8 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, T> {
         let (taps, count) = layout.taps();
         for (panel, b) in weights.iter() {
             for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
-                let product = Product {
-                    a: &patch[from..],
-                    row: layout.step(),
-                    step: 1,
-                    taps: &taps[..count],
-                    depth: layout.depth,
-                    b,
-                    rows: pixels,
-                    vectors: panel.vectors,
-                    columns: panel.columns,
-                    floor: T::neg_infinity(),
-                };
+                let no_floor = T::neg_infinity();
+                let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
                 product.run(simd, Start::Zero, tile, panel.width);
                 let columns = panel.first..panel.first + panel.columns;
                 let place = Places { first: to, outputs: layout.outputs, width: grid.width };
