@@ -253,6 +253,17 @@ fn wrong_words_exit_with_two() {
     assert!(!world.path("run").exists());
 }
 
+#[test]
+fn an_instruction_set_that_there_is_not() {
+    let world = World::new();
+    let words = "bench infer --model seed --size 32 --seconds 0";
+    let (code, out, err) = told(world.command(words).env("DENSENET_ISA", "mmx").output().unwrap());
+    assert_eq!((code, &*out), (Some(2), ""), "{err}");
+    assert!(err.contains("DENSENET_ISA") && err.contains("avx2") && !err.contains("panicked"), "{err}");
+    let out = told(world.command(&format!("{words} --json")).env("DENSENET_ISA", "portable").output().unwrap()).1;
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["isa"], "portable");
+}
+
 /// What is wrong, how it comes about, and what the error says.
 type Broken = (&'static str, fn(&World), &'static [&'static str]);
 

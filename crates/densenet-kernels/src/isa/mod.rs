@@ -103,7 +103,7 @@ impl Isa {
     ///
     /// # Panics
     /// `DENSENET_ISA` names no set, or one that this processor lacks: going on would measure or test something else
-    /// than was asked for. Programs call [`Isa::from_environment`] first.
+    /// than was asked for. [`Isa::from_environment`] tells without a panic.
     pub fn current() -> Self {
         static CURRENT: OnceLock<Isa> = OnceLock::new();
         *CURRENT.get_or_init(|| Self::from_environment().unwrap_or_else(|message| panic!("{message}")))
@@ -115,11 +115,11 @@ impl Isa {
     /// The variable names no set, or one that this processor lacks.
     pub fn from_environment() -> Result<Self, String> {
         let best = Self::best();
-        let Ok(name) = std::env::var("DENSENET_ISA") else { return Ok(best) };
-        let named = match name.as_str() {
-            "avx512" => Self::Avx512,
-            "avx2" => Self::Avx2,
-            "portable" => Self::Portable,
+        let Some(name) = std::env::var_os("DENSENET_ISA") else { return Ok(best) };
+        let named = match name.to_str() {
+            Some("avx512") => Self::Avx512,
+            Some("avx2") => Self::Avx2,
+            Some("portable") => Self::Portable,
             _ => return Err(format!("DENSENET_ISA is {name:?}; it may be avx512, avx2 or portable")),
         };
         match (best, named) {

@@ -11,7 +11,7 @@ mod predictor;
 
 use std::sync::OnceLock;
 
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::isa::{Dispatch, Isa};
 use densenet_kernels::maps::Grid;
 use ndarray::{Array2, ArrayView4};
 
@@ -34,17 +34,18 @@ impl<T: Dispatch> DenseNet<T> {
     /// A network of `config` with initial values drawn from `seed` as torchvision draws them.
     ///
     /// # Errors
-    /// A configuration that no network can have.
+    /// A configuration that no network can have, or an instruction set in `DENSENET_ISA` that there is not.
     pub fn new(config: &Config, seed: u64) -> Result<Self> {
         let architecture = Architecture::new(config)?;
         let (parameters, running) = init::initial(&architecture, seed);
-        Ok(Self { architecture, parameters, running, predictor: OnceLock::new() })
+        Self::assemble(architecture, parameters, running)
     }
 
     /// A network of `config` with the values of two arenas, laid out as [`Architecture`] says.
     ///
     /// # Errors
-    /// A configuration that no network can have, or arenas of another length.
+    /// A configuration that no network can have, arenas of another length, or an instruction set in `DENSENET_ISA` that
+    /// there is not.
     pub fn from_arenas(config: &Config, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         let architecture = Architecture::new(config)?;
         let arenas = [
@@ -56,6 +57,12 @@ impl<T: Dispatch> DenseNet<T> {
                 return Err(Error::Config(format!("{have} {what} for a network of {want}")));
             }
         }
+        Self::assemble(architecture, parameters, running)
+    }
+
+    /// Whatever computes starts from a network, so this is where a wrong instruction set is found.
+    fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
+        Isa::from_environment().map_err(Error::Config)?;
         Ok(Self { architecture, parameters, running, predictor: OnceLock::new() })
     }
 
