@@ -48,7 +48,7 @@ struct Case {
     #[command(flatten)]
     threads: Threads,
     /// About how long to measure
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
     /// Print one JSON object
     #[arg(long)]
@@ -73,6 +73,12 @@ struct Figures {
     gflops: f64,
     fma_peak_gflops: f64,
     fma_peak_fraction: f64,
+}
+
+/// A time to measure.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().map_err(|_| "a number of seconds is needed".to_string())?;
+    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
 /// What is timed.
@@ -179,7 +185,7 @@ fn measure(run: &mut dyn FnMut() -> Result<()>, seconds: f64) -> Result<Vec<f64>
     }
     let start = Instant::now();
     let mut times = Vec::new();
-    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)) {
+    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
         let before = Instant::now();
         run()?;
         times.push(before.elapsed().as_secs_f64());

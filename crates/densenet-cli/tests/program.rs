@@ -377,4 +377,5 @@ fn bench_tells_its_figures() {
         assert_eq!((&figures["batch"], &figures["size"], &figures["threads"]), (&2.into(), &32.into(), &2.into()));
     }
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
+    world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
 }
