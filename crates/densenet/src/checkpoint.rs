@@ -45,6 +45,28 @@ pub struct Card {
     pub version: String,
 }
 
+impl Card {
+    /// Checks that what the card says fits together.
+    ///
+    /// # Errors
+    /// The first thing that does not, with what would be right.
+    fn validate(&self) -> Result<()> {
+        let Self { config, preprocessing, labels, .. } = self;
+        preprocessing.validate()?;
+        Architecture::new(config)?.block_sizes(preprocessing.size, preprocessing.size)?;
+        let counts = [
+            ("names of classes", labels.len(), config.num_classes, "classes"),
+            ("channels prepared", preprocessing.channels(), config.in_channels, "input channels"),
+        ];
+        for (what, found, wanted, of) in counts {
+            if found != wanted {
+                return Err(Error::Config(format!("{found} {what} for a network of {wanted} {of}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The values of a network: its two arenas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
@@ -183,7 +205,7 @@ impl Reader {
     /// What the file says of itself.
     ///
     /// # Errors
-    /// A file that does not say it, as one that another program wrote.
+    /// A file that does not say it, as one that another program wrote, or says what does not fit together.
     pub fn card(&self) -> Result<Card> {
         let fields = self.metadata.metadata().iter().flatten();
         let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
@@ -193,8 +215,7 @@ impl Reader {
                 format!("does not say which network it holds ({e}); densenet train writes files that do"),
             )
         })?;
-        let sound = card.config.validate().and_then(|()| card.preprocessing.validate());
-        sound.map_err(|e| Error::format(&self.path, e.to_string()))?;
+        card.validate().map_err(|e| Error::format(&self.path, e.to_string()))?;
         Ok(card)
     }
 
@@ -282,6 +303,7 @@ mod tests {
             block_config: vec![1, 2],
             growth_rate: 4,
             num_init_features: 8,
+            num_classes: 2,
             ..Config::preset("seed").unwrap()
         };
         let architecture = Architecture::new(&config).unwrap();
@@ -323,6 +345,22 @@ mod tests {
     }
 
     #[test]
+    fn a_card_that_does_not_fit_together_is_refused() {
+        let (card, architecture, weights, path, _folder) = saved();
+        let prepared = |size, mean| Preprocessing { size, resize: None, std: vec![0.3; 3], mean };
+        let wrong = [
+            (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
+            (Card { preprocessing: prepared(32, vec![0.1; 3]), ..card.clone() }, "3 channels prepared"),
+            (Card { preprocessing: Preprocessing { size: 2, ..card.preprocessing.clone() }, ..card }, "2x2"),
+        ];
+        for (card, part) in wrong {
+            contents(&card, &architecture, &weights).save(&path).unwrap();
+            let error = Reader::open(&path).unwrap().card().unwrap_err().to_string();
+            assert!(error.contains("w.safetensors") && error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
     fn the_safetensors_crate_reads_what_is_written() {
         let (_, architecture, weights, path, _folder) = saved();
         let bytes = std::fs::read(&path).unwrap();
@@ -357,7 +395,7 @@ mod tests {
         for part in [
             "missing (6)",
             "features.denseblock1.denselayer2.norm1.running_var",
-            "classifier.bias is F32 [10] instead of F32 [5]",
+            "classifier.bias is F32 [2] instead of F32 [5]",
         ] {
             assert!(error.contains(part), "{part} is not in {error}");
         }
