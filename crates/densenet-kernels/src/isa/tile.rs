@@ -67,7 +67,8 @@ impl<T: Element> Product<'_, T> {
     fn check<S: Simd<T = T>>(&self, c: &[T], c_row: usize) {
         assert!(self.step == 1 || self.row == 1, "rows or depth must be contiguous");
         assert!((1..=3).contains(&self.vectors) && self.columns <= self.vectors * S::LANES);
-        assert!(self.rows >= 1 && self.rows <= S::ROWS[self.vectors - 1] && self.depth >= 1);
+        assert!(self.rows >= 1 && self.rows <= S::ROWS[self.vectors - 1]);
+        assert!(self.depth >= 1 && !self.taps.is_empty(), "a product of no depth");
         let reach = (self.rows - 1) * self.row + (self.depth - 1) * self.step;
         assert!(self.taps.iter().all(|&tap| tap + reach < self.a.len()), "left operand is too short");
         assert!(self.taps.len() * self.depth * self.vectors * S::LANES <= self.b.len(), "right operand is too short");
