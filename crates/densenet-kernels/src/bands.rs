@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use crate::isa::Dispatch;
 use crate::maps::Grid;
+use crate::norm::{Moments, band_moments};
 
-/// Elements of packed input that a piece may hold: half of a common second-level cache.
+/// Elements of packed input that a piece may hold: in `f32` 256 KiB, half of a common second-level cache.
 const PATCH: usize = 64 * 1024;
 
 /// Rows that a band may have.
@@ -89,6 +91,21 @@ impl Bands {
         assert_eq!(output.len(), self.grid.pixels() * width, "output of {:?} by {width}", self.grid);
         assert_eq!(slots.len(), self.len() * slot, "slots of {} bands", self.len());
         self.halve(0..self.len(), (output, width), (slots, slot), work);
+    }
+
+    /// [`Self::run`] for work that makes feature maps, and the batch statistics of what it makes: taken band by band, while
+    /// the cache still holds it.
+    pub fn run_with_moments<T: Dispatch>(
+        &self,
+        (output, width): (&mut [T], usize),
+        work: &(impl Fn(Band, &mut [T]) + Sync),
+    ) -> Moments<T> {
+        let mut slots = vec![T::zero(); self.len() * 2 * width];
+        self.run((output, width), (&mut slots, 2 * width), &|band, output, slot| {
+            work(band, output);
+            band_moments(output, slot);
+        });
+        Moments::merge(&slots, width, (0..self.len()).map(|i| self.pixels(&self.get(i)).len()))
     }
 
     fn halve<T: Send>(

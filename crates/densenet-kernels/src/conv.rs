@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::bands::{Band, Bands, MOST_ROWS};
 use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::{Grid, split_mut};
-use crate::norm::{MapNorm, Mode, Moments, NormGradient, Normalised, Places, band_moments};
+use crate::norm::{MapNorm, Mode, Moments, NormGradient, Normalised, Places};
 use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window};
 use crate::{Dropout, Element};
@@ -67,9 +67,8 @@ pub fn forward<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) {
-    let width = weights.columns();
     let (bands, forward) = Forward::new(input, window, weights, epilogue);
-    bands.run((output, width), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+    bands.run((output, weights.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
 }
 
 /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
@@ -80,14 +79,8 @@ pub fn forward_with_moments<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
-    let width = weights.columns();
     let (bands, forward) = Forward::new(input, window, weights, epilogue);
-    let mut slots = vec![T::zero(); bands.len() * 2 * width];
-    bands.run((output, width), (&mut slots, 2 * width), &|band, output, slot| {
-        forward.run(&band, output);
-        band_moments(output, slot);
-    });
-    Moments::merge(&slots, width, (0..bands.len()).map(|i| bands.pixels(&bands.get(i)).len()))
+    bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
 }
 
 /// A forward convolution, before it is cut into bands.
@@ -111,9 +104,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         assert_eq!(weights.depth(), depth, "weights for {window:?} over {} channels", input.channels());
         (Bands::new(grid, layout.row()), Self { input, layout, weights, epilogue, grid })
     }
-}
 
-impl<T: Dispatch> Forward<'_, T> {
     /// Makes one band of the output.
     fn run(&self, band: &Band, output: &mut [T]) {
         T::scratch(self.layout.len(band.rows.len()), |patch| {
@@ -289,10 +280,9 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, T> {
         }
         let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
         input.fill(simd, layout, &seen, patch);
-        let (taps, count) = layout.taps();
+        let ((taps, count), no_floor) = (layout.taps(), T::neg_infinity());
         for (panel, b) in weights.iter() {
             for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
-                let no_floor = T::neg_infinity();
                 let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
                 product.run(simd, Start::Zero, tile, panel.width);
                 let columns = panel.first..panel.first + panel.columns;
@@ -393,7 +383,7 @@ fn panels_of<S: Simd>(simd: S, pixels: &[S::T], out: usize, mut panels: &mut [S:
         for (from, to) in pixels.chunks_exact(out).zip(panel.chunks_exact_mut(width)) {
             let from = &from[first..first + columns];
             for start in (0..width).step_by(S::LANES) {
-                let lanes = start.min(columns)..(start + S::LANES).min(columns);
+                let lanes = start..(start + S::LANES).min(columns);
                 simd.store(simd.load(&from[lanes]), &mut to[start..start + S::LANES]);
             }
         }

@@ -19,10 +19,7 @@ use crate::Element;
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::Maps;
 use crate::patch::Affine;
-
-/// Added to variances, as PyTorch's default.
-pub const EPSILON: f64 = 1e-5;
-
+pub use crate::reference::batch_norm::{EPSILON, MOMENTUM};
 /// Batch statistics, one of each a channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moments<T> {
@@ -184,8 +181,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
     }
 
     /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
-    /// the map: tile row `i` goes to the `N` pixels that
-    /// `places` tells.
+    /// the map: tile row `i` goes to the `N` pixels that `places` tells.
     #[inline(always)]
     pub fn back<S: Simd<T = T>, const N: usize>(
         &self,
@@ -293,8 +289,8 @@ pub struct Correction<'a, T> {
     pub s1: &'a [T],
 }
 
-/// Pixels that one piece of a correction works on.
-const CORRECTED: usize = 512;
+/// Pixels of a piece of work that goes over a map once.
+const PIECE: usize = 512;
 
 /// Turns `G`, the readers' added gradients of one map, into the gradient of the map, in place.
 pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correction<'_, T>) {
@@ -326,14 +322,14 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
     assert_eq!(gradient.len(), map.len(), "a map and its gradient");
     assert_eq!(map.len() % width, 0, "a map of {width} channels");
     let per_pixel = T::of(width as f64 / map.len() as f64);
-    let pieces = gradient.par_chunks_mut(CORRECTED * width).zip(map.par_chunks(CORRECTED * width));
+    let pieces = gradient.par_chunks_mut(PIECE * width).zip(map.par_chunks(PIECE * width));
     pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, per_pixel)));
 }
 
 /// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
 pub fn column_sums<T: Dispatch>(pixels: &[T], width: usize) -> Vec<T> {
-    let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(CORRECTED) * width];
-    let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(CORRECTED * width));
+    let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(PIECE) * width];
+    let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(PIECE * width));
     pieces.with_max_len(1).for_each(|(slot, pixels)| {
         for pixel in pixels.chunks_exact(width) {
             slot.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);

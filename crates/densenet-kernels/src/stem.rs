@@ -8,7 +8,7 @@ use crate::Element;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::{Grid, Maps};
-use crate::norm::{MapNorm, Moments, NormGradient, Normalised, band_moments};
+use crate::norm::{MapNorm, Moments, NormGradient, Normalised};
 use crate::patch::{Affine, Window};
 
 /// The window of the pooling.
@@ -16,23 +16,16 @@ pub const POOL: Window = Window { kernel: 3, stride: 2, padding: 1 };
 
 /// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
 pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) {
-    let width = maps.channels();
-    let bands = pool_bands(maps);
-    bands.run((output, width), (&mut [], 0), &|band, output, _| {
+    pool_bands(maps).run((output, maps.channels()), (&mut [], 0), &|band, output, _| {
         T::dispatch(PoolBand { maps, affine, band: &band, output });
     });
 }
 
 /// [`forward`], and the batch statistics of what it makes.
 pub fn forward_with_moments<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) -> Moments<T> {
-    let width = maps.channels();
-    let bands = pool_bands(maps);
-    let mut slots = vec![T::zero(); bands.len() * 2 * width];
-    bands.run((output, width), (&mut slots, 2 * width), &|band, output, slot| {
+    pool_bands(maps).run_with_moments((output, maps.channels()), &|band, output| {
         T::dispatch(PoolBand { maps, affine, band: &band, output });
-        band_moments(output, slot);
-    });
-    Moments::merge(&slots, width, (0..bands.len()).map(|i| bands.pixels(&bands.get(i)).len()))
+    })
 }
 
 fn pool_bands<T>(maps: &Maps<'_, T>) -> Bands {
@@ -71,6 +64,8 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
             let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
             for (i, pixel) in output.chunks_exact_mut(width).enumerate() {
                 let (y, x) = (band.rows.start + i / pooled.width, i % pooled.width);
+                // `max` forgets a NaN that is not a window's last. None gets lost for that: the 7x7 convolution before
+                // spreads a NaN of the picture over neighbours, and of two in a row one is some window's last.
                 let mut most = zero;
                 for row in under(y, grid.height) {
                     for column in under(x, grid.width) {

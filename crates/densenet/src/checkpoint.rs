@@ -347,10 +347,10 @@ mod tests {
     #[test]
     fn a_card_that_does_not_fit_together_is_refused() {
         let (card, architecture, weights, path, _folder) = saved();
-        let prepared = |size, mean| Preprocessing { size, resize: None, std: vec![0.3; 3], mean };
+        let colour = Preprocessing { size: 32, resize: None, mean: vec![0.1; 3], std: vec![0.3; 3] };
         let wrong = [
             (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
-            (Card { preprocessing: prepared(32, vec![0.1; 3]), ..card.clone() }, "3 channels prepared"),
+            (Card { preprocessing: colour, ..card.clone() }, "3 channels prepared"),
             (Card { preprocessing: Preprocessing { size: 2, ..card.preprocessing.clone() }, ..card }, "2x2"),
         ];
         for (card, part) in wrong {

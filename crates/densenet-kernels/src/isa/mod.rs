@@ -47,7 +47,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger of both; `value` where it is not a number.
+    /// The larger of both; `value` where either is not a number.
     fn max(self, floor: Self::V, value: Self::V) -> Self::V;
     /// `yes` where `a > b`, elsewhere `no`.
     fn select_gt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
@@ -72,6 +72,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
         // SAFETY: the caller's.
         unsafe { tile::accumulate(self, product, row, step) }
     }
+
     /// Runs `operation` compiled for this instruction set.
     fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;
 }
@@ -154,7 +155,7 @@ impl Isa {
     }
 }
 
-/// Elements that operations can be dispatched for.
+/// Elements that operations can be dispatched for. Only `f32` has a choice; `f64` is for checking and runs in plain code.
 pub trait Dispatch: Scratch {
     /// Lanes of a vector of the instruction set in use.
     fn lanes() -> usize {

@@ -3,13 +3,10 @@
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Maps;
-use densenet_kernels::norm::{self, Correction, Mode, Moments, NormGradient, Normalised};
+use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised};
 use densenet_kernels::patch::{Affine, Input, Window};
 
 use crate::architecture::{Conv, Norm, PreAct};
-
-/// Share of the batch's statistics that moves into the running ones, as PyTorch's default.
-const MOMENTUM: f64 = 0.1;
 
 /// The arenas of a training step: values, and where gradients go.
 pub(super) struct Arenas<'a, T> {
