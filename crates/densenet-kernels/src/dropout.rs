@@ -1,5 +1,7 @@
 //! Dropout of feature maps, drawn anew wherever it is needed instead of being stored.
 
+use rayon::prelude::*;
+
 use crate::Element;
 use crate::maps::Grid;
 use crate::random::Stream;
@@ -13,7 +15,16 @@ pub struct Dropout {
     pub rate: f64,
 }
 
+/// Pixels that one piece of a map's dropout works on.
+const PIECE: usize = 512;
+
 impl Dropout {
+    /// [`Self::apply`] to a whole feature map, on all threads.
+    pub fn apply_to_map<T: Element>(&self, map: &mut [T], width: usize, grid: Grid) {
+        let pieces = map.par_chunks_mut(PIECE * width).enumerate();
+        pieces.for_each(|(i, pixels)| self.apply(pixels, width, grid, i * PIECE));
+    }
+
     /// Applies it to some pixels, `[pixel][channel]` of `width` channels, the first of which is number `first` of
     /// `grid`. The same function takes the gradient back. Elements are numbered as in N, C, H, W, whatever the order in
     /// memory, so that the mask is that of [`crate::reference::dropout`].
@@ -27,5 +38,22 @@ impl Dropout {
                 *value = if self.stream.keep(index as u64, self.rate) { *value * scale } else { T::zero() };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_in_pieces_is_a_map_in_one() {
+        let (width, grid) = (3, Grid { images: 5, height: 19, width: 23 });
+        let dropout = Dropout { stream: Stream::new(1, 2), rate: 0.4 };
+        let map: Vec<f32> = (0..width * grid.pixels()).map(|i| i as f32 + 1.0).collect();
+        let (mut whole, mut pieces) = (map.clone(), map);
+        dropout.apply(&mut whole, width, grid, 0);
+        dropout.apply_to_map(&mut pieces, width, grid);
+        assert!(grid.pixels() > PIECE && whole.contains(&0.0));
+        assert_eq!(whole, pieces);
     }
 }

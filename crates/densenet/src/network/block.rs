@@ -183,7 +183,7 @@ impl<T: Dispatch> BlockState<T> {
         let mut output_gradient = &*output_gradient;
         if let Some(dropout) = dropout {
             dropped.extend_from_slice(output_gradient);
-            dropout.apply(&mut dropped, self.widths[i + 1], self.grid, 0);
+            dropout.apply_to_map(&mut dropped, self.widths[i + 1], self.grid);
             output_gradient = &dropped;
         }
         let mode = if step.joining == Joining::Dense { Mode::Add } else { Mode::Set };
