@@ -1,39 +1,42 @@
 //! The network on the fast operations: against the reference for every kind in `f64`, and against PyTorch.
 
+use densenet::Architecture;
 use densenet::network::{Backprop, DenseNet, StepOptions};
 use densenet::reference::{self, Batch, Step, Training};
-use densenet::{Architecture, Config};
 use densenet_kernels::isa::Dispatch;
 use ndarray::ArrayView4;
 
 use crate::differences::{LABELS, TRAINING, example, kinds};
-use crate::golden::Golden;
+use crate::golden::{Golden, Network};
 
-/// Logits in inference.
-fn logits<T: Dispatch>(config: &Config, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
-    let network = DenseNet::from_arenas(config, parameters.to_vec(), running.to_vec()).unwrap();
-    network.logits(view(batch)).unwrap().into_raw_vec_and_offset().0
-}
+struct Fast;
 
-/// A training step; `running` moves.
-fn train<T: Dispatch>(
-    arch: &Architecture,
-    parameters: &[T],
-    running: &mut [T],
-    batch: &Batch<'_, T>,
-    training: Training,
-) -> Step<T> {
-    let mut network = DenseNet::from_arenas(&arch.config, parameters.to_vec(), running.to_vec()).unwrap();
-    let mut backprop = Backprop::new(&network);
-    let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
-    let Training { label_smoothing, dropout_seed } = training;
-    let options = StepOptions { label_smoothing, dropout_seed };
-    let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
-    running.copy_from_slice(network.running());
-    Step {
-        logits: outcome.logits.into_raw_vec_and_offset().0,
-        loss: T::of(outcome.loss),
-        gradients: backprop.gradients().to_vec(),
+impl<T: Dispatch> Network<T> for Fast {
+    fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
+        let network = DenseNet::from_arenas(&arch.config, parameters.to_vec(), running.to_vec()).unwrap();
+        network.logits(view(batch)).unwrap().into_raw_vec_and_offset().0
+    }
+
+    fn train(
+        &self,
+        arch: &Architecture,
+        parameters: &[T],
+        running: &mut [T],
+        batch: &Batch<'_, T>,
+        training: Training,
+    ) -> Step<T> {
+        let mut network = DenseNet::from_arenas(&arch.config, parameters.to_vec(), running.to_vec()).unwrap();
+        let mut backprop = Backprop::new(&network);
+        let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
+        let Training { label_smoothing, dropout_seed } = training;
+        let options = StepOptions { label_smoothing, dropout_seed };
+        let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
+        running.copy_from_slice(network.running());
+        Step {
+            logits: outcome.logits.into_raw_vec_and_offset().0,
+            loss: T::of(outcome.loss),
+            gradients: backprop.gradients().to_vec(),
+        }
     }
 }
 
@@ -57,10 +60,10 @@ fn every_kind_equals_the_textbook_form() {
         let (arch, parameters, running, shape, images) = example(&config, size);
         let batch = Batch { shape, images: &images, labels: &LABELS };
         let expected = reference::forward(&arch, &parameters, &running, shape, &images).unwrap();
-        assert_near(&format!("{kind}: logits"), &logits(&config, &parameters, &running, &batch), &expected);
+        assert_near(&format!("{kind}: logits"), &Fast.logits(&arch, &parameters, &running, &batch), &expected);
         let (mut ours, mut theirs) = (running.clone(), running);
         let expected = reference::train(&arch, &parameters, &mut theirs, &batch, TRAINING).unwrap();
-        let step = train(&arch, &parameters, &mut ours, &batch, TRAINING);
+        let step = Fast.train(&arch, &parameters, &mut ours, &batch, TRAINING);
         assert_near(&format!("{kind}: training logits"), &step.logits, &expected.logits);
         assert_near(&format!("{kind}: loss"), &[step.loss], &[expected.loss]);
         assert_near(&format!("{kind}: running statistics"), &ours, &theirs);
@@ -72,33 +75,18 @@ fn every_kind_equals_the_textbook_form() {
     }
 }
 
-fn hold_step<T: Dispatch>(golden: &Golden, tolerance: f64) {
-    let (parameters, mut running) = (golden.parameters::<T>(), golden.running());
-    let (images, labels) = (golden.images(golden.first), golden.labels(golden.first));
-    let batch = Batch { shape: golden.shape, images: &images, labels: &labels };
-    golden.assert_inference(&logits(&golden.arch.config, &parameters, &running, &batch), tolerance);
-    let step = train(&golden.arch, &parameters, &mut running, &batch, golden.training);
-    golden.assert_training(&step, &running, tolerance);
-}
-
-fn hold_ten_steps<T: Dispatch>(golden: &Golden, tolerance: f64) {
-    golden.assert_ten_steps::<T>(tolerance, |parameters, running, batch| {
-        train(&golden.arch, parameters, running, batch, golden.training)
-    });
-}
-
 #[test]
 fn small_bc() {
-    hold_step::<f64>(&Golden::small_bc(), 1e-9);
-    hold_step::<f32>(&Golden::small_bc(), 1e-4);
-    hold_ten_steps::<f64>(&Golden::small_bc(), 1e-9);
-    hold_ten_steps::<f32>(&Golden::small_bc(), 1e-4);
+    Golden::small_bc().assert_step::<f64>(1e-9, &Fast);
+    Golden::small_bc().assert_step::<f32>(1e-4, &Fast);
+    Golden::small_bc().assert_ten_steps::<f64>(1e-9, &Fast);
+    Golden::small_bc().assert_ten_steps::<f32>(1e-4, &Fast);
 }
 
 #[test]
 fn article() {
-    hold_step::<f64>(&Golden::article(), 1e-9);
-    hold_step::<f32>(&Golden::article(), 1e-4);
-    hold_ten_steps::<f64>(&Golden::article(), 1e-9);
-    hold_ten_steps::<f32>(&Golden::article(), 1e-4);
+    Golden::article().assert_step::<f64>(1e-9, &Fast);
+    Golden::article().assert_step::<f32>(1e-4, &Fast);
+    Golden::article().assert_ten_steps::<f64>(1e-9, &Fast);
+    Golden::article().assert_ten_steps::<f32>(1e-4, &Fast);
 }

@@ -19,18 +19,33 @@ const SEED: u64 = 2017;
 /// Numbers that a sketch keeps of a tensor.
 const SIGNS: usize = 64;
 
+/// What is held to PyTorch.
+pub trait Network<T> {
+    /// Logits in inference.
+    fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T>;
+    /// A training step; `running` moves.
+    fn train(
+        &self,
+        arch: &Architecture,
+        parameters: &[T],
+        running: &mut [T],
+        batch: &Batch<'_, T>,
+        training: Training,
+    ) -> Step<T>;
+}
+
 /// A network, its made-up values, and PyTorch's answers in `f64`.
 pub struct Golden {
     /// The network.
-    pub arch: Architecture,
+    arch: Architecture,
     /// `(N, C, H, W)` of every batch.
-    pub shape: Shape4,
+    shape: Shape4,
     /// The loss's smoothing; there is no dropout.
-    pub training: Training,
+    training: Training,
     /// The batch of inference and of the single training step, and the first of ten steps.
-    pub first: usize,
+    first: usize,
     /// Of the ten steps.
-    pub learning_rate: f64,
+    learning_rate: f64,
     /// Whether gradients are sketched.
     sketched: bool,
     answers: HashMap<String, Vec<f64>>,
@@ -77,35 +92,39 @@ impl Golden {
     }
 
     /// The parameters that everything starts from.
-    pub fn parameters<T: Element>(&self) -> Vec<T> {
+    fn parameters<T: Element>(&self) -> Vec<T> {
         self.arch.parameters.iter().flat_map(made_up).collect()
     }
 
     /// The running statistics that everything starts from.
-    pub fn running<T: Element>(&self) -> Vec<T> {
+    fn running<T: Element>(&self) -> Vec<T> {
         self.arch.running.iter().flat_map(made_up).collect()
     }
 
     /// Pictures of the batch of that number.
-    pub fn images<T: Element>(&self, number: usize) -> Vec<T> {
+    fn images<T: Element>(&self, number: usize) -> Vec<T> {
         uniform(&format!("images {number}"), self.shape.len(), -1.0, 1.0)
     }
 
     /// Labels of the batch of that number.
-    pub fn labels(&self, number: usize) -> Vec<usize> {
+    fn labels(&self, number: usize) -> Vec<usize> {
         let (stream, classes) = (stream(&format!("labels {number}")), self.arch.config.num_classes as u64);
         (0..self.shape.n as u64).map(|i| (stream.bits(i) % classes) as usize).collect()
     }
 
-    /// Holds inference's logits to PyTorch's, within a relative `tolerance` in norm.
-    pub fn assert_inference<T: Element>(&self, logits: &[T], tolerance: f64) {
-        self.assert_near("eval.logits", logits, 0.0, tolerance);
+    /// Holds inference's logits and a training step of a `network` to PyTorch's, within a relative `tolerance` in norm.
+    pub fn assert_step<T: Element>(&self, tolerance: f64, network: &impl Network<T>) {
+        let (parameters, mut running) = (self.parameters::<T>(), self.running());
+        let (images, labels) = (self.images(self.first), self.labels(self.first));
+        let batch = Batch { shape: self.shape, images: &images, labels: &labels };
+        self.assert_near("eval.logits", &network.logits(&self.arch, &parameters, &running, &batch), 0.0, tolerance);
+        let step = network.train(&self.arch, &parameters, &mut running, &batch, self.training);
+        self.assert_training(&step, &running, tolerance);
     }
 
-    /// Holds a training step and the `running` statistics behind it to PyTorch's, each tensor within a relative
-    /// `tolerance` in norm. Gradients of biases before a batch-norm are 0 but for rounding; so a tensor's norm counts
+    /// Holds a training step and the `running` statistics behind it to PyTorch's. Gradients of biases before a batch-norm are 0 but for rounding; so a tensor's norm counts
     /// as at least a hundredth of the whole gradient's.
-    pub fn assert_training<T: Element>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
+    fn assert_training<T: Element>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
         self.assert_near("train.logits", &step.logits, 0.0, tolerance);
         self.assert_near("train.loss", &[step.loss], 0.0, tolerance);
         for tensor in &self.arch.running {
@@ -125,19 +144,16 @@ impl Golden {
         }
     }
 
-    /// Takes ten steps of gradient descent with `train`, which gets parameters, running statistics and a batch, and
-    /// holds their losses to PyTorch's, within a relative `tolerance` in norm.
-    pub fn assert_ten_steps<T: Element>(
-        &self,
-        tolerance: f64,
-        mut train: impl FnMut(&[T], &mut [T], &Batch<'_, T>) -> Step<T>,
-    ) {
+    /// Takes ten steps of gradient descent with a `network` and holds their losses to PyTorch's, within a relative
+    /// `tolerance` in norm.
+    pub fn assert_ten_steps<T: Element>(&self, tolerance: f64, network: &impl Network<T>) {
         let (mut parameters, mut running) = (self.parameters::<T>(), self.running::<T>());
         let mut sgd = Sgd::new(parameters.len(), 0.9, true, 1e-3);
         let mut losses = Vec::new();
         for number in self.first..self.first + 10 {
             let (images, labels) = (self.images(number), self.labels(number));
-            let step = train(&parameters, &mut running, &Batch { shape: self.shape, images: &images, labels: &labels });
+            let batch = Batch { shape: self.shape, images: &images, labels: &labels };
+            let step = network.train(&self.arch, &parameters, &mut running, &batch, self.training);
             sgd.step(self.learning_rate, &mut parameters, &step.gradients);
             losses.push(step.loss);
         }

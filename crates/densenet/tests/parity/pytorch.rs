@@ -1,45 +1,49 @@
 //! The reference network against PyTorch: 1e-9 in `f64`, 1e-4 in `f32`.
 
-use densenet::reference;
+use densenet::Architecture;
+use densenet::reference::{self, Batch, Step, Training};
 use densenet_kernels::Element;
 
-use crate::golden::Golden;
+use crate::golden::{Golden, Network};
 
-fn hold_step<T: Element>(golden: &Golden, tolerance: f64) {
-    let (parameters, mut running) = (golden.parameters::<T>(), golden.running());
-    let (images, labels) = (golden.images(golden.first), golden.labels(golden.first));
-    let logits = reference::forward(&golden.arch, &parameters, &running, golden.shape, &images).unwrap();
-    golden.assert_inference(&logits, tolerance);
-    let batch = reference::Batch { shape: golden.shape, images: &images, labels: &labels };
-    let step = reference::train(&golden.arch, &parameters, &mut running, &batch, golden.training).unwrap();
-    golden.assert_training(&step, &running, tolerance);
-}
+struct Reference;
 
-fn hold_ten_steps<T: Element>(golden: &Golden, tolerance: f64) {
-    golden.assert_ten_steps::<T>(tolerance, |parameters, running, batch| {
-        reference::train(&golden.arch, parameters, running, batch, golden.training).unwrap()
-    });
+impl<T: Element> Network<T> for Reference {
+    fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
+        reference::forward(arch, parameters, running, batch.shape, batch.images).unwrap()
+    }
+
+    fn train(
+        &self,
+        arch: &Architecture,
+        parameters: &[T],
+        running: &mut [T],
+        batch: &Batch<'_, T>,
+        training: Training,
+    ) -> Step<T> {
+        reference::train(arch, parameters, running, batch, training).unwrap()
+    }
 }
 
 #[test]
 fn small_bc() {
-    hold_step::<f64>(&Golden::small_bc(), 1e-9);
-    hold_step::<f32>(&Golden::small_bc(), 1e-4);
+    Golden::small_bc().assert_step::<f64>(1e-9, &Reference);
+    Golden::small_bc().assert_step::<f32>(1e-4, &Reference);
 }
 
 #[test]
 fn small_bc_ten_steps() {
-    hold_ten_steps::<f64>(&Golden::small_bc(), 1e-9);
-    hold_ten_steps::<f32>(&Golden::small_bc(), 1e-4);
+    Golden::small_bc().assert_ten_steps::<f64>(1e-9, &Reference);
+    Golden::small_bc().assert_ten_steps::<f32>(1e-4, &Reference);
 }
 
 #[test]
 fn article() {
-    hold_step::<f64>(&Golden::article(), 1e-9);
-    hold_step::<f32>(&Golden::article(), 1e-4);
+    Golden::article().assert_step::<f64>(1e-9, &Reference);
+    Golden::article().assert_step::<f32>(1e-4, &Reference);
 }
 
 #[test]
 fn article_ten_steps() {
-    hold_ten_steps::<f64>(&Golden::article(), 1e-9);
+    Golden::article().assert_ten_steps::<f64>(1e-9, &Reference);
 }
