@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::checkpoint::Card;
-use densenet::data::Picture;
+use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
 use densenet::network::DenseNet;
@@ -21,9 +21,6 @@ use crate::{Threads, model, output};
 
 /// Inputs that go through the network at a time.
 const BATCH: usize = 32;
-
-/// Endings of the files of a folder that are taken for pictures.
-const PICTURES: [&str; 6] = ["bmp", "gif", "jpeg", "jpg", "png", "webp"];
 
 /// Says what pictures show
 #[derive(Args)]
@@ -102,16 +99,15 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
         for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
             let entry = entry.with_context(|| folder.display().to_string())?;
             let path = entry.path();
-            let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(path);
-            } else if PICTURES.iter().any(|known| ending == *known) {
+            } else if has_picture_suffix(&path) {
                 files.push(path);
             }
         }
     }
     if files.is_empty() {
-        bail!("{}: no pictures in it; files ending in {} are read", folder.display(), PICTURES.join(", "));
+        bail!("{}: no pictures in it; files ending in {} are read", folder.display(), SUFFIXES.join(", "));
     }
     files.sort();
     Ok(files)

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Split;
+use super::picture::{SUFFIXES, has_picture_suffix};
 use crate::{Error, Result};
 
 /// The names that the part which is held out of training may have, in the order of preference.
 const HELD_OUT: [&str; 4] = ["test", "validation", "val", "valid"];
-
-/// Suffixes of the files that are pictures.
-const SUFFIXES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
 
 /// Reads `train/CLASS/*` and `test/CLASS/*` (or `validation`, `val`, `valid`) as training and test part.
 ///
@@ -47,10 +45,7 @@ fn pictures(part: &Path, classes: &[String]) -> Result<Vec<Vec<PathBuf>>> {
     let of_class = |class: &String| {
         let folder = part.join(class);
         let mut files = if folder.is_dir() { entries(&folder)? } else { Vec::new() };
-        files.retain(|file| {
-            let suffix = file.extension().map(|s| s.to_string_lossy().to_lowercase());
-            suffix.is_some_and(|s| SUFFIXES.contains(&s.as_str())) && file.is_file()
-        });
+        files.retain(|file| has_picture_suffix(file) && file.is_file());
         Ok(files)
     };
     classes.iter().map(of_class).collect()

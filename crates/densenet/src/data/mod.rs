@@ -17,7 +17,7 @@ mod split;
 pub use augment::Augment;
 pub use download::Progress;
 pub use locate::open;
-pub use picture::{MAX_PIXELS, Picture};
+pub use picture::{MAX_PIXELS, Picture, SUFFIXES, has_picture_suffix};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
 pub use set::DataSet;
 pub use split::Split;

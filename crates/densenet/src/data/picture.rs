@@ -18,6 +18,14 @@ pub const MAX_PIXELS: usize = 100_000_000;
 /// Bytes beyond which a picture's file is not read: more than [`MAX_PIXELS`] take, hardly compressed.
 const MAX_BYTES: u64 = 1 << 29;
 
+/// Suffixes of the files in a folder that are taken for pictures.
+pub const SUFFIXES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
+
+/// Whether a file's suffix, in capitals or not, is one of [`SUFFIXES`].
+pub fn has_picture_suffix(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known)))
+}
+
 /// A picture of 8-bit pixels in rows, its channels interleaved: `[height, width, channels]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture<'a> {
