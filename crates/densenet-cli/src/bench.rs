@@ -35,6 +35,7 @@ enum What {
 }
 
 #[derive(Args)]
+#[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --json")]
 struct Case {
     /// The network
     #[arg(long, value_parser = PRESETS, hide_possible_values = true)]

@@ -120,7 +120,7 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in ["", "info", "train", "eval", "predict"] {
+    for command in ["", "info", "train", "eval", "predict", "bench", "bench infer", "bench train"] {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }
@@ -173,6 +173,50 @@ fn predicts(world: &World) {
     let text = world.done(words);
     assert_eq!(text.lines().count(), 42);
     assert!(text.lines().last().unwrap().starts_with("zeros.npy[39]: "), "{text}");
+}
+
+/// The losses of the first four steps of a run with these options.
+fn losses(world: &World, options: &str) -> Vec<f64> {
+    let _ = fs::remove_dir_all(world.path("tried"));
+    world.done(&format!("{TRAIN} --max-steps 4 --out tried {options}"));
+    let log = world.text("tried/log.jsonl");
+    log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn every_option_of_training_does_what_it_says() {
+    let world = World::new();
+    let plain = losses(&world, "");
+    assert_eq!(losses(&world, "--augment none"), plain, "the usual for pictures of one channel");
+    for option in ["--augment flip", "--label-smoothing 0.2", "--drop-rate 0.5", "--no-shuffle", "--seed 1"] {
+        assert_ne!(losses(&world, option)[0], plain[0], "{option}");
+    }
+    for option in ["--momentum 0", "--weight-decay 0.1", "--lr 0.05", "--schedule cosine"] {
+        let changed = losses(&world, option);
+        assert!(changed[0] == plain[0] && changed[3] != plain[3], "{option}: {changed:?} {plain:?}");
+    }
+}
+
+#[test]
+fn a_run_that_begins_with_weights_of_another() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 8 --out run"));
+    let begin = |options: &str| losses(&world, &format!("--init run/last.safetensors {options}"))[0];
+    assert_ne!(begin(""), losses(&world, "")[0]);
+    // With the same weights, all that is left of the seed is the order.
+    assert_ne!(begin("--seed 1"), begin("--seed 2"));
+    assert_eq!(begin("--seed 1 --no-shuffle"), begin("--seed 2 --no-shuffle"));
+}
+
+#[test]
+fn data_sets_are_found_by_name() {
+    let world = World::new();
+    let named = TRAIN.replace("./fashion-mnist", "fashion-mnist");
+    world.done(&format!("{named} --max-steps 1 --out by-option --data-dir ."));
+    let mut command = world.command(&format!("{named} --max-steps 1 --out by-variable"));
+    assert_eq!(told(command.env("DENSENET_DATA", ".").output().unwrap()).0, Some(0));
+    let weights = ["by-option", "by-variable"].map(|run| fs::read(world.path(run).join("last.safetensors")).unwrap());
+    assert_eq!(weights[0], weights[1]);
 }
 
 #[test]

@@ -372,6 +372,27 @@ mod tests {
         assert_eq!(stem.data(), bytemuck::cast_slice::<f32, u8>(&weights.parameters[range]));
     }
 
+    /// As torchvision's networks are saved: no card, and PyTorch's counters of batches.
+    #[test]
+    fn weights_that_another_program_wrote_come_back_without_a_card() {
+        let (_, architecture, weights, path, _folder) = saved();
+        let view = |shape: &[usize], dtype, data| safetensors::tensor::TensorView::new(dtype, shape.to_vec(), data);
+        let counter = 7u64.to_le_bytes();
+        let mut tensors = vec![("features.norm0.num_batches_tracked", view(&[], Dtype::I64, &counter[..]).unwrap())];
+        for (arena, values) in
+            [(&architecture.parameters, &weights.parameters), (&architecture.running, &weights.running)]
+        {
+            tensors.extend(arena.iter().map(|tensor| {
+                let data = bytemuck::cast_slice(&values[tensor.range.clone()]);
+                (tensor.name.as_str(), view(&tensor.shape, Dtype::F32, data).unwrap())
+            }));
+        }
+        std::fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.weights(&architecture).unwrap(), weights);
+        assert!(reader.card().unwrap_err().to_string().contains("does not say which network"));
+    }
+
     #[test]
     fn training_state_comes_back_and_equal_contents_are_equal_bytes() {
         let (card, architecture, weights) = network();
