@@ -27,6 +27,24 @@ pub struct Epilogue<'a, T> {
     pub skip: Option<&'a [T]>,
 }
 
+impl<T: Dispatch> Epilogue<'_, T> {
+    /// Lower bound of the results.
+    pub(crate) fn floor(&self) -> T {
+        if self.relu { T::zero() } else { T::neg_infinity() }
+    }
+
+    /// What follows on a band's sums, of `width` channels in an output of `grid`.
+    pub(crate) fn finish(&self, output: &mut [T], width: usize, grid: Grid, band: &Band) {
+        let first = (band.image * grid.height + band.rows.start) * grid.width;
+        if let Some(dropout) = &self.dropout {
+            dropout.apply(output, width, grid, first);
+        }
+        if let Some(skip) = self.skip {
+            output.iter_mut().zip(&skip[first * width..]).for_each(|(to, &from)| *to += from);
+        }
+    }
+}
+
 impl<T> Default for Epilogue<'_, T> {
     fn default() -> Self {
         Self { bias: None, relu: false, dropout: None, skip: None }
@@ -110,17 +128,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         T::scratch(self.layout.len(band.rows.len()), |patch| {
             T::dispatch(ForwardBand { forward: self, band, patch, output });
         });
-        let (width, first) = (self.weights.columns(), self.first_pixel(band));
-        if let Some(dropout) = &self.epilogue.dropout {
-            dropout.apply(output, width, self.grid, first);
-        }
-        if let Some(skip) = self.epilogue.skip {
-            output.iter_mut().zip(&skip[first * width..]).for_each(|(to, &from)| *to += from);
-        }
-    }
-
-    fn first_pixel(&self, band: &Band) -> usize {
-        (band.image * self.grid.height + band.rows.start) * self.grid.width
+        self.epilogue.finish(output, self.weights.columns(), self.grid, band);
     }
 }
 
@@ -143,9 +151,8 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
             Some(bias) => Start::Columns(bias),
             None => Start::Zero,
         };
-        let floor = if epilogue.relu { T::zero() } else { T::neg_infinity() };
         input.fill(simd, layout, band, patch);
-        multiply(simd, (patch, layout, band.rows.len()), weights, (start, floor), (output, weights.columns()));
+        multiply(simd, (patch, layout, band.rows.len()), weights, (start, epilogue.floor()), (output, weights.columns()));
     }
 }
 

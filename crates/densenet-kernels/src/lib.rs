@@ -19,6 +19,7 @@ pub mod random;
 pub mod reference;
 mod scratch;
 pub mod stem;
+pub mod winograd;
 
 pub use dropout::Dropout;
 pub use element::Element;

@@ -1,0 +1,101 @@
+//! The transforms of F(2x2, 3x3) and F(4x4, 3x3), one dimension at a time.
+//!
+//! Both are Toom-Cook products: polynomials are evaluated at a few points, multiplied there, and interpolated. Points
+//! around 1 keep the numbers of one size; ±5/8 and ±3/2 lose half as much as the usual ±1 and ±2, and all that follows
+//! from them is exact in binary.
+
+use crate::Element;
+use crate::isa::Simd;
+
+/// Most inputs of a tile along one axis.
+pub(super) const MOST_INPUTS: usize = 6;
+
+/// Most outputs of a tile along one axis.
+pub(super) const MOST_OUTPUTS: usize = 4;
+
+/// One size of tile. Arrays have room for the largest; the first `INPUTS` or `OUTPUTS` elements count.
+pub(super) trait Transform {
+    /// Outputs of a tile along one axis.
+    const OUTPUTS: usize;
+    /// Inputs of a tile along one axis, and products.
+    const INPUTS: usize = Self::OUTPUTS + 2;
+
+    /// Input at the points: `B^T d`.
+    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
+    /// Outputs from the products at the points: `A^T m`.
+    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS];
+    /// A filter at the points: `G g`.
+    fn filter(g: [f64; 3]) -> [f64; MOST_INPUTS];
+}
+
+/// F(2x2, 3x3): points 0, ±1 and infinity; 16 products for 4 outputs.
+pub(super) struct Two;
+
+impl Transform for Two {
+    const OUTPUTS: usize = 2;
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        let at = [simd.sub(d[0], d[2]), simd.add(d[1], d[2]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])];
+        [at[0], at[1], at[2], at[3], at[0], at[0]]
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS] {
+        let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
+        let y = [simd.add(m[0], sum), simd.add(difference, m[3])];
+        [y[0], y[1], y[0], y[0]]
+    }
+
+    fn filter([a, b, c]: [f64; 3]) -> [f64; MOST_INPUTS] {
+        [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c, 0.0, 0.0]
+    }
+}
+
+/// F(4x4, 3x3): points 0, ±[`P`], ±[`Q`] and infinity; 36 products for 16 outputs.
+pub(super) struct Four;
+
+const P: f64 = 0.625;
+const Q: f64 = 1.5;
+
+impl Transform for Four {
+    const OUTPUTS: usize = 4;
+
+    #[inline(always)]
+    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        let (product, sum) = (constant(simd, P * P * Q * Q), constant(simd, -(P * P + Q * Q)));
+        let (minus_pp, minus_qq) = (constant(simd, -P * P), constant(simd, -Q * Q));
+        let zero = simd.mul_add(d[0], product, simd.mul_add(d[2], sum, d[4]));
+        let infinity = simd.mul_add(d[1], product, simd.mul_add(d[3], sum, d[5]));
+        let (even, odd) = (simd.mul_add(d[2], minus_qq, d[4]), simd.mul_add(d[1], minus_qq, d[3]));
+        let p = simd.mul_add(odd, constant(simd, P), even);
+        let minus_p = simd.mul_add(odd, constant(simd, -P), even);
+        let (even, odd) = (simd.mul_add(d[2], minus_pp, d[4]), simd.mul_add(d[1], minus_pp, d[3]));
+        let q = simd.mul_add(odd, constant(simd, Q), even);
+        let minus_q = simd.mul_add(odd, constant(simd, -Q), even);
+        [zero, p, minus_p, q, minus_q, infinity]
+    }
+
+    #[inline(always)]
+    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS] {
+        let (p_even, p_odd) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
+        let (q_even, q_odd) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
+        [
+            simd.add(m[0], simd.add(p_even, q_even)),
+            simd.mul_add(p_odd, constant(simd, P), simd.mul(q_odd, constant(simd, Q))),
+            simd.mul_add(p_even, constant(simd, P * P), simd.mul(q_even, constant(simd, Q * Q))),
+            simd.mul_add(p_odd, constant(simd, P * P * P), simd.mul_add(q_odd, constant(simd, Q * Q * Q), m[5])),
+        ]
+    }
+
+    fn filter([a, b, c]: [f64; 3]) -> [f64; MOST_INPUTS] {
+        let (pp, qq) = (P * P, Q * Q);
+        let at = |x: f64, others: f64| (a + b * x + c * x * x) / (2.0 * x * x * others);
+        [a / (pp * qq), at(P, pp - qq), at(-P, pp - qq), at(Q, qq - pp), at(-Q, qq - pp), c]
+    }
+}
+
+#[inline(always)]
+fn constant<S: Simd>(simd: S, value: f64) -> S::V {
+    simd.splat(S::T::of(value))
+}
