@@ -14,7 +14,7 @@ use crate::norm::{Moments, band_moments};
 const PATCH: usize = 64 * 1024;
 
 /// Elements of transformed input that a piece may hold: more, since every piece reads all of the transformed weights.
-const TRANSFORMED: usize = 160 * 1024;
+const TRANSFORMED: usize = 80 * 1024;
 
 /// Rows that a band may have.
 pub(crate) const MOST_ROWS: usize = 64;
@@ -42,13 +42,15 @@ pub(crate) struct Band {
 impl Bands {
     /// Cuts `grid` so that a band's packed input, `row` elements for each of its rows, stays in the cache.
     pub fn new(grid: Grid, row: usize) -> Self {
-        Self::cut(grid, (1, grid.height), PATCH / row.max(1))
+        // A single column's pixels are rows of their own.
+        let most = if grid.width == 1 { usize::MAX } else { MOST_ROWS };
+        Self::cut(grid, (1, grid.height), (PATCH / row.max(1)).min(most))
     }
 
     /// Cuts `grid` between pairs of rows, `row` elements of packed input for each pair; an odd last row goes with the
     /// pair above it.
     pub fn pairs(grid: Grid, row: usize) -> Self {
-        Self::cut(grid, (2, grid.height / 2), PATCH / row.max(1))
+        Self::cut(grid, (2, grid.height / 2), (PATCH / row.max(1)).min(MOST_ROWS))
     }
 
     /// Cuts `grid` between rows of tiles of height `tile`, `row` elements of transformed input for each.
@@ -58,7 +60,7 @@ impl Bands {
 
     /// Cuts each image's `granules`, `granule` rows each, into bands of `most`.
     fn cut(grid: Grid, (granule, granules): (usize, usize), most: usize) -> Self {
-        let most = most.clamp(1, granules.min(MOST_ROWS));
+        let most = most.clamp(1, granules);
         // An even number shares one image evenly between two threads.
         let per_image = granules.div_ceil(most).next_multiple_of(2).min(granules);
         Self { grid, per_image, granule, granules }

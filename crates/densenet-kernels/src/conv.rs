@@ -33,9 +33,8 @@ impl<T: Dispatch> Epilogue<'_, T> {
         if self.relu { T::zero() } else { T::neg_infinity() }
     }
 
-    /// What follows on a band's sums, of `width` channels in an output of `grid`.
-    pub(crate) fn finish(&self, output: &mut [T], width: usize, grid: Grid, band: &Band) {
-        let first = (band.image * grid.height + band.rows.start) * grid.width;
+    /// What follows on the sums of some pixels of `width` channels, from pixel `first` of `grid` on.
+    pub(crate) fn finish(&self, output: &mut [T], width: usize, grid: Grid, first: usize) {
         if let Some(dropout) = &self.dropout {
             dropout.apply(output, width, grid, first);
         }
@@ -85,8 +84,8 @@ pub fn forward<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) {
-    let (bands, forward) = Forward::new(input, window, weights, epilogue);
-    bands.run((output, weights.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+    let forward = Forward::new(input, window, weights, epilogue);
+    forward.bands.run((output, weights.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
 }
 
 /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
@@ -97,30 +96,29 @@ pub fn forward_with_moments<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
-    let (bands, forward) = Forward::new(input, window, weights, epilogue);
-    bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
+    let forward = Forward::new(input, window, weights, epilogue);
+    forward.bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
 }
 
-/// A forward convolution, before it is cut into bands.
+/// A forward convolution and how it is cut into bands.
 struct Forward<'a, T> {
-    input: &'a Input<'a, T>,
+    input: Input<'a, T>,
     layout: Layout,
+    bands: Bands,
     weights: &'a Panels<T>,
     epilogue: &'a Epilogue<'a, T>,
     grid: Grid,
 }
 
 impl<'a, T: Dispatch> Forward<'a, T> {
-    fn new(
-        input: &'a Input<'a, T>,
-        window: Window,
-        weights: &'a Panels<T>,
-        epilogue: &'a Epilogue<'a, T>,
-    ) -> (Bands, Self) {
-        let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
+    fn new(input: &Input<'a, T>, window: Window, weights: &'a Panels<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
+        let grid = window.output(input.grid());
+        let input = input.for_window(window);
+        let layout = Layout::new(&input, window);
         let depth = window.kernel * window.kernel * input.channels();
         assert_eq!(weights.depth(), depth, "weights for {window:?} over {} channels", input.channels());
-        (Bands::new(grid, layout.row()), Self { input, layout, weights, epilogue, grid })
+        let bands = Bands::new(window.output(input.grid()), layout.row());
+        Self { input, layout, bands, weights, epilogue, grid }
     }
 
     /// Makes one band of the output.
@@ -128,7 +126,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         T::scratch(self.layout.len(band.rows.len()), |patch| {
             T::dispatch(ForwardBand { forward: self, band, patch, output });
         });
-        self.epilogue.finish(output, self.weights.columns(), self.grid, band);
+        self.epilogue.finish(output, self.weights.columns(), self.grid, self.bands.pixels(band).start);
     }
 }
 
@@ -152,7 +150,13 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
             None => Start::Zero,
         };
         input.fill(simd, layout, band, patch);
-        multiply(simd, (patch, layout, band.rows.len()), weights, (start, epilogue.floor()), (output, weights.columns()));
+        multiply(
+            simd,
+            (patch, layout, band.rows.len()),
+            weights,
+            (start, epilogue.floor()),
+            (output, weights.columns()),
+        );
     }
 }
 

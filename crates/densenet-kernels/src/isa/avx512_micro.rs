@@ -117,7 +117,7 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
     match V {
         1 => kernel! {
             product, row, step, sums, 64,
-            ["vmovups zmm28, zmmword ptr [{b}]"]
+            ["vmovups zmm28, zmmword ptr [{b}]" "prefetcht0 [{b} + 4096]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; }
             1 "[{p0} + {row}]" { "zmm1" "zmm28" 64; }
             2 "[{p0} + 2*{row}]" { "zmm2" "zmm28" 128; }
@@ -135,7 +135,8 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
         },
         2 => kernel! {
             product, row, step, sums, 128,
-            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"]
+            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
+             "prefetcht0 [{b} + 4096]" "prefetcht0 [{b} + 4160]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; }
             1 "[{p0} + {row}]" { "zmm2" "zmm28" 128; "zmm3" "zmm29" 192; }
             2 "[{p0} + 2*{row}]" { "zmm4" "zmm28" 256; "zmm5" "zmm29" 320; }
@@ -154,7 +155,8 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
         _ => kernel! {
             product, row, step, sums, 192,
             ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
-             "vmovups zmm30, zmmword ptr [{b} + 128]"]
+             "vmovups zmm30, zmmword ptr [{b} + 128]"
+             "prefetcht0 [{b} + 4096]" "prefetcht0 [{b} + 4160]" "prefetcht0 [{b} + 4224]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; "zmm2" "zmm30" 128; }
             1 "[{p0} + {row}]" { "zmm3" "zmm28" 192; "zmm4" "zmm29" 256; "zmm5" "zmm30" 320; }
             2 "[{p0} + 2*{row}]" { "zmm6" "zmm28" 384; "zmm7" "zmm29" 448; "zmm8" "zmm30" 512; }

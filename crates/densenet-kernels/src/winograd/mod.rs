@@ -7,12 +7,14 @@
 mod transform;
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use transform::{Four, MOST_INPUTS, MOST_OUTPUTS, Transform, Two};
 
 use crate::Element;
 use crate::bands::{Band, Bands};
 use crate::conv::Epilogue;
+use crate::isa::apart::{self, Rows};
 use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::Moments;
@@ -79,12 +81,7 @@ impl<T: Dispatch> Filters<T> {
 ///
 /// # Panics
 /// `filters` or `output` do not fit `input`.
-pub fn forward<T: Dispatch>(
-    input: &Input<'_, T>,
-    filters: &Filters<T>,
-    epilogue: &Epilogue<'_, T>,
-    output: &mut [T],
-) {
+pub fn forward<T: Dispatch>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
     let (bands, forward) = Forward::new(input, filters, epilogue);
     bands.run((output, filters.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
 }
@@ -118,7 +115,8 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         assert_eq!(filters.channels, input.channels(), "channels of {:?}", input.grid());
         let (layout, grid) = (Layout::new(input, WINDOW), input.grid());
         let outputs = if filters.tile == Tile::Two { Two::OUTPUTS } else { Four::OUTPUTS };
-        let steps = (filters.channels.next_multiple_of(T::lanes()) + GAP, filters.columns().next_multiple_of(T::lanes()));
+        let steps =
+            (filters.channels.next_multiple_of(T::lanes()) + GAP, filters.columns().next_multiple_of(T::lanes()));
         let this = Self { input, layout, filters, epilogue, grid, outputs, steps };
         let row = this.points() * this.across() * steps.0;
         (Bands::tiles(grid, row, outputs), this)
@@ -139,19 +137,22 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         let tiles = band.rows.len().div_ceil(self.outputs) * self.across();
         let patch = if self.reads_in_place() { 0 } else { self.layout.len(band.rows.len()) };
         let points = [tiles * self.steps.0 + GAP, tiles * self.steps.1 + GAP];
-        let len = self.filters.channels + patch + self.points() * (points[0] + points[1]);
+        let strip = (self.across() * self.outputs + 2) * (self.outputs + 2) * T::lanes();
+        let len = self.filters.channels + patch + strip + self.points() * (points[0] + points[1]);
         T::scratch(len, |memory| {
             let (zeros, memory) = memory.split_at_mut(self.filters.channels);
             zeros.fill(T::zero());
             let (patch, memory) = memory.split_at_mut(patch);
+            let (strip, memory) = memory.split_at_mut(strip);
             let (transformed, products) = memory.split_at_mut(self.points() * points[0]);
-            let memory = Memory { zeros, patch, transformed, products };
+            let memory = Memory { zeros, patch, strip, transformed, products };
             match self.filters.tile {
                 Tile::Two => T::dispatch(TileBand::<T, Two>(self, band, tiles, memory, output, PhantomData)),
                 Tile::Four => T::dispatch(TileBand::<T, Four>(self, band, tiles, memory, output, PhantomData)),
             }
         });
-        self.epilogue.finish(output, self.filters.columns(), self.grid, band);
+        let first = (band.image * self.grid.height + band.rows.start) * self.grid.width;
+        self.epilogue.finish(output, self.filters.columns(), self.grid, first);
     }
 
     /// Whether tiles are read where they are instead of from a patch.
@@ -170,6 +171,8 @@ struct Memory<'a, T> {
     zeros: &'a [T],
     /// The packed input, if it is not read in place.
     patch: &'a mut [T],
+    /// A row of tiles, transformed along y, for one vector of channels.
+    strip: &'a mut [T],
     /// `[point][tile][input channel]`.
     transformed: &'a mut [T],
     /// `[point][tile][output channel]`.
@@ -185,15 +188,15 @@ impl<T: Dispatch, A: Transform> Operation<T> for TileBand<'_, T, A> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self(forward, band, tiles, memory, output, _) = self;
-        let Memory { zeros, patch, transformed, products } = memory;
+        let Memory { zeros, patch, strip, transformed, products } = memory;
         let source = match *forward.input {
             Input::Raw(data, grid, channels) => Source::image(data, grid, channels, band),
             _ => {
                 forward.input.fill(simd, &forward.layout, band, patch);
-                Source::patch(patch, &forward.layout, forward.filters.channels)
+                Source::patch(patch, &forward.layout)
             }
         };
-        transform_tiles::<S, A>(simd, &source, zeros, (tiles, forward.across(), forward.steps.0), transformed);
+        transform_tiles::<S, A>(simd, &source, (zeros, strip), (tiles, forward.across(), forward.steps.0), transformed);
         multiply::<S, A>(simd, forward, tiles, transformed, products);
         transform_back::<S, A>(simd, forward, (band, tiles), products, output);
     }
@@ -206,84 +209,103 @@ struct Source<'a, T> {
     width: usize,
     /// Elements from one pixel to the next.
     pixel: usize,
-    channels: usize,
     /// Row and column of the first tile's first pixel.
     origin: (isize, isize),
 }
 
-impl<'a, T> Source<'a, T> {
+impl<'a, T: Element> Source<'a, T> {
     /// The pixels of a band's image.
     fn image(data: &'a [T], grid: Grid, channels: usize, band: &Band) -> Self {
         let plane = grid.height * grid.width * channels;
         let data = &data[band.image * plane..][..plane];
         let Grid { height, width, .. } = grid;
-        Self { data, height, width, pixel: channels, channels, origin: (band.rows.start as isize - 1, -1) }
+        Self { data, height, width, pixel: channels, origin: (band.rows.start as isize - 1, -1) }
     }
 
     /// A packed band.
-    fn patch(data: &'a [T], layout: &Layout, channels: usize) -> Self {
+    fn patch(data: &'a [T], layout: &Layout) -> Self {
         let (width, pixel) = (layout.columns, layout.pixel);
-        Self { data, height: data.len() / (width * pixel), width, pixel, channels, origin: (0, 0) }
+        Self { data, height: data.len() / (width * pixel), width, pixel, origin: (0, 0) }
     }
 
-    /// The pixel at `y` and `x` of the tiles; `zeros` outside.
+    /// Columns of the image that lie in a row of tiles, counted from the tiles' first.
+    fn columns(&self) -> Range<usize> {
+        let first = (-self.origin.1) as usize;
+        first..first + self.width
+    }
+
+    /// The first `count` rows, from row `y` of the tiles on, of the columns that lie in the image; `zeros` outside.
     #[inline(always)]
-    fn pixel(&self, y: usize, x: usize, zeros: &'a [T]) -> &'a [T] {
-        let (y, x) = (self.origin.0 + y as isize, self.origin.1 + x as isize);
-        // A negative number is a huge one.
-        if y as usize >= self.height || x as usize >= self.width {
-            return zeros;
+    fn rows(&self, y: usize, count: usize, zeros: &'a [T]) -> Rows<'a, T, MOST_INPUTS> {
+        let mut rows = Rows::all(zeros, self.width);
+        for i in 0..count {
+            // A row before the first is a huge number.
+            let y = (self.origin.0 + (y + i) as isize) as usize;
+            if y < self.height {
+                rows.set(i, &self.data[y * self.width * self.pixel..], self.pixel);
+            }
         }
-        &self.data[(y as usize * self.width + x as usize) * self.pixel..][..self.channels]
+        rows
     }
 }
 
-/// Transforms all tiles, `across` in a row, into `[point][tile][channel]`, tiles `step` elements apart.
+/// Transforms all tiles, `across` in a row, into `[point][tile][channel]`, tiles `step` elements apart. `strip` holds one
+/// vector of a row of tiles that is transformed along y only, `[column][point][lane]`.
 #[inline(always)]
 fn transform_tiles<S: Simd, A: Transform>(
     simd: S,
     source: &Source<'_, S::T>,
-    zeros: &[S::T],
+    (zeros, strip): (&[S::T], &mut [S::T]),
     (tiles, across, step): (usize, usize, usize),
     transformed: &mut [S::T],
 ) {
     let point = transformed.len() / (A::INPUTS * A::INPUTS);
-    for tile in 0..tiles {
-        let (y, x) = (tile / across * A::OUTPUTS, tile % across * A::OUTPUTS);
-        let mut pixels = [zeros; MOST_INPUTS * MOST_INPUTS];
-        for (i, pixel) in pixels[..A::INPUTS * A::INPUTS].iter_mut().enumerate() {
-            *pixel = source.pixel(y + i / A::INPUTS, x + i % A::INPUTS, zeros);
-        }
-        for start in (0..source.channels).step_by(S::LANES) {
-            transform_tile::<S, A>(simd, &pixels, start, &mut transformed[tile * step + start..], point);
+    strip.fill(S::T::default());
+    for first in (0..tiles).step_by(across) {
+        let rows = source.rows(first / across * A::OUTPUTS, A::INPUTS, zeros);
+        for start in (0..zeros.len()).step_by(S::LANES) {
+            if start + S::LANES <= zeros.len() {
+                transform_columns::<S, A, true>(simd, &rows, (source.columns(), start), strip);
+            } else {
+                transform_columns::<S, A, false>(simd, &rows, (source.columns(), start), strip);
+            }
+            transform_rows::<S, A>(simd, strip, &mut transformed[first * step + start..], (across, step, point));
         }
     }
 }
 
-/// Transforms one vector of channels, from `start` on, of the `pixels` of a tile, to places `point` elements apart.
+/// Transforms one vector of channels, from `start` on, of all columns along y.
 #[inline(always)]
-fn transform_tile<S: Simd, A: Transform>(
+fn transform_columns<S: Simd, A: Transform, const FULL: bool>(
     simd: S,
-    pixels: &[&[S::T]; MOST_INPUTS * MOST_INPUTS],
-    start: usize,
-    transformed: &mut [S::T],
-    point: usize,
+    rows: &Rows<'_, S::T, MOST_INPUTS>,
+    (columns, start): (Range<usize>, usize),
+    strip: &mut [S::T],
 ) {
-    let zero = simd.splat(S::T::default());
-    let mut rows = [[zero; MOST_INPUTS]; MOST_INPUTS];
-    for (i, row) in rows[..A::INPUTS].iter_mut().enumerate() {
-        for (j, value) in row[..A::INPUTS].iter_mut().enumerate() {
-            *value = simd.load(&pixels[i * A::INPUTS + j][start..]);
-        }
-        *row = A::input(simd, *row);
+    let column = A::INPUTS * S::LANES;
+    let strip = &mut strip[columns.start * column..columns.end * column];
+    for (x, to) in strip.chunks_exact_mut(column).enumerate() {
+        let at = A::input(simd, rows.load::<S, FULL>(simd, A::INPUTS, x, start));
+        apart::store(simd, &at[..A::INPUTS], to, S::LANES, S::LANES);
     }
-    for j in 0..A::INPUTS {
-        let mut column = [zero; MOST_INPUTS];
-        for (value, row) in column[..A::INPUTS].iter_mut().zip(&rows) {
-            *value = row[j];
-        }
-        for (i, &value) in A::input(simd, column)[..A::INPUTS].iter().enumerate() {
-            simd.store(value, &mut transformed[(i * A::INPUTS + j) * point..][..S::LANES]);
+}
+
+/// Transforms one vector of channels of `across` tiles along x, into tiles `step` and points `point` elements apart.
+#[inline(always)]
+fn transform_rows<S: Simd, A: Transform>(
+    simd: S,
+    strip: &[S::T],
+    transformed: &mut [S::T],
+    (across, step, point): (usize, usize, usize),
+) {
+    let column = A::INPUTS * S::LANES;
+    for tile in 0..across {
+        let from = &strip[tile * A::OUTPUTS * column..][..A::INPUTS * column];
+        for i in 0..A::INPUTS {
+            let row = apart::load(simd, A::INPUTS, &from[i * S::LANES..], column);
+            let at = A::input(simd, row);
+            let to = &mut transformed[tile * step + i * A::INPUTS * point..];
+            apart::store(simd, &at[..A::INPUTS], to, point, S::LANES);
         }
     }
 }
@@ -335,41 +357,47 @@ fn transform_back<S: Simd<T: Dispatch>, A: Transform>(
     let (out, width) = (forward.filters.columns(), forward.grid.width);
     let point = products.len() / (A::INPUTS * A::INPUTS);
     let (epilogue, zero) = (forward.epilogue, simd.splat(S::T::default()));
-    let floor = epilogue.floor();
+    let floor = simd.splat(epilogue.floor());
     for tile in 0..tiles {
         let (y, x) = (tile / forward.across() * A::OUTPUTS, tile % forward.across() * A::OUTPUTS);
-        let rows = A::OUTPUTS.min(band.rows.len() - y);
+        let (rows, columns) = (A::OUTPUTS.min(band.rows.len() - y), A::OUTPUTS.min(width - x));
         for start in (0..out).step_by(S::LANES) {
-            let lanes = start..(start + S::LANES).min(out);
+            let lanes = S::LANES.min(out - start);
             let bias = match epilogue.bias {
-                Some(bias) => simd.load(&bias[lanes.clone()]),
+                Some(bias) => simd.load(&bias[start..start + lanes]),
                 None => zero,
             };
-            let sums = output_tile::<S, A>(simd, &products[tile * forward.steps.1 + start..], point);
-            for (i, row) in sums[..rows].iter().enumerate() {
-                let pixels = &mut output[((y + i) * width + x) * out..(y + i + 1) * width * out];
-                for (&sum, pixel) in row[..A::OUTPUTS].iter().zip(pixels.chunks_exact_mut(out)) {
-                    simd.store(simd.max(simd.splat(floor), simd.add(sum, bias)), &mut pixel[lanes.clone()]);
+            let sums = output_tile::<S, A>(simd, &products[tile * forward.steps.1 + start..], point, (bias, floor));
+            let to = &mut output[(y * width + x) * out + start..];
+            if (rows, columns) == (A::OUTPUTS, A::OUTPUTS) {
+                for (i, row) in sums[..A::OUTPUTS].iter().enumerate() {
+                    for j in A::OUTPUTS..2 * A::OUTPUTS {
+                        simd.prefetch(to.as_ptr().wrapping_add((i * width + j) * out));
+                    }
+                    apart::store(simd, &row[..A::OUTPUTS], &mut to[i * width * out..], out, lanes);
+                }
+            } else {
+                for (i, row) in sums[..rows].iter().enumerate() {
+                    apart::store(simd, &row[..columns], &mut to[i * width * out..], out, lanes);
                 }
             }
         }
     }
 }
 
-/// The outputs of one tile for one vector of channels, from products `point` elements apart.
+/// The outputs of one tile for one vector of channels, from products `point` elements apart, with `bias` and not below
+/// `floor`.
 #[inline(always)]
 fn output_tile<S: Simd, A: Transform>(
     simd: S,
     products: &[S::T],
     point: usize,
+    (bias, floor): (S::V, S::V),
 ) -> [[S::V; MOST_OUTPUTS]; MOST_OUTPUTS] {
     let zero = simd.splat(S::T::default());
     let mut rows = [[zero; MOST_OUTPUTS]; MOST_INPUTS];
     for (i, row) in rows[..A::INPUTS].iter_mut().enumerate() {
-        let mut at = [zero; MOST_INPUTS];
-        for (j, value) in at[..A::INPUTS].iter_mut().enumerate() {
-            *value = simd.load(&products[(i * A::INPUTS + j) * point..][..S::LANES]);
-        }
+        let at = apart::load(simd, A::INPUTS, &products[i * A::INPUTS * point..], point);
         *row = A::output(simd, at);
     }
     let mut sums = [[zero; MOST_OUTPUTS]; MOST_OUTPUTS];
@@ -379,7 +407,7 @@ fn output_tile<S: Simd, A: Transform>(
             *value = row[j];
         }
         for (row, &value) in sums.iter_mut().zip(&A::output(simd, column)[..A::OUTPUTS]) {
-            row[j] = value;
+            row[j] = simd.max(floor, simd.add(value, bias));
         }
     }
     sums

@@ -47,7 +47,7 @@ enum Weights<T> {
 const FOUR_FROM: usize = 20;
 
 /// Height from which a 3x3 convolution goes by 2x2 tiles. Below it little more than the weights is read at all.
-const TWO_FROM: usize = 10;
+const TWO_FROM: usize = 5;
 
 /// Input channels from which transforming tiles pays.
 const DEEP: usize = 16;

@@ -1,0 +1,112 @@
+//! Vectors that lie apart from each other, checked once for many: what Winograd's tiles are read from and written to.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+
+use super::Simd;
+use crate::Element;
+
+/// Rows of equally many pixels and channels, wherever they lie.
+pub(crate) struct Rows<'a, T, const N: usize> {
+    /// First pixels, and the elements from one pixel to the next; all of a row's pixels are valid for `'a`.
+    rows: [(*const T, usize); N],
+    pixels: usize,
+    channels: usize,
+    data: PhantomData<&'a [T]>,
+}
+
+impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
+    /// `N` rows of `pixels` times the pixel `zeros`.
+    #[inline(always)]
+    pub fn all(zeros: &'a [T], pixels: usize) -> Self {
+        Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), data: PhantomData }
+    }
+
+    /// Makes row `i` the pixels of `row`, `step` elements apart.
+    #[inline(always)]
+    pub fn set(&mut self, i: usize, row: &'a [T], step: usize) {
+        assert!((self.pixels - 1) * step + self.channels <= row.len(), "pixels behind the end of a row");
+        self.rows[i] = (row.as_ptr(), step);
+    }
+
+    /// A vector of each row's pixel `x`, of its channels from `start` on; of the last ones, with zeros behind them, unless
+    /// `FULL`. The first `count` rows count.
+    #[inline(always)]
+    pub fn load<S: Simd<T = T>, const FULL: bool>(&self, simd: S, count: usize, x: usize, start: usize) -> [S::V; N] {
+        assert!(x < self.pixels && start + if FULL { S::LANES } else { 1 } <= self.channels, "not in the rows");
+        let mut vectors = [simd.splat(T::zero()); N];
+        for (vector, &(row, step)) in vectors[..count].iter_mut().zip(&self.rows) {
+            // SAFETY: `all` and `set` saw that every row has `pixels` of `channels` elements; what is read ends there.
+            unsafe {
+                let from = row.add(x * step + start);
+                simd.prefetch_l2(from.wrapping_add(PIXELS_AHEAD * step));
+                *vector = match FULL {
+                    true => simd.load_unchecked(from),
+                    false => simd.load(std::slice::from_raw_parts(from, self.channels - start)),
+                };
+            }
+        }
+        vectors
+    }
+}
+
+/// Pixels that are asked for ahead of those that are read.
+const PIXELS_AHEAD: usize = 20;
+
+/// `N` vectors, `step` elements apart.
+#[inline(always)]
+pub(crate) fn load<S: Simd, const N: usize>(simd: S, count: usize, from: &[S::T], step: usize) -> [S::V; N] {
+    assert!(count >= 1 && count <= N && (count - 1) * step + S::LANES <= from.len(), "vectors behind the end");
+    let mut vectors = [simd.splat(S::T::default()); N];
+    for (i, vector) in vectors[..count].iter_mut().enumerate() {
+        // SAFETY: the last of them ends inside `from`.
+        *vector = unsafe { simd.load_unchecked(from.as_ptr().add(i * step)) };
+    }
+    vectors
+}
+
+/// The first `lanes` lanes of each of `vectors`, `step` elements apart.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(simd: S, vectors: &[S::V], to: &mut [S::T], step: usize, lanes: usize) {
+    if lanes < S::LANES {
+        for (i, &vector) in vectors.iter().enumerate() {
+            simd.store(vector, &mut to[i * step..][..lanes]);
+        }
+        return;
+    }
+    assert!(!vectors.is_empty() && (vectors.len() - 1) * step + S::LANES <= to.len(), "vectors behind the end");
+    for (i, &vector) in vectors.iter().enumerate() {
+        // SAFETY: the last of them ends inside `to`.
+        unsafe { simd.store_unchecked(vector, to.as_mut_ptr().add(i * step)) };
+    }
+}
+
+/// Elements that are asked for ahead of those that are read.
+const AHEAD: usize = 512;
+
+/// `max(0, scale * x + shift)` of `V` neighbouring vectors of each of `count` pixels of `from`, `steps.0` elements apart,
+/// into pixels of `to`, `steps.1` apart.
+#[inline(always)]
+pub(crate) fn rectify<S: Simd, const V: usize>(
+    simd: S,
+    (scale, shift): (&[S::T], &[S::T]),
+    (from, to): (&[S::T], &mut [S::T]),
+    steps: (usize, usize),
+    count: usize,
+) {
+    let reach = |step: usize| (count - 1) * step + V * S::LANES;
+    assert!(count >= 1 && reach(steps.0) <= from.len() && reach(steps.1) <= to.len(), "vectors behind the end");
+    let zero = simd.splat(S::T::default());
+    let (scale, shift) = (load::<S, V>(simd, V, scale, S::LANES), load::<S, V>(simd, V, shift, S::LANES));
+    for i in 0..count {
+        for v in 0..V {
+            // SAFETY: the last vector of the last pixel ends inside `from` and `to`.
+            unsafe {
+                let x = from.as_ptr().add(i * steps.0 + v * S::LANES);
+                simd.prefetch(x.wrapping_add(AHEAD));
+                let z = simd.mul_add(simd.load_unchecked(x), scale[v], shift[v]);
+                simd.store_unchecked(simd.max(zero, z), to.as_mut_ptr().add(i * steps.1 + v * S::LANES));
+            }
+        }
+    }
+}
