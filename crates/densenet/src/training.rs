@@ -17,7 +17,7 @@ use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
 use crate::data::{Augment, Split};
 use crate::evaluation::{Evaluation, evaluate, ranking};
-use crate::network::{Backprop, DenseNet, StepOptions};
+use crate::network::{Backprop, DenseNet, Memory, StepOptions};
 use crate::optimiser::Sgd;
 use crate::schedule::Schedule;
 use crate::{Architecture, Error, Result};
@@ -37,6 +37,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Times that every picture is seen.
     pub epochs: usize,
@@ -58,6 +59,8 @@ pub struct Settings {
     pub shuffle: bool,
     /// Steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
+    /// What a step keeps for its backward pass; no bit of the result depends on it.
+    pub memory: Memory,
 }
 
 impl Default for Settings {
@@ -73,6 +76,7 @@ impl Default for Settings {
             augment: Augment::None,
             shuffle: true,
             max_steps: None,
+            memory: Memory::Normal,
         }
     }
 }
@@ -315,7 +319,8 @@ impl Run {
     fn step(&mut self, batch: Batch, steps: u64) -> Result<StepReport> {
         let lr = self.settings.schedule.rate(self.settings.lr, self.progress.step, steps);
         let label_smoothing = self.settings.label_smoothing;
-        let options = StepOptions { label_smoothing, dropout_seed: self.seed("dropout", self.progress.step) };
+        let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
+        let options = StepOptions { label_smoothing, dropout_seed, memory };
         let outcome = self.backprop.run(&mut self.network, batch.images.view(), &batch.labels, &options)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {

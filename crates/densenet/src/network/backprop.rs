@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView4};
 
 use super::block::{BlockState, Step};
 use super::ends::{HeadState, StemState, loss};
+use super::memory::{Memory, Plan};
 use super::pre_activation::{self as pre_act, Arenas};
 use super::{DenseNet, in_pool};
 use crate::{Architecture, Error, Result};
@@ -19,6 +20,8 @@ pub struct StepOptions {
     pub label_smoothing: f64,
     /// Where dropout's masks come from; another one every step.
     pub dropout_seed: u64,
+    /// What is kept for the backward pass.
+    pub memory: Memory,
 }
 
 /// What a training step found.
@@ -37,20 +40,22 @@ pub struct Backprop<T: Dispatch = f32> {
     stem: StemState<T>,
     blocks: Vec<BlockState<T>>,
     head: HeadState<T>,
-    /// Gradients of the feature maps of a block and of the one behind it.
-    maps: [Vec<T>; 2],
+    /// What [`Plan`] lays out.
+    arena: Vec<T>,
+    /// Gradient of the input of the block that the backward pass left last.
+    passed: Vec<T>,
 }
 
 impl<T: Dispatch> Backprop<T> {
     /// Working memory for steps of `network`; it grows to the largest batch seen.
     pub fn new(network: &DenseNet<T>) -> Self {
-        let arch = network.architecture();
         Self {
-            gradients: vec![T::zero(); arch.num_parameters()],
+            gradients: vec![T::zero(); network.parameters().len()],
             stem: StemState::new(),
-            blocks: arch.blocks.iter().map(BlockState::new).collect(),
+            blocks: Vec::new(),
             head: HeadState::new(),
-            maps: [Vec::new(), Vec::new()],
+            arena: Vec::new(),
+            passed: Vec::new(),
         }
     }
 
@@ -80,68 +85,86 @@ impl<T: Dispatch> Backprop<T> {
         let config = &network.architecture.config;
         let step = Step { joining: config.joining, drop_rate: config.drop_rate, dropout_seed: options.dropout_seed };
         let shape = (grid.images, config.num_classes);
+        let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
+        let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
+        self.make_room(plan.len);
         let (loss, logits) = in_pool(|| {
-            let logits = self.forward(network, (pixels, grid), &step);
+            let logits = self.forward(network, &plan, (pixels, grid), &step);
             let (loss, logits_gradient) = loss(&logits, &labels, options.label_smoothing);
-            self.backward(network, (pixels, grid), &step, &logits_gradient);
+            self.backward(network, &plan, (pixels, grid), &step, &logits_gradient);
             (loss, logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
     }
 
-    fn forward(&mut self, network: &mut DenseNet<T>, (images, grid): (&[T], Grid), step: &Step) -> Vec<T> {
+    /// Sees to an arena of `len` elements; what it holds is not kept.
+    fn make_room(&mut self, len: usize) {
+        if self.arena.len() < len {
+            self.arena = Vec::new();
+            self.arena = vec![T::zero(); len];
+        }
+    }
+
+    fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, (images, grid): (&[T], Grid), step: &Step) -> Vec<T> {
         let DenseNet { architecture: arch, parameters, running, .. } = network;
-        let sizes = arch.block_sizes(grid.height, grid.width).expect("checked before");
+        self.blocks = arch.blocks.iter().zip(&plan.blocks).map(|(b, room)| BlockState::new(b, room.clone())).collect();
         let mut layers = 0;
         for (b, block) in arch.blocks.iter().enumerate() {
             let (before, behind) = self.blocks.split_at_mut(b);
             let state = &mut behind[0];
-            let (height, width) = sizes[b];
-            let first = state.start(Grid { height, width, ..grid });
+            let (kept, arena) = self.arena.split_at_mut(state.room.start);
+            let (maps, bottlenecks) = state.room.kept_parts(arena);
+            let first = &mut maps[state.elements(&(0..1))];
             let moments = match before.last() {
-                None => self.stem.forward(arch, parameters, running, (images, grid), first),
+                None => self.stem.forward(arch, (parameters, running), (images, grid), kept, first),
                 Some(before) => {
                     let transition = arch.blocks[b - 1].transition.as_ref().expect("all but the last have one");
-                    let reads = before.read_last(step);
+                    let reads = before.reads(&kept[before.room.start..], before.last(step));
                     reads.update_running(&transition.norm, running);
                     pre_act::forward(transition, parameters, &reads, true, Epilogue::default(), first)
                 }
             };
             state.statistics.push(&moments);
-            state.forward(block, layers, step, parameters, running);
+            state.forward(block, layers, step, (maps, bottlenecks), (parameters, running));
             layers += block.layers.len();
         }
         let last = self.blocks.last().expect("at least one block");
-        self.head.forward(arch, parameters, running, &last.read_last(step))
+        let reads = last.reads(&self.arena[last.room.start..], last.last(step));
+        self.head.forward(arch, parameters, running, &reads)
     }
 
-    fn backward(&mut self, network: &DenseNet<T>, pictures: (&[T], Grid), step: &Step, logits_gradient: &[T]) {
+    fn backward(
+        &mut self,
+        network: &DenseNet<T>,
+        plan: &Plan,
+        pictures: (&[T], Grid),
+        step: &Step,
+        logits_gradient: &[T],
+    ) {
         let DenseNet { architecture: arch, parameters, .. } = network;
         let mut arenas = Arenas { parameters, gradients: &mut self.gradients };
-        let [gradient, behind] = &mut self.maps;
         let mut layers: usize = arch.blocks.iter().map(|block| block.layers.len()).sum();
-        for (b, block) in arch.blocks.iter().enumerate().rev() {
-            let state = &mut self.blocks[b];
-            gradient.resize(gradient.len().max(state.maps.len()), T::zero());
-            let last = state.last_elements(step);
-            let reads = state.read_last(step);
-            let (first, norm) = (reads.first, block.transition.as_ref().map_or(&arch.final_norm, |t| &t.norm));
-            let sums = match &block.transition {
-                None => self.head.backward(arch, &mut arenas, &reads, logits_gradient, &mut gradient[last]),
+        for (block, state) in arch.blocks.iter().zip(&mut self.blocks).rev() {
+            let mut parts = state.room.parts(&mut self.arena);
+            let last = state.last(step);
+            let elements = state.elements(&last);
+            let reads = state.reads(parts.maps, last);
+            let (first, gradient) = (reads.first, &mut parts.gradient[elements]);
+            let (norm, sums) = match &block.transition {
+                None => (&arch.final_norm, self.head.backward(arch, &mut arenas, &reads, logits_gradient, gradient)),
                 Some(transition) => {
-                    let output_gradient = &behind[..transition.conv.out_channels * reads.maps.grid().halved().pixels()];
-                    let target = (Mode::Set, &mut gradient[last]);
-                    pre_act::backward(transition, &mut arenas, &reads, true, output_gradient, target)
+                    let target = (Mode::Set, gradient);
+                    (&transition.norm, pre_act::backward(transition, &mut arenas, &reads, true, &self.passed, target))
                 }
             };
             state.statistics.add_reader(first, &parameters[norm.weight.clone()], &sums);
             layers -= block.layers.len();
-            state.backward(block, layers, step, &mut arenas, &mut gradient[..state.maps.len()]);
-            std::mem::swap(gradient, behind);
+            state.backward(block, layers, step, &mut arenas, &mut parts);
+            self.passed.clear();
+            self.passed.extend_from_slice(&parts.gradient[state.elements(&(0..1))]);
         }
-        let first = &self.blocks[0];
-        let output_gradient = &behind[..first.widths[0] * first.grid.pixels()];
-        self.stem.backward(arch, &mut arenas, pictures, output_gradient);
+        let (raw, raw_gradient) = plan.stem(&mut self.arena);
+        self.stem.backward(arch, &mut arenas, pictures, (raw, raw_gradient), &self.passed);
     }
 }
 

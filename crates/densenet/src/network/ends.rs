@@ -14,23 +14,22 @@ use crate::Architecture;
 /// What the stem keeps for the backward pass.
 #[derive(Debug)]
 pub(super) struct StemState<T> {
-    /// Output of the convolution, of the ImageNet stem.
-    raw: Vec<T>,
+    /// Of the convolution's output, of the ImageNet stem.
     statistics: Statistics<T>,
 }
 
 impl<T: Dispatch> StemState<T> {
     pub fn new() -> Self {
-        Self { raw: Vec::new(), statistics: Statistics::default() }
+        Self { statistics: Statistics::default() }
     }
 
-    /// Pictures `(N, C, H, W)` to the first feature map and its statistics.
+    /// Pictures `(N, C, H, W)` to the first feature map and its statistics; `raw` keeps the convolution's output.
     pub fn forward(
         &mut self,
         arch: &Architecture,
-        parameters: &[T],
-        running: &mut [T],
+        (parameters, running): (&[T], &mut [T]),
         (images, grid): (&[T], Grid),
+        raw: &mut [T],
         output: &mut [T],
     ) -> Moments<T> {
         let conv = &arch.stem_conv;
@@ -42,47 +41,42 @@ impl<T: Dispatch> StemState<T> {
         let Some(norm) = &arch.stem_norm else {
             return conv::forward_with_moments(&input, window(conv), &panels, &epilogue, output);
         };
-        self.raw.resize(window(conv).output(grid).pixels() * conv.out_channels, T::zero());
-        let moments = conv::forward_with_moments(&input, window(conv), &panels, &epilogue, &mut self.raw);
-        self.statistics.clear();
-        self.statistics.push(&moments);
+        let moments = conv::forward_with_moments(&input, window(conv), &panels, &epilogue, raw);
+        self.statistics = Statistics::of(&moments);
         let widths = [conv.out_channels];
-        let reads = self.reads(window(conv).output(grid), &widths);
+        let reads = self.reads(raw, window(conv).output(grid), &widths);
         reads.update_running(norm, running);
         let affine = ScaleShift::of(norm, parameters, &reads);
         stem::forward_with_moments(&reads.maps, affine.affine(), output)
     }
 
-    fn reads<'a>(&'a self, grid: Grid, widths: &'a [usize]) -> Reads<'a, T> {
-        Reads { maps: Maps::new(&self.raw, grid, widths), first: 0, statistics: &self.statistics }
+    fn reads<'a>(&'a self, raw: &'a [T], grid: Grid, widths: &'a [usize]) -> Reads<'a, T> {
+        Reads { maps: Maps::new(raw, grid, widths), first: 0, statistics: &self.statistics }
     }
 
-    /// The gradient of the first feature map to the stem's parameters.
+    /// The gradient of the first feature map to the stem's parameters; `raw_gradient` is room for that of `raw`.
     pub fn backward(
         &mut self,
         arch: &Architecture,
         arenas: &mut Arenas<'_, T>,
         (images, grid): (&[T], Grid),
+        (raw, raw_gradient): (&[T], &mut [T]),
         output_gradient: &[T],
     ) {
         let conv = &arch.stem_conv;
         let input = Input::Pictures(images, grid, conv.in_channels);
-        let raw_gradient = match &arch.stem_norm {
-            None => None,
-            Some(norm) => {
-                let widths = [conv.out_channels];
-                let reads = self.reads(window(conv).output(grid), &widths);
-                let affine = ScaleShift::of(norm, arenas.parameters, &reads);
-                let reader = reads.normalised(norm, arenas.parameters, affine.affine());
-                let mut gradient = vec![T::zero(); self.raw.len()];
-                let sums = stem::backward(&reader, output_gradient, &mut gradient);
-                store_norm(norm, &sums, arenas.gradients);
-                self.statistics.add_reader(0, &arenas.parameters[norm.weight.clone()], &sums);
-                norm::finish(&mut gradient, &self.raw, &self.statistics.correction(0..widths[0]));
-                Some(gradient)
-            }
-        };
-        let gradient = raw_gradient.as_deref().unwrap_or(output_gradient);
+        let mut gradient = output_gradient;
+        if let Some(norm) = &arch.stem_norm {
+            let widths = [conv.out_channels];
+            let reads = self.reads(raw, window(conv).output(grid), &widths);
+            let affine = ScaleShift::of(norm, arenas.parameters, &reads);
+            let reader = reads.normalised(norm, arenas.parameters, affine.affine());
+            let sums = stem::backward(&reader, output_gradient, raw_gradient);
+            store_norm(norm, &sums, arenas.gradients);
+            self.statistics.add_reader(0, &arenas.parameters[norm.weight.clone()], &sums);
+            norm::finish(raw_gradient, raw, &self.statistics.correction(0..widths[0]));
+            gradient = raw_gradient;
+        }
         conv::weight_gradient(&input, window(conv), gradient, &mut arenas.gradients[conv.weight.clone()]);
         if let Some(bias) = &conv.bias {
             arenas.gradients[bias.clone()].copy_from_slice(&norm::column_sums(gradient, conv.out_channels));

@@ -6,6 +6,7 @@
 mod backprop;
 mod block;
 mod ends;
+mod memory;
 mod pre_activation;
 mod predictor;
 
@@ -16,6 +17,7 @@ use densenet_kernels::maps::Grid;
 use ndarray::{Array2, ArrayView4};
 
 pub use backprop::{Backprop, StepOptions, StepOutcome};
+pub use memory::Memory;
 use predictor::Predictor;
 
 use crate::{Architecture, Config, Error, Result, init};

@@ -1,5 +1,6 @@
 //! One `conv(relu(bn(x)))` of the network in training, forward and backward.
 
+use densenet_kernels::Panels;
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Maps;
@@ -25,11 +26,11 @@ pub(super) struct Statistics<T> {
 }
 
 impl<T: Dispatch> Statistics<T> {
-    pub fn clear(&mut self) {
-        let Moments { mean, variance } = &mut self.moments;
-        for values in [mean, variance, &mut self.inv_std, &mut self.s0, &mut self.s1] {
-            values.clear();
-        }
+    /// Those of one map.
+    pub fn of(moments: &Moments<T>) -> Self {
+        let mut statistics = Self::default();
+        statistics.push(moments);
+        statistics
     }
 
     /// Appends those of one more map.
@@ -120,21 +121,40 @@ fn input<'a, T: Dispatch>(maps: Maps<'a, T>, affine: Affine<'a, T>, pooled: bool
 }
 
 /// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition.
-pub(super) fn forward<'a, T: Dispatch>(
+pub(super) fn forward<T: Dispatch>(
     op: &PreAct,
-    parameters: &'a [T],
+    parameters: &[T],
     reads: &Reads<'_, T>,
     pooled: bool,
-    epilogue: Epilogue<'a, T>,
+    epilogue: Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
+    convolved(op, parameters, reads, pooled, |input, window, panels, bias| {
+        conv::forward_with_moments(input, window, panels, &Epilogue { bias, ..epilogue }, output)
+    })
+}
+
+/// [`forward`] of a bottleneck once more: the same bits, and no statistics.
+pub(super) fn forward_again<T: Dispatch>(op: &PreAct, parameters: &[T], reads: &Reads<'_, T>, output: &mut [T]) {
+    convolved(op, parameters, reads, false, |input, window, panels, bias| {
+        conv::forward(input, window, panels, &Epilogue { bias, ..Epilogue::default() }, output);
+    });
+}
+
+/// Calls `run` with what a forward convolution takes: input, window, weights and bias.
+fn convolved<T: Dispatch, R>(
+    op: &PreAct,
+    parameters: &[T],
+    reads: &Reads<'_, T>,
+    pooled: bool,
+    run: impl FnOnce(&Input<'_, T>, Window, &Panels<T>, Option<&[T]>) -> R,
+) -> R {
     let affine = ScaleShift::of(&op.norm, parameters, reads);
     let conv = &op.conv;
     let panels =
         conv::forward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, conv.kernel);
     let bias = conv.bias.as_ref().map(|bias| &parameters[bias.clone()]);
-    let input = input(reads.maps, affine.affine(), pooled);
-    conv::forward_with_moments(&input, window(conv), &panels, &Epilogue { bias, ..epilogue }, output)
+    run(&input(reads.maps, affine.affine(), pooled), window(conv), &panels, bias)
 }
 
 /// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters into the arena, `gamma * dz`
