@@ -12,12 +12,11 @@ use densenet::network::DenseNet;
 use densenet::schedule::Schedule;
 use densenet::training::{BEST, LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::output::{self, Misuse};
 use crate::watch::{Watch, interruption};
-use crate::{Threads, model};
+use crate::{Threads, model, word};
 
 /// Trains a network and writes its weights and a log
 ///
@@ -214,11 +213,6 @@ impl Train {
         settings.shuffle &= !self.no_shuffle;
         settings
     }
-}
-
-/// One of an enumeration's words.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 /// The preset `model` with the channels and classes of `data`.

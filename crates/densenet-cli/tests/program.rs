@@ -420,6 +420,12 @@ fn bench_tells_its_figures() {
         }
         assert_eq!((&figures["batch"], &figures["size"], &figures["threads"]), (&2.into(), &32.into(), &2.into()));
     }
+    let out = world.done("bench train --model seed --size 32 --batch 2 --seconds 0 --memory low --profile");
+    assert!(
+        ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
+        "{out}"
+    );
+    world.fails("bench train --model seed --memory lower", 2, &["lower", "normal", "low"]);
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
     world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
 }

@@ -320,7 +320,7 @@ impl Run {
         let lr = self.settings.schedule.rate(self.settings.lr, self.progress.step, steps);
         let label_smoothing = self.settings.label_smoothing;
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
-        let options = StepOptions { label_smoothing, dropout_seed, memory };
+        let options = StepOptions { label_smoothing, dropout_seed, memory, profile: None };
         let outcome = self.backprop.run(&mut self.network, batch.images.view(), &batch.labels, &options)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {

@@ -7,21 +7,24 @@ use ndarray::{Array2, ArrayView4};
 use super::block::{BlockState, Step};
 use super::ends::{HeadState, StemState, loss};
 use super::memory::{Memory, Plan};
-use super::pre_activation::{self as pre_act, Arenas};
+use super::pre_activation::{self as pre_act, Arenas, Values};
 use super::{DenseNet, in_pool};
+use crate::profile::{Pass, Probe, Profile};
 use crate::{Architecture, Error, Result};
 use densenet_kernels::conv::Epilogue;
 use densenet_kernels::norm::Mode;
 
 /// How to take a training step's loss.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StepOptions {
+pub struct StepOptions<'a> {
     /// Share of the target that is spread over all classes, from 0 to 1.
     pub label_smoothing: f64,
     /// Where dropout's masks come from; another one every step.
     pub dropout_seed: u64,
     /// What is kept for the backward pass.
     pub memory: Memory,
+    /// Where the step's time goes to be told; by `stem`, `block 1`, `transition 1`, ..., `head`.
+    pub profile: Option<&'a Profile>,
 }
 
 /// What a training step found.
@@ -75,7 +78,7 @@ impl<T: Dispatch> Backprop<T> {
         network: &mut DenseNet<T>,
         images: ArrayView4<'_, T>,
         labels: &[u32],
-        options: &StepOptions,
+        options: &StepOptions<'_>,
     ) -> Result<StepOutcome<T>> {
         let grid = network.check(&images)?;
         let labels = check_labels(network.architecture(), grid, labels)?;
@@ -83,14 +86,20 @@ impl<T: Dispatch> Backprop<T> {
         let images = images.as_standard_layout();
         let pixels = images.as_slice().expect("standard layout");
         let config = &network.architecture.config;
-        let step = Step { joining: config.joining, drop_rate: config.drop_rate, dropout_seed: options.dropout_seed };
+        let step = Step {
+            joining: config.joining,
+            drop_rate: config.drop_rate,
+            dropout_seed: options.dropout_seed,
+            probe: Probe::new(options.profile, "head"),
+        };
         let shape = (grid.images, config.num_classes);
         let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
         let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
         self.make_room(plan.len);
         let (loss, logits) = in_pool(|| {
             let logits = self.forward(network, &plan, (pixels, grid), &step);
-            let (loss, logits_gradient) = loss(&logits, &labels, options.label_smoothing);
+            let loss = || loss(&logits, &labels, options.label_smoothing);
+            let (loss, logits_gradient) = step.probe.time(Pass::Rest, 0, loss);
             self.backward(network, &plan, (pixels, grid), &step, &logits_gradient);
             (loss, logits)
         });
@@ -105,32 +114,38 @@ impl<T: Dispatch> Backprop<T> {
         }
     }
 
-    fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, (images, grid): (&[T], Grid), step: &Step) -> Vec<T> {
+    fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, pictures: (&[T], Grid), step: &Step<'_>) -> Vec<T> {
         let DenseNet { architecture: arch, parameters, running, .. } = network;
         self.blocks = arch.blocks.iter().zip(&plan.blocks).map(|(b, room)| BlockState::new(b, room.clone())).collect();
         let mut layers = 0;
         for (b, block) in arch.blocks.iter().enumerate() {
+            let names = (format!("transition {b}"), format!("block {}", b + 1));
+            let mut values = Values { parameters, running, probe: step.probe };
             let (before, behind) = self.blocks.split_at_mut(b);
             let state = &mut behind[0];
             let (kept, arena) = self.arena.split_at_mut(state.room.start);
             let (maps, bottlenecks) = state.room.kept_parts(arena);
             let first = &mut maps[state.elements(&(0..1))];
             let moments = match before.last() {
-                None => self.stem.forward(arch, (parameters, running), (images, grid), kept, first),
+                None => {
+                    values.probe = step.probe.at("stem");
+                    self.stem.forward(arch, &mut values, pictures, kept, first)
+                }
                 Some(before) => {
+                    values.probe = step.probe.at(&names.0);
                     let transition = arch.blocks[b - 1].transition.as_ref().expect("all but the last have one");
                     let reads = before.reads(&kept[before.room.start..], before.last(step));
-                    reads.update_running(&transition.norm, running);
-                    pre_act::forward(transition, parameters, &reads, true, Epilogue::default(), first)
+                    pre_act::forward(transition, &mut values, &reads, true, Epilogue::default(), first)
                 }
             };
             state.statistics.push(&moments);
-            state.forward(block, layers, step, (maps, bottlenecks), (parameters, running));
+            values.probe = step.probe.at(&names.1);
+            state.forward(block, layers, step, (maps, bottlenecks), &mut values);
             layers += block.layers.len();
         }
         let last = self.blocks.last().expect("at least one block");
         let reads = last.reads(&self.arena[last.room.start..], last.last(step));
-        self.head.forward(arch, parameters, running, &reads)
+        self.head.forward(arch, &mut Values { parameters, running, probe: step.probe }, &reads)
     }
 
     fn backward(
@@ -138,13 +153,14 @@ impl<T: Dispatch> Backprop<T> {
         network: &DenseNet<T>,
         plan: &Plan,
         pictures: (&[T], Grid),
-        step: &Step,
+        step: &Step<'_>,
         logits_gradient: &[T],
     ) {
         let DenseNet { architecture: arch, parameters, .. } = network;
-        let mut arenas = Arenas { parameters, gradients: &mut self.gradients };
         let mut layers: usize = arch.blocks.iter().map(|block| block.layers.len()).sum();
-        for (block, state) in arch.blocks.iter().zip(&mut self.blocks).rev() {
+        for (b, (block, state)) in arch.blocks.iter().zip(&mut self.blocks).enumerate().rev() {
+            let names = (format!("transition {}", b + 1), format!("block {}", b + 1));
+            let mut arenas = Arenas { parameters, gradients: &mut self.gradients, probe: step.probe };
             let mut parts = state.room.parts(&mut self.arena);
             let last = state.last(step);
             let elements = state.elements(&last);
@@ -153,17 +169,20 @@ impl<T: Dispatch> Backprop<T> {
             let (norm, sums) = match &block.transition {
                 None => (&arch.final_norm, self.head.backward(arch, &mut arenas, &reads, logits_gradient, gradient)),
                 Some(transition) => {
+                    arenas.probe = step.probe.at(&names.0);
                     let target = (Mode::Set, gradient);
                     (&transition.norm, pre_act::backward(transition, &mut arenas, &reads, true, &self.passed, target))
                 }
             };
             state.statistics.add_reader(first, &parameters[norm.weight.clone()], &sums);
             layers -= block.layers.len();
+            arenas.probe = step.probe.at(&names.1);
             state.backward(block, layers, step, &mut arenas, &mut parts);
             self.passed.clear();
             self.passed.extend_from_slice(&parts.gradient[state.elements(&(0..1))]);
         }
         let (raw, raw_gradient) = plan.stem(&mut self.arena);
+        let mut arenas = Arenas { parameters, gradients: &mut self.gradients, probe: step.probe.at("stem") };
         self.stem.backward(arch, &mut arenas, pictures, (raw, raw_gradient), &self.passed);
     }
 }

@@ -8,9 +8,10 @@ use densenet_kernels::norm::{self, Mode, Moments};
 use densenet_kernels::random::Stream;
 
 use super::memory::{Parts, Room};
-use super::pre_activation::{self as pre_act, Arenas, Reads, Statistics};
+use super::pre_activation::{self as pre_act, Arenas, Reads, Statistics, Values};
 use crate::architecture::{Block, DenseLayer};
 use crate::config::Joining;
+use crate::profile::{Pass, Probe};
 
 /// What a block keeps from the forward pass for the backward pass, beside the values in the step's memory.
 #[derive(Debug)]
@@ -26,13 +27,15 @@ pub(super) struct BlockState<T> {
 
 /// What holds for a whole step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
+pub(super) struct Step<'a> {
     pub joining: Joining,
     pub drop_rate: f64,
     pub dropout_seed: u64,
+    /// At the head; other stages are reached from it.
+    pub probe: Probe<'a>,
 }
 
-impl Step {
+impl Step<'_> {
     /// The dropout of a layer, counted over the whole network.
     fn dropout(&self, layer: usize) -> Option<Dropout> {
         let stream = Stream::new(self.dropout_seed, layer as u64);
@@ -78,7 +81,7 @@ impl<T: Dispatch> BlockState<T> {
     }
 
     /// Numbers of the maps that the transition or the head reads.
-    pub fn last(&self, step: &Step) -> std::ops::Range<usize> {
+    pub fn last(&self, step: &Step<'_>) -> std::ops::Range<usize> {
         step.read_by(self.widths.len() - 1)
     }
 
@@ -87,9 +90,9 @@ impl<T: Dispatch> BlockState<T> {
         &mut self,
         block: &Block,
         first_layer: usize,
-        step: &Step,
+        step: &Step<'_>,
         (maps, bottlenecks): (&mut [T], &mut [T]),
-        (parameters, running): (&[T], &mut [T]),
+        values: &mut Values<'_, T>,
     ) {
         for (i, layer) in block.layers.iter().enumerate() {
             let (before, behind) = maps.split_at_mut(self.elements(&(i + 1..i + 2)).start);
@@ -98,7 +101,7 @@ impl<T: Dispatch> BlockState<T> {
             let epilogue = Epilogue { dropout: step.dropout(first_layer + i), skip, ..Epilogue::default() };
             let narrow = &mut bottlenecks[self.room.narrow_at(i)];
             let read = step.read_by(i);
-            let moments = self.layer_forward(layer, (before, read), narrow, epilogue, output, (parameters, running));
+            let moments = self.layer_forward(layer, (before, read), narrow, epilogue, output, values);
             self.statistics.push(&moments);
         }
     }
@@ -110,19 +113,16 @@ impl<T: Dispatch> BlockState<T> {
         narrow: &mut [T],
         epilogue: Epilogue<'_, T>,
         output: &mut [T],
-        (parameters, running): (&[T], &mut [T]),
+        values: &mut Values<'_, T>,
     ) -> Moments<T> {
         let reads = self.reads(maps, read);
         let Some(bottleneck) = &layer.bottleneck else {
-            reads.update_running(&layer.conv.norm, running);
-            return pre_act::forward(&layer.conv, parameters, &reads, false, epilogue, output);
+            return pre_act::forward(&layer.conv, values, &reads, false, epilogue, output);
         };
-        reads.update_running(&bottleneck.norm, running);
-        let moments = pre_act::forward(bottleneck, parameters, &reads, false, Epilogue::default(), narrow);
+        let moments = pre_act::forward(bottleneck, values, &reads, false, Epilogue::default(), narrow);
         let (statistics, widths) = (Statistics::of(&moments), [bottleneck.conv.out_channels]);
         let reads = Reads { maps: Maps::new(narrow, self.room.grid, &widths), first: 0, statistics: &statistics };
-        reads.update_running(&layer.conv.norm, running);
-        let moments = pre_act::forward(&layer.conv, parameters, &reads, false, epilogue, output);
+        let moments = pre_act::forward(&layer.conv, values, &reads, false, epilogue, output);
         self.narrow_statistics.push(statistics);
         moments
     }
@@ -133,23 +133,24 @@ impl<T: Dispatch> BlockState<T> {
         &mut self,
         block: &Block,
         first_layer: usize,
-        step: &Step,
+        step: &Step<'_>,
         arenas: &mut Arenas<'_, T>,
         parts: &mut Parts<'_, T>,
     ) {
         for (i, layer) in block.layers.iter().enumerate().rev() {
-            self.finish(i + 1, step, parts);
+            self.finish(i + 1, step, arenas.probe, parts);
             self.layer_backward(layer, i, step, step.dropout(first_layer + i), arenas, parts);
         }
-        self.finish(0, step, parts);
+        self.finish(0, step, arenas.probe, parts);
     }
 
     /// The one batch-norm correction of map `i`, and what skipped the layer that reads it.
-    fn finish(&mut self, i: usize, step: &Step, parts: &mut Parts<'_, T>) {
+    fn finish(&self, i: usize, step: &Step<'_>, probe: Probe<'_>, parts: &mut Parts<'_, T>) {
         let range = self.elements(&(i..i + 1));
         let channels = self.before(i)..self.before(i + 1);
         let (gradient, behind) = parts.gradient[range.start..].split_at_mut(range.len());
-        norm::finish(gradient, &parts.maps[range], &self.statistics.correction(channels));
+        let (map, correction) = (&parts.maps[range], self.statistics.correction(channels));
+        probe.time(Pass::Rest, 0, || norm::finish(gradient, map, &correction));
         if step.joining == Joining::Residual && i + 1 < self.widths.len() {
             gradient.iter_mut().zip(behind).for_each(|(to, from)| *to += *from);
         }
@@ -159,7 +160,7 @@ impl<T: Dispatch> BlockState<T> {
         &mut self,
         layer: &DenseLayer,
         i: usize,
-        step: &Step,
+        step: &Step<'_>,
         dropout: Option<Dropout>,
         arenas: &mut Arenas<'_, T>,
         parts: &mut Parts<'_, T>,
@@ -188,7 +189,7 @@ impl<T: Dispatch> BlockState<T> {
             Some(bottleneck) => {
                 let narrow = &mut bottlenecks[self.room.narrow_at(i)];
                 if i < self.room.recomputed {
-                    pre_act::forward_again(bottleneck, arenas.parameters, &reads, narrow);
+                    pre_act::forward_again(bottleneck, arenas, &reads, narrow);
                 }
                 self.narrow_backward(layer, i, arenas, output_gradient, (narrow, narrow_gradient));
                 (bottleneck, pre_act::backward(bottleneck, arenas, &reads, false, narrow_gradient, (mode, gradient)))
@@ -211,6 +212,7 @@ impl<T: Dispatch> BlockState<T> {
         let sums = pre_act::backward(&layer.conv, arenas, &reads, false, output_gradient, (Mode::Set, gradient));
         let mut statistics = statistics.clone();
         statistics.add_reader(0, &arenas.parameters[layer.conv.norm.weight.clone()], &sums);
-        norm::finish(gradient, narrow, &statistics.correction(0..widths[0]));
+        let correction = statistics.correction(0..widths[0]);
+        arenas.probe.time(Pass::Rest, 0, || norm::finish(gradient, narrow, &correction));
     }
 }

@@ -29,7 +29,7 @@ impl<T: Dispatch> Network<T> for Fast {
         let mut backprop = Backprop::new(&network);
         let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
         let Training { label_smoothing, dropout_seed } = training;
-        let options = StepOptions { label_smoothing, dropout_seed, memory: self.0 };
+        let options = StepOptions { label_smoothing, dropout_seed, memory: self.0, profile: None };
         let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
         running.copy_from_slice(network.running());
         Step {
