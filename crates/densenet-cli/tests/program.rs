@@ -308,6 +308,20 @@ fn an_instruction_set_that_there_is_not() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["isa"], "portable");
 }
 
+#[test]
+fn every_way_of_training_resumes_with_its_settings() {
+    let world = World::new();
+    let words = "--optimizer adamw --ema 0.9 --clip-norm 1 --accumulate 2 --memory low --max-steps 2";
+    world.done(&format!("{TRAIN} {words} --epochs 1 --out run"));
+    world.fails("train --resume run --optimizer sgd", 2, &["another", "--optimizer"]);
+    world.fails("train --resume run --ema 0.5", 2, &["another", "--ema"]);
+    world.done("train --resume run --memory normal --max-steps 4");
+    assert_eq!(world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count(), 4);
+    world.fails(&format!("{TRAIN} --ema 1 --out other"), 2, &["ema is 1", "not including, 1"]);
+    world.fails(&format!("{TRAIN} --optimizer adam --out other"), 2, &["adam", "adamw"]);
+    world.fails(&format!("{TRAIN} --optimizer adamw --momentum 0.5 --out other"), 2, &["momentum", "sgd"]);
+}
+
 /// What is wrong, how it comes about, and what the error says.
 type Broken = (&'static str, fn(&World), &'static [&'static str]);
 

@@ -39,7 +39,9 @@ pub struct StepOutcome<T> {
 /// Working memory of training steps, and the gradients of the last one.
 #[derive(Debug)]
 pub struct Backprop<T: Dispatch = f32> {
-    gradients: Vec<T>,
+    pub(super) gradients: Vec<T>,
+    /// Sums of the gradients of a step in micro-batches.
+    pub(super) accumulated: Vec<T>,
     stem: StemState<T>,
     blocks: Vec<BlockState<T>>,
     head: HeadState<T>,
@@ -54,6 +56,7 @@ impl<T: Dispatch> Backprop<T> {
     pub fn new(network: &DenseNet<T>) -> Self {
         Self {
             gradients: vec![T::zero(); network.parameters().len()],
+            accumulated: Vec::new(),
             stem: StemState::new(),
             blocks: Vec::new(),
             head: HeadState::new(),
@@ -188,7 +191,7 @@ impl<T: Dispatch> Backprop<T> {
 }
 
 /// Labels as indices, if there is one a picture and each is a class.
-fn check_labels(arch: &Architecture, grid: Grid, labels: &[u32]) -> Result<Vec<usize>> {
+pub(super) fn check_labels(arch: &Architecture, grid: Grid, labels: &[u32]) -> Result<Vec<usize>> {
     let classes = arch.config.num_classes;
     if labels.len() != grid.images {
         return Err(Error::Config(format!("{} labels for {} pictures", labels.len(), grid.images)));
