@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use densenet::config::PRESETS;
 use densenet::info::Info;
 use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::optimiser::Sgd;
@@ -19,7 +18,7 @@ use densenet_kernels::random::Stream;
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::{Threads, output, word};
+use crate::{Threads, model, output, word};
 use spent::Spent;
 
 /// Times a network on random pictures
@@ -54,8 +53,8 @@ struct Train {
 #[derive(Args)]
 #[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --json")]
 struct Case {
-    /// The network
-    #[arg(long, value_parser = PRESETS, hide_possible_values = true)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth
+    #[arg(long, value_parser = model::preset)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]

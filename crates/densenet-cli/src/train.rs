@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use densenet::checkpoint::{Card, Reader};
-use densenet::config::PRESETS;
 use densenet::data::{Augment, DataSet};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
@@ -28,8 +27,8 @@ use crate::{Threads, model, word};
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
 pub struct Train {
-    /// The network; its input channels and classes become the data's
-    #[arg(long, value_parser = PRESETS, required_unless_present = "resume", hide_possible_values = true)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; input channels and classes become the data's
+    #[arg(long, value_parser = model::preset, required_unless_present = "resume")]
     model: Option<String>,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D", required_unless_present = "resume")]

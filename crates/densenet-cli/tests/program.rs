@@ -439,6 +439,7 @@ fn bench_tells_its_figures() {
         ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
         "{out}"
     );
+    world.fails("bench train --model densenet-bc-41-12", 2, &["depth 41"]);
     world.fails("bench train --model seed --memory lower", 2, &["lower", "normal", "low"]);
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
     world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
