@@ -34,8 +34,6 @@ pub struct Row {
     pub time: Duration,
     /// Multiply-adds done, as direct convolutions count them; an algorithm that does fewer looks the faster for it.
     pub macs: u64,
-    /// Pieces of work.
-    pub calls: u64,
 }
 
 /// Rows of time, in the order in which their stages and kinds of work were first met. Shared by reference with the work
@@ -58,9 +56,8 @@ impl Profile {
             Some(row) => {
                 row.time += time;
                 row.macs += macs;
-                row.calls += 1;
             }
-            None => rows.push(Row { stage: stage.into(), pass, time, macs, calls: 1 }),
+            None => rows.push(Row { stage: stage.into(), pass, time, macs }),
         }
     }
 }
@@ -106,9 +103,8 @@ mod tests {
         probe.time(Pass::Rest, 0, || ());
         probe.time(Pass::Forward, 4, || ());
         let rows = profile.rows();
-        let told: Vec<_> = rows.iter().map(|row| (row.stage.as_str(), row.pass, row.macs, row.calls)).collect();
-        let expected =
-            [("block 1", Pass::Forward, 7, 2), ("block 2", Pass::Forward, 5, 1), ("block 1", Pass::Rest, 0, 1)];
+        let told: Vec<_> = rows.iter().map(|row| (row.stage.as_str(), row.pass, row.macs)).collect();
+        let expected = [("block 1", Pass::Forward, 7), ("block 2", Pass::Forward, 5), ("block 1", Pass::Rest, 0)];
         assert_eq!(told, expected);
         assert!(rows[1].time >= Duration::from_millis(2));
     }
