@@ -1,14 +1,16 @@
 //! `densenet bench`.
 
+mod spent;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use densenet::config::PRESETS;
 use densenet::info::Info;
-use densenet::network::{Backprop, DenseNet, StepOptions};
+use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::optimiser::Sgd;
+use densenet::profile::{Pass, Probe, Profile};
 use densenet::{Architecture, Config};
 use densenet_kernels::isa::Isa;
 use densenet_kernels::peak::fma_peak;
@@ -16,7 +18,8 @@ use densenet_kernels::random::Stream;
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::{Threads, output};
+use crate::{Threads, model, output, word};
+use spent::Spent;
 
 /// Times a network on random pictures
 #[derive(Args)]
@@ -31,14 +34,27 @@ enum What {
     /// One answer to a batch of pictures
     Infer(Case),
     /// One training step: forward, backward and the optimiser
-    Train(Case),
+    Train(Train),
 }
 
 #[derive(Args)]
-#[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --json")]
+#[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --profile")]
+struct Train {
+    #[command(flatten)]
+    case: Case,
+    /// normal, or low: bottlenecks that would take more memory than gradients do are made again in the backward pass
+    #[arg(long, value_parser = word::<Memory>, value_name = "WORD", default_value = "normal")]
+    memory: Memory,
+    /// Tell where the time goes: forward, to the inputs, to the weights, and the rest, of each part of the network
+    #[arg(long)]
+    profile: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --json")]
 struct Case {
-    /// The network
-    #[arg(long, value_parser = PRESETS, hide_possible_values = true)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth
+    #[arg(long, value_parser = model::preset)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -74,6 +90,8 @@ struct Figures {
     gflops: f64,
     fma_peak_gflops: f64,
     fma_peak_fraction: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Vec<Spent>>,
 }
 
 /// A time to measure.
@@ -82,8 +100,8 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
-/// What is timed.
-type Run = Box<dyn FnMut() -> Result<()>>;
+/// What is timed; it tells a profile, if any, where the time goes.
+type Run = Box<dyn FnMut(Option<&Profile>) -> Result<()>>;
 
 /// Runs before the clock starts.
 const WARM_UP: usize = 2;
@@ -94,21 +112,29 @@ const FEWEST: usize = 3;
 impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.what {
-            What::Infer(case) => case.run(1, infer),
-            What::Train(case) => case.run(3, train),
+            What::Infer(case) => case.run(1, false, infer),
+            What::Train(Train { case, memory, profile }) => {
+                case.run(3, profile, |config, images| train(config, images, memory))
+            }
         }
     }
 }
 
 impl Case {
     /// Times what `prepare` returns, which does `passes` times the forward pass's arithmetic.
-    fn run(self, passes: u64, prepare: fn(&Config, Array4<f32>) -> Result<Run>) -> Result<ExitCode> {
+    fn run(
+        self,
+        passes: u64,
+        profiled: bool,
+        prepare: impl FnOnce(&Config, Array4<f32>) -> Result<Run>,
+    ) -> Result<ExitCode> {
         let threads = self.threads.start()?;
         let config = Config::preset(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
         let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
         let batch = usize::from(self.batch);
-        let times = measure(&mut *prepare(&config, pictures(&config, batch, size))?, self.seconds)?;
+        let mut run = prepare(&config, pictures(&config, batch, size))?;
+        let times = measure(&mut *run, self.seconds)?;
         let (median, min) = (times[times.len() / 2], times[0]);
         let (peak_rss_mib, peak) = (peak_rss_mib(), fma_peak() / 1e9);
         let gflops = (2 * passes * macs * batch as u64) as f64 / median / 1e9;
@@ -126,6 +152,7 @@ impl Case {
             gflops,
             fma_peak_gflops: peak,
             fma_peak_fraction: gflops / peak,
+            profile: if profiled { Some(spent(&mut *run, times.len(), peak)?) } else { None },
         };
         if self.json {
             output::print_json(&figures)?
@@ -143,8 +170,14 @@ impl Figures {
         format!(
             "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
              {images_per_s:.1} images/s\n\
-             {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n",
-            self.runs, self.gflops, self.fma_peak_fraction, self.fma_peak_gflops,
+             {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n{}",
+            self.runs,
+            self.gflops,
+            self.fma_peak_fraction,
+            self.fma_peak_gflops,
+            self.profile
+                .as_ref()
+                .map_or(String::new(), |spent| format!("\n{}", spent::table(spent, self.fma_peak_gflops))),
         )
     }
 }
@@ -161,34 +194,43 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
 
 fn infer(config: &Config, images: Array4<f32>) -> Result<Run> {
     let network = DenseNet::<f32>::new(config, 0)?;
-    Ok(Box::new(move || {
+    Ok(Box::new(move |_| {
         network.logits(images.view())?;
         Ok(())
     }))
 }
 
-fn train(config: &Config, images: Array4<f32>) -> Result<Run> {
+fn train(config: &Config, images: Array4<f32>, memory: Memory) -> Result<Run> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
     let mut backprop = Backprop::new(&network);
     let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
     let labels: Vec<u32> = (0..images.dim().0 as u32).map(|i| i % config.num_classes as u32).collect();
-    Ok(Box::new(move || {
-        backprop.run(&mut network, images.view(), &labels, &StepOptions::default())?;
-        sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
+    Ok(Box::new(move |profile| {
+        let options = StepOptions { memory, profile, ..StepOptions::default() };
+        backprop.run(&mut network, images.view(), &labels, &options)?;
+        let descend = || sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
+        Probe::new(profile, "optimiser").time(Pass::Rest, 0, descend);
         Ok(())
     }))
 }
 
+/// Where the time of `run` goes, over so many `runs`.
+fn spent(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, runs: usize, peak: f64) -> Result<Vec<Spent>> {
+    let profile = Profile::default();
+    (0..runs).try_for_each(|_| run(Some(&profile)))?;
+    Ok(Spent::of(&profile, runs, peak))
+}
+
 /// Seconds of each run, in rising order.
-fn measure(run: &mut dyn FnMut() -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
+fn measure(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
     for _ in 0..WARM_UP {
-        run()?;
+        run(None)?;
     }
     let start = Instant::now();
     let mut times = Vec::new();
     while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
         let before = Instant::now();
-        run()?;
+        run(None)?;
         times.push(before.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);

@@ -15,6 +15,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use rayon::ThreadPoolBuilder;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Trains, evaluates and runs DenseNets on ordinary CPUs
 #[derive(Parser)]
@@ -48,6 +50,11 @@ impl Threads {
         builder.build_global().context("starting the threads")?;
         Ok(rayon::current_num_threads())
     }
+}
+
+/// One of an enumeration's words.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use densenet::Architecture;
 use densenet::checkpoint::{Card, Reader, Weights};
 use densenet::data::{self, DataSet};
 use densenet::network::DenseNet;
+use densenet::{Architecture, Config};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::output;
@@ -35,6 +35,11 @@ impl DataDir {
         }
         Ok(data?)
     }
+}
+
+/// The name of a network that there is.
+pub fn preset(name: &str) -> Result<String, String> {
+    Config::preset(name).map(|_| name.into()).map_err(|error| error.to_string())
 }
 
 fn download_bar(name: &str) -> ProgressBar {

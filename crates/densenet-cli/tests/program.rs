@@ -308,6 +308,20 @@ fn an_instruction_set_that_there_is_not() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["isa"], "portable");
 }
 
+#[test]
+fn every_way_of_training_resumes_with_its_settings() {
+    let world = World::new();
+    let words = "--optimizer adamw --ema 0.9 --clip-norm 1 --accumulate 2 --memory low --max-steps 2";
+    world.done(&format!("{TRAIN} {words} --epochs 1 --out run"));
+    world.fails("train --resume run --optimizer sgd", 2, &["another", "--optimizer"]);
+    world.fails("train --resume run --ema 0.5", 2, &["another", "--ema"]);
+    world.done("train --resume run --memory normal --max-steps 4");
+    assert_eq!(world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count(), 4);
+    world.fails(&format!("{TRAIN} --ema 1 --out other"), 2, &["ema is 1", "not including, 1"]);
+    world.fails(&format!("{TRAIN} --optimizer adam --out other"), 2, &["adam", "adamw"]);
+    world.fails(&format!("{TRAIN} --optimizer adamw --momentum 0.5 --out other"), 2, &["momentum", "sgd"]);
+}
+
 /// What is wrong, how it comes about, and what the error says.
 type Broken = (&'static str, fn(&World), &'static [&'static str]);
 
@@ -420,6 +434,13 @@ fn bench_tells_its_figures() {
         }
         assert_eq!((&figures["batch"], &figures["size"], &figures["threads"]), (&2.into(), &32.into(), &2.into()));
     }
+    let out = world.done("bench train --model seed --size 32 --batch 2 --seconds 0 --memory low --profile");
+    assert!(
+        ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
+        "{out}"
+    );
+    world.fails("bench train --model densenet-bc-41-12", 2, &["depth 41"]);
+    world.fails("bench train --model seed --memory lower", 2, &["lower", "normal", "low"]);
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
     world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
 }

@@ -1,8 +1,8 @@
 //! Weights in and out of safetensors files that say what they are.
 //!
 //! Tensors have torchvision's names and are little-endian f32. The header's `__metadata__` holds a [`Card`], one JSON
-//! text per field. A file that a run can go on from holds besides the optimiser's momentum, as tensors `momentum.NAME`,
-//! and the state of the run, as the text `training`.
+//! text per field. A file that a run can go on from holds besides what the optimiser carries on and the weights' average,
+//! as tensors `momentum.NAME` and the like, and the state of the run, as the text `training`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,7 +21,15 @@ use crate::files::write_whole;
 use crate::{Architecture, Config, Error, Result};
 
 /// What stands before the name of a parameter whose momentum a tensor is.
-const MOMENTUM: &str = "momentum.";
+pub const MOMENTUM: &str = "momentum.";
+/// The same of AdamW's mean of the gradients.
+pub const FIRST_MOMENT: &str = "first_moment.";
+/// The same of AdamW's mean of their squares.
+pub const SECOND_MOMENT: &str = "second_moment.";
+/// The same of a parameter's or running statistic's moving average.
+pub const AVERAGE: &str = "average.";
+/// All of them.
+const CARRIED: [&str; 4] = [MOMENTUM, FIRST_MOMENT, SECOND_MOMENT, AVERAGE];
 
 /// The largest header read; that of the largest network is a thousandth of it.
 const LARGEST_HEADER: u64 = 100_000_000;
@@ -106,17 +114,15 @@ impl Contents<'_> {
         write(path, fields(self.card), &self.groups())
     }
 
-    /// Saves the weights with what it takes to go on training them: the optimiser's `momentum`, laid out as the
-    /// parameters, and the `state` of the run.
+    /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
+    /// `state` of the run.
     ///
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
-    pub fn save_training(&self, path: &Path, momentum: &[f32], state: &impl Serialize) -> Result<()> {
+    pub fn save_training(&self, path: &Path, carried: &[Group<'_>], state: &impl Serialize) -> Result<()> {
         let mut fields = fields(self.card);
         fields.insert("training".into(), json!(state).to_string());
-        let mut groups = self.groups().to_vec();
-        groups.push(Group { prefix: MOMENTUM, tensors: &self.architecture.parameters, values: momentum });
-        write(path, fields, &groups)
+        write(path, fields, &[&self.groups(), carried].concat())
     }
 
     fn groups(&self) -> [Group<'_>; 2] {
@@ -128,11 +134,14 @@ impl Contents<'_> {
 }
 
 /// The tensors of one arena, as they are named in a file.
-#[derive(Clone, Copy)]
-struct Group<'a> {
-    prefix: &'static str,
-    tensors: &'a [Tensor],
-    values: &'a [f32],
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// What stands before their names.
+    pub prefix: &'static str,
+    /// Names and places.
+    pub tensors: &'a [Tensor],
+    /// The arena.
+    pub values: &'a [f32],
 }
 
 /// Each field of the card as a JSON text.
@@ -233,23 +242,25 @@ impl Reader {
         })
     }
 
-    /// The weights of `architecture`, the momentum of its parameters and the state of the run, as
+    /// The state of the training run, as [`Contents::save_training`] wrote it.
+    ///
+    /// # Errors
+    /// A file without one, or with one of another kind.
+    pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
+        let text = self.metadata.metadata().as_ref().and_then(|fields| fields.get("training"));
+        let text = text.ok_or_else(|| Error::format(&self.path, "holds weights only, no state of a training run"))?;
+        serde_json::from_str(text).map_err(|e| Error::format(&self.path, format!("its state of the training run: {e}")))
+    }
+
+    /// The arenas that training carries on, for each prefix and the tensors that it stands before, as
     /// [`Contents::save_training`] wrote them.
     ///
     /// # Errors
-    /// Those of [`Reader::weights`], and a file without training state.
-    pub fn training<S: DeserializeOwned>(&mut self, architecture: &Architecture) -> Result<(Weights, Vec<f32>, S)> {
-        let text = self.metadata.metadata().as_ref().and_then(|fields| fields.get("training"));
-        let text = text.ok_or_else(|| Error::format(&self.path, "holds weights only, no state of a training run"))?;
-        let state = serde_json::from_str(text)
-            .map_err(|e| Error::format(&self.path, format!("its state of the training run: {e}")))?;
-        self.check(&[
-            ("", &architecture.parameters),
-            ("", &architecture.running),
-            (MOMENTUM, &architecture.parameters),
-        ])?;
-        let weights = self.weights(architecture)?;
-        Ok((weights, self.values(MOMENTUM, &architecture.parameters)?, state))
+    /// Those of [`Reader::weights`], and a file without one of the tensors.
+    pub fn carried(&mut self, architecture: &Architecture, places: &[(&str, &[Tensor])]) -> Result<Vec<Vec<f32>>> {
+        let weights = [("", &*architecture.parameters), ("", &*architecture.running)];
+        self.check(&[&weights, places].concat())?;
+        places.iter().map(|(prefix, tensors)| self.values(prefix, tensors)).collect()
     }
 
     /// Compares the file's tensors with the `expected` ones and names every difference.
@@ -267,7 +278,8 @@ impl Reader {
                 }
             }
         }
-        let ignored = |name: &str| name.starts_with(MOMENTUM) || name.ends_with(".num_batches_tracked");
+        let carried = |name: &str| CARRIED.iter().any(|prefix| name.starts_with(prefix));
+        let ignored = |name: &str| carried(name) || name.ends_with(".num_batches_tracked");
         let unexpected: Vec<String> = found.into_keys().filter(|name| !ignored(name)).collect();
         let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
         let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();
@@ -341,7 +353,7 @@ mod tests {
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.card().unwrap(), card);
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
-        assert!(reader.training::<u32>(&architecture).unwrap_err().to_string().contains("weights only"));
+        assert!(reader.state::<u32>().unwrap_err().to_string().contains("weights only"));
     }
 
     #[test]
@@ -400,12 +412,18 @@ mod tests {
         let paths = ["a", "b"].map(|name| folder.path().join(name));
         let momentum: Vec<f32> = weights.parameters.iter().map(|v| -v).collect();
         for path in &paths {
-            contents(&card, &architecture, &weights).save_training(path, &momentum, &(5u32, 0.1f64)).unwrap();
+            let carried = Group { prefix: MOMENTUM, tensors: &architecture.parameters, values: &momentum };
+            contents(&card, &architecture, &weights).save_training(path, &[carried], &(5u32, 0.1f64)).unwrap();
         }
         assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
         let mut reader = Reader::open(&paths[0]).unwrap();
-        assert_eq!(reader.training::<(u32, f64)>(&architecture).unwrap(), (weights.clone(), momentum, (5, 0.1)));
+        assert_eq!(reader.state::<(u32, f64)>().unwrap(), (5, 0.1));
+        let carried =
+            |reader: &mut Reader, prefix| reader.carried(&architecture, &[(prefix, &architecture.parameters)]);
+        assert_eq!(carried(&mut reader, MOMENTUM).unwrap(), [momentum]);
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
+        let error = carried(&mut reader, AVERAGE).unwrap_err().to_string();
+        assert!(error.contains("average.features.conv0.weight"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod info;
 pub mod init;
 pub mod network;
 pub mod optimiser;
+pub mod profile;
 pub mod reference;
 pub mod schedule;
 pub mod training;

@@ -3,10 +3,12 @@
 //!
 //! [`DenseNet`] holds the values and answers; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
 
+mod accumulate;
 mod backprop;
 mod block;
 mod ends;
 mod folded;
+mod memory;
 mod pre_activation;
 mod predictor;
 
@@ -18,6 +20,7 @@ use densenet_kernels::maps::{Grid, Maps};
 use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
 pub use backprop::{Backprop, StepOptions, StepOutcome};
+pub use memory::Memory;
 use predictor::Predictor;
 
 use crate::architecture::Block;
@@ -89,6 +92,14 @@ impl<T: Dispatch> DenseNet<T> {
     /// The running means and variances, laid out as [`Architecture::running`].
     pub fn running(&self) -> &[T] {
         &self.running
+    }
+
+    /// Exchanges both arenas with others of the same lengths.
+    pub(crate) fn exchange(&mut self, parameters: &mut Vec<T>, running: &mut Vec<T>) {
+        assert_eq!((parameters.len(), running.len()), (self.parameters.len(), self.running.len()), "arenas' lengths");
+        self.predictor.take();
+        std::mem::swap(&mut self.parameters, parameters);
+        std::mem::swap(&mut self.running, running);
     }
 
     /// Logits `(N, classes)` of `images` `(N, C, H, W)`, normalised as in training; batch-norms take the running

@@ -1,17 +1,27 @@
 //! One `conv(relu(bn(x)))` of the network in training, forward and backward.
 
+use densenet_kernels::Panels;
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
-use densenet_kernels::maps::Maps;
+use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised};
 use densenet_kernels::patch::{Affine, Input, Window};
 
 use crate::architecture::{Conv, Norm, PreAct};
+use crate::profile::{Pass, Probe};
 
-/// The arenas of a training step: values, and where gradients go.
+/// The arenas of a forward pass: values, and the running statistics that follow the batch's.
+pub(super) struct Values<'a, T> {
+    pub parameters: &'a [T],
+    pub running: &'a mut [T],
+    pub probe: Probe<'a>,
+}
+
+/// The arenas of a backward pass: values, and where gradients go.
 pub(super) struct Arenas<'a, T> {
     pub parameters: &'a [T],
     pub gradients: &'a mut [T],
+    pub probe: Probe<'a>,
 }
 
 /// Batch statistics of feature maps, concatenated, and what the backward pass adds up about them.
@@ -25,11 +35,11 @@ pub(super) struct Statistics<T> {
 }
 
 impl<T: Dispatch> Statistics<T> {
-    pub fn clear(&mut self) {
-        let Moments { mean, variance } = &mut self.moments;
-        for values in [mean, variance, &mut self.inv_std, &mut self.s0, &mut self.s1] {
-            values.clear();
-        }
+    /// Those of one map.
+    pub fn of(moments: &Moments<T>) -> Self {
+        let mut statistics = Self::default();
+        statistics.push(moments);
+        statistics
     }
 
     /// Appends those of one more map.
@@ -119,22 +129,58 @@ fn input<'a, T: Dispatch>(maps: Maps<'a, T>, affine: Affine<'a, T>, pooled: bool
     if pooled { Input::Pooled(maps, affine) } else { Input::PreActivation(maps, affine) }
 }
 
-/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition.
-pub(super) fn forward<'a, T: Dispatch>(
+/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition. Moves the
+/// running statistics of what it reads.
+pub(super) fn forward<T: Dispatch>(
     op: &PreAct,
-    parameters: &'a [T],
+    values: &mut Values<'_, T>,
     reads: &Reads<'_, T>,
     pooled: bool,
-    epilogue: Epilogue<'a, T>,
+    epilogue: Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
+    reads.update_running(&op.norm, values.running);
+    let Values { parameters, probe, .. } = values;
+    probe.time(Pass::Forward, macs(&op.conv, seen(reads, pooled)), || {
+        convolved(op, parameters, reads, pooled, |input, window, panels, bias| {
+            conv::forward_with_moments(input, window, panels, &Epilogue { bias, ..epilogue }, output)
+        })
+    })
+}
+
+/// [`forward`] of a bottleneck once more: the same bits, and no statistics.
+pub(super) fn forward_again<T: Dispatch>(op: &PreAct, arenas: &Arenas<'_, T>, reads: &Reads<'_, T>, output: &mut [T]) {
+    arenas.probe.time(Pass::Recompute, macs(&op.conv, reads.maps.grid()), || {
+        convolved(op, arenas.parameters, reads, false, |input, window, panels, bias| {
+            conv::forward(input, window, panels, &Epilogue { bias, ..Epilogue::default() }, output);
+        });
+    });
+}
+
+/// Calls `run` with what a forward convolution takes: input, window, weights and bias.
+fn convolved<T: Dispatch, R>(
+    op: &PreAct,
+    parameters: &[T],
+    reads: &Reads<'_, T>,
+    pooled: bool,
+    run: impl FnOnce(&Input<'_, T>, Window, &Panels<T>, Option<&[T]>) -> R,
+) -> R {
     let affine = ScaleShift::of(&op.norm, parameters, reads);
     let conv = &op.conv;
     let panels =
         conv::forward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, conv.kernel);
     let bias = conv.bias.as_ref().map(|bias| &parameters[bias.clone()]);
-    let input = input(reads.maps, affine.affine(), pooled);
-    conv::forward_with_moments(&input, window(conv), &panels, &Epilogue { bias, ..epilogue }, output)
+    run(&input(reads.maps, affine.affine(), pooled), window(conv), &panels, bias)
+}
+
+/// Extents of what a convolution of stride 1 sees.
+fn seen<T>(reads: &Reads<'_, T>, pooled: bool) -> Grid {
+    if pooled { reads.maps.grid().halved() } else { reads.maps.grid() }
+}
+
+/// Multiply-adds of a convolution with an output of `grid`.
+pub(super) fn macs(conv: &Conv, grid: Grid) -> u64 {
+    (conv.weight.len() * grid.pixels()) as u64
 }
 
 /// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters into the arena, `gamma * dz`
@@ -145,22 +191,36 @@ pub(super) fn backward<T: Dispatch>(
     reads: &Reads<'_, T>,
     pooled: bool,
     output_gradient: &[T],
-    (mode, gradient): (Mode, &mut [T]),
+    target: (Mode, &mut [T]),
 ) -> NormGradient<T> {
-    let Arenas { parameters, gradients } = arenas;
-    let affine = ScaleShift::of(&op.norm, parameters, reads);
-    let (conv, affine) = (&op.conv, affine.affine());
-    let input = input(reads.maps, affine, pooled);
-    conv::weight_gradient(&input, window(conv), output_gradient, &mut gradients[conv.weight.clone()]);
-    if let Some(bias) = &conv.bias {
-        gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
-    }
-    let weight = &parameters[conv.weight.clone()];
-    let panels = conv::backward_panels(weight, conv.out_channels, reads.maps.widths(), conv.kernel);
-    let reader = reads.normalised(&op.norm, parameters, affine);
-    let sums = conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, (mode, gradient));
-    store_norm(&op.norm, &sums, gradients);
+    let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
+    let (conv, affine, macs) = (&op.conv, affine.affine(), macs(&op.conv, seen(reads, pooled)));
+    conv_gradients(conv, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
+    let sums = arenas.probe.time(Pass::DataGradient, macs, || {
+        let weight = &arenas.parameters[conv.weight.clone()];
+        let panels = conv::backward_panels(weight, conv.out_channels, reads.maps.widths(), conv.kernel);
+        let reader = reads.normalised(&op.norm, arenas.parameters, affine);
+        conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, target)
+    });
+    store_norm(&op.norm, &sums, arenas.gradients);
     sums
+}
+
+/// Gradients of a convolution's weights and bias into the arena.
+pub(super) fn conv_gradients<T: Dispatch>(
+    conv: &Conv,
+    arenas: &mut Arenas<'_, T>,
+    input: &Input<'_, T>,
+    output_gradient: &[T],
+    macs: u64,
+) {
+    let Arenas { gradients, probe, .. } = arenas;
+    probe.time(Pass::WeightGradient, macs, || {
+        conv::weight_gradient(input, window(conv), output_gradient, &mut gradients[conv.weight.clone()]);
+        if let Some(bias) = &conv.bias {
+            gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
+        }
+    });
 }
 
 /// Puts a batch-norm's gradients in their places.
