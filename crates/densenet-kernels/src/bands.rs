@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::isa::Dispatch;
-use crate::maps::Grid;
-use crate::norm::{Moments, band_moments};
+use crate::maps::{Grid, split_mut};
+use crate::norm::{Moments, NormGradient, band_moments};
 
 /// Elements of packed input that a piece may hold: in `f32` 256 KiB, half of a common second-level cache.
 const PATCH: usize = 64 * 1024;
@@ -56,6 +58,11 @@ impl Bands {
     /// Cuts `grid` between rows of tiles of height `tile`, `row` elements of transformed input for each.
     pub fn tiles(grid: Grid, row: usize, tile: usize) -> Self {
         Self::cut(grid, (tile, grid.height.div_ceil(tile)), TRANSFORMED / row.max(1))
+    }
+
+    /// One band an image.
+    pub fn images(grid: Grid) -> Self {
+        Self::cut(Grid { images: 1, height: grid.images, width: grid.height * grid.width }, (1, grid.images), 1)
     }
 
     /// Cuts each image's `granules`, `granule` rows each, into bands of `most`.
@@ -117,6 +124,28 @@ impl Bands {
             band_moments(output, slot);
         });
         Moments::merge(&slots, width, (0..self.len()).map(|i| self.pixels(&self.get(i)).len()))
+    }
+
+    /// Runs `work` on every band with its part of each map of a `buffer` of gradients, and adds up the sums, zero at first
+    /// and `[map][2][width]`, that it leaves.
+    pub fn run_maps<T: Dispatch>(
+        &self,
+        (buffer, widths): (&mut [T], &[usize]),
+        work: &(impl Fn(Band, &mut [&mut [T]], &mut [T]) + Sync),
+    ) -> NormGradient<T> {
+        let mut parts: Vec<Vec<&mut [T]>> = (0..self.len()).map(|_| Vec::with_capacity(widths.len())).collect();
+        for (mut map, width) in split_mut(buffer, self.grid.pixels(), widths).into_iter().zip(widths) {
+            for (band, part) in parts.iter_mut().enumerate() {
+                let (here, behind) = map.split_at_mut(self.pixels(&self.get(band)).len() * width);
+                part.push(here);
+                map = behind;
+            }
+        }
+        let slot = 2 * widths.iter().sum::<usize>();
+        let mut slots = vec![T::zero(); self.len() * slot];
+        let bands = parts.into_par_iter().zip(slots.par_chunks_mut(slot)).enumerate();
+        bands.with_max_len(1).for_each(|(band, (mut maps, sums))| work(self.get(band), &mut maps, sums));
+        NormGradient::merge(&slots, widths)
     }
 
     fn halve<T: Send>(

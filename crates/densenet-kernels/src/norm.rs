@@ -16,6 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::isa::apart::{self, Pixels};
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::Maps;
 use crate::patch::Affine;
@@ -137,13 +138,15 @@ pub struct NormGradient<T> {
 }
 
 impl<T: Element> NormGradient<T> {
-    /// Adds up the bands' sums, `[band][dz, dz * xh][channel]` for each map, in order and in double precision.
-    pub(crate) fn merge(sums: &[Vec<T>], widths: &[usize]) -> Self {
+    /// Adds up the bands' sums, `[band][map][dz, dz * xh][channel]`, in order and in double precision.
+    pub(crate) fn merge(sums: &[T], widths: &[usize]) -> Self {
+        let channels: usize = widths.iter().sum();
         let total = |part: usize| {
-            let maps = sums.iter().zip(widths);
-            let channels = maps.flat_map(|(slots, &width)| {
-                let bands = slots.chunks_exact(2 * width);
-                (0..width).map(move |c| T::of(bands.clone().map(|slot| slot[part * width + c].f64()).sum()))
+            let mut first = 0;
+            let channels = widths.iter().flat_map(|&width| {
+                let places = 2 * first + part * width..2 * first + (part + 1) * width;
+                first += width;
+                places.map(|place| T::of(sums[place..].iter().step_by(2 * channels).map(|sum| sum.f64()).sum()))
             });
             channels.collect()
         };
@@ -153,6 +156,8 @@ impl<T: Element> NormGradient<T> {
 
 /// [`Normalised`], for one of its maps.
 pub(crate) struct MapNorm<'a, T> {
+    /// Its first channel among those that the batch-norm reads.
+    pub first: usize,
     /// Channels of the map.
     pub width: usize,
     /// The map.
@@ -167,10 +172,16 @@ pub(crate) struct MapNorm<'a, T> {
 pub(crate) type Part<'a, T> = (&'a [T], &'a mut [T], &'a mut [T]);
 
 impl<'a, T: Element> MapNorm<'a, T> {
+    /// Those of all maps.
+    pub fn all(norm: &Normalised<'a, T>) -> Vec<Self> {
+        norm.maps.iter().map(|map| Self::new(norm, map)).collect()
+    }
+
     /// That of the map whose first channel is number `first` of those that `norm` reads.
     pub fn new(norm: &Normalised<'a, T>, (first, width, map): (usize, usize, &'a [T])) -> Self {
         let channels = first..first + width;
         Self {
+            first,
             width,
             map,
             mean: &norm.mean[channels.clone()],
@@ -191,10 +202,27 @@ impl<'a, T: Element> MapNorm<'a, T> {
         mode: Mode,
         (map, gradient, sums): Part<'_, T>,
     ) {
-        let (zero, factor) = (simd.splat(T::zero()), simd.splat(scale));
+        let (zero, factor, scale_is_one) = (simd.splat(T::zero()), simd.splat(scale), scale == T::one());
         for start in columns.clone().step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(columns.end);
             let (Lanes { scale, shift, mean }, gamma) = self.load(simd, lanes.clone());
+            if N == 1 && lanes.len() == S::LANES && scale_is_one {
+                let first = places.first * self.width + start;
+                let pixels = Pixels {
+                    dy: (&dy[start - columns.start..], row),
+                    x: &map[first..],
+                    gradient: &mut gradient[first..],
+                    step: self.width,
+                    count: rows,
+                };
+                let norm = [scale, shift, mean, gamma];
+                let both = match mode {
+                    Mode::Add => apart::back::<S, true>(simd, norm, pixels),
+                    Mode::Set => apart::back::<S, false>(simd, norm, pixels),
+                };
+                self.add_sums(simd, lanes, both, sums);
+                continue;
+            }
             let (mut sum, mut sum_deviation) = (zero, zero);
             for i in 0..rows {
                 let dy = simd.mul(factor, simd.load(&dy[i * row + start - columns.start..][..lanes.len()]));
@@ -236,6 +264,48 @@ impl<'a, T: Element> MapNorm<'a, T> {
             mean: simd.load(&self.mean[lanes.clone()]),
         };
         (norm, simd.load(&self.gamma[lanes]))
+    }
+}
+
+/// A band of all maps that a batch-norm reads, and where their gradients and sums go.
+pub(crate) struct MapNorms<'a, 'b, T> {
+    /// The maps.
+    pub norms: &'a [MapNorm<'a, T>],
+    /// First pixel of the band.
+    pub first: usize,
+    /// How gradients meet what is there.
+    pub mode: Mode,
+    /// The band of each map's gradient.
+    pub gradient: &'a mut [&'b mut [T]],
+    /// Sums of `dz` and `dz * xh`, `[map][2][width]`.
+    pub sums: &'a mut [T],
+}
+
+impl<T: Element> MapNorms<'_, '_, T> {
+    /// Numbers of the maps that hold some of `columns`, channels counted over all maps.
+    pub fn under(&self, columns: &Range<usize>) -> Range<usize> {
+        let from = self.norms.partition_point(|norm| norm.first + norm.width <= columns.start);
+        from..self.norms.partition_point(|norm| norm.first < columns.end)
+    }
+
+    /// [`MapNorm::back`] for `columns` of all maps, which are in the maps `under` them.
+    #[inline(always)]
+    pub fn back<S: Simd<T = T>, const N: usize>(
+        &mut self,
+        simd: S,
+        under: Range<usize>,
+        (columns, rows, places): (Range<usize>, usize, Places),
+        (dy, row, scale): (&[T], usize, T),
+    ) {
+        for (norm, gradient) in self.norms[under.clone()].iter().zip(&mut self.gradient[under]) {
+            let start = columns.start.max(norm.first);
+            let end = columns.end.min(norm.first + norm.width);
+            let map = &norm.map[self.first * norm.width..];
+            let sums = &mut self.sums[2 * norm.first..2 * (norm.first + norm.width)];
+            let dy = (&dy[start - columns.start..], row, scale);
+            let at = (start - norm.first..end - norm.first, rows, places);
+            norm.back::<S, N>(simd, at, dy, self.mode, (map, gradient, sums));
+        }
     }
 }
 

@@ -95,7 +95,7 @@ pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], 
         let dy = &output_gradient[image * pooled.height * pooled.width * width..];
         T::dispatch(PoolBack { norm: &norm, grid, map, dy, gradient, sums });
     });
-    NormGradient::merge(&[slots], &[width])
+    NormGradient::merge(&slots, &[width])
 }
 
 /// One image.

@@ -110,3 +110,50 @@ pub(crate) fn rectify<S: Simd, const V: usize>(
         }
     }
 }
+
+/// What [`back`] goes over, pixel by pixel.
+pub(crate) struct Pixels<'a, T> {
+    /// Gradient behind the ReLU, and the elements from one pixel to the next.
+    pub dy: (&'a [T], usize),
+    /// What the batch-norm read.
+    pub x: &'a [T],
+    /// Its gradient.
+    pub gradient: &'a mut [T],
+    /// Elements from one pixel to the next in `x` and `gradient`.
+    pub step: usize,
+    /// Pixels.
+    pub count: usize,
+}
+
+/// Scale, shift, mean and gamma of one vector of channels.
+pub(crate) type Norm<V> = [V; 4];
+
+/// With `dz` the gradient `dy` where `scale * x + shift` is above zero, puts `gamma * dz` into the gradient, or adds it if
+/// `ADD`, for one vector of channels of each pixel. Returns the sums of `dz` and `dz * (x - mean)`.
+#[inline(always)]
+pub(crate) fn back<S: Simd, const ADD: bool>(
+    simd: S,
+    [scale, shift, mean, gamma]: Norm<S::V>,
+    pixels: Pixels<'_, S::T>,
+) -> (S::V, S::V) {
+    let Pixels { dy: (dy, row), x, gradient, step, count } = pixels;
+    let reach = |step: usize| (count - 1) * step + S::LANES;
+    assert!(count >= 1 && reach(row) <= dy.len(), "vectors behind the end of the gradient");
+    assert!(reach(step) <= x.len() && reach(step) <= gradient.len(), "vectors behind the end of the map");
+    let zero = simd.splat(S::T::default());
+    let (mut sum, mut sum_deviation) = (zero, zero);
+    for i in 0..count {
+        // SAFETY: the last pixel's vector ends inside all three.
+        unsafe {
+            let x = simd.load_unchecked(x.as_ptr().add(i * step));
+            let dy = simd.load_unchecked(dy.as_ptr().add(i * row));
+            let to = gradient.as_mut_ptr().add(i * step);
+            let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+            sum = simd.add(sum, dz);
+            sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
+            let there = if ADD { simd.load_unchecked(to) } else { zero };
+            simd.store_unchecked(simd.mul_add(gamma, dz, there), to);
+        }
+    }
+    (sum, sum_deviation)
+}

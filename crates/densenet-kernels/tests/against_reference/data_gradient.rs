@@ -38,7 +38,7 @@ impl Convolution {
     /// The fast backward pass: a gradient that held `before`, and the batch-norm's.
     fn run<T: Dispatch>(&self, name: &str, mode: Mode, before: Vec<T>) -> (Vec<T>, NormGradient<T>) {
         let Self { case, reader, .. } = self;
-        let panels = backward_panels::<T>(&elements(&self.weights), case.out, &case.widths, case.window.kernel);
+        let panels = backward_panels::<T>(&elements(&self.weights), case.out, case.channels(), case.window.kernel);
         let dy: Vec<T> = to_maps(case.conv().output(case.seen(reader).0), &[case.out], &self.dy);
         let typed = Typed::new(reader);
         let pooled = case.kind == Kind::Pooled;

@@ -23,7 +23,7 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
         let panels = conv::forward_panels(&weights, case.out, case.channels(), kernel);
         conv::forward_with_moments(input, case.window, &panels, &Epilogue::default(), &mut y)
     });
-    let panels = conv::backward_panels(&weights, case.out, &case.widths, kernel);
+    let panels = conv::backward_panels(&weights, case.out, case.channels(), kernel);
     let mut dx = vec![T::nan(); reader.shape.len()];
     let (window, pooled) = (case.window, case.kind == Kind::Pooled);
     let sums = conv::data_gradient(&dy, window, pooled, &panels, &typed.normalised(), (Mode::Set, &mut dx));

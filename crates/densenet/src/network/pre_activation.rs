@@ -198,7 +198,7 @@ pub(super) fn backward<T: Dispatch>(
     conv_gradients(conv, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
     let sums = arenas.probe.time(Pass::DataGradient, macs, || {
         let weight = &arenas.parameters[conv.weight.clone()];
-        let panels = conv::backward_panels(weight, conv.out_channels, reads.maps.widths(), conv.kernel);
+        let panels = conv::backward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
         let reader = reads.normalised(&op.norm, arenas.parameters, affine);
         conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, target)
     });

@@ -1,0 +1,138 @@
+//! The gradient of a convolution's weights.
+
+use rayon::prelude::*;
+
+use crate::Element;
+use crate::bands::{Band, Bands, MOST_ROWS};
+use crate::isa::{Dispatch, Operation, Product, Simd, Start};
+use crate::panels::cut;
+use crate::patch::{Input, Layout, Window};
+
+/// Parts that a weight gradient's sum over pixels is cut into; each has a copy of the weights to add to.
+const SPLITS: usize = 8;
+
+/// `gradient` of convolution weights, `[out][in][kernel][kernel]`, from the gradient of the output,
+/// `[image][y][x][channel]`. The input is normalised and rectified again instead of having been kept.
+pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, window: Window, output_gradient: &[T], gradient: &mut [T]) {
+    let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
+    let rows = window.kernel * window.kernel * input.channels();
+    let out = output_gradient.len() / grid.pixels();
+    assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
+    assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
+    let bands = Bands::new(grid, layout.row());
+    let lanes = T::lanes();
+    let back = WeightBack { input, layout, bands, output_gradient, out, padded: out.next_multiple_of(lanes) };
+    let splits = bands.len().min(SPLITS);
+    let mut copies = vec![T::zero(); splits * rows * back.padded];
+    copies.par_chunks_mut(rows * back.padded).enumerate().with_max_len(1).for_each(|(s, copy)| {
+        let cut = |s: usize| s * bands.len() / splits;
+        for index in cut(s)..cut(s + 1) {
+            let band = bands.get(index);
+            let start = if index == cut(s) { Start::Zero } else { Start::Output };
+            let memory = layout.len(band.rows.len()) + bands.pixels(&band).len() * back.padded;
+            T::scratch(memory, |memory| {
+                T::dispatch(WeightBand { back: &back, band: &band, start, memory, copy });
+            });
+        }
+    });
+    let taps = window.kernel * window.kernel;
+    gradient.par_chunks_mut(lanes * rows).enumerate().for_each(|(group, gradient)| {
+        for k in 0..rows {
+            let place = k % input.channels() * taps + k / input.channels();
+            for (j, weight) in gradient.chunks_exact_mut(rows).enumerate() {
+                let at = k * back.padded + group * lanes + j;
+                weight[place] = copies.chunks_exact(rows * back.padded).map(|copy| copy[at]).sum();
+            }
+        }
+    });
+}
+
+/// A weight gradient, before it is cut into splits.
+struct WeightBack<'a, T> {
+    input: &'a Input<'a, T>,
+    layout: Layout,
+    bands: Bands,
+    output_gradient: &'a [T],
+    out: usize,
+    padded: usize,
+}
+
+/// The part of a weight gradient that sums over one band, into `copy`, `[row of weights][padded output channel]`.
+struct WeightBand<'a, T> {
+    back: &'a WeightBack<'a, T>,
+    band: &'a Band,
+    start: Start<'a, T>,
+    memory: &'a mut [T],
+    copy: &'a mut [T],
+}
+
+impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { back, band, start, memory, copy } = self;
+        let WeightBack { input, layout, bands, output_gradient, out, .. } = back;
+        let (patch, dy) = memory.split_at_mut(layout.len(band.rows.len()));
+        input.fill(simd, layout, band, patch);
+        let pixels = bands.pixels(band);
+        panels_of(simd, &output_gradient[pixels.start * out..pixels.end * out], *out, dy);
+        outer_products(simd, (patch, layout, band.rows.len()), (dy, *out), start, copy);
+    }
+}
+
+/// Copies pixels of `out` channels to panels, `[panel][pixel][width]`, zeros behind the last channel.
+#[inline(always)]
+fn panels_of<S: Simd>(simd: S, pixels: &[S::T], out: usize, mut panels: &mut [S::T]) {
+    let count = pixels.len() / out;
+    for (first, columns, vectors) in cut(out, S::LANES) {
+        let width = vectors * S::LANES;
+        let (panel, behind) = std::mem::take(&mut panels).split_at_mut(count * width);
+        panels = behind;
+        for (from, to) in pixels.chunks_exact(out).zip(panel.chunks_exact_mut(width)) {
+            let from = &from[first..first + columns];
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(columns);
+                simd.store(simd.load(&from[lanes]), &mut to[start..start + S::LANES]);
+            }
+        }
+    }
+}
+
+/// Adds `patch` transposed times `dy` to `copy`: rows of the micro-tile are channels, its depth is pixels.
+#[inline(always)]
+fn outer_products<S: Simd<T: Dispatch>>(
+    simd: S,
+    (patch, layout, rows): (&[S::T], &Layout, usize),
+    (mut dy, out): (&[S::T], usize),
+    start: Start<'_, S::T>,
+    copy: &mut [S::T],
+) {
+    let padded = out.next_multiple_of(S::LANES);
+    let (taps, count) = layout.taps();
+    let mut lines = [0; MOST_ROWS];
+    let (lines, depth) = layout.lines(rows, &mut lines);
+    for (first, columns, vectors) in cut(out, S::LANES) {
+        let (panel, behind) = dy.split_at(rows * layout.outputs * vectors * S::LANES);
+        dy = behind;
+        for (t, tap) in taps[..count].iter().enumerate() {
+            let tiles = layout.depth.div_ceil(S::ROWS[vectors - 1]);
+            for tile in 0..tiles {
+                let channels = tile * layout.depth / tiles..(tile + 1) * layout.depth / tiles;
+                let product = Product {
+                    a: &patch[tap + channels.start..],
+                    row: 1,
+                    step: layout.step(),
+                    taps: lines,
+                    depth,
+                    b: panel,
+                    rows: channels.len(),
+                    vectors,
+                    columns: columns.next_multiple_of(S::LANES),
+                    floor: S::T::of(f64::NEG_INFINITY),
+                };
+                product.run(simd, start, &mut copy[(t * layout.depth + channels.start) * padded + first..], padded);
+            }
+        }
+    }
+}
