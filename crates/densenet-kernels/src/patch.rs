@@ -169,7 +169,7 @@ impl<T: Dispatch> Input<'_, T> {
 
 impl<'a, T> Affine<'a, T> {
     /// That of `width` channels from `first` on.
-    fn of(self, first: usize, width: usize) -> Self {
+    pub(crate) fn of(self, first: usize, width: usize) -> Self {
         Self { scale: &self.scale[first..first + width], shift: &self.shift[first..first + width] }
     }
 }

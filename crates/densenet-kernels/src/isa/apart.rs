@@ -29,6 +29,16 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
         self.rows[i] = (row.as_ptr(), step);
     }
 
+    /// Pixels of each row.
+    pub fn pixels(&self) -> usize {
+        self.pixels
+    }
+
+    /// Whether row `i` is nothing but zeros.
+    pub fn is_outside(&self, i: usize) -> bool {
+        self.rows[i].1 == 0
+    }
+
     /// A vector of each row's pixel `x`, of its channels from `start` on; of the last ones, with zeros behind them, unless
     /// `FULL`. The first `count` rows count.
     #[inline(always)]

@@ -1,8 +1,10 @@
-//! The transforms of F(2x2, 3x3) and F(4x4, 3x3), one dimension at a time.
+//! The transforms of F(2x2, 3x3) and F(4x4, 3x3), forward and backward, one dimension at a time.
 //!
 //! Both are Toom-Cook products: polynomials are evaluated at a few points, multiplied there, and interpolated. Points
 //! around 1 keep the numbers of one size; ±5/8 and ±3/2 lose half as much as the usual ±1 and ±2, and all that follows
 //! from them is exact in binary.
+
+use std::marker::PhantomData;
 
 use crate::Element;
 use crate::isa::Simd;
@@ -26,6 +28,55 @@ pub(super) trait Transform {
     fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS];
     /// A filter at the points: `G g`.
     fn filter(g: [f64; 3]) -> [f64; MOST_INPUTS];
+    /// Gradient at the points from that of the outputs: `A dy`.
+    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
+    /// Gradient of a filter from that at the points: `G^T du`.
+    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3];
+}
+
+/// What is evaluated at the points of a tile: its inputs, or the gradients of its outputs.
+pub(super) trait Evaluate {
+    /// Values of a tile along one axis.
+    const TAKES: usize;
+    /// Points of a tile along one axis.
+    const POINTS: usize;
+    /// Values between the start of one tile and the next.
+    const STEP: usize;
+    /// Values of the first tile that lie before the first pixel.
+    const BEFORE: usize;
+
+    /// Values at the points.
+    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
+}
+
+/// Inputs of `A`'s tiles, which overlap.
+pub(super) struct Inputs<A>(PhantomData<A>);
+
+impl<A: Transform> Evaluate for Inputs<A> {
+    const TAKES: usize = A::INPUTS;
+    const POINTS: usize = A::INPUTS;
+    const STEP: usize = A::OUTPUTS;
+    const BEFORE: usize = 1;
+
+    #[inline(always)]
+    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        A::input(simd, values)
+    }
+}
+
+/// Gradients of the outputs of `A`'s tiles.
+pub(super) struct OutputGradients<A>(PhantomData<A>);
+
+impl<A: Transform> Evaluate for OutputGradients<A> {
+    const TAKES: usize = A::OUTPUTS;
+    const POINTS: usize = A::INPUTS;
+    const STEP: usize = A::OUTPUTS;
+    const BEFORE: usize = 0;
+
+    #[inline(always)]
+    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        A::output_gradient(simd, values)
+    }
 }
 
 /// F(2x2, 3x3): points 0, ±1 and infinity; 16 products for 4 outputs.
@@ -49,6 +100,18 @@ impl Transform for Two {
 
     fn filter([a, b, c]: [f64; 3]) -> [f64; MOST_INPUTS] {
         [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c, 0.0, 0.0]
+    }
+
+    #[inline(always)]
+    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        [dy[0], simd.add(dy[0], dy[1]), simd.sub(dy[0], dy[1]), dy[1], dy[0], dy[0]]
+    }
+
+    #[inline(always)]
+    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3] {
+        let half = constant(simd, 0.5);
+        let (even, odd) = (simd.mul(simd.add(du[1], du[2]), half), simd.mul(simd.sub(du[1], du[2]), half));
+        [simd.add(du[0], even), odd, simd.add(even, du[3])]
     }
 }
 
@@ -92,6 +155,32 @@ impl Transform for Four {
         let (pp, qq) = (P * P, Q * Q);
         let at = |x: f64, others: f64| (a + b * x + c * x * x) / (2.0 * x * x * others);
         [a / (pp * qq), at(P, pp - qq), at(-P, pp - qq), at(Q, qq - pp), at(-Q, qq - pp), c]
+    }
+
+    #[inline(always)]
+    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+        let (p_even, q_even) =
+            (simd.mul_add(dy[2], constant(simd, P * P), dy[0]), simd.mul_add(dy[2], constant(simd, Q * Q), dy[0]));
+        let (p_odd, q_odd) = (
+            simd.mul_add(dy[3], constant(simd, P * P * P), simd.mul(dy[1], constant(simd, P))),
+            simd.mul_add(dy[3], constant(simd, Q * Q * Q), simd.mul(dy[1], constant(simd, Q))),
+        );
+        let (p, minus_p) = (simd.add(p_even, p_odd), simd.sub(p_even, p_odd));
+        let (q, minus_q) = (simd.add(q_even, q_odd), simd.sub(q_even, q_odd));
+        [dy[0], p, minus_p, q, minus_q, dy[3]]
+    }
+
+    #[inline(always)]
+    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3] {
+        let (p, q) = (1.0 / (2.0 * P * P * (P * P - Q * Q)), 1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
+        let (p_even, p_odd) = (simd.add(du[1], du[2]), simd.sub(du[1], du[2]));
+        let (q_even, q_odd) = (simd.add(du[3], du[4]), simd.sub(du[3], du[4]));
+        let ends = simd.mul(du[0], constant(simd, 1.0 / (P * P * Q * Q)));
+        [
+            simd.mul_add(p_even, constant(simd, p), simd.mul_add(q_even, constant(simd, q), ends)),
+            simd.mul_add(p_odd, constant(simd, P * p), simd.mul(q_odd, constant(simd, Q * q))),
+            simd.mul_add(p_even, constant(simd, P * P * p), simd.mul_add(q_even, constant(simd, Q * Q * q), du[5])),
+        ]
     }
 }
 

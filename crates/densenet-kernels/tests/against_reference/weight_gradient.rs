@@ -1,7 +1,8 @@
-//! `conv::weight_gradient`.
+//! `conv::weight_gradient` and, where it applies, `winograd::weight_gradient`.
 
 use densenet_kernels::conv::weight_gradient;
 use densenet_kernels::isa::Dispatch;
+use densenet_kernels::winograd::{self, Tile};
 
 use crate::block::Reader;
 use crate::check::{assert_close, doubles, poisoned};
@@ -15,6 +16,12 @@ fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expe
         poisoned(name, expected.len(), |dweight| weight_gradient(input, case.window, &dy, dweight))
     });
     assert_close::<T>(name, "weight gradient", &doubles(&dweight), expected);
+    for tile in [Tile::Two, Tile::Four].into_iter().filter(|_| case.has_tiles()) {
+        let (dweight, ()) = case.input::<T, _>(reader, |input| {
+            poisoned(name, expected.len(), |dweight| winograd::weight_gradient(input, tile, &dy, dweight))
+        });
+        assert_close::<T>(name, &format!("weight gradient by {tile:?}"), &doubles(&dweight), expected);
+    }
 }
 
 #[test]
