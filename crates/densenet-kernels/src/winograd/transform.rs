@@ -27,7 +27,7 @@ pub(super) trait Transform {
     /// Outputs from the products at the points: `A^T m`.
     fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS];
     /// A filter at the points: `G g`.
-    fn filter(g: [f64; 3]) -> [f64; MOST_INPUTS];
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS];
     /// Gradient at the points from that of the outputs: `A dy`.
     fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
     /// Gradient of a filter from that at the points: `G^T du`.
@@ -98,8 +98,11 @@ impl Transform for Two {
         [y[0], y[1], y[0], y[0]]
     }
 
-    fn filter([a, b, c]: [f64; 3]) -> [f64; MOST_INPUTS] {
-        [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c, 0.0, 0.0]
+    #[inline(always)]
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS] {
+        let half = constant(simd, 0.5);
+        let (even, odd) = (simd.mul(simd.add(g[0], g[2]), half), simd.mul(g[1], half));
+        [g[0], simd.add(even, odd), simd.sub(even, odd), g[2], g[0], g[0]]
     }
 
     #[inline(always)]
@@ -151,10 +154,20 @@ impl Transform for Four {
         ]
     }
 
-    fn filter([a, b, c]: [f64; 3]) -> [f64; MOST_INPUTS] {
-        let (pp, qq) = (P * P, Q * Q);
-        let at = |x: f64, others: f64| (a + b * x + c * x * x) / (2.0 * x * x * others);
-        [a / (pp * qq), at(P, pp - qq), at(-P, pp - qq), at(Q, qq - pp), at(-Q, qq - pp), c]
+    #[inline(always)]
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS] {
+        let (p, q) = (1.0 / (2.0 * P * P * (P * P - Q * Q)), 1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
+        let p_even = simd.mul_add(g[2], constant(simd, P * P * p), simd.mul(g[0], constant(simd, p)));
+        let q_even = simd.mul_add(g[2], constant(simd, Q * Q * q), simd.mul(g[0], constant(simd, q)));
+        let (p_odd, q_odd) = (simd.mul(g[1], constant(simd, P * p)), simd.mul(g[1], constant(simd, Q * q)));
+        [
+            simd.mul(g[0], constant(simd, 1.0 / (P * P * Q * Q))),
+            simd.add(p_even, p_odd),
+            simd.sub(p_even, p_odd),
+            simd.add(q_even, q_odd),
+            simd.sub(q_even, q_odd),
+            g[2],
+        ]
     }
 
     #[inline(always)]

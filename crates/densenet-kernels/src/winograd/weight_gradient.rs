@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::tiles::{GAP, Memory, Source, Tiling, evaluate_row, tile_step};
 use super::transform::{Inputs, MOST_INPUTS, OutputGradients, Transform};
-use super::{Tile, TileOperation};
+use super::{MOST_LANES, Tile, TileOperation};
 use crate::Element;
 use crate::isa::apart;
 use crate::isa::{Dispatch, Product, Simd, Start};
@@ -227,6 +227,3 @@ impl<T: Dispatch> TileOperation<T> for Filter<'_, T> {
         }
     }
 }
-
-/// Most lanes of a vector of any instruction set.
-const MOST_LANES: usize = 16;

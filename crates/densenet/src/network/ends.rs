@@ -74,7 +74,7 @@ impl<T: Dispatch> StemState<T> {
             arenas.probe.time(Pass::Rest, 0, || norm::finish(raw_gradient, raw, &correction));
             gradient = raw_gradient;
         }
-        conv_gradients(conv, arenas, &input, gradient, macs(conv, window(conv).output(grid)));
+        conv_gradients(conv, None, arenas, &input, gradient, macs(conv, window(conv).output(grid)));
     }
 }
 

@@ -11,7 +11,7 @@ use densenet_kernels::winograd::{self, Filters, Tile};
 use densenet_kernels::{Panels, norm};
 
 use super::DenseNet;
-use super::pre_activation::window;
+use super::pre_activation::{DEEP, window};
 use crate::architecture::{Conv, Norm, PreAct};
 
 /// A batch-norm with its running statistics.
@@ -48,9 +48,6 @@ const FOUR_FROM: usize = 20;
 
 /// Height from which a 3x3 convolution goes by 2x2 tiles. Below it little more than the weights is read at all.
 const TWO_FROM: usize = 5;
-
-/// Input channels from which transforming tiles pays.
-const DEEP: usize = 16;
 
 /// A convolution with perhaps a batch-norm behind it.
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 //! One `conv(relu(bn(x)))` of the network in training, forward and backward.
 
-use densenet_kernels::Panels;
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised};
 use densenet_kernels::patch::{Affine, Input, Window};
+use densenet_kernels::winograd::{self, Filters, Tile};
 
 use crate::architecture::{Conv, Norm, PreAct};
 use crate::profile::{Pass, Probe};
@@ -141,36 +141,48 @@ pub(super) fn forward<T: Dispatch>(
 ) -> Moments<T> {
     reads.update_running(&op.norm, values.running);
     let Values { parameters, probe, .. } = values;
-    probe.time(Pass::Forward, macs(&op.conv, seen(reads, pooled)), || {
-        convolved(op, parameters, reads, pooled, |input, window, panels, bias| {
-            conv::forward_with_moments(input, window, panels, &Epilogue { bias, ..epilogue }, output)
-        })
+    let (conv, seen) = (&op.conv, seen(reads, pooled));
+    probe.time(Pass::Forward, macs(conv, seen), || {
+        let affine = ScaleShift::of(&op.norm, parameters, reads);
+        let input = input(reads.maps, affine.affine(), pooled);
+        let epilogue = Epilogue { bias: conv.bias.as_ref().map(|bias| &parameters[bias.clone()]), ..epilogue };
+        let weight = &parameters[conv.weight.clone()];
+        match tile(conv, seen) {
+            Some(tile) => {
+                let filters = Filters::new(tile, weight, conv.out_channels, conv.in_channels);
+                winograd::forward_with_moments(&input, &filters, &epilogue, output)
+            }
+            None => {
+                let panels = conv::forward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
+                conv::forward_with_moments(&input, window(conv), &panels, &epilogue, output)
+            }
+        }
     })
 }
 
 /// [`forward`] of a bottleneck once more: the same bits, and no statistics.
 pub(super) fn forward_again<T: Dispatch>(op: &PreAct, arenas: &Arenas<'_, T>, reads: &Reads<'_, T>, output: &mut [T]) {
-    arenas.probe.time(Pass::Recompute, macs(&op.conv, reads.maps.grid()), || {
-        convolved(op, arenas.parameters, reads, false, |input, window, panels, bias| {
-            conv::forward(input, window, panels, &Epilogue { bias, ..Epilogue::default() }, output);
-        });
+    let conv = &op.conv;
+    arenas.probe.time(Pass::Recompute, macs(conv, reads.maps.grid()), || {
+        let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
+        let weight = &arenas.parameters[conv.weight.clone()];
+        let panels = conv::forward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
+        let bias = conv.bias.as_ref().map(|bias| &arenas.parameters[bias.clone()]);
+        let input = input(reads.maps, affine.affine(), false);
+        conv::forward(&input, window(conv), &panels, &Epilogue { bias, ..Epilogue::default() }, output);
     });
 }
 
-/// Calls `run` with what a forward convolution takes: input, window, weights and bias.
-fn convolved<T: Dispatch, R>(
-    op: &PreAct,
-    parameters: &[T],
-    reads: &Reads<'_, T>,
-    pooled: bool,
-    run: impl FnOnce(&Input<'_, T>, Window, &Panels<T>, Option<&[T]>) -> R,
-) -> R {
-    let affine = ScaleShift::of(&op.norm, parameters, reads);
-    let conv = &op.conv;
-    let panels =
-        conv::forward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, conv.kernel);
-    let bias = conv.bias.as_ref().map(|bias| &parameters[bias.clone()]);
-    run(&input(reads.maps, affine.affine(), pooled), window(conv), &panels, bias)
+/// Input channels from which evaluating tiles pays.
+pub(super) const DEEP: usize = 16;
+
+/// Rows of maps from which it does.
+const HIGH: usize = 3;
+
+/// The tiles by which a convolution of maps of `grid` is computed; none where plain sums are as fast.
+fn tile(conv: &Conv, grid: Grid) -> Option<Tile> {
+    let pays = window(conv) == winograd::WINDOW && conv.in_channels >= DEEP && grid.height >= HIGH;
+    pays.then_some(Tile::Four)
 }
 
 /// Extents of what a convolution of stride 1 sees.
@@ -194,12 +206,17 @@ pub(super) fn backward<T: Dispatch>(
     target: (Mode, &mut [T]),
 ) -> NormGradient<T> {
     let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
-    let (conv, affine, macs) = (&op.conv, affine.affine(), macs(&op.conv, seen(reads, pooled)));
-    conv_gradients(conv, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
+    let (conv, affine, seen) = (&op.conv, affine.affine(), seen(reads, pooled));
+    let (tile, macs) = (tile(conv, seen), macs(conv, seen));
+    conv_gradients(conv, tile, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
     let sums = arenas.probe.time(Pass::DataGradient, macs, || {
         let weight = &arenas.parameters[conv.weight.clone()];
-        let panels = conv::backward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
         let reader = reads.normalised(&op.norm, arenas.parameters, affine);
+        if let Some(tile) = tile {
+            let filters = Filters::turned(tile, weight, conv.out_channels, conv.in_channels);
+            return winograd::data_gradient(output_gradient, &filters, &reader, target);
+        }
+        let panels = conv::backward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
         conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, target)
     });
     store_norm(&op.norm, &sums, arenas.gradients);
@@ -209,6 +226,7 @@ pub(super) fn backward<T: Dispatch>(
 /// Gradients of a convolution's weights and bias into the arena.
 pub(super) fn conv_gradients<T: Dispatch>(
     conv: &Conv,
+    tile: Option<Tile>,
     arenas: &mut Arenas<'_, T>,
     input: &Input<'_, T>,
     output_gradient: &[T],
@@ -216,7 +234,11 @@ pub(super) fn conv_gradients<T: Dispatch>(
 ) {
     let Arenas { gradients, probe, .. } = arenas;
     probe.time(Pass::WeightGradient, macs, || {
-        conv::weight_gradient(input, window(conv), output_gradient, &mut gradients[conv.weight.clone()]);
+        let gradient = &mut gradients[conv.weight.clone()];
+        match tile {
+            Some(tile) => winograd::weight_gradient(input, tile, output_gradient, gradient),
+            None => conv::weight_gradient(input, window(conv), output_gradient, gradient),
+        }
         if let Some(bias) = &conv.bias {
             gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
         }
