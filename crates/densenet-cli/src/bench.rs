@@ -167,6 +167,7 @@ impl Figures {
     fn describe(&self) -> String {
         let Self { model, batch, size, threads, isa, median_ms, min_ms, images_per_s, .. } = self;
         let memory = self.peak_rss_mib.map_or("unknown".into(), |mib| format!("{mib:.0} MiB"));
+        let table = |spent: &Vec<Spent>| format!("\n{}", spent::table(spent, self.fma_peak_gflops));
         format!(
             "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
              {images_per_s:.1} images/s\n\
@@ -175,9 +176,7 @@ impl Figures {
             self.gflops,
             self.fma_peak_fraction,
             self.fma_peak_gflops,
-            self.profile
-                .as_ref()
-                .map_or(String::new(), |spent| format!("\n{}", spent::table(spent, self.fma_peak_gflops))),
+            self.profile.as_ref().map_or(String::new(), table),
         )
     }
 }

@@ -248,10 +248,10 @@ mod tests {
         let wrong = [
             ("densenet-bc-101-12", "depth 101; it must be 4 and 6"),
             ("densenet-bc-4-12", "depth 4;"),
-            ("densenet-bc-40-0", "growth_rate is 0"),
+            ("densenet-bc-40-0", "num_init_features is 0"),
             ("densenet-bc-40", "no model"),
             ("densenet-40-x", "no model"),
-            ("densenet-bc-40-4294967295", "growth_rate is 4294967295"),
+            ("densenet-40-4294967295", "growth_rate is 4294967295"),
             ("resnet", "no model"),
             ("densenet-bc-600004-12", "a block has from 1 to 1024 layers"),
         ];

@@ -7,7 +7,7 @@ use densenet_kernels::isa::Dispatch;
 use densenet_kernels::random::Stream;
 use ndarray::{Array4, s};
 
-/// Two dozen bottlenecked layers, so that the low level keeps some bottlenecks and makes others again.
+/// A dozen bottlenecked layers, of which the low level makes the first block's three bottlenecks again.
 fn config() -> Config {
     let bc = Config::preset("densenet-bc-40-12").unwrap();
     Config { growth_rate: 5, num_init_features: 10, block_config: vec![3, 4, 5], drop_rate: 0.2, ..bc }

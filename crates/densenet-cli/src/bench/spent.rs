@@ -112,8 +112,8 @@ mod tests {
             one("block 1", Pass::WeightGradient, 2.0, 50.0),
         ];
         let expected = "         forward ms  GFLOP/s  % peak  wgrad ms  GFLOP/s  % peak  rest ms  all ms\n\
-                        stem           1.00      100      50                               0.50    1.50\n\
-                        block 1        3.00       20      10      2.00       50      25            5.00\n\
+                        stem           1.00      100      50                                0.50    1.50\n\
+                        block 1        3.00       20      10      2.00       50      25             5.00\n\
                         all            4.00       40      20      2.00       50      25     0.50    6.50\n";
         assert_eq!(table(&spent, 200.0), expected);
     }

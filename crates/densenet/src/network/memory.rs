@@ -175,9 +175,7 @@ mod tests {
         // At the turn of the first: its maps, their gradient, one bottleneck and its gradient.
         assert_eq!(low.len, 2 * (STEM + 2 * 256 * 56 * 56 + 2 * 128 * 56 * 56));
         let recomputed = |plan: &Plan| plan.blocks.iter().map(|room| room.recomputed).collect::<Vec<_>>();
-        assert_eq!(recomputed(&normal), [0; 4]);
-        let low = recomputed(&low);
-        assert!(low[0] == 6 && low[1] > 0 && low[1] < 12 && low[2..] == [0, 0], "{low:?}");
+        assert_eq!((recomputed(&normal), recomputed(&low)), (vec![0; 4], vec![6, 11, 0, 0]));
     }
 
     #[test]
