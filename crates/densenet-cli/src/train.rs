@@ -143,6 +143,8 @@ impl Train {
             dataset: name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             epoch: 0,
+            licence: None,
+            batches_tracked: 0,
             config,
             seed,
         };

@@ -17,6 +17,8 @@ pub mod network;
 pub mod optimiser;
 pub mod reference;
 pub mod schedule;
+mod tensor_file;
+pub mod torchvision;
 pub mod training;
 
 pub use architecture::Architecture;
