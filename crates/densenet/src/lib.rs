@@ -14,6 +14,7 @@ pub mod files;
 pub mod info;
 pub mod init;
 pub mod network;
+pub mod onnx;
 pub mod optimiser;
 pub mod reference;
 pub mod schedule;
