@@ -4,9 +4,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use densenet::config::PRESETS;
 use densenet::info::Info;
+use densenet::models::{self, MODELS};
 use densenet::network::{Backprop, DenseNet, StepOptions};
 use densenet::optimiser::Sgd;
 use densenet::{Architecture, Config};
@@ -37,8 +39,8 @@ enum What {
 #[derive(Args)]
 #[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --json")]
 struct Case {
-    /// The network
-    #[arg(long, value_parser = PRESETS, hide_possible_values = true)]
+    /// The network, by its name or that of a built-in model
+    #[arg(long, value_parser = networks(), hide_possible_values = true)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -82,6 +84,19 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
+/// The names that can be timed.
+fn networks() -> PossibleValuesParser {
+    PRESETS.into_iter().chain(MODELS.iter().map(|model| model.name)).collect::<Vec<_>>().into()
+}
+
+/// The network of that name. A built-in model's values are not needed: they do not change how long it takes.
+fn config(name: &str) -> Result<Config> {
+    match models::find(name) {
+        Some(model) => Ok(model.open()?.card()?.config),
+        None => Ok(Config::preset(name)?),
+    }
+}
+
 /// What is timed.
 type Run = Box<dyn FnMut() -> Result<()>>;
 
@@ -104,7 +119,7 @@ impl Case {
     /// Times what `prepare` returns, which does `passes` times the forward pass's arithmetic.
     fn run(self, passes: u64, prepare: fn(&Config, Array4<f32>) -> Result<Run>) -> Result<ExitCode> {
         let threads = self.threads.start()?;
-        let config = Config::preset(&self.model)?;
+        let config = config(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
         let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
         let batch = usize::from(self.batch);

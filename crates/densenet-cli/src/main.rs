@@ -4,6 +4,7 @@ mod bench;
 mod eval;
 mod info;
 mod model;
+mod models;
 mod output;
 mod picture;
 mod predict;
@@ -30,6 +31,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Models(models::Models),
     Bench(bench::Bench),
 }
 
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod files;
 pub mod info;
 pub mod init;
+pub mod models;
 pub mod network;
 pub mod onnx;
 pub mod optimiser;
