@@ -2,6 +2,7 @@
 
 mod bench;
 mod eval;
+mod export;
 mod info;
 mod model;
 mod models;
@@ -31,6 +32,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
 }
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),
     };
