@@ -58,10 +58,10 @@ fn is_zero(number: &u64) -> bool {
 impl Card {
     /// Each field as a JSON text, as it travels in a file's metadata.
     pub(crate) fn fields(&self) -> BTreeMap<String, String> {
-        match json!(self) {
-            Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
-            _ => BTreeMap::new(),
-        }
+        // By way of a text, which has an `f32` in its own shortest form.
+        let text = serde_json::to_string(self).expect("a card is plain data");
+        let fields: BTreeMap<String, Value> = serde_json::from_str(&text).expect("a card has fields");
+        fields.into_iter().map(|(name, value)| (name, value.to_string())).collect()
     }
 
     /// Checks that what the card says fits together.
@@ -348,6 +348,7 @@ mod tests {
         let (card, architecture, weights, path, _folder) = saved();
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.card().unwrap(), card);
+        assert!(card.fields()["preprocessing"].contains(r#""mean":[0.1]"#), "{:?}", card.fields());
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
         assert!(reader.training::<u32>(&architecture).unwrap_err().to_string().contains("weights only"));
     }

@@ -1,7 +1,7 @@
 //! Networks as ONNX files, for ONNX Runtime and whatever else reads them.
 //!
 //! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`. Values
-//! and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`](crate::checkpoint::Card), a
+//! and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`], a
 //! JSON text per field (`preprocessing`, `labels`, `config`, ...), and the licence once more under ONNX's own name for
 //! it, `model_license`. Equal weights give equal bytes.
 
