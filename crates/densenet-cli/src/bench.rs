@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use densenet::info::Info;
+use densenet::models;
 use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::optimiser::Sgd;
 use densenet::profile::{Pass, Probe, Profile};
@@ -53,8 +54,8 @@ struct Train {
 #[derive(Args)]
 #[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --json")]
 struct Case {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth
-    #[arg(long, value_parser = model::preset)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth, or a built-in model
+    #[arg(long, value_parser = model::preset_or_built_in)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -100,6 +101,14 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
+/// The network of that name. A built-in model's values are not needed: they do not change how long it takes.
+fn config(name: &str) -> Result<Config> {
+    match models::find(name) {
+        Some(model) => Ok(model.open()?.card()?.config),
+        None => Ok(Config::preset(name)?),
+    }
+}
+
 /// What is timed; it tells a profile, if any, where the time goes.
 type Run = Box<dyn FnMut(Option<&Profile>) -> Result<()>>;
 
@@ -129,7 +138,7 @@ impl Case {
         prepare: impl FnOnce(&Config, Array4<f32>) -> Result<Run>,
     ) -> Result<ExitCode> {
         let threads = self.threads.start()?;
-        let config = Config::preset(&self.model)?;
+        let config = config(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
         let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
         let batch = usize::from(self.batch);

@@ -25,7 +25,7 @@ const WIDEST_TABLE: usize = 20;
     after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist"
 )]
 pub struct Eval {
-    /// A weight file that densenet train wrote
+    /// A weight file that densenet train wrote, or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries

@@ -5,18 +5,18 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use densenet::checkpoint::{Card, Reader};
+use densenet::checkpoint::Card;
 use densenet::info;
 use densenet::{Architecture, Config};
 use serde_json::json;
 
-use crate::output;
+use crate::{model, output};
 
 /// Says what a network costs: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
 #[command(after_help = "Example: densenet info densenet121")]
 pub struct Info {
-    /// Name of a model, or a weight file
+    /// Name of a model, built in or not yet trained, or a weight file
     model: String,
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
@@ -29,8 +29,8 @@ pub struct Info {
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
         let path = Path::new(&self.model);
-        let (config, card) = match path.is_file() {
-            true => Reader::open(path)?.card().map(|card| (card.config.clone(), Some(card)))?,
+        let (config, card) = match path.is_file() || model::built_in(path).is_some() {
+            true => model::open(path)?.card().map(|card| (card.config.clone(), Some(card)))?,
             false => (Config::preset(&self.model)?, None),
         };
         let native = card.as_ref().map_or(config.input_size, |card| card.preprocessing.size);
@@ -66,6 +66,9 @@ fn describe(model: &str, costs: &info::Info, card: Option<&Card>) -> String {
     if let Some(card) = card {
         text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
         text += &format!("classes: {}\n", card.labels.join(", "));
+        if let Some(licence) = &card.licence {
+            text += &format!("licence: {licence}\n");
+        }
     }
     text + "\n" + &output::table(&rows)
 }

@@ -2,8 +2,10 @@
 
 mod bench;
 mod eval;
+mod export;
 mod info;
 mod model;
+mod models;
 mod output;
 mod picture;
 mod predict;
@@ -32,6 +34,8 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Export(export::Export),
+    Models(models::Models),
     Bench(bench::Bench),
 }
 
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Export(export) => export.run(),
+        Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

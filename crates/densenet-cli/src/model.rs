@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use densenet::checkpoint::{Card, Reader, Weights};
 use densenet::data::{self, DataSet};
+use densenet::models::{self, Model};
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,15 +43,34 @@ pub fn preset(name: &str) -> Result<String, String> {
     Config::preset(name).map(|_| name.into()).map_err(|error| error.to_string())
 }
 
+/// The name of a network that there is, or of a built-in model.
+pub fn preset_or_built_in(name: &str) -> Result<String, String> {
+    if models::find(name).is_some() { Ok(name.into()) } else { preset(name) }
+}
+
 fn download_bar(name: &str) -> ProgressBar {
     output::note(format_args!("downloading {name}"));
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-/// Loads a weight file that says which network it holds.
+/// The built-in model that is named where a weight file could be.
+pub fn built_in(weights: &Path) -> Option<&'static Model> {
+    weights.to_str().and_then(models::find)
+}
+
+/// Opens a built-in model or a weight file.
+pub fn open(weights: &Path) -> Result<Reader> {
+    match built_in(weights) {
+        Some(model) => Ok(model.open()?),
+        None if weights.exists() => Ok(Reader::open(weights)?),
+        None => bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display()),
+    }
+}
+
+/// Loads a built-in model or a weight file that says which network it holds.
 pub fn load(path: &Path) -> Result<(Card, DenseNet)> {
-    let mut reader = Reader::open(path)?;
+    let mut reader = open(path)?;
     let card = reader.card()?;
     let weights = weights(&mut reader, &Architecture::new(&card.config)?, path)?;
     let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;

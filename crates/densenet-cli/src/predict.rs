@@ -11,6 +11,7 @@ use densenet::checkpoint::Card;
 use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
+use densenet::models::MODELS;
 use densenet::network::DenseNet;
 use ndarray::{Array4, ArrayView1};
 use npyz::{NpyFile, WriterBuilder};
@@ -25,12 +26,13 @@ const BATCH: usize = 32;
 /// Says what pictures show
 #[derive(Args)]
 #[command(
-    after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3"
+    after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3\n\
+    or:      densenet predict shirt.png"
 )]
 pub struct Predict {
-    /// A weight file that densenet train wrote
+    /// A weight file that densenet train wrote, or the name of a built-in model [default: the first of densenet models]
     #[arg(long, value_name = "W")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -50,7 +52,7 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let (card, network) = model::load(&self.weights)?;
+        let (card, network) = model::load(&self.weights.clone().unwrap_or_else(default_weights))?;
         let (top, json) = (self.top as usize, self.json);
         let mut answers = Answers { top, json, labels: &card.labels, predictions: vec![], logits: vec![] };
         for input in inputs(&self.inputs)? {
@@ -67,6 +69,13 @@ impl Predict {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The first built-in model, which is announced.
+fn default_weights() -> PathBuf {
+    let name = MODELS[0].name;
+    output::note(format_args!("with the built-in model {name}; --weights takes another"));
+    name.into()
 }
 
 enum Input {

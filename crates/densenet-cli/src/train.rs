@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use densenet::checkpoint::{Card, Reader};
+use densenet::checkpoint::Card;
 use densenet::data::{Augment, DataSet};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
@@ -94,7 +94,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file
+    /// Begin with the weights of this file or built-in model
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
     /// Go on with the run in this folder; --epochs, --max-steps and --memory may change
@@ -146,7 +146,7 @@ impl Train {
         let seed = self.seed.unwrap_or(0);
         let network = match &self.init {
             Some(path) => {
-                let weights = model::weights(&mut Reader::open(path)?, &Architecture::new(&config)?, path)?;
+                let weights = model::weights(&mut model::open(path)?, &Architecture::new(&config)?, path)?;
                 DenseNet::from_arenas(&config, weights.parameters, weights.running)?
             }
             None => DenseNet::new(&config, seed)?,
@@ -157,6 +157,8 @@ impl Train {
             dataset: name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             epoch: 0,
+            licence: None,
+            batches_tracked: 0,
             config,
             seed,
         };

@@ -120,7 +120,7 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in ["", "info", "train", "eval", "predict", "bench", "bench infer", "bench train"] {
+    for command in ["", "info", "train", "eval", "predict", "export", "models", "bench", "bench infer", "bench train"] {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }
@@ -173,6 +173,68 @@ fn predicts(world: &World) {
     let text = world.done(words);
     assert_eq!(text.lines().count(), 42);
     assert!(text.lines().last().unwrap().starts_with("zeros.npy[39]: "), "{text}");
+}
+
+#[test]
+fn exports_in_every_format() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 1 --out run"));
+    let export = "export --weights run/resume.safetensors";
+    world.done(&format!("{export} --fold --dynamic-size --out w.ONNX"));
+    world.done(&format!("{export} --format onnx --out same.bin --dynamic-size --fold"));
+    assert_eq!(fs::read(world.path("w.ONNX")).unwrap(), fs::read(world.path("same.bin")).unwrap());
+    world.done(&format!("{export} --format densenet --licence CC0-1.0 --out w.safetensors"));
+    world.done("export --weights w.safetensors --format torchvision --out tv.safetensors");
+    let info: Value = serde_json::from_str(&world.done("info tv.safetensors --json")).unwrap();
+    assert_eq!(info["card"]["licence"], "CC0-1.0");
+    assert!(world.done("info w.safetensors").contains("licence: CC0-1.0"));
+    let logits = |weights: &str| {
+        fs::write(world.path("noise.npy"), npy("2, 1, 8, 8", 128)).unwrap();
+        world.done(&format!("predict --weights {weights} noise.npy --logits {weights}.npy"));
+        fs::read(world.path(&format!("{weights}.npy"))).unwrap()
+    };
+    let ours = logits("run/resume.safetensors");
+    assert!(ours == logits("w.safetensors") && ours == logits("tv.safetensors"));
+    let (code, _, err) = world.run(&format!("{export} --format torchvision --out tv.safetensors"));
+    assert!(code == Some(0) && err.contains("no such network (the 3x3 stem, input channels: 1)"), "{err}");
+}
+
+#[test]
+fn exports_that_cannot_be() {
+    let world = World::new();
+    world.fails("export --weights fashion-mnist --out w.safetensors", 2, &["w.safetensors", "--format torchvision"]);
+    world.fails("export --weights fashion-mnist --out w.bin", 2, &["w.bin", "--format"]);
+    world.fails("export --weights fashion-mnist --format tflite --out w", 2, &["tflite", "torchvision", "onnx"]);
+    world.fails("export --weights fashion-mnist --format densenet --fold --out w", 2, &["--fold", "onnx alone"]);
+    world.fails("export --weights nothing --out w.onnx", 1, &["nothing", "densenet models"]);
+    world.fails("export --weights fashion-mnist --out nowhere/w.onnx", 1, &["nowhere/w.onnx"]);
+}
+
+#[test]
+fn built_in_models_answer_without_a_file() {
+    let world = World::new();
+    let list: Value = serde_json::from_str(&world.done("models --json")).unwrap();
+    let models = list["models"].as_array().unwrap();
+    let text = world.done("models");
+    fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();
+    for model in models {
+        let name = model["name"].as_str().unwrap();
+        let percent = format!("{name}: {:.2} %", 100.0 * model["top1"].as_f64().unwrap());
+        assert!(text.contains(&percent) && text.contains(model["command"].as_str().unwrap()), "{text}");
+        assert_eq!(model["correct"].as_f64().unwrap() / model["images"].as_f64().unwrap(), model["top1"]);
+        let said: Value = serde_json::from_str(&world.done(&format!("predict --weights {name} a.bmp --json"))).unwrap();
+        let label = &said["predictions"][0]["classes"][0]["label"];
+        assert!(model["labels"].as_array().unwrap().contains(label), "{label}");
+        assert!(world.done(&format!("info {name}")).contains("licence: "));
+        world.done(&format!("bench infer --model {name} --seconds 0 --json"));
+        world.done(&format!("export --weights {name} --out {name}.onnx"));
+    }
+    let (code, out, err) = world.run("predict a.bmp");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains(&format!("built-in model {}", models[0]["name"].as_str().unwrap())), "{err}");
+    let first = world.done(&format!("predict --weights {} a.bmp", models[0]["name"].as_str().unwrap()));
+    assert!(out == first && out.starts_with("a.bmp: "), "{out}");
+    world.done("eval --weights fashion-mnist --data ./fashion-mnist --json");
 }
 
 /// The losses of the first four steps of a run with these options.

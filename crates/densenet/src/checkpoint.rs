@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::architecture::Tensor;
 use crate::data::Preprocessing;
-use crate::files::write_whole;
+use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Config, Error, Result};
 
 /// What stands before the name of a parameter whose momentum a tensor is.
@@ -49,11 +49,29 @@ pub struct Card {
     pub seed: u64,
     /// Epochs of training behind it.
     pub epoch: usize,
+    /// Terms that the weights may be used under, as `MIT OR Apache-2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// PyTorch's counters of batches (`num_batches_tracked`), kept for the way back to it; 0 where there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub batches_tracked: u64,
     /// The version of this library that wrote it.
     pub version: String,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Card {
+    /// Each field as a JSON text, as it travels in a file's metadata.
+    pub(crate) fn fields(&self) -> BTreeMap<String, String> {
+        // By way of a text, which has an `f32` in its own shortest form.
+        let text = serde_json::to_string(self).expect("a card is plain data");
+        let fields: BTreeMap<String, Value> = serde_json::from_str(&text).expect("a card has fields");
+        fields.into_iter().map(|(name, value)| (name, value.to_string())).collect()
+    }
+
     /// Checks that what the card says fits together.
     ///
     /// # Errors
@@ -111,7 +129,7 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
-        write(path, fields(self.card), &self.groups())
+        tensor_file::write(path, self.card.fields(), &self.entries().collect::<Vec<_>>())
     }
 
     /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
@@ -120,16 +138,16 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save_training(&self, path: &Path, carried: &[Group<'_>], state: &impl Serialize) -> Result<()> {
-        let mut fields = fields(self.card);
+        let mut fields = self.card.fields();
         fields.insert("training".into(), json!(state).to_string());
-        write(path, fields, &[&self.groups(), carried].concat())
+        let carried = carried.iter().flat_map(|group| entries(group.prefix, group.tensors, group.values));
+        tensor_file::write(path, fields, &self.entries().chain(carried).collect::<Vec<_>>())
     }
 
-    fn groups(&self) -> [Group<'_>; 2] {
-        [
-            Group { prefix: "", tensors: &self.architecture.parameters, values: self.parameters },
-            Group { prefix: "", tensors: &self.architecture.running, values: self.running },
-        ]
+    /// Parameters and running statistics under torchvision's names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let parameters = entries("", &self.architecture.parameters, self.parameters);
+        parameters.chain(entries("", &self.architecture.running, self.running))
     }
 }
 
@@ -144,39 +162,24 @@ pub struct Group<'a> {
     pub values: &'a [f32],
 }
 
-/// Each field of the card as a JSON text.
-fn fields(card: &Card) -> BTreeMap<String, String> {
-    match json!(card) {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
-        _ => BTreeMap::new(),
-    }
-}
-
-/// Writes the format itself, so that equal contents are equal bytes: `safetensors` would order `fields` at random.
-fn write(path: &Path, fields: BTreeMap<String, String>, groups: &[Group<'_>]) -> Result<()> {
-    let mut header = BTreeMap::from([("__metadata__".to_string(), json!(fields))]);
-    let mut offset = 0;
-    for group in groups {
-        for tensor in group.tensors {
-            let bytes = offset + 4 * tensor.range.start..offset + 4 * tensor.range.end;
-            let entry = json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [bytes.start, bytes.end] });
-            header.insert(format!("{}{}", group.prefix, tensor.name), entry);
-        }
-        offset += 4 * group.values.len();
-    }
-    let mut header = json!(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    write_whole(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        groups.iter().try_for_each(|group| file.write_all(bytemuck::cast_slice(group.values)))
+fn entries<'a>(prefix: &str, tensors: &'a [Tensor], values: &'a [f32]) -> impl Iterator<Item = Entry<'a>> {
+    tensors.iter().map(move |tensor| Entry {
+        name: format!("{prefix}{}", tensor.name),
+        dtype: Dtype::F32,
+        shape: &tensor.shape,
+        bytes: bytemuck::cast_slice(&values[tensor.range.clone()]),
     })
 }
 
-/// A weight file whose header is read and found sound; the values are still on disk.
+/// Where a weight file's bytes are.
+trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
+/// A weight file whose header is read and found sound; the values are still where they were.
 pub struct Reader {
     path: PathBuf,
-    file: File,
+    file: Box<dyn Source>,
     metadata: Metadata,
     /// Where the values begin, in bytes.
     start: u64,
@@ -188,8 +191,20 @@ impl Reader {
     /// # Errors
     /// A file that cannot be read, is no safetensors file, or is cut off or damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let file = File::open(path).map_err(Error::io(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
+        Self::of(path, Box::new(file), length)
+    }
+
+    /// Reads the header of a file that is in memory; errors call it `name`.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file, or are cut off or damaged.
+    pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        Self::of(Path::new(name), Box::new(Cursor::new(bytes)), bytes.len() as u64)
+    }
+
+    fn of(path: &Path, mut file: Box<dyn Source>, length: u64) -> Result<Self> {
         let wrong = |reason: String| Error::format(path, format!("not a sound safetensors file: {reason}"));
         let mut prefix = [0; 8];
         if length < 8 {
@@ -329,6 +344,8 @@ mod tests {
             dataset: "made-up".into(),
             seed: 7,
             epoch: 3,
+            licence: Some("CC0-1.0".into()),
+            batches_tracked: 0,
             version: "0.1.0".into(),
         };
         (card, architecture, weights)
@@ -352,6 +369,7 @@ mod tests {
         let (card, architecture, weights, path, _folder) = saved();
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.card().unwrap(), card);
+        assert!(card.fields()["preprocessing"].contains(r#""mean":[0.1]"#), "{:?}", card.fields());
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
         assert!(reader.state::<u32>().unwrap_err().to_string().contains("weights only"));
     }

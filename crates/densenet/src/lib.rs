@@ -13,11 +13,15 @@ pub mod evaluation;
 pub mod files;
 pub mod info;
 pub mod init;
+pub mod models;
 pub mod network;
+pub mod onnx;
 pub mod optimiser;
 pub mod profile;
 pub mod reference;
 pub mod schedule;
+mod tensor_file;
+pub mod torchvision;
 pub mod training;
 
 pub use architecture::Architecture;

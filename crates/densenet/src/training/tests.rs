@@ -38,6 +38,8 @@ fn card(classes: &Split) -> Card {
         dataset: "made-up".into(),
         seed: 5,
         epoch: 0,
+        licence: None,
+        batches_tracked: 0,
         version: "test".into(),
     }
 }
