@@ -57,7 +57,7 @@ impl Golden {
     pub fn article() -> Self {
         let shape = Shape4::new(4, 1, 64, 72);
         Self {
-            first: 8,
+            first: 70,
             sketched: true,
             learning_rate: 0.005,
             ..Self::load("article", Config::preset("seed").unwrap(), shape)
