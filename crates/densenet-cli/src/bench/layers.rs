@@ -147,6 +147,6 @@ mod tests {
         assert_eq!((macs, layers.all.macs, layers.parts.len()), (1_000_000, 1_000_000, 2));
         assert!((gflops - 2.0 / ms).abs() < 1e-9 && (fma_peak_fraction - gflops / 10.0).abs() < 1e-12, "{gflops}");
         let table = layers.table();
-        assert!(table.contains("64→128 1x1 at 56x56  plain") && table.contains("\nall            2  "), "{table}");
+        assert!(table.contains("64→128 1x1 at 56x56   plain  ") && table.contains("\nall            2  "), "{table}");
     }
 }
