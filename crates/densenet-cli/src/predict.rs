@@ -40,7 +40,7 @@ pub struct Predict {
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
     /// Inputs that go through the network at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
     #[command(flatten)]
     threads: Threads,
