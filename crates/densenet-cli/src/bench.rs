@@ -1,5 +1,6 @@
 //! `densenet bench`.
 
+mod layers;
 mod spent;
 
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use densenet::info::Info;
 use densenet::models;
-use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
+use densenet::network::{Backprop, DenseNet, Memory, Step, StepOptions};
 use densenet::optimiser::Sgd;
 use densenet::profile::{Pass, Probe, Profile};
 use densenet::{Architecture, Config};
@@ -20,6 +21,7 @@ use ndarray::Array4;
 use serde::Serialize;
 
 use crate::{Threads, model, output, word};
+use layers::Layers;
 use spent::Spent;
 
 /// Times a network on random pictures
@@ -33,9 +35,19 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum What {
     /// One answer to a batch of pictures
-    Infer(Case),
+    Infer(Infer),
     /// One training step: forward, backward and the optimiser
     Train(Train),
+}
+
+#[derive(Args)]
+#[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --profile")]
+struct Infer {
+    #[command(flatten)]
+    case: Case,
+    /// Tell where the time goes, layer by layer, and how each is computed
+    #[arg(long)]
+    profile: bool,
 }
 
 #[derive(Args)]
@@ -52,7 +64,6 @@ struct Train {
 }
 
 #[derive(Args)]
-#[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --json")]
 struct Case {
     /// The network, also densenet-L-k or densenet-bc-L-k of any depth, or a built-in model
     #[arg(long, value_parser = model::preset_or_built_in)]
@@ -92,7 +103,15 @@ struct Figures {
     fma_peak_gflops: f64,
     fma_peak_fraction: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    profile: Option<Vec<Spent>>,
+    profile: Option<Breakdown>,
+}
+
+/// Where the time goes.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Breakdown {
+    Layers(Layers),
+    Stages(Vec<Spent>),
 }
 
 /// A time to measure.
@@ -109,8 +128,15 @@ fn config(name: &str) -> Result<Config> {
     }
 }
 
-/// What is timed; it tells a profile, if any, where the time goes.
+/// One run of what is timed; it tells a profile, if any, where the time goes.
 type Run = Box<dyn FnMut(Option<&Profile>) -> Result<()>>;
+
+/// What is timed.
+struct Timed {
+    run: Run,
+    /// What inference consists of; none in training.
+    steps: Option<Vec<Step>>,
+}
 
 /// Runs before the clock starts.
 const WARM_UP: usize = 2;
@@ -121,7 +147,7 @@ const FEWEST: usize = 3;
 impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.what {
-            What::Infer(case) => case.run(1, false, infer),
+            What::Infer(Infer { case, profile }) => case.run(1, profile, infer),
             What::Train(Train { case, memory, profile }) => {
                 case.run(3, profile, |config, images| train(config, images, memory))
             }
@@ -135,15 +161,15 @@ impl Case {
         self,
         passes: u64,
         profiled: bool,
-        prepare: impl FnOnce(&Config, Array4<f32>) -> Result<Run>,
+        prepare: impl FnOnce(&Config, Array4<f32>) -> Result<Timed>,
     ) -> Result<ExitCode> {
         let threads = self.threads.start()?;
         let config = config(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
         let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
         let batch = usize::from(self.batch);
-        let mut run = prepare(&config, pictures(&config, batch, size))?;
-        let times = measure(&mut *run, self.seconds)?;
+        let mut timed = prepare(&config, pictures(&config, batch, size))?;
+        let times = measure(&mut *timed.run, self.seconds)?;
         let (median, min) = (times[times.len() / 2], times[0]);
         let (peak_rss_mib, peak) = (peak_rss_mib(), fma_peak() / 1e9);
         let gflops = (2 * passes * macs * batch as u64) as f64 / median / 1e9;
@@ -161,7 +187,7 @@ impl Case {
             gflops,
             fma_peak_gflops: peak,
             fma_peak_fraction: gflops / peak,
-            profile: if profiled { Some(spent(&mut *run, times.len(), peak)?) } else { None },
+            profile: if profiled { Some(timed.breakdown(times.len(), peak)?) } else { None },
         };
         if self.json {
             output::print_json(&figures)?
@@ -176,7 +202,6 @@ impl Figures {
     fn describe(&self) -> String {
         let Self { model, batch, size, threads, isa, median_ms, min_ms, images_per_s, .. } = self;
         let memory = self.peak_rss_mib.map_or("unknown".into(), |mib| format!("{mib:.0} MiB"));
-        let table = |spent: &Vec<Spent>| format!("\n{}", spent::table(spent, self.fma_peak_gflops));
         format!(
             "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
              {images_per_s:.1} images/s\n\
@@ -185,7 +210,7 @@ impl Figures {
             self.gflops,
             self.fma_peak_fraction,
             self.fma_peak_gflops,
-            self.profile.as_ref().map_or(String::new(), table),
+            self.profile.as_ref().map_or(String::new(), |found| format!("\n{}", found.table(self.fma_peak_gflops))),
         )
     }
 }
@@ -200,33 +225,56 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
     })
 }
 
-fn infer(config: &Config, images: Array4<f32>) -> Result<Run> {
+fn infer(config: &Config, images: Array4<f32>) -> Result<Timed> {
     let network = DenseNet::<f32>::new(config, 0)?;
-    Ok(Box::new(move |_| {
-        network.logits(images.view())?;
+    let steps = Some(network.steps(images.dim().2, images.dim().3)?);
+    let run = move |profile: Option<&Profile>| {
+        match profile {
+            Some(profile) => network.profiled_logits(images.view(), profile)?,
+            None => network.logits(images.view())?,
+        };
         Ok(())
-    }))
+    };
+    Ok(Timed { run: Box::new(run), steps })
 }
 
-fn train(config: &Config, images: Array4<f32>, memory: Memory) -> Result<Run> {
+fn train(config: &Config, images: Array4<f32>, memory: Memory) -> Result<Timed> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
     let mut backprop = Backprop::new(&network);
     let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
     let labels: Vec<u32> = (0..images.dim().0 as u32).map(|i| i % config.num_classes as u32).collect();
-    Ok(Box::new(move |profile| {
+    let run = move |profile: Option<&Profile>| {
         let options = StepOptions { memory, profile, ..StepOptions::default() };
         backprop.run(&mut network, images.view(), &labels, &options)?;
         let descend = || sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
         Probe::new(profile, "optimiser").time(Pass::Rest, 0, descend);
         Ok(())
-    }))
+    };
+    Ok(Timed { run: Box::new(run), steps: None })
 }
 
-/// Where the time of `run` goes, over so many `runs`.
-fn spent(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, runs: usize, peak: f64) -> Result<Vec<Spent>> {
-    let profile = Profile::default();
-    (0..runs).try_for_each(|_| run(Some(&profile)))?;
-    Ok(Spent::of(&profile, runs, peak))
+impl Timed {
+    /// Where the time goes, over so many `runs`, on a processor of `peak` GFLOP/s.
+    fn breakdown(&mut self, runs: usize, peak: f64) -> Result<Breakdown> {
+        let Some(steps) = &self.steps else {
+            let profile = Profile::default();
+            (0..runs).try_for_each(|_| (self.run)(Some(&profile)))?;
+            return Ok(Breakdown::Stages(Spent::of(&profile, runs, peak)));
+        };
+        let profiles: Vec<Profile> = (0..runs).map(|_| Profile::default()).collect();
+        profiles.iter().try_for_each(|profile| (self.run)(Some(profile)))?;
+        Ok(Breakdown::Layers(Layers::new(steps, &profiles, peak)))
+    }
+}
+
+impl Breakdown {
+    /// As a table, against a processor of `peak` GFLOP/s.
+    fn table(&self, peak: f64) -> String {
+        match self {
+            Self::Layers(layers) => layers.table(),
+            Self::Stages(spent) => spent::table(spent, peak),
+        }
+    }
 }
 
 /// Seconds of each run, in rising order.

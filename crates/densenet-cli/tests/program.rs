@@ -172,6 +172,7 @@ fn predicts(world: &World) {
     assert_eq!(classes[0]["index"], highest);
     let text = world.done(words);
     assert_eq!(text.lines().count(), 42);
+    assert_eq!(world.done(&format!("{words} --batch 1")), text);
     assert!(text.lines().last().unwrap().starts_with("zeros.npy[39]: "), "{text}");
 }
 
@@ -501,6 +502,16 @@ fn bench_tells_its_figures() {
         ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
         "{out}"
     );
+    let infer = "bench infer --model seed --size 32 --batch 2 --seconds 0 --profile";
+    let out = world.done(infer);
+    let parts = ["features.denseblock1.denselayer1.conv1", "64→32 3x3 at 8x8", "pooled first", "transition", "\nall "];
+    assert!(parts.iter().all(|part| out.contains(part)), "{out}");
+    let figures: Value = serde_json::from_str(&world.done(&format!("{infer} --json"))).unwrap();
+    let layers = figures["profile"]["layers"].as_array().unwrap();
+    let share: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    assert_eq!((&layers[0]["name"], &layers[0]["method"]), (&"features.conv0".into(), &"plain".into()));
+    assert_eq!(figures["profile"]["parts"][1]["part"], "3x3");
     world.fails("bench train --model densenet-bc-41-12", 2, &["depth 41"]);
     world.fails("bench train --model seed --memory lower", 2, &["lower", "normal", "low"]);
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);

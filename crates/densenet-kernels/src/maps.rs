@@ -22,7 +22,7 @@ impl Grid {
     }
 
     /// The same pixels as one column of one image.
-    pub(crate) fn as_column(self) -> Self {
+    pub(crate) fn flattened(self) -> Self {
         Self { images: 1, height: self.pixels(), width: 1 }
     }
 
@@ -52,8 +52,8 @@ impl<'a, T> Maps<'a, T> {
     }
 
     /// The same maps, their pixels in one column.
-    pub(crate) fn as_column(self) -> Self {
-        Self { grid: self.grid.as_column(), ..self }
+    pub(crate) fn flattened(self) -> Self {
+        Self { grid: self.grid.flattened(), ..self }
     }
 
     /// Their extents.

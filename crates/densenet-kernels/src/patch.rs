@@ -83,9 +83,9 @@ impl<T: Dispatch> Input<'_, T> {
     pub(crate) fn for_window(self, window: Window) -> Self {
         match self {
             Self::PreActivation(maps, affine) if window == Window::POINT => {
-                Self::PreActivation(maps.as_column(), affine)
+                Self::PreActivation(maps.flattened(), affine)
             }
-            Self::Raw(data, grid, channels) if window == Window::POINT => Self::Raw(data, grid.as_column(), channels),
+            Self::Raw(data, grid, channels) if window == Window::POINT => Self::Raw(data, grid.flattened(), channels),
             other => other,
         }
     }

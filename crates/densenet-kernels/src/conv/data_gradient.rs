@@ -26,7 +26,7 @@ pub fn data_gradient<T: Dispatch>(
     assert_eq!(window.stride, 1, "the data gradient of a strided convolution is not needed by any DenseNet");
     assert_eq!(weights.columns(), reader.maps.channels(), "weights for the maps");
     let column = window == Window::POINT && !pooled;
-    let grid = if column { reader.maps.grid().as_column() } else { reader.maps.grid() };
+    let grid = if column { reader.maps.grid().flattened() } else { reader.maps.grid() };
     let seen = if pooled { grid.halved() } else { grid };
     let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
     let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });

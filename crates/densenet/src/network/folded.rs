@@ -4,15 +4,20 @@
 //! the weights and the bias; its ReLU is that convolution's epilogue. The batch-norm at the start of a pre-activation
 //! cannot be folded (the ReLU is in between) and stays in the packing.
 
+use std::borrow::Cow;
+
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
+use densenet_kernels::maps::Grid;
 use densenet_kernels::patch::{Affine, Input, Window};
 use densenet_kernels::winograd::{self, Filters, Tile};
 use densenet_kernels::{Panels, norm};
 
 use super::DenseNet;
 use super::pre_activation::{DEEP, window};
+use super::steps::{Method, Part, Step};
 use crate::architecture::{Conv, Norm, PreAct};
+use crate::profile::{Pass, Probe};
 
 /// A batch-norm with its running statistics.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ impl<T: Dispatch> RunningAffine<T> {
 #[derive(Debug)]
 enum Weights<T> {
     Plain(Panels<T>),
-    Winograd(Filters<T>),
+    Winograd(Tile, Filters<T>),
 }
 
 /// Height from which a 3x3 convolution goes by 4x4 tiles. Below it the 2.3 times larger weights cost more to read than
@@ -52,6 +57,9 @@ const TWO_FROM: usize = 5;
 /// A convolution with perhaps a batch-norm behind it.
 #[derive(Debug)]
 pub(super) struct FoldedConv<T> {
+    /// torchvision's.
+    name: String,
+    channels: usize,
     window: Window,
     weights: Weights<T>,
     bias: Option<Vec<T>>,
@@ -60,30 +68,30 @@ pub(super) struct FoldedConv<T> {
 impl<T: Dispatch> FoldedConv<T> {
     /// Prepares `conv`, whose output is usually `height` pixels high, and the batch-norm `behind` it.
     pub fn new(conv: &Conv, behind: Option<&Norm>, height: usize, network: &DenseNet<T>) -> Self {
-        let mut weight = network.parameters[conv.weight.clone()].to_vec();
+        let mut weight = Cow::from(&network.parameters[conv.weight.clone()]);
         let mut bias = conv.bias.as_ref().map(|bias| network.parameters[bias.clone()].to_vec());
         if let Some(norm) = behind {
             let RunningAffine { scale, shift } = RunningAffine::new(norm, network);
-            let outputs = weight.chunks_exact_mut(conv.in_channels * conv.kernel * conv.kernel);
+            let outputs = weight.to_mut().chunks_exact_mut(conv.in_channels * conv.kernel * conv.kernel);
             outputs.zip(&scale).for_each(|(weights, &scale)| weights.iter_mut().for_each(|w| *w *= scale));
             let before = bias.unwrap_or_else(|| vec![T::zero(); conv.out_channels]);
             bias = Some(before.iter().zip(&scale).zip(shift).map(|((&b, &scale), shift)| b * scale + shift).collect());
         }
         let (window, out, channels) = (window(conv), conv.out_channels, conv.in_channels);
         let deep = channels >= DEEP && window == winograd::WINDOW;
+        let tile = if height >= FOUR_FROM { Tile::Four } else { Tile::Two };
         let weights = match deep && height >= TWO_FROM {
-            true if height >= FOUR_FROM => Weights::Winograd(Filters::new(Tile::Four, &weight, out, channels)),
-            true => Weights::Winograd(Filters::new(Tile::Two, &weight, out, channels)),
+            true => Weights::Winograd(tile, Filters::new(tile, &weight, out, channels)),
             false => Weights::Plain(conv::forward_panels(&weight, out, channels, conv.kernel)),
         };
-        Self { window, weights, bias }
+        Self { name: conv.name.clone(), channels, window, weights, bias }
     }
 
     /// Output channels.
     pub fn columns(&self) -> usize {
         match &self.weights {
             Weights::Plain(panels) => panels.columns(),
-            Weights::Winograd(filters) => filters.columns(),
+            Weights::Winograd(_, filters) => filters.columns(),
         }
     }
 
@@ -92,12 +100,39 @@ impl<T: Dispatch> FoldedConv<T> {
         self.window
     }
 
-    pub fn run(&self, input: &Input<'_, T>, relu: bool, skip: Option<&[T]>, output: &mut [T]) {
-        let epilogue = Epilogue { bias: self.bias.as_deref(), relu, skip, dropout: None };
-        match &self.weights {
-            Weights::Plain(panels) => conv::forward(input, self.window, panels, &epilogue, output),
-            Weights::Winograd(filters) => winograd::forward(input, filters, &epilogue, output),
+    /// What it does to an input of `height` by `width`.
+    pub fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
+        let output = self.window.output(Grid { images: 1, height, width });
+        Step {
+            name: self.name.clone(),
+            part,
+            in_channels: self.channels,
+            out_channels: self.columns(),
+            window: [self.window.kernel; 2],
+            output: [output.height, output.width],
+            method: match &self.weights {
+                Weights::Plain(_) => Method::Plain,
+                Weights::Winograd(tile, _) => Method::from(*tile),
+            },
         }
+    }
+
+    /// Multiply-adds of the plain sum over `input`, in front of any pooling.
+    fn macs(&self, input: &Input<'_, T>) -> u64 {
+        let grid = match input {
+            Input::Pooled(maps, _) => maps.grid(),
+            _ => input.grid(),
+        };
+        let weights = self.window.kernel * self.window.kernel * self.channels * self.columns();
+        (weights * self.window.output(grid).pixels()) as u64
+    }
+
+    pub fn run(&self, input: &Input<'_, T>, relu: bool, skip: Option<&[T]>, output: &mut [T], probe: Probe<'_>) {
+        let epilogue = Epilogue { bias: self.bias.as_deref(), relu, skip, dropout: None };
+        probe.at(&self.name).time(Pass::Forward, self.macs(input), || match &self.weights {
+            Weights::Plain(panels) => conv::forward(input, self.window, panels, &epilogue, output),
+            Weights::Winograd(_, filters) => winograd::forward(input, filters, &epilogue, output),
+        });
     }
 }
 

@@ -8,11 +8,12 @@ mod backprop;
 mod block;
 mod ends;
 mod folded;
+mod load;
 mod memory;
 mod pre_activation;
 mod predictor;
+mod steps;
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use densenet_kernels::isa::{Dispatch, Isa};
@@ -21,10 +22,12 @@ use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
 pub use backprop::{Backprop, StepOptions, StepOutcome};
 pub use memory::Memory;
-use predictor::Predictor;
+use predictor::{Predictor, Visit};
+pub use steps::{Method, Part, Step};
 
 use crate::architecture::Block;
 use crate::config::Joining;
+use crate::profile::{Probe, Profile};
 use crate::{Architecture, Config, Error, Result, init};
 
 /// A network and its values.
@@ -125,7 +128,28 @@ impl<T: Dispatch> DenseNet<T> {
         let Some(logits) = logits.as_slice_mut().filter(|_| found == shape) else {
             return Err(Error::Config(format!("room for {found:?} logits; {shape:?} in standard layout is needed")));
         };
-        self.predict(&images, grid, (None, logits), &mut |_, _, _| {})
+        self.predict(&images, grid, (None, logits), (&mut |_, _, _| {}, Probe::default()))
+    }
+
+    /// [`DenseNet::logits`], and into `profile` the time of each of the [`DenseNet::steps`] by its name.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::logits`].
+    pub fn profiled_logits(&self, images: ArrayView4<'_, T>, profile: &Profile) -> Result<Array2<T>> {
+        let grid = self.check(&images)?;
+        let mut logits = Array2::zeros((grid.images, self.architecture.config.num_classes));
+        let memory = (None, logits.as_slice_mut().expect("new"));
+        self.predict(&images, grid, memory, (&mut |_, _, _| {}, Probe::new(Some(profile), "")))?;
+        Ok(logits)
+    }
+
+    /// What answering consists of for pictures of `height` by `width`, in order.
+    ///
+    /// # Errors
+    /// A picture size that the network cannot take.
+    pub fn steps(&self, height: usize, width: usize) -> Result<Vec<Step>> {
+        let sizes = self.architecture.block_sizes(height, width)?;
+        Ok(self.predictor().steps((height, width), &sizes))
     }
 
     /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.
@@ -145,9 +169,10 @@ impl<T: Dispatch> DenseNet<T> {
         let mut pooled = Array2::zeros((grid.images, arch.final_norm.channels));
         let mut logits = Array2::zeros((grid.images, arch.config.num_classes));
         let memory = (pooled.as_slice_mut(), logits.as_slice_mut().expect("new"));
-        self.predict(&images, grid, memory, &mut |block, images, found| {
+        let mut copy = |block: usize, images, found: Maps<'_, T>| {
             copy_maps(found, maps[block].slice_mut(s![images, .., .., ..]));
-        })?;
+        };
+        self.predict(&images, grid, memory, (&mut copy, Probe::default()))?;
         Ok(Features { pooled, blocks: maps })
     }
 
@@ -157,15 +182,23 @@ impl<T: Dispatch> DenseNet<T> {
         images: &ArrayView4<'_, T>,
         grid: Grid,
         memory: (Option<&mut [T]>, &mut [T]),
-        visit: &mut (dyn FnMut(usize, Range<usize>, Maps<'_, T>) + Send),
+        watchers: (Visit<'_, T>, Probe<'_>),
     ) -> Result<()> {
         let images = images.as_standard_layout();
         let pixels = images.as_slice().expect("standard layout");
-        let predictor = self.predictor.get_or_init(|| Predictor::new(self));
-        in_pool(|| predictor.run(&self.architecture, pixels, grid, memory, visit))
+        in_pool(|| self.predictor().run(&self.architecture, pixels, grid, memory, watchers))
     }
 
-    /// Extents of `images`, if the network can take them.
+    /// The form that answers. It is made outside of the lock: a thread that makes it on a pool may take up another
+    /// question meanwhile, and would wait there for itself.
+    fn predictor(&self) -> &Predictor<T> {
+        self.predictor.get().unwrap_or_else(|| {
+            let made = Predictor::new(self);
+            self.predictor.get_or_init(|| made)
+        })
+    }
+
+    /// Extents of `images`, if the network can take that many channels.
     fn check(&self, images: &ArrayView4<'_, T>) -> Result<Grid> {
         let (count, channels, height, width) = images.dim();
         let wanted = self.architecture.config.in_channels;
@@ -177,7 +210,6 @@ impl<T: Dispatch> DenseNet<T> {
         if count == 0 {
             return Err(Error::Config("no pictures; at least one is needed".into()));
         }
-        self.architecture.block_sizes(height, width)?;
         Ok(Grid { images: count, height, width })
     }
 }

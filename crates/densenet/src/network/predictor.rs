@@ -11,17 +11,28 @@ use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::patch::Input;
 use densenet_kernels::{Panels, head, stem};
+use rayon::prelude::*;
 
 use super::DenseNet;
 use super::ends::{classifier_panels, classify};
 use super::folded::{FoldedConv, FoldedPreAct, RunningAffine};
+use super::steps::{Method, Part, Step};
 use crate::architecture::{Block, DenseLayer};
 use crate::config::Joining;
+use crate::profile::{Pass, Probe};
 use crate::{Architecture, Result};
 
 /// Elements of feature maps that a group of images may have in a block: in `f32` 8 MiB, a part of a common
 /// last-level cache.
 const GROUP: usize = 2 * 1024 * 1024;
+
+/// The stem's batch-norm, ReLU and pooling, by the last of them.
+const STEM_POOL: &str = "features.pool0";
+
+/// The last batch-norm, with ReLU and global pooling, which have no name.
+const HEAD_POOL: &str = "features.norm5";
+
+const CLASSIFIER: &str = "classifier";
 
 /// A network ready to answer.
 #[derive(Debug)]
@@ -75,6 +86,9 @@ fn first<T: Dispatch>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
     &mut memory[..len]
 }
 
+/// Room for the output of bottlenecks, and where the time is told to.
+type Aside<'a, T> = (&'a mut Vec<T>, Probe<'a>);
+
 impl<T: Dispatch> ReadyLayer<T> {
     fn new(layer: &DenseLayer, height: usize, network: &DenseNet<T>) -> Self {
         match &layer.bottleneck {
@@ -86,15 +100,21 @@ impl<T: Dispatch> ReadyLayer<T> {
         }
     }
 
-    fn run(&self, maps: Maps<'_, T>, skip: Option<&[T]>, narrow: &mut Vec<T>, output: &mut [T]) {
+    fn run(&self, maps: Maps<'_, T>, skip: Option<&[T]>, output: &mut [T], (narrow, probe): Aside<'_, T>) {
         let input = Input::PreActivation(maps, self.first.affine.affine());
         let Some(second) = &self.second else {
-            return self.first.conv.run(&input, false, skip, output);
+            return self.first.conv.run(&input, false, skip, output, probe);
         };
         let width = self.first.conv.columns();
         let narrow = first(narrow, width * maps.grid().pixels());
-        self.first.conv.run(&input, true, None, narrow);
-        second.run(&Input::Raw(narrow, maps.grid(), width), false, skip, output);
+        self.first.conv.run(&input, true, None, narrow, probe);
+        second.run(&Input::Raw(narrow, maps.grid(), width), false, skip, output, probe);
+    }
+
+    fn steps(&self, extents: (usize, usize)) -> impl Iterator<Item = Step> {
+        let part = if self.second.is_some() { Part::Bottleneck } else { Part::Layer };
+        let second = self.second.as_ref().map(|conv| conv.step(Part::Layer, extents));
+        std::iter::once(self.first.conv.step(part, extents)).chain(second)
     }
 }
 
@@ -102,7 +122,7 @@ impl<T: Dispatch> ReadyBlock<T> {
     fn new(block: &Block, height: usize, network: &DenseNet<T>) -> Self {
         Self {
             widths: block.widths().collect(),
-            layers: block.layers.iter().map(|layer| ReadyLayer::new(layer, height, network)).collect(),
+            layers: block.layers.par_iter().map(|layer| ReadyLayer::new(layer, height, network)).collect(),
             transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, network)),
         }
     }
@@ -130,16 +150,26 @@ impl<T: Dispatch> ReadyBlock<T> {
     }
 
     /// Runs all layers in a buffer whose first map is there.
-    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, narrow: &mut Vec<T>) {
+    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, (narrow, probe): Aside<'_, T>) {
         let mut made = self.widths[0] * grid.pixels();
         for (i, layer) in self.layers.iter().enumerate() {
             let (before, behind) = buffer.split_at_mut(made);
             let output = &mut behind[..self.widths[i + 1] * grid.pixels()];
             let maps = self.maps(before, grid, joining, i);
             let skip = (joining == Joining::Residual).then(|| &before[made - output.len()..]);
-            layer.run(maps, skip, narrow, output);
+            layer.run(maps, skip, output, (narrow, probe));
             made += output.len();
         }
+    }
+
+    /// What it does to maps of `height` by `width`.
+    fn steps(&self, (height, width): (usize, usize)) -> impl Iterator<Item = Step> {
+        let transition = self.transition.as_ref().map(|transition| Step {
+            output: [height / 2, width / 2],
+            method: Method::PooledFirst,
+            ..transition.conv.step(Part::Transition, (height, width))
+        });
+        self.layers.iter().flat_map(move |layer| layer.steps((height, width))).chain(transition)
     }
 }
 
@@ -161,6 +191,7 @@ struct Passage<'a, T> {
     extents: (usize, usize),
     narrow: &'a mut Vec<T>,
     visit: Visit<'a, T>,
+    probe: Probe<'a>,
 }
 
 impl<T: Dispatch> Passage<'_, T> {
@@ -173,7 +204,7 @@ impl<T: Dispatch> Passage<'_, T> {
         let buffer = first(buffer, ready.channels() * grid.pixels());
         let (input, image) = (ready.widths[0] * grid.pixels(), ready.widths[0] * grid.height * grid.width);
         self.input(block, images.clone(), before, image, &mut buffer[..input]);
-        ready.run(buffer, grid, predictor.joining, self.narrow);
+        ready.run(buffer, grid, predictor.joining, (self.narrow, self.probe));
         (self.visit)(block, images, ready.output(buffer, grid, predictor.joining));
     }
 
@@ -192,7 +223,8 @@ impl<T: Dispatch> Passage<'_, T> {
             let grid = self.grid(before, some.len());
             let maps = ready.output(&buffers[before][..ready.channels() * grid.pixels()], grid, predictor.joining);
             let output = &mut output[(some.start - images.start) * image..(some.end - images.start) * image];
-            transition.conv.run(&Input::Pooled(maps, transition.affine.affine()), false, None, output);
+            let input = Input::Pooled(maps, transition.affine.affine());
+            transition.conv.run(&input, false, None, output, self.probe);
         }
     }
 
@@ -203,12 +235,13 @@ impl<T: Dispatch> Passage<'_, T> {
         let grid = Grid { images: images.len(), height, width };
         let input = Input::Pictures(&self.pictures[images.start * image..images.end * image], grid, *in_channels);
         let Some(affine) = stem_affine else {
-            return stem.run(&input, false, None, output);
+            return stem.run(&input, false, None, output, self.probe);
         };
         let (grid, widths) = (stem.window().output(grid), [stem.columns()]);
         let raw = first(self.narrow, grid.pixels() * widths[0]);
-        stem.run(&input, false, None, raw);
-        stem::forward(&Maps::new(raw, grid, &widths), affine.affine(), output);
+        stem.run(&input, false, None, raw, self.probe);
+        let maps = Maps::new(raw, grid, &widths);
+        self.probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), output));
     }
 
     /// Extents of `images` images in `block`.
@@ -230,12 +263,48 @@ impl<T: Dispatch> Predictor<T> {
             in_channels: arch.config.in_channels,
             stem: FoldedConv::new(&arch.stem_conv, None, heights[0].0, network),
             stem_affine: arch.stem_norm.as_ref().map(|norm| RunningAffine::new(norm, network)),
-            blocks: arch.blocks.iter().zip(heights).map(|(block, (h, _))| ReadyBlock::new(block, h, network)).collect(),
+            blocks: arch
+                .blocks
+                .par_iter()
+                .zip(heights)
+                .map(|(block, (h, _))| ReadyBlock::new(block, h, network))
+                .collect(),
             final_affine: RunningAffine::new(&arch.final_norm, network),
             classifier: classifier_panels(weight, arch.config.num_classes),
             classifier_bias: parameters[arch.classifier_bias.clone()].to_vec(),
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// What it does to pictures of `extents`, which give the blocks' maps `sizes`.
+    pub fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
+        let stem = self.stem.step(Part::Stem, extents);
+        let pool = |name: &str, part, channels, window, output| Step {
+            name: name.into(),
+            part,
+            in_channels: channels,
+            out_channels: channels,
+            window,
+            output,
+            method: Method::Pooling,
+        };
+        let (first, &last) = (sizes[0].into(), sizes.last().expect("a network has blocks"));
+        let stem_pool = self
+            .stem_affine
+            .as_ref()
+            .map(|_| pool(STEM_POOL, Part::Stem, stem.out_channels, [stem::POOL.kernel; 2], first));
+        let (channels, classes) = (self.classifier.depth(), self.classifier.columns());
+        let head = pool(HEAD_POOL, Part::Head, channels, last.into(), [1, 1]);
+        let classifier = Step {
+            name: CLASSIFIER.into(),
+            out_channels: classes,
+            window: [1, 1],
+            method: Method::Plain,
+            ..head.clone()
+        };
+        let blocks = self.blocks.iter().zip(sizes).flat_map(|(block, &extents)| block.steps(extents));
+        let stem = std::iter::once(stem).chain(stem_pool);
+        stem.chain(blocks).chain([head, classifier]).collect()
     }
 
     /// Logits `(N, classes)` of pictures `(N, C, H, W)`, past `visit`.
@@ -245,7 +314,7 @@ impl<T: Dispatch> Predictor<T> {
         pictures: &[T],
         grid: Grid,
         (pooled, logits): (Option<&mut [T]>, &mut [T]),
-        visit: Visit<'_, T>,
+        (visit, probe): (Visit<'_, T>, Probe<'_>),
     ) -> Result<()> {
         let workspace = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = workspace.unwrap_or_else(Workspace::new);
@@ -257,8 +326,12 @@ impl<T: Dispatch> Predictor<T> {
         let Workspace { extents, sizes, buffers, narrow, pooled: own } = &mut workspace;
         let features = grid.images * self.final_affine.affine().scale.len();
         let pooled = pooled.unwrap_or_else(|| first(own, features));
-        self.pool(&mut Passage { predictor: self, pictures, sizes, extents: *extents, narrow, visit }, buffers, pooled);
-        classify(pooled, grid.images, &self.classifier, &self.classifier_bias, logits);
+        let mut passage = Passage { predictor: self, pictures, sizes, extents: *extents, narrow, visit, probe };
+        self.pool(&mut passage, buffers, pooled);
+        let macs = features * self.classifier.columns();
+        probe.at(CLASSIFIER).time(Pass::Forward, macs as u64, || {
+            classify(pooled, grid.images, &self.classifier, &self.classifier_bias, logits);
+        });
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(())
     }
@@ -274,7 +347,8 @@ impl<T: Dispatch> Predictor<T> {
             passage.block(last, some.clone(), buffers);
             let grid = passage.grid(last, some.len());
             let maps = block.output(&buffers[last][..block.channels() * grid.pixels()], grid, self.joining);
-            head::forward(&maps, affine, &mut pooled[some.start * channels..some.end * channels]);
+            let pooled = &mut pooled[some.start * channels..some.end * channels];
+            passage.probe.at(HEAD_POOL).time(Pass::Rest, 0, || head::forward(&maps, affine, pooled));
         }
     }
 }
