@@ -57,10 +57,12 @@ pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, pooled_gradient: &[T], 
     let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
     let plane = grid.height * grid.width;
     assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
+    let share = T::of(1.0 / plane as f64);
+    let shares: Vec<T> = pooled_gradient.iter().map(|&gradient| gradient * share).collect();
     let norms = MapNorm::all(reader);
     Bands::images(grid).run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
         let image = band.rows.start;
-        let dy = &pooled_gradient[image * channels..][..channels];
+        let dy = &shares[image * channels..][..channels];
         let maps = MapNorms { norms: &norms, first: image * plane, mode: Mode::Set, gradient, sums };
         T::dispatch(Back { maps, dy, plane });
     })
@@ -82,6 +84,6 @@ impl<T: Element> Operation<T> for Back<'_, '_, T> {
         let (columns, all) = (0..dy.len(), 0..maps.norms.len());
         let places = Places { first: 0, outputs: plane, width: plane };
         // Every pixel has the same gradient: rows of the tile that are no elements apart.
-        maps.back::<S, 1>(simd, all, (columns, plane, places), (dy, 0, T::of(1.0 / plane as f64)));
+        maps.back::<S, 1>(simd, all, (columns, plane, places), (dy, 0));
     }
 }

@@ -191,53 +191,59 @@ impl<'a, T: Element> MapNorm<'a, T> {
         }
     }
 
-    /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
-    /// the map: tile row `i` goes to the `N` pixels that `places` tells.
+    /// Takes a tile of gradients behind the ReLU, rows `row` elements apart in `dy`, back to `columns` of the map: each of
+    /// `N` pixels, one or the four that were averaged, gets an `N`-th of tile row `i`; `places` tells which.
     #[inline(always)]
     pub fn back<S: Simd<T = T>, const N: usize>(
         &self,
         simd: S,
         (columns, rows, places): (Range<usize>, usize, Places),
-        (dy, row, scale): (&[T], usize, T),
+        (dy, row): (&[T], usize),
         mode: Mode,
         (map, gradient, sums): Part<'_, T>,
     ) {
-        let (zero, factor, scale_is_one) = (simd.splat(T::zero()), simd.splat(scale), scale == T::one());
         for start in columns.clone().step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(columns.end);
-            let (Lanes { scale, shift, mean }, gamma) = self.load(simd, lanes.clone());
-            if N == 1 && lanes.len() == S::LANES && scale_is_one {
+            let norm = self.load(simd, lanes.clone());
+            let dy = (&dy[start - columns.start..], row);
+            let both = if N == 1 {
                 let first = places.first * self.width + start;
-                let pixels = Pixels {
-                    dy: (&dy[start - columns.start..], row),
-                    x: &map[first..],
-                    gradient: &mut gradient[first..],
-                    step: self.width,
-                    count: rows,
-                };
-                let norm = [scale, shift, mean, gamma];
-                let both = match mode {
-                    Mode::Add => apart::back::<S, true>(simd, norm, pixels),
-                    Mode::Set => apart::back::<S, false>(simd, norm, pixels),
-                };
-                self.add_sums(simd, lanes, both, sums);
-                continue;
-            }
-            let (mut sum, mut sum_deviation) = (zero, zero);
-            for i in 0..rows {
-                let dy = simd.mul(factor, simd.load(&dy[i * row + start - columns.start..][..lanes.len()]));
-                for pixel in places.of::<N>(i) {
-                    let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
-                    let x = simd.load(&map[at.clone()]);
-                    let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
-                    sum = simd.add(sum, dz);
-                    sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
-                    let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
-                    simd.store(simd.mul_add(gamma, dz, there), &mut gradient[at]);
-                }
-            }
-            self.add_sums(simd, lanes, (sum, sum_deviation), sums);
+                let (x, gradient) = (&map[first..], &mut gradient[first..]);
+                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len() };
+                apart::back(simd, norm, pixels, mode == Mode::Add)
+            } else {
+                self.back_averaged::<S, N>(simd, (lanes.clone(), rows, places), norm, dy, mode, (map, gradient))
+            };
+            self.add_sums(simd, lanes, both, sums);
         }
+    }
+
+    /// [`MapNorm::back`] for one vector of channels of averaged pixels; returns the sums.
+    #[inline(always)]
+    fn back_averaged<S: Simd<T = T>, const N: usize>(
+        &self,
+        simd: S,
+        (lanes, rows, places): (Range<usize>, usize, Places),
+        Lanes { scale, shift, mean, gamma }: Lanes<S>,
+        (dy, row): (&[T], usize),
+        mode: Mode,
+        (map, gradient): (&[T], &mut [T]),
+    ) -> (S::V, S::V) {
+        let (zero, share) = (simd.splat(T::zero()), simd.splat(T::of(1.0 / N as f64)));
+        let (mut sum, mut sum_deviation) = (zero, zero);
+        for i in 0..rows {
+            let dy = simd.mul(share, simd.load(&dy[i * row..][..lanes.len()]));
+            for pixel in places.of::<N>(i) {
+                let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
+                let x = simd.load(&map[at.clone()]);
+                let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+                sum = simd.add(sum, dz);
+                sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
+                let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
+                simd.store(simd.mul_add(gamma, dz, there), &mut gradient[at]);
+            }
+        }
+        (sum, sum_deviation)
     }
 
     /// Adds sums of `dz` and `dz * (x - mean)` over some pixels to `sums`.
@@ -255,15 +261,15 @@ impl<'a, T: Element> MapNorm<'a, T> {
         simd.store(simd.mul_add(deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
     }
 
-    /// Some lanes of it, and of `gamma`.
+    /// Some lanes of it.
     #[inline(always)]
-    pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> (Lanes<S>, S::V) {
-        let norm = Lanes {
+    pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> Lanes<S> {
+        Lanes {
             scale: simd.load(&self.affine.scale[lanes.clone()]),
             shift: simd.load(&self.affine.shift[lanes.clone()]),
             mean: simd.load(&self.mean[lanes.clone()]),
-        };
-        (norm, simd.load(&self.gamma[lanes]))
+            gamma: simd.load(&self.gamma[lanes]),
+        }
     }
 }
 
@@ -295,14 +301,14 @@ impl<T: Element> MapNorms<'_, '_, T> {
         simd: S,
         under: Range<usize>,
         (columns, rows, places): (Range<usize>, usize, Places),
-        (dy, row, scale): (&[T], usize, T),
+        (dy, row): (&[T], usize),
     ) {
         for (norm, gradient) in self.norms[under.clone()].iter().zip(&mut self.gradient[under]) {
             let start = columns.start.max(norm.first);
             let end = columns.end.min(norm.first + norm.width);
             let map = &norm.map[self.first * norm.width..];
             let sums = &mut self.sums[2 * norm.first..2 * (norm.first + norm.width)];
-            let dy = (&dy[start - columns.start..], row, scale);
+            let dy = (&dy[start - columns.start..], row);
             let at = (start - norm.first..end - norm.first, rows, places);
             norm.back::<S, N>(simd, at, dy, self.mode, (map, gradient, sums));
         }
@@ -317,6 +323,8 @@ pub(crate) struct Lanes<S: Simd> {
     pub shift: S::V,
     /// Means.
     pub mean: S::V,
+    /// Scales gamma.
+    pub gamma: S::V,
 }
 
 /// Where the rows of a tile of gradients go.

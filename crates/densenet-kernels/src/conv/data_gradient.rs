@@ -90,11 +90,10 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
                 let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
                 product.run(simd, Start::Zero, tile, panel.width);
                 let at = (columns.clone(), pixels, Places { first: to, outputs: layout.outputs, width: grid.width });
-                let dy = (&*tile, panel.width);
                 if *pooled {
-                    maps.back::<S, 4>(simd, under.clone(), at, (dy.0, dy.1, T::of(0.25)));
+                    maps.back::<S, 4>(simd, under.clone(), at, (tile, panel.width));
                 } else {
-                    maps.back::<S, 1>(simd, under.clone(), at, (dy.0, dy.1, T::one()));
+                    maps.back::<S, 1>(simd, under.clone(), at, (tile, panel.width));
                 }
             }
         }
