@@ -13,6 +13,7 @@ mod memory;
 mod pre_activation;
 mod predictor;
 mod steps;
+mod tiling;
 
 use std::sync::OnceLock;
 
