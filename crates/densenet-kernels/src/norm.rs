@@ -406,12 +406,26 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
 
 /// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
 pub fn column_sums<T: Dispatch>(pixels: &[T], width: usize) -> Vec<T> {
+    struct Piece<'a, T>(&'a [T], &'a mut [T]);
+    impl<T: Element> Operation<T> for Piece<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, simd: S) {
+            let Self(pixels, sums) = self;
+            let width = sums.len();
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let mut sum = simd.splat(T::zero());
+                for pixel in pixels.chunks_exact(width) {
+                    sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
+                }
+                simd.store(sum, &mut sums[lanes]);
+            }
+        }
+    }
     let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(PIECE) * width];
     let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(PIECE * width));
-    pieces.with_max_len(1).for_each(|(slot, pixels)| {
-        for pixel in pixels.chunks_exact(width) {
-            slot.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
-        }
-    });
-    (0..width).map(|c| T::of(slots.chunks_exact(width).map(|slot| slot[c].f64()).sum())).collect()
+    pieces.with_max_len(1).for_each(|(sums, pixels)| T::dispatch(Piece(pixels, sums)));
+    (0..width).map(|c| T::of(slots.iter().skip(c).step_by(width).map(|sum| sum.f64()).sum())).collect()
 }
