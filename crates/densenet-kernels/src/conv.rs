@@ -289,10 +289,10 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, T> {
                 let place = Places { first: to, outputs: layout.outputs, width: grid.width };
                 if *pooled {
                     let dy = (&*tile, panel.width, T::of(0.25));
-                    norm.back::<S, 4>(simd, (columns, pixels, place), dy, mode, (map, gradient, sums));
+                    norm.back::<S, 4>(simd, (columns, pixels, place), dy, (mode, T::zero()), (map, gradient, sums));
                 } else {
                     let dy = (&*tile, panel.width, T::one());
-                    norm.back::<S, 1>(simd, (columns, pixels, place), dy, mode, (map, gradient, sums));
+                    norm.back::<S, 1>(simd, (columns, pixels, place), dy, (mode, T::zero()), (map, gradient, sums));
                 }
             }
         }

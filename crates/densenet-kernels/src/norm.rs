@@ -181,17 +181,18 @@ impl<'a, T: Element> MapNorm<'a, T> {
     }
 
     /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
-    /// the map: tile row `i` goes to the `N` pixels that `places` tells.
+    /// the map: tile row `i` goes to the `N` pixels that `places` tells. The ReLU passes what is above `floor`: zero, or
+    /// minus infinity where there is no ReLU.
     #[inline(always)]
     pub fn back<S: Simd<T = T>, const N: usize>(
         &self,
         simd: S,
         (columns, rows, places): (Range<usize>, usize, Places),
         (dy, row, scale): (&[T], usize, T),
-        mode: Mode,
+        (mode, floor): (Mode, T),
         (map, gradient, sums): Part<'_, T>,
     ) {
-        let (zero, factor) = (simd.splat(T::zero()), simd.splat(scale));
+        let (zero, floor, factor) = (simd.splat(T::zero()), simd.splat(floor), simd.splat(scale));
         for start in columns.clone().step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(columns.end);
             let (Lanes { scale, shift, mean }, gamma) = self.load(simd, lanes.clone());
@@ -201,7 +202,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
                 for pixel in places.of::<N>(i) {
                     let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
                     let x = simd.load(&map[at.clone()]);
-                    let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+                    let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
                     sum = simd.add(sum, dz);
                     sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
                     let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };

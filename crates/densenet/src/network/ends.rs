@@ -11,10 +11,15 @@ use densenet_kernels::{Panels, head, stem};
 use super::pre_activation::{Arenas, Reads, ScaleShift, Statistics, store_norm, window};
 use crate::Architecture;
 
+/// The window that the stem pools by; a point where it does not.
+pub(super) fn pool(arch: &Architecture) -> Window {
+    if arch.stem_pool { stem::POOL } else { Window::POINT }
+}
+
 /// What the stem keeps for the backward pass.
 #[derive(Debug)]
 pub(super) struct StemState<T> {
-    /// Output of the convolution, of the ImageNet stem.
+    /// Output of the convolution, where a batch-norm follows.
     raw: Vec<T>,
     statistics: Statistics<T>,
 }
@@ -50,7 +55,7 @@ impl<T: Dispatch> StemState<T> {
         let reads = self.reads(window(conv).output(grid), &widths);
         reads.update_running(norm, running);
         let affine = ScaleShift::of(norm, parameters, &reads);
-        stem::forward_with_moments(&reads.maps, affine.affine(), output)
+        stem::forward_with_moments(&reads.maps, affine.affine(), pool(arch), output)
     }
 
     fn reads<'a>(&'a self, grid: Grid, widths: &'a [usize]) -> Reads<'a, T> {
@@ -75,7 +80,7 @@ impl<T: Dispatch> StemState<T> {
                 let affine = ScaleShift::of(norm, arenas.parameters, &reads);
                 let reader = reads.normalised(norm, arenas.parameters, affine.affine());
                 let mut gradient = vec![T::zero(); self.raw.len()];
-                let sums = stem::backward(&reader, output_gradient, &mut gradient);
+                let sums = stem::backward(&reader, pool(arch), output_gradient, &mut gradient);
                 store_norm(norm, &sums, arenas.gradients);
                 self.statistics.add_reader(0, &arenas.parameters[norm.weight.clone()], &sums);
                 norm::finish(&mut gradient, &self.raw, &self.statistics.correction(0..widths[0]));
@@ -130,7 +135,7 @@ impl<T: Dispatch> HeadState<T> {
         reads.update_running(norm, running);
         let affine = ScaleShift::of(norm, parameters, reads);
         self.pooled.resize(images * norm.channels, T::zero());
-        head::forward(&reads.maps, affine.affine(), &mut self.pooled);
+        head::forward(&reads.maps, affine.affine(), arch.config.final_relu, &mut self.pooled);
         let panels = classifier_panels(&parameters[arch.classifier_weight.clone()], classes);
         let mut logits = vec![T::zero(); images * classes];
         classify(&self.pooled, images, &panels, &parameters[arch.classifier_bias.clone()], &mut logits);
@@ -159,7 +164,7 @@ impl<T: Dispatch> HeadState<T> {
         conv::forward(&input, Window::POINT, &panels, &Epilogue::default(), &mut pooled_gradient);
         let affine = ScaleShift::of(norm, arenas.parameters, reads);
         let reader = reads.normalised(norm, arenas.parameters, affine.affine());
-        let sums = head::backward(&reader, &pooled_gradient, gradient);
+        let sums = head::backward(&reader, arch.config.final_relu, &pooled_gradient, gradient);
         store_norm(norm, &sums, arenas.gradients);
         sums
     }

@@ -11,7 +11,7 @@ use densenet_kernels::patch::{Affine, Input, Window};
 use densenet_kernels::{Panels, head, norm, stem};
 
 use super::DenseNet;
-use super::ends::{classifier_panels, classify};
+use super::ends::{classifier_panels, classify, pool};
 use super::pre_activation::window;
 use crate::architecture::{Block, Conv, DenseLayer, Norm, PreAct};
 use crate::config::Joining;
@@ -196,7 +196,7 @@ impl<T: Dispatch> Predictor<T> {
         let (block, buffer, here) = before.expect("at least one block");
         let maps = block.maps(&buffer, here, joining, block.layers.len());
         let mut pooled = vec![T::zero(); grid.images * arch.final_norm.channels];
-        head::forward(&maps, self.final_affine.affine(), &mut pooled);
+        head::forward(&maps, self.final_affine.affine(), arch.config.final_relu, &mut pooled);
         let mut logits = vec![T::zero(); grid.images * arch.config.num_classes];
         classify(&pooled, grid.images, &self.classifier, &self.classifier_bias, &mut logits);
         Ok(logits)
@@ -210,6 +210,6 @@ impl<T: Dispatch> Predictor<T> {
         let (grid, widths) = (self.stem.window.output(grid), [self.stem.panels.columns()]);
         raw.resize(grid.pixels() * widths[0], T::zero());
         self.stem.run(&input, false, None, raw);
-        stem::forward(&Maps::new(raw, grid, &widths), affine.affine(), output);
+        stem::forward(&Maps::new(raw, grid, &widths), affine.affine(), pool(arch), output);
     }
 }
