@@ -5,22 +5,26 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use densenet::checkpoint::{Card, Reader};
+use densenet::checkpoint::Reader;
 use densenet::info;
 use densenet::{Architecture, Config};
 use serde_json::json;
 
+use crate::model::{self, Description, Reading};
 use crate::output;
 
-/// Says what a network costs: parameters, multiply-adds, and a row per layer
+/// Says what a network or a weight file is and costs: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
 #[command(after_help = "Example: densenet info densenet121")]
 pub struct Info {
     /// Name of a model, or a weight file
-    model: String,
+    #[arg(value_name = "MODEL")]
+    name: String,
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    #[command(flatten)]
+    reading: Reading,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -28,29 +32,41 @@ pub struct Info {
 
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
-        let path = Path::new(&self.model);
-        let (config, card) = match path.is_file() {
-            true => Reader::open(path)?.card().map(|card| (card.config.clone(), Some(card)))?,
-            false => (Config::preset(&self.model)?, None),
+        let path = Path::new(&self.name);
+        let description = match path.is_file() {
+            true => self.file(path)?,
+            false => Description { config: Config::preset(&self.name)?, card: None, inferred: None },
         };
+        let Description { config, card, inferred } = &description;
         let native = card.as_ref().map_or(config.input_size, |card| card.preprocessing.size);
-        let costs = info::Info::new(&Architecture::new(&config)?, self.size.unwrap_or(native))?;
+        let costs = info::Info::new(&Architecture::new(config)?, self.size.unwrap_or(native))?;
         if self.json {
             let mut object = json!(costs);
-            object["model"] = json!(self.model);
+            object["model"] = json!(self.name);
             object["config"] = json!(config);
             if let Some(card) = card {
                 object["card"] = json!(card);
             }
+            if let Some(inferred) = inferred {
+                object["inferred"] = json!(inferred);
+            }
             output::print_json(&object)?;
         } else {
-            output::print(&describe(&self.model, &costs, card.as_ref()))?;
+            output::print(&describe(&self.name, &costs, &description))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// What a file is; its weights are read, too, so that a damaged one is not taken for sound.
+    fn file(&self, path: &Path) -> Result<Description> {
+        let mut reader = Reader::open(path)?;
+        let description = self.reading.describe(&reader)?;
+        model::weights(&mut reader, &Architecture::new(&description.config)?, path)?;
+        Ok(description)
+    }
 }
 
-fn describe(model: &str, costs: &info::Info, card: Option<&Card>) -> String {
+fn describe(name: &str, costs: &info::Info, description: &Description) -> String {
     let header = ["layer", "output", "parameters", "multiply-adds"].map(String::from).to_vec();
     let rows = costs.layers.iter().map(|layer| {
         let shape: Vec<String> = layer.output.iter().map(usize::to_string).collect();
@@ -59,13 +75,21 @@ fn describe(model: &str, costs: &info::Info, card: Option<&Card>) -> String {
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     let [channels, height, width] = costs.input;
     let mut text = format!(
-        "{model}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}\n",
+        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}\n",
         output::count(costs.params as u64),
         output::count(costs.macs),
     );
-    if let Some(card) = card {
+    if let Some(card) = &description.card {
         text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
         text += &format!("classes: {}\n", card.labels.join(", "));
+    }
+    if let Some(inferred) = &description.inferred {
+        text += &format!("{}\ntensors are named as by {}\n", model::network(&description.config), inferred.spelling);
+        let assumptions = inferred.assumptions.iter();
+        text += &assumptions
+            .map(|a| format!("not told: {} (taken: {}; {})\n", a.what, a.taken, a.option))
+            .collect::<String>();
+        text += &inferred.remarks.iter().map(|remark| format!("{remark}\n")).collect::<String>();
     }
     text + "\n" + &output::table(&rows)
 }

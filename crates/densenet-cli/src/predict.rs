@@ -7,7 +7,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use densenet::checkpoint::Card;
 use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
@@ -17,7 +16,8 @@ use npyz::{NpyFile, WriterBuilder};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::{Threads, model, output};
+use crate::model::{Model, Preparing, Reading};
+use crate::{Threads, output};
 
 /// Inputs that go through the network at a time.
 const BATCH: usize = 32;
@@ -28,9 +28,13 @@ const BATCH: usize = 32;
     after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3"
 )]
 pub struct Predict {
-    /// A weight file that densenet train wrote
+    /// A weight file: safetensors, or a PyTorch checkpoint (.pth, .pt, .pth.tar)
     #[arg(long, value_name = "W")]
     weights: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
     /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -50,17 +54,17 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let (card, network) = model::load(&self.weights)?;
+        let model = self.reading.load(&self.weights, &self.preparing)?;
         let (top, json) = (self.top as usize, self.json);
-        let mut answers = Answers { top, json, labels: &card.labels, predictions: vec![], logits: vec![] };
+        let mut answers = Answers { top, json, labels: &model.labels, predictions: vec![], logits: vec![] };
         for input in inputs(&self.inputs)? {
             match input {
-                Input::Array(path) => predict_array(&path, &network, &mut answers)?,
-                Input::Pictures(files) => predict_pictures(&files, &card, &network, &mut answers)?,
+                Input::Array(path) => predict_array(&path, &model.network, &mut answers)?,
+                Input::Pictures(files) => predict_pictures(&files, &model, &mut answers)?,
             }
         }
         if let Some(path) = &self.logits {
-            write_logits(path, &answers.logits, card.config.num_classes)?;
+            write_logits(path, &answers.logits, model.labels.len())?;
         }
         if self.json {
             output::print_json(&json!({ "predictions": answers.predictions }))?;
@@ -113,8 +117,8 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn predict_pictures(files: &[PathBuf], card: &Card, network: &DenseNet, answers: &mut Answers<'_>) -> Result<()> {
-    let preprocessing = &card.preprocessing;
+fn predict_pictures(files: &[PathBuf], model: &Model, answers: &mut Answers<'_>) -> Result<()> {
+    let preprocessing = model.preprocessing()?;
     for files in files.chunks(BATCH) {
         let mut images = Array4::zeros((files.len(), preprocessing.channels(), preprocessing.size, preprocessing.size));
         let out = images.as_slice_mut().expect("a new array is contiguous");
@@ -122,7 +126,7 @@ fn predict_pictures(files: &[PathBuf], card: &Card, network: &DenseNet, answers:
             let context = || file.display().to_string();
             preprocessing.apply(&Picture::open(file)?, out).with_context(context)
         })?;
-        let logits = network.logits(images.view())?;
+        let logits = model.network.logits(images.view())?;
         for (file, logits) in files.iter().zip(logits.rows()) {
             answers.add(&file.display().to_string(), logits)?;
         }

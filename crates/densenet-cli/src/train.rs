@@ -15,6 +15,7 @@ use densenet::{Architecture, Config};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
 use crate::watch::{Watch, interruption};
 use crate::{Threads, model};
@@ -35,7 +36,7 @@ pub struct Train {
     #[arg(long, value_name = "D", required_unless_present = "resume")]
     data: Option<String>,
     #[command(flatten)]
-    data_dir: model::DataDir,
+    data_dir: DataDir,
     /// Times that every picture is seen [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -80,7 +81,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file
+    /// Begin with the weights of this file, of the same network; other classes and input channels are adapted
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
     /// Go on with the run in this folder; --epochs and --max-steps may change
@@ -131,10 +132,7 @@ impl Train {
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let seed = self.seed.unwrap_or(0);
         let network = match &self.init {
-            Some(path) => {
-                let weights = model::weights(&mut Reader::open(path)?, &Architecture::new(&config)?, path)?;
-                DenseNet::from_arenas(&config, weights.parameters, weights.running)?
-            }
+            Some(path) => initial(path, &config, seed)?,
             None => DenseNet::new(&config, seed)?,
         };
         let card = Card {
@@ -214,6 +212,15 @@ impl Train {
         settings.shuffle &= !self.no_shuffle;
         settings
     }
+}
+
+/// A network of `config` with the weights of `path`, which may be of other classes and input channels.
+fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
+    let architecture = Architecture::new(config)?;
+    let (weights, changes) = Reader::open(path)?.initial(&architecture, seed)?;
+    model::warn_of_broken(&weights, &architecture, path);
+    changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
+    Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
 }
 
 /// One of an enumeration's words.
