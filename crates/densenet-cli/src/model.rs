@@ -94,23 +94,31 @@ impl Reading {
     pub fn describe(&self, reader: &Reader) -> Result<Description> {
         if reader.has_card() {
             let card = reader.card()?;
-            let config = self.overrule(card.config.clone())?;
+            let config = self.overrule(Some(&card.config))?;
             return Ok(Description { config, card: Some(card), inferred: None });
         }
-        let mut inferred = reader.infer()?;
-        inferred.config = self.overrule(inferred.config)?;
-        Ok(Description { config: inferred.config.clone(), card: None, inferred: Some(inferred) })
+        let inferred = match reader.infer() {
+            Ok(inferred) => inferred,
+            // Who says what the file holds need not have it made out.
+            Err(_) if self.model.is_some() || self.config.is_some() => {
+                return Ok(Description { config: self.overrule(None)?, card: None, inferred: None });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let config = self.overrule(Some(&inferred.config))?;
+        Ok(Description { config: config.clone(), card: None, inferred: Some(inferred.with(config)) })
     }
 
-    /// `config`, where the command line does not say otherwise.
-    fn overrule(&self, config: Config) -> Result<Config> {
-        let mut config = match (&self.model, &self.config) {
-            (Some(model), _) => {
-                let (in_channels, num_classes) = (config.in_channels, config.num_classes);
+    /// The network that the file is `held` to hold, where the command line does not say otherwise.
+    fn overrule(&self, held: Option<&Config>) -> Result<Config> {
+        let mut config = match (&self.model, &self.config, held) {
+            (Some(model), _, Some(&Config { in_channels, num_classes, .. })) => {
                 Config { in_channels, num_classes, ..Config::preset(model)? }
             }
-            (_, Some(path)) => configuration(path)?,
-            _ => config,
+            (Some(model), ..) => Config::preset(model)?,
+            (_, Some(path), _) => configuration(path)?,
+            (.., Some(held)) => held.clone(),
+            _ => return Err(Misuse("say which network it is with --model or --config".into()).into()),
         };
         if let Some(pool) = self.stem_pool {
             config.stem = Stem::of(StemShape { pool, ..config.stem.shape() });
@@ -215,12 +223,9 @@ pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Pat
 
 /// What was made out, in a line.
 fn brief(inferred: &Inferred) -> String {
-    let taken = inferred
-        .assumptions
-        .iter()
-        .filter(|assumption| assumption.what.contains("ool") || assumption.what.contains("ReLU"));
+    let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
     let taken: Vec<String> = taken.map(|a| format!("{}: {} ({})", a.what, a.taken, a.option)).collect();
-    format!("{}; not told by the file, {}", network(&inferred.config), taken.join(", "))
+    format!("{}; taken for what the file does not tell: {}", network(&inferred.config), taken.join(", "))
 }
 
 /// The network in words: `DenseNet-BC, blocks 6, 12, 24, 16, growth rate 32, ...`.

@@ -29,8 +29,8 @@ use crate::{Threads, model};
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
 pub struct Train {
-    /// The network; its input channels and classes become the data's
-    #[arg(long, value_parser = PRESETS, required_unless_present = "resume", hide_possible_values = true)]
+    /// The network; its input channels and classes become the data's [default: that of --init]
+    #[arg(long, value_parser = PRESETS, required_unless_present_any = ["resume", "init"], hide_possible_values = true)]
     model: Option<String>,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D", required_unless_present = "resume")]
@@ -81,7 +81,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file, of the same network; other classes and input channels are adapted
+    /// Begin with the weights of this file; its input channels and classes may be others than the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
     /// Go on with the run in this folder; --epochs and --max-steps may change
@@ -116,13 +116,14 @@ impl Train {
     }
 
     fn start(&self) -> Result<(Run, DataSet, PathBuf)> {
-        let (Some(model), Some(name)) = (&self.model, &self.data) else {
-            return Err(Misuse("a new run needs --model and --data".into()).into());
+        let Some(name) = &self.data else {
+            return Err(Misuse("a new run needs --data".into()).into());
         };
         let mut settings = Settings::default();
         self.apply(&mut settings).validate()?;
         let data = self.data_dir.open(name)?;
-        let preset = adapted(model, &data)?;
+        let (model, preset) = self.network()?;
+        let preset = adapted(preset, &data);
         let config = Config {
             input_size: self.size.unwrap_or(preset.input_size),
             drop_rate: self.drop_rate.unwrap_or(preset.drop_rate),
@@ -146,6 +147,18 @@ impl Train {
         };
         let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
         Ok((Run::start(&folder, card, network, settings)?, data, folder))
+    }
+
+    /// The network that is asked for, and what its run's folder is named after.
+    fn network(&self) -> Result<(String, Config)> {
+        match (&self.model, &self.init) {
+            (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
+            (None, Some(path)) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                Ok((name, Reader::open(path)?.config()?))
+            }
+            (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
+        }
     }
 
     fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
@@ -172,7 +185,7 @@ impl Train {
         let model_differs = match &self.model {
             Some(model) => {
                 let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
-                Config { input_size, drop_rate, ..adapted(model, data)? } != card.config
+                Config { input_size, drop_rate, ..adapted(Config::preset(model)?, data) } != card.config
             }
             None => false,
         };
@@ -228,10 +241,10 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
-/// The preset `model` with the channels and classes of `data`.
-fn adapted(model: &str, data: &DataSet) -> Result<Config> {
+/// The network `config` with the channels and classes of `data`.
+fn adapted(config: Config, data: &DataSet) -> Config {
     let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
-    Ok(Config { in_channels, num_classes, ..Config::preset(model)? })
+    Config { in_channels, num_classes, ..config }
 }
 
 /// The changes usually made to training pictures of this kind.

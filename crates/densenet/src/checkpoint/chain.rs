@@ -60,7 +60,7 @@ fn ends_with(modules: &Modules, parts: &Parts, channels: usize) -> Result<(), St
 }
 
 /// Looks for the one order of blocks that is a chain. Layers whose names nest in the same name are a block, in the order
-/// of their widths; if these are no blocks, each layer may stand anywhere.
+/// of their widths; where these are no block, each may stand anywhere.
 pub(super) fn searched(modules: &Modules, parts: &Parts) -> Result<Chain, String> {
     let mut search = Search::new(modules, parts);
     if search.pieces.len() > MOST_PIECES {
@@ -152,7 +152,7 @@ impl Search {
     }
 }
 
-/// The blocks that names tell, or each layer alone where they tell none.
+/// The blocks that names tell, and layers alone where they tell none.
 fn pieces(modules: &Modules, parts: &Parts) -> Vec<Piece> {
     let input = |layer: &Layer| modules.list[layer.first().conv].input();
     let growth = modules.list[parts.layers[0].conv.conv].out();
@@ -165,12 +165,12 @@ fn pieces(modules: &Modules, parts: &Parts) -> Vec<Piece> {
         blocks.entry(&layer.block).or_default().push(layer.clone());
     }
     blocks.values_mut().for_each(|block| block.sort_by_key(input));
-    let grows = |block: &Vec<Layer>| block.windows(2).all(|pair| input(&pair[1]) == input(&pair[0]) + growth);
-    if blocks.values().all(grows) {
-        blocks.into_values().map(piece).collect()
-    } else {
-        parts.layers.iter().map(|layer| piece(vec![layer.clone()])).collect()
-    }
+    let grows = |block: &[Layer]| block.windows(2).all(|pair| input(&pair[1]) == input(&pair[0]) + growth);
+    let apart = |block: Vec<Layer>| match grows(&block) {
+        true => vec![block],
+        false => block.into_iter().map(|layer| vec![layer]).collect(),
+    };
+    blocks.into_values().flat_map(apart).map(piece).collect()
 }
 
 fn chain(steps: &[Step], pieces: &[Piece], parts: &Parts) -> Chain {

@@ -121,7 +121,8 @@ enum Kind {
 /// The format of a file that begins with `head`.
 fn kind(path: &Path, head: &[u8]) -> Option<Kind> {
     let tar = head.get(257..262) == Some(b"ustar");
-    if head.get(8) == Some(&b'{') {
+    // The length of a header, below 2^40, and its first character.
+    if head.get(5..9) == Some(b"\0\0\0{") {
         Some(Kind::Safetensors)
     } else if tar || head.starts_with(b"PK") || head.first() == Some(&0x80) {
         Some(Kind::Pickle)

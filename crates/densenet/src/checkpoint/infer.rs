@@ -39,6 +39,15 @@ pub struct Assumption {
     pub taken: String,
     /// The program's option that says otherwise.
     pub option: &'static str,
+    /// Whether it is about the pictures rather than the network.
+    pub input: bool,
+}
+
+impl Inferred {
+    /// The same, where a person knows better: with another configuration of the same tensors.
+    pub fn with(self, config: Config) -> Self {
+        Self { assumptions: assumptions(&config), config, ..self }
+    }
 }
 
 /// Makes out the network that `tensors`, in the order of the file, are the weights of.
@@ -59,18 +68,19 @@ pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     })
 }
 
-/// The parts of the network in its order: by the file's order of the names, by theirs as a person counts, or by the
-/// only one in which widths fit.
+/// The parts of the network in its order: by nesting names or in a row, in the file's order or as a person counts, or in
+/// the only order in which widths fit.
 fn arrange(modules: &Modules) -> Result<(Parts, Chain), String> {
     let of_file: Vec<usize> = (0..modules.list.len()).collect();
     let mut by_name = of_file.clone();
     by_name.sort_by(|&a, &b| natural(&modules.list[a].name, &modules.list[b].name));
     let follow = |parts: Parts| chain::in_order(modules, &parts).map(|chain| (parts, chain));
     let search = |parts: Parts| chain::searched(modules, &parts).map(|chain| (parts, chain));
-    layers::in_a_row(modules, &of_file)
+    // Names that nest say more than an order, which may be that of the alphabet.
+    layers::by_nesting(modules, &of_file)
         .and_then(follow)
-        .or_else(|_| layers::by_nesting(modules, &of_file).and_then(follow))
         .or_else(|_| layers::by_nesting(modules, &by_name).and_then(follow))
+        .or_else(|_| layers::in_a_row(modules, &of_file).and_then(follow))
         .or_else(|_| layers::in_a_row(modules, &by_name).and_then(follow))
         .or_else(|_| layers::by_nesting(modules, &by_name).and_then(search))
 }
@@ -259,17 +269,17 @@ impl Places<'_> {
 }
 
 fn assumptions(config: &Config) -> Vec<Assumption> {
-    let StemShape { kernel, stride, norm, pool } = config.stem.shape();
-    let taken = |what, taken: String, option| Assumption { what, taken, option };
+    let StemShape { stride, norm, pool, .. } = config.stem.shape();
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_string();
-    let mut all = vec![taken("the stem's stride", stride.to_string(), "--config")];
+    let of_network = |what, taken, option| Assumption { what, taken, option, input: false };
+    let of_input = |what, taken, option| Assumption { what, taken, option, input: true };
+    let mut all = vec![of_network("the stem's stride", stride.to_string(), "--config")];
     if norm {
-        all.push(taken("max pooling in the stem", yes(pool), "--stem-pool"));
+        all.push(of_network("max pooling in the stem", yes(pool), "--stem-pool"));
     }
-    all.push(taken("a ReLU after the last batch-norm", yes(config.final_relu), "--final-relu"));
-    let size = if kernel == 7 { "as usual with a 7x7 stem" } else { "as usual with a small stem" };
-    all.push(taken("the input's size", format!("{}, {size}", config.input_size), "--size"));
-    all.push(taken("mean and deviation of the input", "none".into(), "--preset, or --mean and --std"));
+    all.push(of_network("a ReLU after the last batch-norm", yes(config.final_relu), "--final-relu"));
+    all.push(of_input("the input's size", format!("{0}x{0}", config.input_size), "--size"));
+    all.push(of_input("mean and deviation of the input", "none".into(), "--preset, or --mean and --std"));
     all
 }
 

@@ -1,9 +1,9 @@
 //! From modules to the layers of a DenseNet: which batch-norm stands before which convolution.
 //!
-//! Two readings, each for an order of the names. *In a row*: a DenseNet is a convolution, perhaps a batch-norm, and then
-//! nothing but batch-norms and convolutions in turn, so the first batch-norm belongs to the first convolution and so on,
-//! whatever they are called. *By nesting*: where names nest (`block1.layer2.conv1`), the batch-norms and convolutions of
-//! a layer are those under its name, in whatever order the layers are listed.
+//! Two readings, each for an order of the names. *By nesting*: where names nest (`block1.layer2.conv1`), the batch-norms
+//! and convolutions of a layer are those under its name, in whatever order the layers are listed. *In a row*: a DenseNet
+//! is a convolution, perhaps a batch-norm, and then nothing but batch-norms and convolutions in turn, so the first
+//! batch-norm belongs to the first convolution and so on, whatever they are called.
 
 use std::collections::HashMap;
 

@@ -109,7 +109,7 @@ impl Modules {
         let mut modules = Self::default();
         let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
         for (index, tensor) in tensors.iter().enumerate() {
-            let counter = !tensor.is_float() && tensor.elements().is_some_and(|elements| elements <= 1);
+            let counter = tensor.shape.is_empty() || !tensor.is_float() && tensor.elements().is_some_and(|n| n <= 1);
             if counter || tensor.name.rsplit('.').next() == Some(THRESHOLDS) {
                 modules.set_aside.push(index);
                 continue;
@@ -134,16 +134,18 @@ impl Modules {
     }
 }
 
+/// The last part of a tensor's name, and its number.
+type Leaf<'a> = (&'a str, usize);
+
 /// Tensors whose names share all but the last part.
 struct Group<'a> {
     first: usize,
-    /// The last part of each name, and its number.
-    tensors: Vec<(&'a str, usize)>,
+    tensors: Vec<Leaf<'a>>,
 }
 
 impl<'a> Group<'a> {
     /// The tensors of more than one axis, and those of one.
-    fn by_rank(&self, tensors: &[Stored]) -> (Vec<(&'a str, usize)>, Vec<(&'a str, usize)>) {
+    fn by_rank(&self, tensors: &[Stored]) -> (Vec<Leaf<'a>>, Vec<Leaf<'a>>) {
         self.tensors.iter().partition(|(_, index)| tensors[*index].shape.len() > 1)
     }
 
@@ -208,8 +210,8 @@ impl<'a> Words<'a> {
 
     /// The four vectors of a batch-norm as weight, bias, mean, variance: by their words, and in the order in which
     /// PyTorch makes them where words do not tell.
-    fn order(&self, vectors: &[(&str, usize)]) -> [usize; 4] {
-        let mut rest: Vec<(&str, usize)> = vectors.to_vec();
+    fn order(&self, vectors: &[Leaf<'_>]) -> [usize; 4] {
+        let mut rest = vectors.to_vec();
         let told = [Role::Weight, Role::Bias, Role::Mean, Role::Variance].map(|role| {
             let at = rest.iter().position(|(leaf, _)| self.role(leaf) == Some(role))?;
             Some(rest.remove(at).1)

@@ -11,7 +11,7 @@ use super::infer::{Inferred, infer};
 use super::{Card, MOMENTUM, Weights, adapt};
 use crate::architecture::Tensor;
 use crate::init;
-use crate::{Architecture, Error, Result};
+use crate::{Architecture, Config, Error, Result};
 
 /// A weight file whose description is read and found sound; the values are still on disk.
 pub struct Reader {
@@ -54,6 +54,14 @@ impl Reader {
         Ok(card)
     }
 
+    /// The network that the file holds: as it says, else as [`Reader::infer`] makes it out.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn config(&self) -> Result<Config> {
+        if self.has_card() { Ok(self.card()?.config) } else { Ok(self.infer()?.config) }
+    }
+
     /// The network that the file holds, told from the names and shapes of its tensors alone, whatever they are called.
     ///
     /// # Errors
@@ -90,9 +98,9 @@ impl Reader {
     /// A file that holds another network otherwise; see [`Reader::weights`].
     pub fn initial(&mut self, architecture: &Architecture, seed: u64) -> Result<(Weights, Vec<String>)> {
         let config = &architecture.config;
-        let held = if self.has_card() { self.card()?.config } else { self.infer()?.config };
+        let held = self.config()?;
         let (in_channels, num_classes) = (held.in_channels, held.num_classes);
-        let held = Architecture::new(&crate::Config { in_channels, num_classes, ..config.clone() })?;
+        let held = Architecture::new(&Config { in_channels, num_classes, ..config.clone() })?;
         let weights = self.weights(&held)?;
         let (parameters, _) = init::initial(architecture, seed);
         Ok(adapt::adapt(&held, weights, architecture, parameters))
