@@ -10,6 +10,10 @@ use crate::answers::{Answers, pictures, read};
 /// What logits may differ by, relatively and in norm.
 const TOLERANCE: f64 = 1e-5;
 
+/// What gradients of networks of a hundred layers may differ by: PyTorch's own in `f32` are 1e-3 to 6e-3 from those in
+/// `f64`, by the ReLUs that rounding switches; a wrong gradient would be wrong by as much as it is.
+const DEEP: f64 = 2e-2;
+
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/checkpoints")
 }
@@ -57,7 +61,7 @@ fn every_spelling_and_format_answers_as_pytorch() {
 fn a_training_step_from_a_checkpoint_is_pytorchs() {
     let answers = Answers::load(&folder().join("answers.safetensors"));
     let (_, mut network) = read(&folder().join("torchvision.pth"));
-    answers.assert_step("torchvision.pth ", &mut network, &pictures((6, 3, 40, 44)));
+    answers.assert_step("torchvision.pth ", &mut network, &pictures((6, 3, 40, 44)), 1e-4);
 }
 
 /// The networks of torchvision and timm at full size, which `$DENSENET_PEERS`, a virtual environment, writes.
@@ -83,7 +87,7 @@ fn torchvisions_and_timms_own_networks_answer_as_they_do() {
             let logits = network.logits(pictures.view()).unwrap();
             answers.assert_near("logits", logits.iter().map(|&v| v.into()), TOLERANCE);
             if ending == "safetensors" {
-                answers.assert_step("", &mut network, &pictures);
+                answers.assert_step("", &mut network, &pictures, DEEP);
             }
             println!("{name}.{ending}: as PyTorch");
         }
