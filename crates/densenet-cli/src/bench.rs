@@ -1,14 +1,18 @@
 //! `densenet bench`.
 
+mod layers;
+mod spent;
+
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use densenet::config::PRESETS;
 use densenet::info::Info;
-use densenet::network::{Backprop, DenseNet, StepOptions};
+use densenet::network::{Backprop, DenseNet, Memory, Step, StepOptions};
 use densenet::optimiser::Sgd;
+use densenet::profile::{Pass, Probe, Profile};
 use densenet::{Architecture, Config};
 use densenet_kernels::isa::Isa;
 use densenet_kernels::peak::fma_peak;
@@ -16,7 +20,9 @@ use densenet_kernels::random::Stream;
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::{Threads, output};
+use crate::{Threads, model, output, word};
+use layers::Layers;
+use spent::Spent;
 
 /// Times a network on random pictures
 #[derive(Args)]
@@ -29,16 +35,38 @@ pub struct Bench {
 #[derive(Subcommand)]
 enum What {
     /// One answer to a batch of pictures
-    Infer(Case),
+    Infer(Infer),
     /// One training step: forward, backward and the optimiser
-    Train(Case),
+    Train(Train),
 }
 
 #[derive(Args)]
-#[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --json")]
+#[command(after_help = "Example: densenet bench infer --model densenet121 --batch 8 --threads 2 --profile")]
+struct Infer {
+    #[command(flatten)]
+    case: Case,
+    /// Tell where the time goes, layer by layer, and how each is computed
+    #[arg(long)]
+    profile: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Example: densenet bench train --model seed --batch 64 --threads 2 --profile")]
+struct Train {
+    #[command(flatten)]
+    case: Case,
+    /// normal, or low: bottlenecks that would take more memory than gradients do are made again in the backward pass
+    #[arg(long, value_parser = word::<Memory>, value_name = "WORD", default_value = "normal")]
+    memory: Memory,
+    /// Tell where the time goes: forward, to the inputs, to the weights, and the rest, of each part of the network
+    #[arg(long)]
+    profile: bool,
+}
+
+#[derive(Args)]
 struct Case {
-    /// The network
-    #[arg(long, value_parser = PRESETS, hide_possible_values = true)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth, a built-in model, or a weight file
+    #[arg(long, value_parser = named)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -74,6 +102,16 @@ struct Figures {
     gflops: f64,
     fma_peak_gflops: f64,
     fma_peak_fraction: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Breakdown>,
+}
+
+/// Where the time goes.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Breakdown {
+    Layers(Layers),
+    Stages(Vec<Spent>),
 }
 
 /// A time to measure.
@@ -82,8 +120,28 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
+/// The name of a network that there is, or of weights of one.
+fn named(name: &str) -> Result<String, String> {
+    if model::has_weights(name) { Ok(name.into()) } else { model::preset(name) }
+}
+
+/// The network of that name. Values of weights are not needed: they do not change how long it takes.
+fn config(name: &str) -> Result<Config> {
+    match model::has_weights(name) {
+        true => Ok(model::open(Path::new(name))?.config()?),
+        false => Ok(Config::preset(name)?),
+    }
+}
+
+/// One run of what is timed; it tells a profile, if any, where the time goes.
+type Run = Box<dyn FnMut(Option<&Profile>) -> Result<()>>;
+
 /// What is timed.
-type Run = Box<dyn FnMut() -> Result<()>>;
+struct Timed {
+    run: Run,
+    /// What inference consists of; none in training.
+    steps: Option<Vec<Step>>,
+}
 
 /// Runs before the clock starts.
 const WARM_UP: usize = 2;
@@ -94,21 +152,29 @@ const FEWEST: usize = 3;
 impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.what {
-            What::Infer(case) => case.run(1, infer),
-            What::Train(case) => case.run(3, train),
+            What::Infer(Infer { case, profile }) => case.run(1, profile, infer),
+            What::Train(Train { case, memory, profile }) => {
+                case.run(3, profile, |config, images| train(config, images, memory))
+            }
         }
     }
 }
 
 impl Case {
     /// Times what `prepare` returns, which does `passes` times the forward pass's arithmetic.
-    fn run(self, passes: u64, prepare: fn(&Config, Array4<f32>) -> Result<Run>) -> Result<ExitCode> {
+    fn run(
+        self,
+        passes: u64,
+        profiled: bool,
+        prepare: impl FnOnce(&Config, Array4<f32>) -> Result<Timed>,
+    ) -> Result<ExitCode> {
         let threads = self.threads.start()?;
-        let config = Config::preset(&self.model)?;
+        let config = config(&self.model)?;
         let size = self.size.unwrap_or(config.input_size);
         let macs = Info::new(&Architecture::new(&config)?, size)?.macs;
         let batch = usize::from(self.batch);
-        let times = measure(&mut *prepare(&config, pictures(&config, batch, size))?, self.seconds)?;
+        let mut timed = prepare(&config, pictures(&config, batch, size))?;
+        let times = measure(&mut *timed.run, self.seconds)?;
         let (median, min) = (times[times.len() / 2], times[0]);
         let (peak_rss_mib, peak) = (peak_rss_mib(), fma_peak() / 1e9);
         let gflops = (2 * passes * macs * batch as u64) as f64 / median / 1e9;
@@ -126,6 +192,7 @@ impl Case {
             gflops,
             fma_peak_gflops: peak,
             fma_peak_fraction: gflops / peak,
+            profile: if profiled { Some(timed.breakdown(times.len(), peak)?) } else { None },
         };
         if self.json {
             output::print_json(&figures)?
@@ -143,8 +210,12 @@ impl Figures {
         format!(
             "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
              {images_per_s:.1} images/s\n\
-             {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n",
-            self.runs, self.gflops, self.fma_peak_fraction, self.fma_peak_gflops,
+             {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n{}",
+            self.runs,
+            self.gflops,
+            self.fma_peak_fraction,
+            self.fma_peak_gflops,
+            self.profile.as_ref().map_or(String::new(), |found| format!("\n{}", found.table(self.fma_peak_gflops))),
         )
     }
 }
@@ -159,36 +230,68 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
     })
 }
 
-fn infer(config: &Config, images: Array4<f32>) -> Result<Run> {
+fn infer(config: &Config, images: Array4<f32>) -> Result<Timed> {
     let network = DenseNet::<f32>::new(config, 0)?;
-    Ok(Box::new(move || {
-        network.logits(images.view())?;
+    let steps = Some(network.steps(images.dim().2, images.dim().3)?);
+    let run = move |profile: Option<&Profile>| {
+        match profile {
+            Some(profile) => network.profiled_logits(images.view(), profile)?,
+            None => network.logits(images.view())?,
+        };
         Ok(())
-    }))
+    };
+    Ok(Timed { run: Box::new(run), steps })
 }
 
-fn train(config: &Config, images: Array4<f32>) -> Result<Run> {
+fn train(config: &Config, images: Array4<f32>, memory: Memory) -> Result<Timed> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
     let mut backprop = Backprop::new(&network);
     let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
     let labels: Vec<u32> = (0..images.dim().0 as u32).map(|i| i % config.num_classes as u32).collect();
-    Ok(Box::new(move || {
-        backprop.run(&mut network, images.view(), &labels, &StepOptions::default())?;
-        sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
+    let run = move |profile: Option<&Profile>| {
+        let options = StepOptions { memory, profile, ..StepOptions::default() };
+        backprop.run(&mut network, images.view(), &labels, &options)?;
+        let descend = || sgd.step(1e-3, network.parameters_mut(), backprop.gradients());
+        Probe::new(profile, "optimiser").time(Pass::Rest, 0, descend);
         Ok(())
-    }))
+    };
+    Ok(Timed { run: Box::new(run), steps: None })
+}
+
+impl Timed {
+    /// Where the time goes, over so many `runs`, on a processor of `peak` GFLOP/s.
+    fn breakdown(&mut self, runs: usize, peak: f64) -> Result<Breakdown> {
+        let Some(steps) = &self.steps else {
+            let profile = Profile::default();
+            (0..runs).try_for_each(|_| (self.run)(Some(&profile)))?;
+            return Ok(Breakdown::Stages(Spent::of(&profile, runs, peak)));
+        };
+        let profiles: Vec<Profile> = (0..runs).map(|_| Profile::default()).collect();
+        profiles.iter().try_for_each(|profile| (self.run)(Some(profile)))?;
+        Ok(Breakdown::Layers(Layers::new(steps, &profiles, peak)))
+    }
+}
+
+impl Breakdown {
+    /// As a table, against a processor of `peak` GFLOP/s.
+    fn table(&self, peak: f64) -> String {
+        match self {
+            Self::Layers(layers) => layers.table(),
+            Self::Stages(spent) => spent::table(spent, peak),
+        }
+    }
 }
 
 /// Seconds of each run, in rising order.
-fn measure(run: &mut dyn FnMut() -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
+fn measure(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
     for _ in 0..WARM_UP {
-        run()?;
+        run(None)?;
     }
     let start = Instant::now();
     let mut times = Vec::new();
     while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
         let before = Instant::now();
-        run()?;
+        run(None)?;
         times.push(before.elapsed().as_secs_f64());
     }
     times.sort_by(f64::total_cmp);

@@ -25,7 +25,7 @@ const WIDEST_TABLE: usize = 20;
     after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist"
 )]
 pub struct Eval {
-    /// A weight file: safetensors, or a PyTorch checkpoint (.pth, .pt, .pth.tar)
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     #[command(flatten)]
@@ -71,13 +71,13 @@ impl Eval {
 
     /// Names of the classes; those of the data where the file has none.
     fn labels<'a>(&self, model: &Model, test: &'a Split) -> Result<&'a [String]> {
-        let (found, known) = (test.classes(), &model.labels);
-        if model.named && found != known {
+        let (found, known, count) = (test.classes(), &model.card.labels, model.card.config.num_classes);
+        if !known.is_empty() && found != known {
             let (found, known) = (found.join(", "), known.join(", "));
             bail!("{} has the classes {found}; these weights know {known}", self.data);
         }
-        if found.len() != known.len() {
-            bail!("{} has {} classes; these weights know {}", self.data, found.len(), known.len());
+        if found.len() != count {
+            bail!("{} has {} classes; these weights know {count}", self.data, found.len());
         }
         Ok(found)
     }

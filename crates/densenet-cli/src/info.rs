@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use densenet::checkpoint::Reader;
+use densenet::checkpoint::Card;
 use densenet::info;
 use densenet::{Architecture, Config};
 use serde_json::json;
@@ -17,7 +17,7 @@ use crate::output;
 #[derive(Args)]
 #[command(after_help = "Example: densenet info densenet121")]
 pub struct Info {
-    /// Name of a model, or a weight file
+    /// Name of a model, built in or not yet trained, or a weight file
     #[arg(value_name = "MODEL")]
     name: String,
     /// Height and width of the picture [default: the network's own]
@@ -32,13 +32,12 @@ pub struct Info {
 
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
-        let path = Path::new(&self.name);
-        let description = match path.is_file() {
-            true => self.file(path)?,
+        let description = match model::has_weights(&self.name) {
+            true => self.file(Path::new(&self.name))?,
             false => Description { config: Config::preset(&self.name)?, card: None, inferred: None },
         };
         let Description { config, card, inferred } = &description;
-        let native = card.as_ref().map_or(config.input_size, |card| card.preprocessing.size);
+        let native = card.as_ref().map_or(config.input_size, Card::input_size);
         let costs = info::Info::new(&Architecture::new(config)?, self.size.unwrap_or(native))?;
         if self.json {
             let mut object = json!(costs);
@@ -59,7 +58,7 @@ impl Info {
 
     /// What a file is; its weights are read, too, so that a damaged one is not taken for sound.
     fn file(&self, path: &Path) -> Result<Description> {
-        let mut reader = Reader::open(path)?;
+        let mut reader = model::open(path)?;
         let description = self.reading.describe(&reader)?;
         model::weights(&mut reader, &Architecture::new(&description.config)?, path)?;
         Ok(description)
@@ -80,8 +79,15 @@ fn describe(name: &str, costs: &info::Info, description: &Description) -> String
         output::count(costs.macs),
     );
     if let Some(card) = &description.card {
-        text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
-        text += &format!("classes: {}\n", card.labels.join(", "));
+        if !card.dataset.is_empty() {
+            text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
+        }
+        if !card.labels.is_empty() {
+            text += &format!("classes: {}\n", card.labels.join(", "));
+        }
+        if let Some(licence) = &card.licence {
+            text += &format!("licence: {licence}\n");
+        }
     }
     if let Some(inferred) = &description.inferred {
         text += &format!("{}\ntensors are named as by {}\n", model::network(&description.config), inferred.spelling);

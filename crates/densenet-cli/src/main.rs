@@ -3,8 +3,10 @@
 mod bench;
 mod data_dir;
 mod eval;
+mod export;
 mod info;
 mod model;
+mod models;
 mod output;
 mod picture;
 mod predict;
@@ -16,6 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use rayon::ThreadPoolBuilder;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Trains, evaluates and runs DenseNets on ordinary CPUs
 #[derive(Parser)]
@@ -31,6 +35,8 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Export(export::Export),
+    Models(models::Models),
     Bench(bench::Bench),
 }
 
@@ -51,12 +57,19 @@ impl Threads {
     }
 }
 
+/// One of an enumeration's words.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
+}
+
 fn main() -> ExitCode {
     let outcome = match Program::parse().command {
         Command::Info(info) => info.run(),
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Export(export) => export.run(),
+        Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, Args};
 use densenet::checkpoint::{Card, Inferred, Reader, Weights};
-use densenet::config::{PRESETS, Stem, StemShape};
+use densenet::config::{Stem, StemShape};
 use densenet::data::{self, PREPROCESSINGS, Preprocessing};
+use densenet::models;
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 
@@ -16,7 +17,7 @@ use crate::output::{self, Misuse};
 #[derive(Args)]
 pub struct Reading {
     /// The network that the file holds, its input channels and classes aside [default: what the tensors tell]
-    #[arg(long, value_parser = PRESETS, hide_possible_values = true, conflicts_with = "config")]
+    #[arg(long, value_name = "NAME", value_parser = preset, conflicts_with = "config")]
     model: Option<String>,
     /// A JSON file of the network's configuration, as info --json prints it [default: what the tensors tell]
     #[arg(long, value_name = "FILE")]
@@ -46,6 +47,24 @@ pub struct Preparing {
     size: Option<usize>,
 }
 
+/// The name of a network that there is.
+pub fn preset(name: &str) -> Result<String, String> {
+    Config::preset(name).map(|_| name.into()).map_err(|error| error.to_string())
+}
+
+/// Whether `name` is that of a built-in model or a file, which may hold weights.
+pub fn has_weights(name: &str) -> bool {
+    models::find(name).is_some() || Path::new(name).is_file()
+}
+
+/// Opens a built-in model or a weight file.
+pub fn open(weights: &Path) -> Result<Reader> {
+    if weights.to_str().and_then(models::find).is_none() && !weights.exists() {
+        bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display());
+    }
+    Ok(models::open(weights)?)
+}
+
 fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {
         "yes" => Ok(true),
@@ -64,28 +83,30 @@ pub struct Description {
     pub inferred: Option<Inferred>,
 }
 
-/// A network that answers.
+/// A network that answers, and what is known of it.
 pub struct Model {
     /// The network with its weights.
     pub network: DenseNet,
-    /// Names of the classes.
-    pub labels: Vec<String>,
-    /// Whether those are names and not only numbers.
-    pub named: bool,
-    preprocessing: Option<Preprocessing>,
+    /// What the file and the command line say of it.
+    pub card: Card,
     path: PathBuf,
 }
 
 impl Model {
     /// How a picture becomes the network's input.
     pub fn preprocessing(&self) -> Result<&Preprocessing> {
-        self.preprocessing.as_ref().ok_or_else(|| {
+        self.card.preprocessing.as_ref().ok_or_else(|| {
             let reason = format!(
                 "{} does not say how pictures are prepared for it; say it with --preset NAME or with --mean and --std",
                 self.path.display()
             );
             Misuse(reason).into()
         })
+    }
+
+    /// Names of the classes, or `class N` where nobody has named them.
+    pub fn labels(&self) -> Vec<String> {
+        (0..self.card.config.num_classes).map(|class| self.card.label(class)).collect()
     }
 }
 
@@ -128,23 +149,26 @@ impl Reading {
         Ok(config)
     }
 
-    /// Loads `path` to answer for pictures prepared as `preparing` says, and says on stderr what the file does not.
+    /// Loads `path`, or the built-in model of that name, to answer for pictures prepared as `preparing` says, and says on
+    /// stderr what the file does not.
     pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
-        let mut reader = Reader::open(path)?;
+        let mut reader = open(path)?;
         let Description { config, card, inferred } = self.describe(&reader)?;
         let weights = weights(&mut reader, &Architecture::new(&config)?, path)?;
-        let preprocessing = preparing.preprocessing(&config, card.as_ref())?;
+        let foreign = card.is_none();
+        let card = match card {
+            Some(card) => Card { config, ..card },
+            None => reader.made_out(&config)?,
+        };
+        let card = preparing.complete(card)?;
         if let Some(inferred) = &inferred {
             output::note(format_args!("{}: {}", path.display(), brief(inferred)));
         }
-        if let Some(preprocessing) = preprocessing.as_ref().filter(|_| card.is_none() || preparing.says_anything()) {
+        if let Some(preprocessing) = card.preprocessing.as_ref().filter(|_| foreign || preparing.says_anything()) {
             output::note(format_args!("pictures are prepared with {}", in_words(preprocessing)));
         }
-        let names = card.map(|card| card.labels).or_else(|| preparing.classes(config.num_classes));
-        let (named, numbers) = (names.is_some(), (0..config.num_classes).map(|class| format!("class {class}")));
-        let network = DenseNet::from_arenas(&config, weights.parameters, weights.running)?;
-        let labels = names.unwrap_or_else(|| numbers.collect());
-        Ok(Model { network, labels, named, preprocessing, path: path.into() })
+        let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
+        Ok(Model { network, card, path: path.into() })
     }
 }
 
@@ -153,11 +177,22 @@ impl Preparing {
         self.preset.is_some() || self.mean.is_some() || self.size.is_some()
     }
 
-    /// How pictures are prepared for a network of `config`: as the command line says, else as the file does.
-    fn preprocessing(&self, config: &Config, card: Option<&Card>) -> Result<Option<Preprocessing>> {
+    /// The `card` with what the command line says of pictures and classes.
+    fn complete(&self, card: Card) -> Result<Card> {
+        let preprocessing = self.preprocessing(&card)?;
+        let labels = match card.labels.is_empty() {
+            true => self.classes(card.config.num_classes).unwrap_or_default(),
+            false => card.labels,
+        };
+        Ok(Card { preprocessing, labels, ..card })
+    }
+
+    /// How pictures are prepared for the network of `card`: as the command line says, else as the card does.
+    fn preprocessing(&self, card: &Card) -> Result<Option<Preprocessing>> {
+        let config = &card.config;
         let named = self.preset.as_deref().map(Preprocessing::named).transpose()?;
         let named = named.map(|named| named.with_channels(config.in_channels));
-        let base = named.or_else(|| card.map(|card| card.preprocessing.clone()));
+        let base = named.or_else(|| card.preprocessing.clone());
         let mut preprocessing = match (base, &self.mean, &self.std) {
             (base, Some(mean), Some(std)) => {
                 let base = base.unwrap_or_else(|| usual_framing(config));

@@ -2,35 +2,38 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use densenet::ahead;
 use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
+use densenet::models::MODELS;
 use densenet::network::DenseNet;
+use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array4, ArrayView1};
 use npyz::{NpyFile, WriterBuilder};
-use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::model::{Model, Preparing, Reading};
 use crate::{Threads, output};
 
-/// Inputs that go through the network at a time.
-const BATCH: usize = 32;
-
 /// Says what pictures show
 #[derive(Args)]
 #[command(
-    after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3"
+    after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3\n\
+    or:      densenet predict shirt.png\n\
+    or:      densenet predict --weights densenet121.pth --preset imagenet photo.jpg"
 )]
 pub struct Predict {
-    /// A weight file: safetensors, or a PyTorch checkpoint (.pth, .pt, .pth.tar)
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model [default: the first of
+    /// densenet models]
     #[arg(long, value_name = "W")]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -44,6 +47,9 @@ pub struct Predict {
     /// Write the network's raw outputs, N by classes of float32, in the order of the inputs
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
+    /// Inputs that go through the network at a time
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
     #[command(flatten)]
     threads: Threads,
     /// Print one JSON object
@@ -54,23 +60,32 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let model = self.reading.load(&self.weights, &self.preparing)?;
-        let (top, json) = (self.top as usize, self.json);
-        let mut answers = Answers { top, json, labels: &model.labels, predictions: vec![], logits: vec![] };
+        let weights = self.weights.clone().unwrap_or_else(default_weights);
+        let model = self.reading.load(&weights, &self.preparing)?;
+        let labels = model.labels();
+        let (top, json, batch) = (self.top as usize, self.json, usize::from(self.batch));
+        let mut answers = Answers { top, json, labels: &labels, predictions: vec![], logits: vec![] };
         for input in inputs(&self.inputs)? {
             match input {
-                Input::Array(path) => predict_array(&path, &model.network, &mut answers)?,
-                Input::Pictures(files) => predict_pictures(&files, &model, &mut answers)?,
+                Input::Array(path) => predict_array(&path, &model.network, batch, &mut answers)?,
+                Input::Pictures(files) => predict_pictures(&files, &model, batch, &mut answers)?,
             }
         }
         if let Some(path) = &self.logits {
-            write_logits(path, &answers.logits, model.labels.len())?;
+            write_logits(path, &answers.logits, labels.len())?;
         }
         if self.json {
             output::print_json(&json!({ "predictions": answers.predictions }))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The first built-in model, which is announced.
+fn default_weights() -> PathBuf {
+    let name = MODELS[0].name;
+    output::note(format_args!("with the built-in model {name}; --weights takes another"));
+    name.into()
 }
 
 enum Input {
@@ -117,24 +132,40 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn predict_pictures(files: &[PathBuf], model: &Model, answers: &mut Answers<'_>) -> Result<()> {
+/// Reads, decodes and resizes a batch while the one before it is in the network.
+fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, answers: &mut Answers<'_>) -> Result<()> {
     let preprocessing = model.preprocessing()?;
-    for files in files.chunks(BATCH) {
-        let mut images = Array4::zeros((files.len(), preprocessing.channels(), preprocessing.size, preprocessing.size));
-        let out = images.as_slice_mut().expect("a new array is contiguous");
-        out.par_chunks_exact_mut(preprocessing.elements()).zip(files).try_for_each(|(out, file)| {
-            let context = || file.display().to_string();
-            preprocessing.apply(&Picture::open(file)?, out).with_context(context)
-        })?;
+    let prepare = |files: &'f [PathBuf]| {
+        let inputs = preprocessing.batch_of(files, |file, out| {
+            preprocessing.apply(&Picture::open(file)?, out).with_context(|| file.display().to_string())
+        });
+        Ok((files, inputs?))
+    };
+    let bar = progress(files.len(), batch);
+    let answer = |(files, images): (&[PathBuf], Array4<f32>)| {
         let logits = model.network.logits(images.view())?;
-        for (file, logits) in files.iter().zip(logits.rows()) {
-            answers.add(&file.display().to_string(), logits)?;
-        }
-    }
+        bar.suspend(|| {
+            let mut answered = files.iter().zip(logits.rows());
+            answered.try_for_each(|(file, logits)| answers.add(&file.display().to_string(), logits))
+        })?;
+        bar.inc(files.len() as u64);
+        anyhow::Ok(ControlFlow::<()>::Continue(()))
+    };
+    ahead(files.chunks(batch), prepare, answer)?;
+    bar.finish_and_clear();
     Ok(())
 }
 
-fn predict_array(path: &Path, network: &DenseNet, answers: &mut Answers<'_>) -> Result<()> {
+/// How far it is, of more pictures than one batch, where stderr is a terminal.
+fn progress(pictures: usize, batch: usize) -> ProgressBar {
+    if pictures <= batch {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
+    ProgressBar::new(pictures as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn predict_array(path: &Path, network: &DenseNet, batch: usize, answers: &mut Answers<'_>) -> Result<()> {
     let name = path.display();
     let file = File::open(path).with_context(|| name.to_string())?;
     let file = NpyFile::new(BufReader::new(file)).with_context(|| format!("{name}: not a sound .npy file"))?;
@@ -152,14 +183,14 @@ fn predict_array(path: &Path, network: &DenseNet, answers: &mut Answers<'_>) -> 
     network.architecture().block_sizes(height, width).with_context(|| name.to_string())?;
     let elements = channels as usize * height * width;
     let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
-    for start in (0..n as usize).step_by(BATCH) {
-        let count = BATCH.min(n as usize - start);
-        let batch: Vec<f32> = values
+    for start in (0..n as usize).step_by(batch) {
+        let count = batch.min(n as usize - start);
+        let batch_values: Vec<f32> = values
             .by_ref()
             .take(count * elements)
             .collect::<Result<_, _>>()
             .with_context(|| format!("{name}: cut off"))?;
-        let images = Array4::from_shape_vec((count, channels as usize, height, width), batch)?;
+        let images = Array4::from_shape_vec((count, channels as usize, height, width), batch_values)?;
         let logits = network.logits(images.view())?;
         for (i, logits) in logits.rows().into_iter().enumerate() {
             answers.add(&format!("{name}[{}]", start + i), logits)?;

@@ -5,20 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use densenet::checkpoint::{Card, Reader};
-use densenet::config::PRESETS;
+use densenet::checkpoint::Card;
 use densenet::data::{Augment, DataSet};
-use densenet::network::DenseNet;
+use densenet::network::{DenseNet, Memory};
+use densenet::optimiser::Kind;
 use densenet::schedule::Schedule;
 use densenet::training::{BEST, LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
 use crate::watch::{Watch, interruption};
-use crate::{Threads, model};
+use crate::{Threads, model, word};
 
 /// Trains a network and writes its weights and a log
 ///
@@ -29,8 +28,9 @@ use crate::{Threads, model};
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
 pub struct Train {
-    /// The network; its input channels and classes become the data's [default: that of --init]
-    #[arg(long, value_parser = PRESETS, required_unless_present_any = ["resume", "init"], hide_possible_values = true)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; its input channels and classes become the data's
+    /// [default: that of --init]
+    #[arg(long, value_parser = model::preset, required_unless_present_any = ["resume", "init"])]
     model: Option<String>,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D", required_unless_present = "resume")]
@@ -43,18 +43,27 @@ pub struct Train {
     /// Pictures per step [default: 64]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// The highest learning rate [default: 0.1]
+    /// sgd (with Nesterov momentum) or adamw (Adam with decoupled weight decay) [default: sgd]
+    #[arg(long, value_parser = word::<Kind>, value_name = "WORD")]
+    optimizer: Option<Kind>,
+    /// The highest learning rate [default: 0.1; 0.001 with adamw]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
     /// constant, steps (a tenth at 50 % and 75 %), or cosine (with warm-up) over all epochs [default: steps]
     #[arg(long, value_parser = word::<Schedule>, value_name = "WORD")]
     schedule: Option<Schedule>,
-    /// Nesterov momentum [default: 0.9]
+    /// Nesterov momentum of sgd [default: 0.9]
     #[arg(long, value_name = "X")]
     momentum: Option<f64>,
-    /// Weight decay on all parameters [default: 0.0001]
+    /// Weight decay on all parameters [default: 0.0001; 0.01 with adamw]
     #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
+    /// Shorten gradients whose norm over all parameters is larger
+    #[arg(long, value_name = "X")]
+    clip_norm: Option<f64>,
+    /// Keep a moving average of the weights, of which a step keeps this share; it is what is evaluated and saved
+    #[arg(long, value_name = "DECAY")]
+    ema: Option<f64>,
     /// Share of the target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
@@ -67,6 +76,12 @@ pub struct Train {
     /// End after so many steps
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
+    /// normal, or low: bottlenecks that would take more memory than gradients do are made again in the backward pass
+    #[arg(long, value_parser = word::<Memory>, value_name = "WORD")]
+    memory: Option<Memory>,
+    /// Take a step's pictures in N micro-batches, one after the other, for less memory; batch-norm sees each on its own
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
     /// Height and width that pictures are resized to [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
@@ -81,10 +96,10 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file; its input channels and classes may be others than the data's
+    /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
-    /// Go on with the run in this folder; --epochs and --max-steps may change
+    /// Go on with the run in this folder; --epochs, --max-steps and --memory may change
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
 }
@@ -119,7 +134,7 @@ impl Train {
         let Some(name) = &self.data else {
             return Err(Misuse("a new run needs --data".into()).into());
         };
-        let mut settings = Settings::default();
+        let mut settings = self.defaults()?;
         self.apply(&mut settings).validate()?;
         let data = self.data_dir.open(name)?;
         let (model, preset) = self.network()?;
@@ -137,11 +152,13 @@ impl Train {
             None => DenseNet::new(&config, seed)?,
         };
         let card = Card {
-            preprocessing: data.preprocessing.with_size(config.input_size),
+            preprocessing: Some(data.preprocessing.with_size(config.input_size)),
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             epoch: 0,
+            licence: None,
+            batches_tracked: 0,
             config,
             seed,
         };
@@ -155,7 +172,7 @@ impl Train {
             (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
             (None, Some(path)) => {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Ok((name, Reader::open(path)?.config()?))
+                Ok((name, model::open(path)?.config()?))
             }
             (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
         }
@@ -198,7 +215,9 @@ impl Train {
         ];
         let mut names: Vec<String> =
             differs.iter().filter(|(_, differs)| *differs).map(|(n, _)| n.to_string()).collect();
-        let fixed = |settings: &Settings| json!(Settings { epochs: 1, max_steps: None, ..settings.clone() });
+        let fixed = |settings: &Settings| {
+            json!(Settings { epochs: 1, max_steps: None, memory: Memory::Normal, ..settings.clone() })
+        };
         if let (Value::Object(now), Value::Object(then)) = (fixed(settings), fixed(&run.settings)) {
             let changed = now.iter().filter(|(name, value)| then.get(*name) != Some(*value));
             names.extend(
@@ -208,6 +227,15 @@ impl Train {
         Ok(names)
     }
 
+    /// The usual settings of the optimiser.
+    fn defaults(&self) -> Result<Settings> {
+        match (self.optimizer, self.momentum) {
+            (Some(Kind::AdamW), Some(_)) => Err(Misuse("--momentum is for --optimizer sgd".into()).into()),
+            (Some(Kind::AdamW), None) => Ok(Settings { lr: 1e-3, weight_decay: 1e-2, ..Settings::default() }),
+            (Some(Kind::Sgd) | None, _) => Ok(Settings::default()),
+        }
+    }
+
     /// Puts what the command line says into `settings`.
     fn apply<'a>(&self, settings: &'a mut Settings) -> &'a Settings {
         fn set<T: Copy>(place: &mut T, given: Option<T>) {
@@ -215,12 +243,17 @@ impl Train {
         }
         set(&mut settings.epochs, self.epochs);
         set(&mut settings.batch, self.batch);
+        set(&mut settings.optimizer, self.optimizer);
         set(&mut settings.lr, self.lr);
         set(&mut settings.schedule, self.schedule);
         set(&mut settings.momentum, self.momentum);
         set(&mut settings.weight_decay, self.weight_decay);
         set(&mut settings.label_smoothing, self.label_smoothing);
         set(&mut settings.augment, self.augment);
+        set(&mut settings.memory, self.memory);
+        set(&mut settings.accumulate, self.accumulate);
+        settings.clip_norm = self.clip_norm.or(settings.clip_norm);
+        settings.ema = self.ema.or(settings.ema);
         settings.max_steps = self.max_steps.or(settings.max_steps);
         settings.shuffle &= !self.no_shuffle;
         settings
@@ -230,15 +263,10 @@ impl Train {
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.
 fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
     let architecture = Architecture::new(config)?;
-    let (weights, changes) = Reader::open(path)?.initial(&architecture, seed)?;
+    let (weights, changes) = model::open(path)?.initial(&architecture, seed)?;
     model::warn_of_broken(&weights, &architecture, path);
     changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
     Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
-}
-
-/// One of an enumeration's words.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 /// The network `config` with the channels and classes of `data`.

@@ -120,7 +120,7 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in ["", "info", "train", "eval", "predict", "bench", "bench infer", "bench train"] {
+    for command in ["", "info", "train", "eval", "predict", "export", "models", "bench", "bench infer", "bench train"] {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }
@@ -172,7 +172,70 @@ fn predicts(world: &World) {
     assert_eq!(classes[0]["index"], highest);
     let text = world.done(words);
     assert_eq!(text.lines().count(), 42);
+    assert_eq!(world.done(&format!("{words} --batch 1")), text);
     assert!(text.lines().last().unwrap().starts_with("zeros.npy[39]: "), "{text}");
+}
+
+#[test]
+fn exports_in_every_format() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 1 --out run"));
+    let export = "export --weights run/resume.safetensors";
+    world.done(&format!("{export} --fold --dynamic-size --out w.ONNX"));
+    world.done(&format!("{export} --format onnx --out same.bin --dynamic-size --fold"));
+    assert_eq!(fs::read(world.path("w.ONNX")).unwrap(), fs::read(world.path("same.bin")).unwrap());
+    world.done(&format!("{export} --format densenet --licence CC0-1.0 --out w.safetensors"));
+    world.done("export --weights w.safetensors --format torchvision --out tv.safetensors");
+    let info: Value = serde_json::from_str(&world.done("info tv.safetensors --json")).unwrap();
+    assert_eq!(info["card"]["licence"], "CC0-1.0");
+    assert!(world.done("info w.safetensors").contains("licence: CC0-1.0"));
+    let logits = |weights: &str| {
+        fs::write(world.path("noise.npy"), npy("2, 1, 8, 8", 128)).unwrap();
+        world.done(&format!("predict --weights {weights} noise.npy --logits {weights}.npy"));
+        fs::read(world.path(&format!("{weights}.npy"))).unwrap()
+    };
+    let ours = logits("run/resume.safetensors");
+    assert!(ours == logits("w.safetensors") && ours == logits("tv.safetensors"));
+    let (code, _, err) = world.run(&format!("{export} --format torchvision --out tv.safetensors"));
+    assert!(code == Some(0) && err.contains("no such network (the 3x3 stem, input channels: 1)"), "{err}");
+}
+
+#[test]
+fn exports_that_cannot_be() {
+    let world = World::new();
+    world.fails("export --weights fashion-mnist --out w.safetensors", 2, &["w.safetensors", "--format torchvision"]);
+    world.fails("export --weights fashion-mnist --out w.bin", 2, &["w.bin", "--format"]);
+    world.fails("export --weights fashion-mnist --format tflite --out w", 2, &["tflite", "torchvision", "onnx"]);
+    world.fails("export --weights fashion-mnist --format densenet --fold --out w", 2, &["--fold", "onnx alone"]);
+    world.fails("export --weights nothing --out w.onnx", 1, &["nothing", "densenet models"]);
+    world.fails("export --weights fashion-mnist --out nowhere/w.onnx", 1, &["nowhere/w.onnx"]);
+}
+
+#[test]
+fn built_in_models_answer_without_a_file() {
+    let world = World::new();
+    let list: Value = serde_json::from_str(&world.done("models --json")).unwrap();
+    let models = list["models"].as_array().unwrap();
+    let text = world.done("models");
+    fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();
+    for model in models {
+        let name = model["name"].as_str().unwrap();
+        let percent = format!("{name}: {:.2} %", 100.0 * model["top1"].as_f64().unwrap());
+        assert!(text.contains(&percent) && text.contains(model["command"].as_str().unwrap()), "{text}");
+        assert_eq!(model["correct"].as_f64().unwrap() / model["images"].as_f64().unwrap(), model["top1"]);
+        let said: Value = serde_json::from_str(&world.done(&format!("predict --weights {name} a.bmp --json"))).unwrap();
+        let label = &said["predictions"][0]["classes"][0]["label"];
+        assert!(model["labels"].as_array().unwrap().contains(label), "{label}");
+        assert!(world.done(&format!("info {name}")).contains("licence: "));
+        world.done(&format!("bench infer --model {name} --seconds 0 --json"));
+        world.done(&format!("export --weights {name} --out {name}.onnx"));
+    }
+    let (code, out, err) = world.run("predict a.bmp");
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains(&format!("built-in model {}", models[0]["name"].as_str().unwrap())), "{err}");
+    let first = world.done(&format!("predict --weights {} a.bmp", models[0]["name"].as_str().unwrap()));
+    assert!(out == first && out.starts_with("a.bmp: "), "{out}");
+    world.done("eval --weights fashion-mnist --data ./fashion-mnist --json");
 }
 
 /// The losses of the first four steps of a run with these options.
@@ -394,6 +457,20 @@ fn an_instruction_set_that_there_is_not() {
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["isa"], "portable");
 }
 
+#[test]
+fn every_way_of_training_resumes_with_its_settings() {
+    let world = World::new();
+    let words = "--optimizer adamw --ema 0.9 --clip-norm 1 --accumulate 2 --memory low --max-steps 2";
+    world.done(&format!("{TRAIN} {words} --epochs 1 --out run"));
+    world.fails("train --resume run --optimizer sgd", 2, &["another", "--optimizer"]);
+    world.fails("train --resume run --ema 0.5", 2, &["another", "--ema"]);
+    world.done("train --resume run --memory normal --max-steps 4");
+    assert_eq!(world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count(), 4);
+    world.fails(&format!("{TRAIN} --ema 1 --out other"), 2, &["ema is 1", "not including, 1"]);
+    world.fails(&format!("{TRAIN} --optimizer adam --out other"), 2, &["adam", "adamw"]);
+    world.fails(&format!("{TRAIN} --optimizer adamw --momentum 0.5 --out other"), 2, &["momentum", "sgd"]);
+}
+
 /// What is wrong, how it comes about, and what the error says.
 type Broken = (&'static str, fn(&World), &'static [&'static str]);
 
@@ -506,6 +583,23 @@ fn bench_tells_its_figures() {
         }
         assert_eq!((&figures["batch"], &figures["size"], &figures["threads"]), (&2.into(), &32.into(), &2.into()));
     }
+    let out = world.done("bench train --model seed --size 32 --batch 2 --seconds 0 --memory low --profile");
+    assert!(
+        ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
+        "{out}"
+    );
+    let infer = "bench infer --model seed --size 32 --batch 2 --seconds 0 --profile";
+    let out = world.done(infer);
+    let parts = ["features.denseblock1.denselayer1.conv1", "64→32 3x3 at 8x8", "pooled first", "transition", "\nall "];
+    assert!(parts.iter().all(|part| out.contains(part)), "{out}");
+    let figures: Value = serde_json::from_str(&world.done(&format!("{infer} --json"))).unwrap();
+    let layers = figures["profile"]["layers"].as_array().unwrap();
+    let share: f64 = layers.iter().map(|layer| layer["share"].as_f64().unwrap()).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    assert_eq!((&layers[0]["name"], &layers[0]["method"]), (&"features.conv0".into(), &"plain".into()));
+    assert_eq!(figures["profile"]["parts"][1]["part"], "3x3");
+    world.fails("bench train --model densenet-bc-41-12", 2, &["depth 41"]);
+    world.fails("bench train --model seed --memory lower", 2, &["lower", "normal", "low"]);
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
     world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
 }

@@ -6,23 +6,30 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::isa::Dispatch;
-use crate::maps::Grid;
-use crate::norm::{Moments, band_moments};
+use crate::maps::{Grid, split_mut};
+use crate::norm::{Moments, NormGradient, band_moments};
 
 /// Elements of packed input that a piece may hold: in `f32` 256 KiB, half of a common second-level cache.
 const PATCH: usize = 64 * 1024;
 
-/// Rows that a band may have.
-pub(crate) const MOST_ROWS: usize = 64;
+/// Elements of transformed input that a piece may hold: more, since every piece reads all of the transformed weights.
+const TRANSFORMED: usize = 80 * 1024;
+
+/// Rows that a low band may have.
+pub(crate) const LOW: usize = 64;
 
 /// Bands of whole rows, the same number in every image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bands {
     grid: Grid,
     per_image: usize,
-    /// Rows that stay together: 1, or 2 where the operation pools.
+    /// Rows that stay together: 1, or more where the operation pools or works tile by tile.
     granule: usize,
+    /// Granules of an image.
+    granules: usize,
 }
 
 /// One band: some rows of one image.
@@ -37,21 +44,36 @@ pub(crate) struct Band {
 impl Bands {
     /// Cuts `grid` so that a band's packed input, `row` elements for each of its rows, stays in the cache.
     pub fn new(grid: Grid, row: usize) -> Self {
-        Self::of_granules(grid, row, 1)
+        Self::cut(grid, (1, grid.height), PATCH / row.max(1))
+    }
+
+    /// [`Self::new`] for work that counts a band's rows: [`LOW`] at most.
+    pub fn low(grid: Grid, row: usize) -> Self {
+        Self::cut(grid, (1, grid.height), (PATCH / row.max(1)).min(LOW))
     }
 
     /// Cuts `grid` between pairs of rows, `row` elements of packed input for each pair; an odd last row goes with the
     /// pair above it.
     pub fn pairs(grid: Grid, row: usize) -> Self {
-        Self::of_granules(grid, row, 2)
+        Self::cut(grid, (2, grid.height / 2), PATCH / row.max(1))
     }
 
-    fn of_granules(grid: Grid, row: usize, granule: usize) -> Self {
-        let height = grid.height / granule;
-        let rows = (PATCH / row.max(1)).clamp(1, height.min(MOST_ROWS));
+    /// Cuts `grid` between rows of tiles of height `tile`, `row` elements of transformed input for each.
+    pub fn tiles(grid: Grid, row: usize, tile: usize) -> Self {
+        Self::cut(grid, (tile, grid.height.div_ceil(tile)), TRANSFORMED / row.max(1))
+    }
+
+    /// One band an image.
+    pub fn images(grid: Grid) -> Self {
+        Self::cut(Grid { images: 1, height: grid.images, width: grid.height * grid.width }, (1, grid.images), 1)
+    }
+
+    /// Cuts each image's `granules`, `granule` rows each, into bands of `most`.
+    fn cut(grid: Grid, (granule, granules): (usize, usize), most: usize) -> Self {
+        let most = most.clamp(1, granules);
         // An even number shares one image evenly between two threads.
-        let per_image = height.div_ceil(rows).next_multiple_of(2).min(height);
-        Self { grid, per_image, granule }
+        let per_image = granules.div_ceil(most).next_multiple_of(2).min(granules);
+        Self { grid, per_image, granule, granules }
     }
 
     /// Bands in all.
@@ -62,10 +84,9 @@ impl Bands {
     /// The band of that number.
     pub fn get(&self, index: usize) -> Band {
         let (image, band) = (index / self.per_image, index % self.per_image);
-        let granules = self.grid.height / self.granule;
         let row = |band: usize| match band == self.per_image {
             true => self.grid.height,
-            false => band * granules / self.per_image * self.granule,
+            false => band * self.granules / self.per_image * self.granule,
         };
         Band { image, rows: row(band)..row(band + 1) }
     }
@@ -106,6 +127,28 @@ impl Bands {
             band_moments(output, slot);
         });
         Moments::merge(&slots, width, (0..self.len()).map(|i| self.pixels(&self.get(i)).len()))
+    }
+
+    /// Runs `work` on every band with its part of each map of a `buffer` of gradients, and adds up the sums, zero at first
+    /// and `[map][2][width]`, that it leaves.
+    pub fn run_maps<T: Dispatch>(
+        &self,
+        (buffer, widths): (&mut [T], &[usize]),
+        work: &(impl Fn(Band, &mut [&mut [T]], &mut [T]) + Sync),
+    ) -> NormGradient<T> {
+        let mut parts: Vec<Vec<&mut [T]>> = (0..self.len()).map(|_| Vec::with_capacity(widths.len())).collect();
+        for (mut map, width) in split_mut(buffer, self.grid.pixels(), widths).into_iter().zip(widths) {
+            for (band, part) in parts.iter_mut().enumerate() {
+                let (here, behind) = map.split_at_mut(self.pixels(&self.get(band)).len() * width);
+                part.push(here);
+                map = behind;
+            }
+        }
+        let slot = 2 * widths.iter().sum::<usize>();
+        let mut slots = vec![T::zero(); self.len() * slot];
+        let bands = parts.into_par_iter().zip(slots.par_chunks_mut(slot)).enumerate();
+        bands.with_max_len(1).for_each(|(band, (mut maps, sums))| work(self.get(band), &mut maps, sums));
+        NormGradient::merge(&slots, widths)
     }
 
     fn halve<T: Send>(

@@ -3,15 +3,11 @@
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::bands::Bands;
 use crate::isa::{Dispatch, Operation, Simd};
-use crate::maps::{Maps, split_mut};
-use crate::norm::{MapNorm, Mode, NormGradient, Normalised, Places};
+use crate::maps::Maps;
+use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places, passing};
 use crate::patch::Affine;
-
-/// Below this nothing passes: the ReLU's zero, or nothing at all where there is none.
-fn floor<T: Element>(relu: bool) -> T {
-    if relu { T::zero() } else { T::neg_infinity() }
-}
 
 /// Means over each image's pixels of `relu(scale * x + shift)`, into `pooled`, `[image][channel]`; without `relu`, of
 /// `scale * x + shift`.
@@ -19,7 +15,7 @@ pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, relu: boo
     let channels = maps.channels();
     assert_eq!(pooled.len(), maps.grid().images * channels, "pooled features of {:?}", maps.grid());
     pooled.par_chunks_mut(channels).enumerate().with_max_len(1).for_each(|(image, pooled)| {
-        T::dispatch(Pool { maps, affine, floor: floor(relu), image, pooled });
+        T::dispatch(Pool { maps, affine, floor: passing(relu), image, pooled });
     });
 }
 
@@ -68,45 +64,33 @@ pub fn backward<T: Dispatch>(
     let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
     let plane = grid.height * grid.width;
     assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
-    let sums: Vec<Vec<T>> = split_mut(gradient, grid.pixels(), reader.maps.widths())
-        .into_iter()
-        .zip(reader.maps.iter())
-        .map(|(gradient, map)| {
-            let (first, width, _) = map;
-            let norm = MapNorm::new(reader, map);
-            let mut slots = vec![T::zero(); grid.images * 2 * width];
-            let images = gradient.par_chunks_mut(plane * width).zip(slots.par_chunks_mut(2 * width));
-            images.enumerate().with_max_len(1).for_each(|(image, (gradient, sums))| {
-                let dy = &pooled_gradient[image * channels + first..][..width];
-                let map = &norm.map[image * plane * width..][..plane * width];
-                T::dispatch(Back { norm: &norm, floor: floor(relu), dy, map, gradient, sums });
-            });
-            slots
-        })
-        .collect();
-    NormGradient::merge(&sums, reader.maps.widths())
+    let share = T::of(1.0 / plane as f64);
+    let shares: Vec<T> = pooled_gradient.iter().map(|&gradient| gradient * share).collect();
+    let norms = MapNorm::all(reader, relu);
+    Bands::images(grid).run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
+        let image = band.rows.start;
+        let dy = &shares[image * channels..][..channels];
+        let maps = MapNorms { norms: &norms, first: image * plane, mode: Mode::Set, gradient, sums };
+        T::dispatch(Back { maps, dy, plane });
+    })
 }
 
-/// One image of one map.
-struct Back<'a, T> {
-    norm: &'a MapNorm<'a, T>,
-    floor: T,
+/// One image.
+struct Back<'a, 'b, T> {
+    maps: MapNorms<'a, 'b, T>,
     dy: &'a [T],
-    map: &'a [T],
-    gradient: &'a mut [T],
-    sums: &'a mut [T],
+    plane: usize,
 }
 
-impl<T: Element> Operation<T> for Back<'_, T> {
+impl<T: Element> Operation<T> for Back<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { norm, floor, dy, map, gradient, sums } = self;
-        let plane = map.len() / norm.width;
-        // Every pixel has the same gradient: rows of the tile that are no elements apart.
-        let dy = (dy, 0, T::of(1.0 / plane as f64));
+        let Self { mut maps, dy, plane } = self;
+        let (columns, all) = (0..dy.len(), 0..maps.norms.len());
         let places = Places { first: 0, outputs: plane, width: plane };
-        norm.back::<S, 1>(simd, (0..norm.width, plane, places), dy, (Mode::Set, floor), (map, gradient, sums));
+        // Every pixel has the same gradient: rows of the tile that are no elements apart.
+        maps.back::<S, 1>(simd, all, (columns, plane, places), (dy, 0));
     }
 }

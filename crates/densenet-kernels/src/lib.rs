@@ -18,7 +18,9 @@ pub mod peak;
 pub mod random;
 pub mod reference;
 mod scratch;
+mod splits;
 pub mod stem;
+pub mod winograd;
 
 pub use dropout::Dropout;
 pub use element::Element;

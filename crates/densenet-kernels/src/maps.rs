@@ -21,6 +21,11 @@ impl Grid {
         self.images * self.height * self.width
     }
 
+    /// The same pixels as one column of one image.
+    pub(crate) fn flattened(self) -> Self {
+        Self { images: 1, height: self.pixels(), width: 1 }
+    }
+
     /// Extents behind 2x2 pooling of stride 2.
     pub fn halved(self) -> Self {
         Self { height: self.height / 2, width: self.width / 2, ..self }
@@ -44,6 +49,11 @@ impl<'a, T> Maps<'a, T> {
         let channels: usize = widths.iter().sum();
         assert_eq!(data.len(), channels * grid.pixels(), "{channels} channels of {grid:?}");
         Self { data, grid, widths }
+    }
+
+    /// The same maps, their pixels in one column.
+    pub(crate) fn flattened(self) -> Self {
+        Self { grid: self.grid.flattened(), ..self }
     }
 
     /// Their extents.

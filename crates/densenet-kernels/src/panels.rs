@@ -41,6 +41,17 @@ pub(crate) fn cut(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, 
 impl<T: Dispatch> Panels<T> {
     /// Panels of the matrix whose element in row `k` and column `j` is `element(k, j)`.
     pub fn new(depth: usize, columns: usize, element: impl Fn(usize, usize) -> T + Sync) -> Self {
+        Self::filled(depth, columns, |panel, part| {
+            for (k, row) in part.chunks_exact_mut(panel.width).enumerate() {
+                for (j, value) in row[..panel.columns].iter_mut().enumerate() {
+                    *value = element(k, panel.first + j);
+                }
+            }
+        })
+    }
+
+    /// Panels that `fill` fills, one by one; they hold zeros before.
+    pub(crate) fn filled(depth: usize, columns: usize, fill: impl Fn(Panel, &mut [T]) + Sync) -> Self {
         let lanes = T::lanes();
         let mut start = 0;
         let panels: Vec<Panel> = cut(columns, lanes)
@@ -60,13 +71,7 @@ impl<T: Dispatch> Panels<T> {
                 (panel, part)
             })
             .collect();
-        parts.into_par_iter().for_each(|(panel, part)| {
-            for (k, row) in part.chunks_exact_mut(panel.width).enumerate() {
-                for (j, value) in row[..panel.columns].iter_mut().enumerate() {
-                    *value = element(k, panel.first + j);
-                }
-            }
-        });
+        parts.into_par_iter().for_each(|(panel, part)| fill(panel, part));
         Self { depth, data, panels }
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::Element;
 use crate::bands::Band;
-use crate::isa::{Dispatch, Simd};
+use crate::isa::{Dispatch, Simd, apart};
 use crate::maps::{Grid, Maps};
 
 /// Kernel extent, stride and zero padding, the same along both axes.
@@ -78,6 +78,18 @@ impl<T: Dispatch> Input<'_, T> {
         }
     }
 
+    /// The same for a convolution of `window`: to a 1x1 convolution all pixels are alike, so they become a column, which
+    /// can be cut anywhere.
+    pub(crate) fn for_window(self, window: Window) -> Self {
+        match self {
+            Self::PreActivation(maps, affine) if window == Window::POINT => {
+                Self::PreActivation(maps.flattened(), affine)
+            }
+            Self::Raw(data, grid, channels) if window == Window::POINT => Self::Raw(data, grid.flattened(), channels),
+            other => other,
+        }
+    }
+
     /// Refuses elements of another number than the extents say, and windows that do not fit.
     fn check(&self, window: Window) {
         let grid = self.grid();
@@ -99,6 +111,11 @@ impl<T: Dispatch> Input<'_, T> {
     pub(crate) fn fill<S: Simd<T = T>>(&self, simd: S, layout: &Layout, band: &Band, patch: &mut [T]) {
         let grid = self.grid();
         let Layout { window, columns, pixel, .. } = *layout;
+        let packed = matches!(self, Self::PreActivation(..) | Self::Raw(..));
+        if packed && columns == 1 && window == Window::POINT {
+            // A column's pixels follow each other as a row's do.
+            return self.fill_row(simd, band.image, band.rows.start, patch, pixel);
+        }
         let inside = window.padding..(window.padding + grid.width).min(columns);
         let first = (band.rows.start * window.stride) as isize - window.padding as isize;
         for (r, row) in patch.chunks_exact_mut(columns * pixel).enumerate() {
@@ -114,14 +131,14 @@ impl<T: Dispatch> Input<'_, T> {
         }
     }
 
-    /// Row `y` of `image`, as many pixels as `row` holds.
+    /// As many pixels as `row` holds, from the start of row `y` of `image` on.
     #[inline(always)]
     fn fill_row<S: Simd<T = T>>(&self, simd: S, image: usize, y: usize, row: &mut [T], pixel: usize) {
         match *self {
             Self::PreActivation(maps, affine) => {
-                let grid = maps.grid();
+                let (grid, pixels) = (maps.grid(), row.len() / pixel);
                 for (first, width, map) in maps.iter() {
-                    let from = &map[(image * grid.height + y) * grid.width * width..][..grid.width * width];
+                    let from = &map[(image * grid.height + y) * grid.width * width..][..pixels * width];
                     normalise(simd, from, affine.of(first, width), &mut row[first..], pixel);
                 }
             }
@@ -133,7 +150,7 @@ impl<T: Dispatch> Input<'_, T> {
                 }
             }
             Self::Raw(data, grid, channels) => {
-                let from = &data[(image * grid.height + y) * grid.width * channels..][..grid.width * channels];
+                let from = &data[(image * grid.height + y) * grid.width * channels..];
                 for (from, to) in from.chunks_exact(channels).zip(row.chunks_exact_mut(pixel)) {
                     to[..channels].copy_from_slice(from);
                 }
@@ -152,7 +169,7 @@ impl<T: Dispatch> Input<'_, T> {
 
 impl<'a, T> Affine<'a, T> {
     /// That of `width` channels from `first` on.
-    fn of(self, first: usize, width: usize) -> Self {
+    pub(crate) fn of(self, first: usize, width: usize) -> Self {
         Self { scale: &self.scale[first..first + width], shift: &self.shift[first..first + width] }
     }
 }
@@ -161,14 +178,17 @@ impl<'a, T> Affine<'a, T> {
 #[inline(always)]
 fn normalise<S: Simd>(simd: S, from: &[S::T], affine: Affine<'_, S::T>, to: &mut [S::T], pixel: usize) {
     let width = affine.scale.len();
-    let zero = simd.splat(S::T::default());
-    for start in (0..width).step_by(S::LANES) {
-        let lanes = start..(start + S::LANES).min(width);
-        let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
-        for (from, to) in from.chunks_exact(width).zip(to.chunks_mut(pixel)) {
-            let z = simd.mul_add(simd.load(&from[lanes.clone()]), scale, shift);
-            simd.store(simd.max(zero, z), &mut to[lanes.clone()]);
-        }
+    let (steps, count) = ((width, pixel), from.len() / width);
+    let mut start = 0;
+    while start < width {
+        let affine = (&affine.scale[start..], &affine.shift[start..]);
+        let part = (&from[start..], &mut to[start..]);
+        start += match (width - start) / S::LANES {
+            0 => apart::rectify_lanes(simd, affine, part, steps, count),
+            1 => apart::rectify::<S, 1>(simd, affine, part, steps, count),
+            2 | 3 => apart::rectify::<S, 2>(simd, affine, part, steps, count),
+            _ => apart::rectify::<S, 4>(simd, affine, part, steps, count),
+        };
     }
 }
 

@@ -107,7 +107,7 @@ pub fn backward<T: Dispatch>(
         let dy = &output_gradient[image * pooled.height * pooled.width * width..];
         T::dispatch(PoolBack { norm: &norm, grid, pool, map, dy, gradient, sums });
     });
-    NormGradient::merge(&[slots], &[width])
+    NormGradient::merge(&slots, &[width])
 }
 
 /// One image.
@@ -132,7 +132,7 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
         gradient.fill(T::zero());
         for start in (0..width).step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(width);
-            let (n, gamma) = norm.load(simd, lanes.clone());
+            let n = norm.load(simd, lanes.clone());
             let (mut sum, mut sum_deviation) = (zero, zero);
             for (i, dy) in dy.chunks_exact(width).take(pooled.height * pooled.width).enumerate() {
                 let (y, x) = (i / pooled.width, i % pooled.width);
@@ -151,7 +151,7 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
                 let dz = simd.select_gt(most, zero, simd.load(&dy[lanes.clone()]), zero);
                 sum = simd.add(sum, dz);
                 sum_deviation = simd.mul_add(dz, deviation, sum_deviation);
-                let scaled = simd.mul(gamma, dz);
+                let scaled = simd.mul(n.gamma, dz);
                 for row in under(pool, y, grid.height) {
                     for column in under(pool, x, grid.width) {
                         let at = row * grid.width + column;

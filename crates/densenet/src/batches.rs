@@ -1,12 +1,11 @@
 //! Batches of a data set, each prepared on another thread while the one before it is worked on.
 
 use std::ops::ControlFlow;
-use std::sync::mpsc::sync_channel;
-use std::thread;
 
 use ndarray::Array4;
 
 use crate::Result;
+use crate::ahead::ahead;
 use crate::data::{Augment, Preprocessing, Split};
 
 /// Pictures ready for a network, and what they show.
@@ -45,20 +44,8 @@ impl Source<'_> {
         &self,
         order: &[usize],
         size: usize,
-        mut work: impl FnMut(Batch) -> Result<ControlFlow<B>>,
+        work: impl FnMut(Batch) -> Result<ControlFlow<B>>,
     ) -> Result<Option<B>> {
-        thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(0);
-            scope.spawn(move || {
-                // The other end hangs up when it has had enough.
-                order.chunks(size).try_for_each(|indices| sender.send(self.batch(indices)))
-            });
-            for batch in receiver {
-                if let ControlFlow::Break(value) = work(batch?)? {
-                    return Ok(Some(value));
-                }
-            }
-            Ok(None)
-        })
+        ahead(order.chunks(size), |indices| self.batch(indices), work)
     }
 }

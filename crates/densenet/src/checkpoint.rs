@@ -1,8 +1,9 @@
 //! Weights in and out of files.
 //!
 //! What is written is safetensors that says what it is: tensors have torchvision's names and are little-endian f32; the
-//! header's `__metadata__` holds a [`Card`], one JSON text per field. A file that a run can go on from holds besides the
-//! optimiser's momentum, as tensors `momentum.NAME`, and the state of the run, as the text `training`.
+//! header's `__metadata__` holds a [`Card`], one JSON text per field. A file that a run can go on from holds besides what
+//! the optimiser carries on and the weights' average, as tensors `momentum.NAME` and the like, and the state of the run,
+//! as the text `training`.
 //!
 //! What is read is any DenseNet in a safetensors file or a PyTorch checkpoint, whatever its tensors are called and
 //! whichever floating-point type they have: see [`Reader`].
@@ -22,15 +23,15 @@ mod safetensor;
 mod table;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::architecture::Tensor;
 use crate::data::Preprocessing;
-use crate::files::write_whole;
+use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Config, Error, Result};
 
 pub use file::Stored;
@@ -38,42 +39,109 @@ pub use infer::{Assumption, Inferred};
 pub use reader::Reader;
 
 /// What stands before the name of a parameter whose momentum a tensor is.
-const MOMENTUM: &str = "momentum.";
+pub const MOMENTUM: &str = "momentum.";
+/// The same of AdamW's mean of the gradients.
+pub const FIRST_MOMENT: &str = "first_moment.";
+/// The same of AdamW's mean of their squares.
+pub const SECOND_MOMENT: &str = "second_moment.";
+/// The same of a parameter's or running statistic's moving average.
+pub const AVERAGE: &str = "average.";
+/// All of them.
+const CARRIED: [&str; 4] = [MOMENTUM, FIRST_MOMENT, SECOND_MOMENT, AVERAGE];
+
+/// What the name of a PyTorch batch-norm's counter of batches ends in.
+pub(crate) const COUNTER: &str = "num_batches_tracked";
 
 /// What a weight file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The network.
     pub config: Config,
-    /// How a picture becomes its input.
-    pub preprocessing: Preprocessing,
-    /// Names of the classes, in the order of the logits.
+    /// How a picture becomes its input; none where nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// Names of the classes, in the order of the logits; empty where nobody has said.
     pub labels: Vec<String>,
-    /// The data set it was trained on.
+    /// The data set it was trained on; empty where nobody has said.
     pub dataset: String,
     /// The seed it was trained from.
     pub seed: u64,
     /// Epochs of training behind it.
     pub epoch: usize,
+    /// Terms that the weights may be used under, as `MIT OR Apache-2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// PyTorch's counters of batches (`num_batches_tracked`), kept for the way back to it; 0 where there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub batches_tracked: u64,
     /// The version of this library that wrote it.
     pub version: String,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Card {
+    /// That of a network of which nothing else is known.
+    pub fn of(config: Config) -> Self {
+        Self {
+            config,
+            preprocessing: None,
+            labels: Vec::new(),
+            dataset: String::new(),
+            seed: 0,
+            epoch: 0,
+            licence: None,
+            batches_tracked: 0,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    /// How a picture becomes the network's input.
+    ///
+    /// # Errors
+    /// A card that does not say it.
+    pub fn preprocessing(&self) -> Result<&Preprocessing> {
+        self.preprocessing.as_ref().ok_or_else(|| {
+            Error::Preprocessing("the weights do not say how pictures are prepared for them; it must be said".into())
+        })
+    }
+
+    /// Height and width of the pictures that the network is meant for.
+    pub fn input_size(&self) -> usize {
+        self.preprocessing.as_ref().map_or(self.config.input_size, |preprocessing| preprocessing.size)
+    }
+
+    /// The name of a class, or `class 3` where nobody has named it.
+    pub fn label(&self, class: usize) -> String {
+        self.labels.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
+    /// Each field as a JSON text, as it travels in a file's metadata.
+    pub(crate) fn fields(&self) -> BTreeMap<String, String> {
+        // By way of a text, which has an `f32` in its own shortest form.
+        let text = serde_json::to_string(self).expect("a card is plain data");
+        let fields: BTreeMap<String, Value> = serde_json::from_str(&text).expect("a card has fields");
+        fields.into_iter().map(|(name, value)| (name, value.to_string())).collect()
+    }
+
     /// Checks that what the card says fits together.
     ///
     /// # Errors
     /// The first thing that does not, with what would be right.
     fn validate(&self) -> Result<()> {
         let Self { config, preprocessing, labels, .. } = self;
-        preprocessing.validate()?;
-        Architecture::new(config)?.block_sizes(preprocessing.size, preprocessing.size)?;
+        preprocessing.as_ref().map_or(Ok(()), Preprocessing::validate)?;
+        Architecture::new(config)?.block_sizes(self.input_size(), self.input_size())?;
+        let prepared = preprocessing.as_ref().map(Preprocessing::channels);
+        let named = (!labels.is_empty()).then_some(labels.len());
         let counts = [
-            ("names of classes", labels.len(), config.num_classes, "classes"),
-            ("channels prepared", preprocessing.channels(), config.in_channels, "input channels"),
+            ("names of classes", named, config.num_classes, "classes"),
+            ("channels prepared", prepared, config.in_channels, "input channels"),
         ];
         for (what, found, wanted, of) in counts {
-            if found != wanted {
+            if let Some(found) = found.filter(|&found| found != wanted) {
                 return Err(Error::Config(format!("{found} {what} for a network of {wanted} {of}")));
             }
         }
@@ -117,64 +185,45 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
-        write(path, fields(self.card), &self.groups())
+        tensor_file::write(path, self.card.fields(), &self.entries().collect::<Vec<_>>())
     }
 
-    /// Saves the weights with what it takes to go on training them: the optimiser's `momentum`, laid out as the
-    /// parameters, and the `state` of the run.
+    /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
+    /// `state` of the run.
     ///
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
-    pub fn save_training(&self, path: &Path, momentum: &[f32], state: &impl Serialize) -> Result<()> {
-        let mut fields = fields(self.card);
+    pub fn save_training(&self, path: &Path, carried: &[Group<'_>], state: &impl Serialize) -> Result<()> {
+        let mut fields = self.card.fields();
         fields.insert("training".into(), json!(state).to_string());
-        let mut groups = self.groups().to_vec();
-        groups.push(Group { prefix: MOMENTUM, tensors: &self.architecture.parameters, values: momentum });
-        write(path, fields, &groups)
+        let carried = carried.iter().flat_map(|group| entries(group.prefix, group.tensors, group.values));
+        tensor_file::write(path, fields, &self.entries().chain(carried).collect::<Vec<_>>())
     }
 
-    fn groups(&self) -> [Group<'_>; 2] {
-        [
-            Group { prefix: "", tensors: &self.architecture.parameters, values: self.parameters },
-            Group { prefix: "", tensors: &self.architecture.running, values: self.running },
-        ]
+    /// Parameters and running statistics under torchvision's names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let parameters = entries("", &self.architecture.parameters, self.parameters);
+        parameters.chain(entries("", &self.architecture.running, self.running))
     }
 }
 
 /// The tensors of one arena, as they are named in a file.
-#[derive(Clone, Copy)]
-struct Group<'a> {
-    prefix: &'static str,
-    tensors: &'a [Tensor],
-    values: &'a [f32],
+#[derive(Clone, Copy, Debug)]
+pub struct Group<'a> {
+    /// What stands before their names.
+    pub prefix: &'static str,
+    /// Names and places.
+    pub tensors: &'a [Tensor],
+    /// The arena.
+    pub values: &'a [f32],
 }
 
-/// Each field of the card as a JSON text.
-fn fields(card: &Card) -> BTreeMap<String, String> {
-    match json!(card) {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
-        _ => BTreeMap::new(),
-    }
-}
-
-/// Writes the format itself, so that equal contents are equal bytes: `safetensors` would order `fields` at random.
-fn write(path: &Path, fields: BTreeMap<String, String>, groups: &[Group<'_>]) -> Result<()> {
-    let mut header = BTreeMap::from([("__metadata__".to_string(), json!(fields))]);
-    let mut offset = 0;
-    for group in groups {
-        for tensor in group.tensors {
-            let bytes = offset + 4 * tensor.range.start..offset + 4 * tensor.range.end;
-            let entry = json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [bytes.start, bytes.end] });
-            header.insert(format!("{}{}", group.prefix, tensor.name), entry);
-        }
-        offset += 4 * group.values.len();
-    }
-    let mut header = json!(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
-    write_whole(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        groups.iter().try_for_each(|group| file.write_all(bytemuck::cast_slice(group.values)))
+fn entries<'a>(prefix: &str, tensors: &'a [Tensor], values: &'a [f32]) -> impl Iterator<Item = Entry<'a>> {
+    tensors.iter().map(move |tensor| Entry {
+        name: format!("{prefix}{}", tensor.name),
+        dtype: Dtype::F32,
+        shape: &tensor.shape,
+        bytes: bytemuck::cast_slice(&values[tensor.range.clone()]),
     })
 }
 
@@ -200,11 +249,13 @@ mod tests {
             Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
         let card = Card {
             config,
-            preprocessing: Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] },
+            preprocessing: Some(Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] }),
             labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
             dataset: "made-up".into(),
             seed: 7,
             epoch: 3,
+            licence: Some("CC0-1.0".into()),
+            batches_tracked: 0,
             version: "0.1.0".into(),
         };
         (card, architecture, weights)
@@ -228,18 +279,20 @@ mod tests {
         let (card, architecture, weights, path, _folder) = saved();
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.card().unwrap(), card);
+        assert!(card.fields()["preprocessing"].contains(r#""mean":[0.1]"#), "{:?}", card.fields());
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
-        assert!(reader.training::<u32>(&architecture).unwrap_err().to_string().contains("weights only"));
+        assert!(reader.state::<u32>().unwrap_err().to_string().contains("weights only"));
     }
 
     #[test]
     fn a_card_that_does_not_fit_together_is_refused() {
         let (card, architecture, weights, path, _folder) = saved();
         let colour = Preprocessing { size: 32, resize: None, mean: vec![0.1; 3], std: vec![0.3; 3] };
+        let small = Preprocessing { size: 2, ..card.preprocessing.clone().unwrap() };
         let wrong = [
             (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
-            (Card { preprocessing: colour, ..card.clone() }, "3 channels prepared"),
-            (Card { preprocessing: Preprocessing { size: 2, ..card.preprocessing.clone() }, ..card }, "2x2"),
+            (Card { preprocessing: Some(colour), ..card.clone() }, "3 channels prepared"),
+            (Card { preprocessing: Some(small), ..card }, "2x2"),
         ];
         for (card, part) in wrong {
             contents(&card, &architecture, &weights).save(&path).unwrap();
@@ -288,12 +341,18 @@ mod tests {
         let paths = ["a", "b"].map(|name| folder.path().join(name));
         let momentum: Vec<f32> = weights.parameters.iter().map(|v| -v).collect();
         for path in &paths {
-            contents(&card, &architecture, &weights).save_training(path, &momentum, &(5u32, 0.1f64)).unwrap();
+            let carried = Group { prefix: MOMENTUM, tensors: &architecture.parameters, values: &momentum };
+            contents(&card, &architecture, &weights).save_training(path, &[carried], &(5u32, 0.1f64)).unwrap();
         }
         assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
         let mut reader = Reader::open(&paths[0]).unwrap();
-        assert_eq!(reader.training::<(u32, f64)>(&architecture).unwrap(), (weights.clone(), momentum, (5, 0.1)));
+        assert_eq!(reader.state::<(u32, f64)>().unwrap(), (5, 0.1));
+        let carried =
+            |reader: &mut Reader, prefix| reader.carried(&architecture, &[(prefix, &architecture.parameters)]);
+        assert_eq!(carried(&mut reader, MOMENTUM).unwrap(), [momentum]);
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
+        let error = carried(&mut reader, AVERAGE).unwrap_err().to_string();
+        assert!(error.contains("average.features.conv0.weight"), "{error}");
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn dense() -> Joining {
     Joining::Dense
 }
 
-/// The names that [`Config::preset`] knows.
+/// The published networks' names that [`Config::preset`] knows.
 pub const PRESETS: [&str; 13] = [
     "seed",
     "densenet121",
@@ -131,10 +131,11 @@ pub const PRESETS: [&str; 13] = [
 ];
 
 impl Config {
-    /// The preset of that name (see [`PRESETS`]).
+    /// The preset of that name (see [`PRESETS`]), or the CIFAR network of any depth and growth rate that is named in the
+    /// same way: `densenet-L-k` or `densenet-bc-L-k`.
     ///
     /// # Errors
-    /// An unknown name; the message lists the known ones.
+    /// An unknown name; the message lists the known ones. A depth that does not divide into three blocks.
     pub fn preset(name: &str) -> Result<Self> {
         Ok(match name {
             "seed" => Self::seed(),
@@ -143,17 +144,24 @@ impl Config {
             "densenet201" => Self::imagenet(&[6, 12, 48, 32], 32),
             "densenet264" => Self::imagenet(&[6, 12, 64, 48], 32),
             "densenet161" => Self::imagenet(&[6, 12, 36, 24], 48),
-            "densenet-40-12" => Self::cifar(40, 12),
-            "densenet-100-12" => Self::cifar(100, 12),
-            "densenet-100-24" => Self::cifar(100, 24),
-            "densenet-bc-40-12" => Self::cifar_bc(40, 12),
-            "densenet-bc-100-12" => Self::cifar_bc(100, 12),
-            "densenet-bc-250-24" => Self::cifar_bc(250, 24),
-            "densenet-bc-190-40" => Self::cifar_bc(190, 40),
-            _ => {
-                return Err(Error::Config(format!("no model is called {name:?}; there are {}", PRESETS.join(", "))));
-            }
+            _ => return Self::cifar_named(name),
         })
+    }
+
+    /// The CIFAR network called `densenet-L-k` or `densenet-bc-L-k`.
+    fn cifar_named(name: &str) -> Result<Self> {
+        let unknown = || Error::Config(format!("no model is called {name:?}; there are {}", PRESETS.join(", ")));
+        let numbers = name.strip_prefix("densenet-").ok_or_else(unknown)?;
+        let (numbers, bc) = numbers.strip_prefix("bc-").map_or((numbers, false), |numbers| (numbers, true));
+        let (depth, growth_rate) = numbers.split_once('-').ok_or_else(unknown)?;
+        let [depth, growth_rate] = [depth, growth_rate].map(|text| text.parse::<u32>().map_err(|_| unknown()));
+        let (depth, growth_rate, layer) = (depth? as usize, growth_rate? as usize, if bc { 6 } else { 3 });
+        check(depth > 4 && (depth - 4) % layer == 0, || {
+            format!("{name} has depth {depth}; it must be 4 and {layer} for each layer of the three blocks")
+        })?;
+        let config = if bc { Self::cifar_bc(depth, growth_rate) } else { Self::cifar(depth, growth_rate) };
+        config.validate()?;
+        Ok(config)
     }
 
     /// The article's network: one channel, ten classes, four blocks of four basic layers.
@@ -278,4 +286,30 @@ const LARGEST: usize = 65_536;
 
 fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Config(message())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cifar_networks_have_any_depth() {
+        let bc = Config::preset("densenet-bc-160-12").unwrap();
+        assert_eq!((bc.block_config, bc.growth_rate, bc.bn_size, bc.num_init_features), (vec![26; 3], 12, Some(4), 24));
+        assert_eq!(Config::preset("densenet-22-8").unwrap().block_config, [6; 3]);
+        let wrong = [
+            ("densenet-bc-101-12", "depth 101; it must be 4 and 6"),
+            ("densenet-bc-4-12", "depth 4;"),
+            ("densenet-bc-40-0", "num_init_features is 0"),
+            ("densenet-bc-40", "no model"),
+            ("densenet-40-x", "no model"),
+            ("densenet-40-4294967295", "growth_rate is 4294967295"),
+            ("resnet", "no model"),
+            ("densenet-bc-600004-12", "a block has from 1 to 1024 layers"),
+        ];
+        for (name, part) in wrong {
+            let error = Config::preset(name).unwrap_err().to_string();
+            assert!(error.contains(part), "{name}: {error}");
+        }
+    }
 }

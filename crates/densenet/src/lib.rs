@@ -2,7 +2,30 @@
 //!
 //! [`Config`] names one network of the family; [`Architecture`] is what it implies: every tensor, its shape and its
 //! place in the parameter arena.
+//!
+//! # Answering
+//!
+//! A loaded network is `Send + Sync`: one serves any number of threads. See also `examples/embed.rs`.
+//!
+//! ```no_run
+//! use densenet::DenseNet;
+//! use densenet::data::Picture;
+//! use densenet::evaluation::ranking;
+//!
+//! # fn main() -> densenet::Result<()> {
+//! let (network, card) = DenseNet::load("best.safetensors")?;
+//! // Resized, cropped and normalised as the network was trained.
+//! let images = card.preprocessing()?.batch(&[Picture::open("shirt.jpg")?, Picture::open("bag.png")?])?;
+//! for logits in network.logits(images.view())?.rows() {
+//!     println!("{}", card.label(ranking(logits)[0]));
+//! }
+//! let features = network.features(images.view())?;
+//! println!("embeddings {:?}, maps after the first block {:?}", features.pooled.dim(), features.blocks[0].dim());
+//! # Ok(())
+//! # }
+//! ```
 
+mod ahead;
 pub mod architecture;
 mod batches;
 pub mod checkpoint;
@@ -13,12 +36,18 @@ pub mod evaluation;
 pub mod files;
 pub mod info;
 pub mod init;
+pub mod models;
 pub mod network;
+pub mod onnx;
 pub mod optimiser;
+pub mod profile;
 pub mod reference;
 pub mod schedule;
+mod tensor_file;
+pub mod torchvision;
 pub mod training;
 
+pub use ahead::ahead;
 pub use architecture::Architecture;
 pub use config::Config;
 pub use error::{Error, Result};

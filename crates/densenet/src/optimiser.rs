@@ -1,77 +1,49 @@
-//! Stochastic gradient descent, by PyTorch's definition.
+//! Optimisers, by PyTorch's definitions.
+//!
+//! Each is one pass over the parameter arena, on all threads in pieces whose size is fixed, and so is the order of the
+//! only sum, the gradient's norm: the same bits on any number of threads and with every instruction set.
 
-use densenet_kernels::Element;
+mod adamw;
+mod average;
+mod gradients;
+mod sgd;
 
-/// Gradient descent with momentum and weight decay. For a parameter `p`, its gradient `g` and its velocity `v`:
-///
-/// ```text
-/// g = g + weight_decay * p
-/// v = momentum * v + g
-/// p = p - learning_rate * (g + momentum * v)      with Nesterov's momentum
-/// p = p - learning_rate * v                       without
-/// ```
-///
-/// The velocity starts at 0 and, unlike Sutskever's form, holds no learning rate, so a schedule acts at once. Weight
-/// decay acts on every parameter, those of batch-norms and biases included, as in the paper (section 4.2).
+pub use adamw::AdamW;
+pub use average::Average;
+pub use gradients::{Gradients, norm};
+pub use sgd::Sgd;
+
+use densenet_kernels::isa::Dispatch;
+use serde::{Deserialize, Serialize};
+
+/// Values that a piece of work goes over.
+const PIECE: usize = 1 << 14;
+
+/// The optimisers by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Sgd`].
+    Sgd,
+    /// [`AdamW`].
+    AdamW,
+}
+
+/// Either optimiser.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sgd<T> {
-    /// Share of the velocity that is kept; from 0 up to, not including, 1.
-    pub momentum: f64,
-    /// Whether the step looks ahead along the velocity (Nesterov).
-    pub nesterov: bool,
-    /// Factor of the parameter that is added to its gradient.
-    pub weight_decay: f64,
-    /// One for each parameter, in the arena's order; with the parameters it is all the state that training carries on.
-    pub velocity: Vec<T>,
+pub enum Optimiser<T> {
+    /// Gradient descent with momentum.
+    Sgd(Sgd<T>),
+    /// Adam with decoupled weight decay.
+    AdamW(AdamW<T>),
 }
 
-impl<T: Element> Sgd<T> {
-    /// An optimiser of `parameters` values, at rest.
-    pub fn new(parameters: usize, momentum: f64, nesterov: bool, weight_decay: f64) -> Self {
-        Self { momentum, nesterov, weight_decay, velocity: vec![T::zero(); parameters] }
-    }
-
-    /// One step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the velocity.
-    pub fn step(&mut self, learning_rate: f64, parameters: &mut [T], gradients: &[T]) {
-        assert_eq!(parameters.len(), self.velocity.len(), "parameters and velocity differ in number");
-        assert_eq!(gradients.len(), self.velocity.len(), "gradients and velocity differ in number");
-        let (rate, decay, momentum) = (T::of(learning_rate), T::of(self.weight_decay), T::of(self.momentum));
-        for ((p, &g), v) in parameters.iter_mut().zip(gradients).zip(&mut self.velocity) {
-            let g = g + decay * *p;
-            *v = momentum * *v + g;
-            *p -= rate * if self.nesterov { g + momentum * *v } else { *v };
+impl<T: Dispatch> Optimiser<T> {
+    /// One step of `learning_rate` down `gradients`; all in the arena's order.
+    pub fn step<'a>(&mut self, learning_rate: f64, parameters: &mut [T], gradients: impl Into<Gradients<'a, T>>) {
+        match self {
+            Self::Sgd(sgd) => sgd.step(learning_rate, parameters, gradients),
+            Self::AdamW(adamw) => adamw.step(learning_rate, parameters, gradients),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two steps with gradient 1 from parameter 1, worked by hand.
-    fn two_steps(momentum: f64, nesterov: bool, weight_decay: f64) -> f64 {
-        let mut sgd = Sgd::new(1, momentum, nesterov, weight_decay);
-        let mut parameter = [1.0];
-        sgd.step(0.1, &mut parameter, &[1.0]);
-        sgd.step(0.1, &mut parameter, &[1.0]);
-        parameter[0]
-    }
-
-    #[test]
-    fn by_hand() {
-        // Plain: 1 - 0.1 - 0.1.
-        assert!((two_steps(0.0, false, 0.0) - 0.8).abs() < 1e-15);
-        // Velocities 1 and 1.5.
-        assert!((two_steps(0.5, false, 0.0) - 0.75).abs() < 1e-15);
-        // Steps of 1 + 0.5 * 1 and 1 + 0.5 * 1.5.
-        assert!((two_steps(0.5, true, 0.0) - 0.675).abs() < 1e-15);
-        // Gradients 1.1 and 1 + 0.1 * 0.89.
-        assert!((two_steps(0.0, false, 0.1) - (0.89 - 0.1089)).abs() < 1e-15);
-    }
-
-    #[test]
-    #[should_panic(expected = "gradients and velocity differ in number")]
-    fn lengths_must_agree() {
-        Sgd::new(1, 0.9, true, 0.0).step(0.1, &mut [0.0], &[]);
     }
 }

@@ -63,6 +63,27 @@ pub fn forward<T: Element>(
     Ok(Forward::new(arch, parameters, Mode::Inference { running }).logits(shape, images))
 }
 
+/// What stands behind each block in [`forward`], in front of any transition: its shape and its values.
+///
+/// # Errors
+/// A picture size that the network cannot take.
+pub fn block_maps<T: Element>(
+    arch: &Architecture,
+    parameters: &[T],
+    running: &[T],
+    shape: Shape4,
+    images: &[T],
+) -> Result<Vec<(Shape4, Vec<T>)>> {
+    check(arch, parameters, running, shape, images)?;
+    let mut forward = Forward::new(arch, parameters, Mode::Inference { running });
+    forward.logits(shape, images);
+    let transitions = arch.blocks.iter().filter_map(|block| block.transition.as_ref());
+    let readers: Vec<&str> =
+        transitions.map(|transition| &transition.norm).chain([&arch.final_norm]).map(|norm| &*norm.name).collect();
+    let inputs = arch.norms().zip(forward.tape.inputs).filter(|(norm, _)| readers.contains(&&*norm.name));
+    Ok(inputs.map(|(_, map)| (map.shape, map.values)).collect())
+}
+
 /// Logits, loss and gradients of a training step, where batch-norms take the batch's statistics and move the `running`
 /// ones. Slices of another length than `arch` and the batch ask for, and labels out of range, panic.
 ///

@@ -3,7 +3,9 @@
 //! Whatever is random is a function of the run's seed and the number of the epoch or step, so a run that is resumed
 //! makes the same bits as one that was never interrupted.
 
+mod carried;
 mod log;
+mod settings;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -15,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::{Augment, Split};
+use crate::data::Split;
 use crate::evaluation::{Evaluation, evaluate, ranking};
 use crate::network::{Backprop, DenseNet, StepOptions};
-use crate::optimiser::Sgd;
-use crate::schedule::Schedule;
 use crate::{Architecture, Error, Result};
+use carried::Carried;
 use log::Log;
+pub use settings::Settings;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
@@ -34,74 +36,6 @@ pub const LOG: &str = "log.jsonl";
 
 /// Between two saves within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-
-/// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Times that every picture is seen.
-    pub epochs: usize,
-    /// Pictures per step.
-    pub batch: usize,
-    /// The highest learning rate.
-    pub lr: f64,
-    /// How the learning rate changes; over all epochs, also where `max_steps` ends the run before.
-    pub schedule: Schedule,
-    /// Nesterov momentum; from 0, none, up to 1.
-    pub momentum: f64,
-    /// Weight decay on all parameters.
-    pub weight_decay: f64,
-    /// Share of the target spread over all classes; from 0 up to 1.
-    pub label_smoothing: f64,
-    /// Random changes to the pictures.
-    pub augment: Augment,
-    /// Whether each epoch takes the pictures in an order of its own.
-    pub shuffle: bool,
-    /// Steps after which the run ends, whatever the epochs.
-    pub max_steps: Option<u64>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            epochs: 10,
-            batch: 64,
-            lr: 0.1,
-            schedule: Schedule::Steps,
-            momentum: 0.9,
-            weight_decay: 1e-4,
-            label_smoothing: 0.0,
-            augment: Augment::None,
-            shuffle: true,
-            max_steps: None,
-        }
-    }
-}
-
-impl Settings {
-    /// Checks that a run can have these settings.
-    ///
-    /// # Errors
-    /// The first value that is wrong, with what would be right.
-    pub fn validate(&self) -> Result<()> {
-        let check = |holds: bool, name: &str, value: f64, right: &str| {
-            if holds { Ok(()) } else { Err(Error::Settings(format!("{name} is {value}; it must be {right}"))) }
-        };
-        let part = |value: f64| (0.0..1.0).contains(&value);
-        let from_zero = "from 0 up to, not including, 1";
-        check(self.epochs >= 1, "epochs", self.epochs as f64, "at least 1")?;
-        check((1..=65_536).contains(&self.batch), "batch", self.batch as f64, "from 1 to 65536")?;
-        check(self.lr.is_finite() && self.lr > 0.0, "lr", self.lr, "above 0")?;
-        check(part(self.momentum), "momentum", self.momentum, from_zero)?;
-        check(
-            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            "weight_decay",
-            self.weight_decay,
-            "0 or above",
-        )?;
-        check(part(self.label_smoothing), "label_smoothing", self.label_smoothing, from_zero)?;
-        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
-    }
-}
 
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -182,12 +116,12 @@ pub struct Run {
     progress: Progress,
     network: DenseNet,
     backprop: Backprop<f32>,
-    optimiser: Sgd<f32>,
+    carried: Carried,
     log: Log,
     saved: Instant,
 }
 
-/// What [`RESUME`] holds beside weights and momentum.
+/// What [`RESUME`] holds beside arenas.
 #[derive(Serialize, Deserialize)]
 struct State {
     settings: Settings,
@@ -205,8 +139,8 @@ impl Run {
         if folder.join(RESUME).exists() {
             return Err(Error::format(folder, "holds a training run already; resume it or choose another folder"));
         }
-        let optimiser = Sgd::new(network.parameters().len(), settings.momentum, true, settings.weight_decay);
-        let mut run = Self::assemble(folder, card, network, settings, optimiser, Progress::default())?;
+        let carried = Carried::new(&settings, &network);
+        let mut run = Self::assemble(folder, card, network, settings, carried, Progress::default())?;
         run.save()?;
         Ok(run)
     }
@@ -219,12 +153,11 @@ impl Run {
         let mut reader = Reader::open(&folder.join(RESUME))?;
         let card = reader.card()?;
         let architecture = Architecture::new(&card.config)?;
-        let (weights, velocity, state) = reader.training::<State>(&architecture)?;
-        let State { settings, progress } = state;
+        let State { settings, progress } = reader.state()?;
+        let weights = reader.weights(&architecture)?;
         let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
-        let (momentum, weight_decay) = (settings.momentum, settings.weight_decay);
-        let optimiser = Sgd { momentum, nesterov: true, weight_decay, velocity };
-        Self::assemble(folder, card, network, settings, optimiser, progress)
+        let carried = Carried::read(&settings, progress.step, &network, &mut reader)?;
+        Self::assemble(folder, card, network, settings, carried, progress)
     }
 
     fn assemble(
@@ -232,13 +165,13 @@ impl Run {
         card: Card,
         network: DenseNet,
         settings: Settings,
-        optimiser: Sgd<f32>,
+        carried: Carried,
         progress: Progress,
     ) -> Result<Self> {
         let log = Log::open(folder.join(LOG), &progress)?;
         let backprop = Backprop::new(&network);
         let (folder, saved) = (folder.to_path_buf(), Instant::now());
-        Ok(Self { settings, folder, card, progress, network, backprop, optimiser, log, saved })
+        Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved })
     }
 
     /// What its weight files say.
@@ -284,7 +217,7 @@ impl Run {
         let (card, augment) = (self.card.clone(), self.settings.augment);
         let source = Source {
             split: train,
-            preprocessing: &card.preprocessing,
+            preprocessing: card.preprocessing()?,
             augment,
             seed: self.seed("augment", epoch as u64),
         };
@@ -315,14 +248,16 @@ impl Run {
     fn step(&mut self, batch: Batch, steps: u64) -> Result<StepReport> {
         let lr = self.settings.schedule.rate(self.settings.lr, self.progress.step, steps);
         let label_smoothing = self.settings.label_smoothing;
-        let options = StepOptions { label_smoothing, dropout_seed: self.seed("dropout", self.progress.step) };
-        let outcome = self.backprop.run(&mut self.network, batch.images.view(), &batch.labels, &options)?;
+        let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
+        let options = StepOptions { label_smoothing, dropout_seed, memory, profile: None };
+        let (images, parts) = (batch.images.view(), self.settings.accumulate);
+        let outcome = self.backprop.run_in_parts(&mut self.network, images, &batch.labels, &options, parts)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
         }
-        self.optimiser.step(lr, self.network.parameters_mut(), self.backprop.gradients());
         progress.step += 1;
+        self.carried.step(lr, progress.step, &mut self.network, self.backprop.gradients());
         progress.epoch_step += 1;
         progress.images += batch.labels.len() as u64;
         progress.loss += outcome.loss * batch.labels.len() as f64;
@@ -331,9 +266,17 @@ impl Run {
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
     }
 
-    fn evaluate(&self, test: &Split, observer: &mut dyn Observer) -> Result<Option<Evaluation>> {
+    fn evaluate(&mut self, test: &Split, observer: &mut dyn Observer) -> Result<Option<Evaluation>> {
         let progress = |images| observer.evaluated(images);
-        evaluate(&self.network, test, &self.card.preprocessing, self.settings.batch, progress)
+        self.averaged(|run| evaluate(&run.network, test, run.card.preprocessing()?, run.settings.batch, progress))
+    }
+
+    /// Does `work` while the network has the values that are evaluated and saved: their average, where one is kept.
+    fn averaged<R>(&mut self, work: impl FnOnce(&Self) -> R) -> R {
+        self.carried.exchange(&mut self.network);
+        let result = work(self);
+        self.carried.exchange(&mut self.network);
+        result
     }
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, observer: &mut dyn Observer) -> Result<()> {
@@ -353,7 +296,7 @@ impl Run {
         self.prepare_save()?;
         if better {
             // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
-            self.contents().save(&self.folder.join(BEST))?;
+            self.averaged(|run| run.contents().save(&run.folder.join(BEST)))?;
         }
         self.save()?;
         observer.epoch(&report);
@@ -374,8 +317,9 @@ impl Run {
     fn save(&mut self) -> Result<()> {
         self.prepare_save()?;
         let state = State { settings: self.settings.clone(), progress: self.progress.clone() };
-        self.contents().save_training(&self.folder.join(RESUME), &self.optimiser.velocity, &state)?;
-        self.contents().save(&self.folder.join(LAST))?;
+        let carried = self.carried.groups(self.network.architecture());
+        self.contents().save_training(&self.folder.join(RESUME), &carried, &state)?;
+        self.averaged(|run| run.contents().save(&run.folder.join(LAST)))?;
         self.saved = Instant::now();
         Ok(())
     }

@@ -99,9 +99,27 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_l2(self, address: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load_unchecked(self, from: *const f32) -> __m256 {
         // SAFETY: the features are there; the caller vouches for the elements.
         unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_unchecked(self, value: __m256, to: *mut f32) {
+        // SAFETY: the features are there; the caller vouches for the elements.
+        unsafe { _mm256_storeu_ps(to, value) }
     }
 
     #[inline]

@@ -100,9 +100,27 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn prefetch(self, address: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_l2(self, address: *const f32) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+    }
+
+    #[inline(always)]
     unsafe fn load_unchecked(self, from: *const f32) -> __m512 {
         // SAFETY: the features are there; the caller vouches for the elements.
         unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_unchecked(self, value: __m512, to: *mut f32) {
+        // SAFETY: the features are there; the caller vouches for the elements.
+        unsafe { _mm512_storeu_ps(to, value) }
     }
 
     #[inline(always)]

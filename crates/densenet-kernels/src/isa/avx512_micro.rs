@@ -17,6 +17,10 @@ struct Seldom {
     sums: *mut f32,
 }
 
+/// Bytes of the right operand that are asked for ahead: weights come from memory once a forward pass, and what takes
+/// care of that in the processor stops at the end of every page of 4 KiB.
+const AHEAD: usize = 8192;
+
 /// Multiplies and adds one row: broadcasts its value and adds the product with each vector to its sum.
 macro_rules! row {
     ($i:literal $address:literal $($sum:literal $column:literal $place:literal;)*) => {
@@ -82,6 +86,7 @@ macro_rules! kernel {
                 "mov {p0}, qword ptr [{seldom} + 16]",
                 $(store!($i $($sum $place)*),)*
                 m = const M,
+                ahead = const AHEAD,
                 taps = inout(reg) $product.taps.as_ptr() => _,
                 a = in(reg) $product.a.as_ptr(),
                 b = inout(reg) $product.b.as_ptr() => _,
@@ -117,7 +122,7 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
     match V {
         1 => kernel! {
             product, row, step, sums, 64,
-            ["vmovups zmm28, zmmword ptr [{b}]"]
+            ["vmovups zmm28, zmmword ptr [{b}]" "prefetcht0 [{b} + {ahead}]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; }
             1 "[{p0} + {row}]" { "zmm1" "zmm28" 64; }
             2 "[{p0} + 2*{row}]" { "zmm2" "zmm28" 128; }
@@ -135,7 +140,8 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
         },
         2 => kernel! {
             product, row, step, sums, 128,
-            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"]
+            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
+             "prefetcht0 [{b} + {ahead}]" "prefetcht0 [{b} + {ahead} + 64]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; }
             1 "[{p0} + {row}]" { "zmm2" "zmm28" 128; "zmm3" "zmm29" 192; }
             2 "[{p0} + 2*{row}]" { "zmm4" "zmm28" 256; "zmm5" "zmm29" 320; }
@@ -154,7 +160,8 @@ pub(super) unsafe fn accumulate<const M: usize, const V: usize>(
         _ => kernel! {
             product, row, step, sums, 192,
             ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
-             "vmovups zmm30, zmmword ptr [{b} + 128]"]
+             "vmovups zmm30, zmmword ptr [{b} + 128]"
+             "prefetcht0 [{b} + {ahead}]" "prefetcht0 [{b} + {ahead} + 64]" "prefetcht0 [{b} + {ahead} + 128]"]
             0 "[{p0}]" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; "zmm2" "zmm30" 128; }
             1 "[{p0} + {row}]" { "zmm3" "zmm28" 192; "zmm4" "zmm29" 256; "zmm5" "zmm30" 320; }
             2 "[{p0} + 2*{row}]" { "zmm6" "zmm28" 384; "zmm7" "zmm29" 448; "zmm8" "zmm30" 512; }

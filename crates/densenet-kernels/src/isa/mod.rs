@@ -4,6 +4,7 @@
 //! construction. Operations are written once, over [`Simd`]; [`Dispatch`] runs them on the best set there is, or the one
 //! that `DENSENET_ISA` (`avx512`, `avx2` or `portable`) names.
 
+pub(crate) mod apart;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -57,6 +58,18 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `from` must be valid for reads of `LANES` elements.
     #[allow(unsafe_code)]
     unsafe fn load_unchecked(self, from: *const Self::T) -> Self::V;
+    /// Writes a vector.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `LANES` elements.
+    #[allow(unsafe_code)]
+    unsafe fn store_unchecked(self, value: Self::V, to: *mut Self::T);
+    /// Asks for the cache line at `address`, which need not be valid: nothing is read.
+    #[inline(always)]
+    fn prefetch(self, _address: *const Self::T) {}
+    /// [`Simd::prefetch`] to the second level of the cache.
+    #[inline(always)]
+    fn prefetch_l2(self, _address: *const Self::T) {}
     /// The sums of `M` rows by `V` vectors of a product, with `row` and `step` its distances in `a`.
     ///
     /// # Safety

@@ -90,6 +90,13 @@ impl<T: Element> Simd for Portable<T> {
     }
 
     #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn store_unchecked(self, value: Self::V, to: *mut T) {
+        // SAFETY: the caller vouches for `LANES` elements; an array has the alignment of its elements.
+        unsafe { *to.cast::<[T; LANES]>() = value }
+    }
+
+    #[inline(always)]
     fn run<O: Operation<T>>(self, operation: O) -> O::Output {
         operation.run(self)
     }

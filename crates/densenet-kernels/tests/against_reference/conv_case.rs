@@ -4,6 +4,7 @@ use densenet_kernels::isa::Dispatch;
 use densenet_kernels::patch::{Input, Window};
 use densenet_kernels::reference::conv::Conv;
 use densenet_kernels::reference::{Shape4, pool, relu};
+use densenet_kernels::winograd;
 
 use crate::block::{Reader, Typed, grid};
 use crate::check::elements;
@@ -70,6 +71,11 @@ impl Case {
         let (n, h, w) = self.extents;
         let Window { kernel, stride, .. } = self.window;
         n * h.div_ceil(stride) * w.div_ceil(stride) * kernel * kernel * self.channels() * self.out
+    }
+
+    /// Whether Winograd's tiles apply.
+    pub fn has_tiles(&self) -> bool {
+        self.window == winograd::WINDOW && matches!(self.kind, Kind::PreActivation | Kind::Raw)
     }
 
     /// The reference convolution.

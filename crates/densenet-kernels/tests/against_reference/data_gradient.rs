@@ -1,9 +1,10 @@
-//! `conv::data_gradient`, alone and with `norm::finish` behind several readers.
+//! `conv::data_gradient` and, where it applies, `winograd::data_gradient`, alone and with `norm::finish` behind several readers.
 
 use densenet_kernels::conv::{backward_panels, data_gradient};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::norm::{Correction, Mode, NormGradient, finish, inv_std};
 use densenet_kernels::reference::{pool, relu};
+use densenet_kernels::winograd::{self, Filters, Tile};
 
 use crate::block::{Block, Reader, Typed, per_channel};
 use crate::check::{assert_close, assert_within, doubles, elements, guarded, norm, tolerance};
@@ -35,15 +36,25 @@ impl Convolution {
         Self { case, reader, weights, dy, dz }
     }
 
-    /// The fast backward pass: a gradient that held `before`, and the batch-norm's.
-    fn run<T: Dispatch>(&self, name: &str, mode: Mode, before: Vec<T>) -> (Vec<T>, NormGradient<T>) {
+    /// The fast backward pass, by tiles if `tile` says so: a gradient that held `before`, and the batch-norm's.
+    fn run<T: Dispatch>(
+        &self,
+        name: &str,
+        tile: Option<Tile>,
+        mode: Mode,
+        before: Vec<T>,
+    ) -> (Vec<T>, NormGradient<T>) {
         let Self { case, reader, .. } = self;
-        let panels = backward_panels::<T>(&elements(&self.weights), case.out, &case.widths, case.window.kernel);
+        let panels = backward_panels::<T>(&elements(&self.weights), case.out, case.channels(), case.window.kernel);
         let dy: Vec<T> = to_maps(case.conv().output(case.seen(reader).0), &[case.out], &self.dy);
         let typed = Typed::new(reader);
         let pooled = case.kind == Kind::Pooled;
-        guarded(name, before, |gradient| {
-            data_gradient(&dy, case.window, pooled, &panels, &typed.normalised(), (mode, gradient))
+        guarded(name, before, |gradient| match tile {
+            None => data_gradient(&dy, case.window, pooled, &panels, &typed.normalised(), (mode, gradient)),
+            Some(tile) => {
+                let filters = Filters::turned(tile, &elements(&self.weights), case.out, case.channels());
+                winograd::data_gradient(&dy, &filters, &typed.normalised(), (mode, gradient))
+            }
         })
     }
 }
@@ -59,13 +70,17 @@ pub fn assert_sums<T: Dispatch>(name: &str, reader: &Reader, dz: &[f64], sums: &
 fn check_one<T: Dispatch>(name: &str, r: &Convolution, before: &[f64]) {
     let (shape, widths) = (r.reader.shape, &r.case.widths);
     let scaled = r.reader.scaled(&r.dz);
-    let (set, sums) = r.run::<T>(name, Mode::Set, vec![T::nan(); shape.len()]);
-    assert_close::<T>(name, "gradient set", &from_maps(shape, widths, &set), &scaled);
-    assert_sums(name, &r.reader, &r.dz, &sums);
-    let (added, sums) = r.run::<T>(name, Mode::Add, to_maps(shape, widths, before));
     let total: Vec<f64> = scaled.iter().zip(before).map(|(a, b)| a + b).collect();
-    assert_close::<T>(name, "gradient added", &from_maps(shape, widths, &added), &total);
-    assert_sums(name, &r.reader, &r.dz, &sums);
+    let tiles: &[Option<Tile>] = if r.case.has_tiles() { &[None, Some(Tile::Two), Some(Tile::Four)] } else { &[None] };
+    for &tile in tiles {
+        let name = &format!("{name}, tile {tile:?}");
+        let (set, sums) = r.run::<T>(name, tile, Mode::Set, vec![T::nan(); shape.len()]);
+        assert_close::<T>(name, "gradient set", &from_maps(shape, widths, &set), &scaled);
+        assert_sums(name, &r.reader, &r.dz, &sums);
+        let (added, sums) = r.run::<T>(name, tile, Mode::Add, to_maps(shape, widths, before));
+        assert_close::<T>(name, "gradient added", &from_maps(shape, widths, &added), &total);
+        assert_sums(name, &r.reader, &r.dz, &sums);
+    }
 }
 
 /// Kinds and windows whose data gradient a network needs.
@@ -102,7 +117,7 @@ fn run_all<T: Dispatch>(name: &str, block: &Block, readers: &[Convolution]) -> V
     let (mut s0, mut s1) = (vec![T::zero(); channels], vec![T::zero(); channels]);
     for (i, r) in readers.iter().enumerate() {
         let (len, mode) = (r.reader.shape.len(), if i == 0 { Mode::Set } else { Mode::Add });
-        let (after, sums) = r.run(name, mode, gradient[..len].to_vec());
+        let (after, sums) = r.run(name, r.case.has_tiles().then_some(Tile::Four), mode, gradient[..len].to_vec());
         gradient[..len].copy_from_slice(&after);
         for (c, &gamma) in r.reader.gamma.iter().enumerate() {
             s0[c] += T::of(gamma) * sums.beta[c];

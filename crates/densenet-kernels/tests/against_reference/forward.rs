@@ -1,4 +1,4 @@
-//! `conv::forward`.
+//! `conv::forward` and, where it applies, `winograd::forward`.
 
 use densenet_kernels::Dropout;
 use densenet_kernels::conv::{Epilogue, forward, forward_panels};
@@ -6,6 +6,7 @@ use densenet_kernels::isa::Dispatch;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::dropout::dropout;
 use densenet_kernels::reference::relu;
+use densenet_kernels::winograd::{self, Filters, Tile};
 
 use crate::block::Reader;
 use crate::check::{assert_close, elements, poisoned};
@@ -44,6 +45,16 @@ fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, weights: &[f64],
         poisoned(name, output.len(), |y| forward(input, case.window, &panels, &epilogue, y))
     });
     assert_close::<T>(name, "output", &from_maps(output, &[case.out], &y), expected);
+    if !case.has_tiles() {
+        return;
+    }
+    for tile in [Tile::Two, Tile::Four] {
+        let filters = Filters::<T>::new(tile, &elements(weights), case.out, case.channels());
+        let (y, ()) = case.input::<T, _>(reader, |input| {
+            poisoned(name, output.len(), |y| winograd::forward(input, &filters, &epilogue, y))
+        });
+        assert_close::<T>(name, &format!("output by {tile:?}"), &from_maps(output, &[case.out], &y), expected);
+    }
 }
 
 #[test]

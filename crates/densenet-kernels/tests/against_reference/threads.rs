@@ -3,6 +3,7 @@
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::norm::{Correction, Mode, column_sums, finish};
+use densenet_kernels::winograd::{self, Filters, Tile};
 use densenet_kernels::{head, stem};
 
 use crate::block::{Reader, Typed};
@@ -23,7 +24,7 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
         let panels = conv::forward_panels(&weights, case.out, case.channels(), kernel);
         conv::forward_with_moments(input, case.window, &panels, &Epilogue::default(), &mut y)
     });
-    let panels = conv::backward_panels(&weights, case.out, &case.widths, kernel);
+    let panels = conv::backward_panels(&weights, case.out, case.channels(), kernel);
     let mut dx = vec![T::nan(); reader.shape.len()];
     let (window, pooled) = (case.window, case.kind == Kind::Pooled);
     let sums = conv::data_gradient(&dy, window, pooled, &panels, &typed.normalised(), (Mode::Set, &mut dx));
@@ -37,6 +38,32 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
         ("gradient of gamma", sums.gamma),
         ("gradient of beta", sums.beta),
         ("gradient of the bias", bias),
+    ]
+}
+
+/// Everything that the passes by tiles make.
+fn tiles<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
+    let (weights, typed) = (elements::<T>(weights), Typed::<T>::new(reader));
+    let output = case.conv().output(case.seen(reader).0);
+    let dy: Vec<T> = to_maps(output, &[case.out], dy);
+    let mut y = vec![T::nan(); output.len()];
+    let mut dweight = vec![T::nan(); weights.len()];
+    let moments = case.input::<T, _>(reader, |input| {
+        winograd::weight_gradient(input, Tile::Four, &dy, &mut dweight);
+        let filters = Filters::new(Tile::Four, &weights, case.out, case.channels());
+        winograd::forward_with_moments(input, &filters, &Epilogue::default(), &mut y)
+    });
+    let filters = Filters::turned(Tile::Four, &weights, case.out, case.channels());
+    let mut dx = vec![T::nan(); reader.shape.len()];
+    let sums = winograd::data_gradient(&dy, &filters, &typed.normalised(), (Mode::Set, &mut dx));
+    vec![
+        ("output", y),
+        ("mean", moments.mean),
+        ("variance", moments.variance),
+        ("weight gradient", dweight),
+        ("data gradient", dx),
+        ("gradient of gamma", sums.gamma),
+        ("gradient of beta", sums.beta),
     ]
 }
 
@@ -94,6 +121,10 @@ fn convolutions_do_not_depend_on_threads() {
         let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
         assert_same(&format!("f32, {case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
         assert_same(&format!("f64, {case:?}"), || convolution::<f64>(&case, &reader, &weights, &dy));
+        if case.has_tiles() {
+            assert_same(&format!("f32, tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
+            assert_same(&format!("f64, tiles, {case:?}"), || tiles::<f64>(&case, &reader, &weights, &dy));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
@@ -37,6 +37,11 @@ impl Stored {
     }
 }
 
+/// Where a weight file's bytes are.
+pub(super) trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
+
 /// A weight file whose description is read and found sound.
 pub(super) struct WeightFile {
     pub path: PathBuf,
@@ -62,7 +67,7 @@ impl WeightFile {
         file.by_ref().take(512).read_to_end(&mut head).map_err(Error::io(path))?;
         let (tensors, texts, values) = match kind(path, &head) {
             Some(Kind::Safetensors) => {
-                let (tensors, texts, values) = safetensor::open(file, path)?;
+                let (tensors, texts, values) = safetensor::open(Box::new(file), length, path)?;
                 (tensors, texts, Values::Safetensors(values))
             }
             Some(Kind::Pickle) => {
@@ -79,6 +84,13 @@ impl WeightFile {
             return Err(Error::format(path, format!("{} tensors; no DenseNet has so many", tensors.len())));
         }
         Ok(Self { path: path.into(), tensors, texts, values, length })
+    }
+
+    /// A safetensors file that is in memory; errors call it `name`.
+    pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        let (path, length) = (Path::new(name), bytes.len() as u64);
+        let (tensors, texts, values) = safetensor::open(Box::new(Cursor::new(bytes)), length, path)?;
+        Ok(Self { path: path.into(), tensors, texts, values: Values::Safetensors(values), length })
     }
 
     /// Checks that tensors together take no more bytes than the file has. A PyTorch file can announce any number, by
@@ -110,6 +122,20 @@ impl WeightFile {
             Values::Safetensors(values) => values.read(index, stored.dtype, out).map_err(|e| wrong(e.to_string())),
             Values::Pickle(tensors) => pickle::read(&tensors[index], out).map_err(|e| wrong(e.to_string())),
         }
+    }
+
+    /// Tensor number `index` as a count; none where it is no single 64-bit integer from 0 up.
+    pub fn count(&mut self, index: usize) -> Result<Option<u64>> {
+        let stored = &self.tensors[index];
+        if stored.dtype != Dtype::I64 || stored.elements() != Some(1) {
+            return Ok(None);
+        }
+        let bytes = match &mut self.values {
+            Values::Safetensors(values) => values.bytes(index),
+            Values::Pickle(tensors) => tensors[index].read(),
+        };
+        let bytes = bytes.map_err(|e| Error::format(&self.path, format!("{}: {e}", stored.name)))?;
+        Ok(bytes.try_into().ok().and_then(|bytes| i64::from_le_bytes(bytes).try_into().ok()))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::COUNTER;
 use super::chain::{self, Chain};
 use super::file::Stored;
 use super::layers::{self, Pair, Parts};
@@ -208,10 +209,9 @@ impl Found<'_> {
             remarks.push("the classifier has no bias and gets one of zeros".into());
         }
         let aside: Vec<&str> = self.modules.set_aside.iter().map(|&index| &*tensors[index].name).collect();
-        let (counters, others): (Vec<&str>, Vec<&str>) =
-            aside.into_iter().partition(|name| name.ends_with("num_batches_tracked"));
+        let (counters, others): (Vec<&str>, Vec<&str>) = aside.into_iter().partition(|name| name.ends_with(COUNTER));
         if !counters.is_empty() {
-            remarks.push(format!("{} counters of batches are not needed", counters.len()));
+            remarks.push(format!("{} counters of batches are kept for PyTorch alone", counters.len()));
         }
         remarks.extend(others.iter().map(|name| format!("{name} is no weight and is not read")));
         remarks

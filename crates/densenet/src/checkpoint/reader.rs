@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::file::{Stored, WeightFile};
 use super::infer::{Inferred, infer};
-use super::{Card, MOMENTUM, Weights, adapt};
+use super::{CARRIED, COUNTER, Card, Weights, adapt};
 use crate::architecture::Tensor;
 use crate::init;
 use crate::{Architecture, Config, Error, Result};
 
-/// A weight file whose description is read and found sound; the values are still on disk.
+/// A weight file whose description is read and found sound; the values are still where they were.
 pub struct Reader {
     file: WeightFile,
 }
@@ -28,6 +28,14 @@ impl Reader {
     /// A file that cannot be read, is of neither format, or is cut off or damaged.
     pub fn open(path: &Path) -> Result<Self> {
         WeightFile::open(path).map(|file| Self { file })
+    }
+
+    /// Reads the header of a safetensors file that is in memory; errors call it `name`.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file, or are cut off or damaged.
+    pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        WeightFile::in_memory(name, bytes).map(|file| Self { file })
     }
 
     /// The file's tensors: in its own order where it has one, else by name.
@@ -54,6 +62,21 @@ impl Reader {
         Ok(card)
     }
 
+    /// A card for a file that has none and holds the weights of `config`: PyTorch's counters of batches are taken into
+    /// it, of several the highest, and all else is unknown.
+    ///
+    /// # Errors
+    /// Counters that cannot be read.
+    pub fn made_out(&mut self, config: &Config) -> Result<Card> {
+        let mut card = Card::of(config.clone());
+        for index in 0..self.tensors().len() {
+            if self.tensors()[index].name.ends_with(COUNTER) {
+                card.batches_tracked = card.batches_tracked.max(self.file.count(index)?.unwrap_or(0));
+            }
+        }
+        Ok(card)
+    }
+
     /// The network that the file holds: as it says, else as [`Reader::infer`] makes it out.
     ///
     /// # Errors
@@ -68,9 +91,8 @@ impl Reader {
     /// A file that holds no DenseNet, or where it cannot be told which; the message says why and shows the tensors.
     pub fn infer(&self) -> Result<Inferred> {
         let training = self.file.texts.contains_key("training");
-        let momentum = |stored: &Stored| training && stored.name.starts_with(MOMENTUM);
-        let numbers: Vec<usize> =
-            (0..self.tensors().len()).filter(|&index| !momentum(&self.tensors()[index])).collect();
+        let carried = |index: &usize| training && is_carried(&self.tensors()[*index].name);
+        let numbers: Vec<usize> = (0..self.tensors().len()).filter(|index| !carried(index)).collect();
         let tensors: Vec<Stored> = numbers.iter().map(|&index| self.tensors()[index].clone()).collect();
         let mut inferred = infer(&tensors).map_err(|reason| self.wrong(reason))?;
         inferred.tensors.values_mut().flatten().for_each(|index| *index = numbers[*index]);
@@ -106,22 +128,26 @@ impl Reader {
         Ok(adapt::adapt(&held, weights, architecture, parameters))
     }
 
-    /// The weights of `architecture`, the momentum of its parameters and the state of the run, as
+    /// The state of the training run, as [`Contents::save_training`](super::Contents::save_training) wrote it.
+    ///
+    /// # Errors
+    /// A file without one, or with one of another kind.
+    pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
+        let text = self.file.texts.get("training");
+        let text = text.ok_or_else(|| self.wrong("holds weights only, no state of a training run".into()))?;
+        serde_json::from_str(text).map_err(|e| self.wrong(format!("its state of the training run: {e}")))
+    }
+
+    /// The arenas that training carries on, for each prefix and the tensors that it stands before, as
     /// [`Contents::save_training`](super::Contents::save_training) wrote them.
     ///
     /// # Errors
-    /// Those of [`Reader::weights`], and a file without training state.
-    pub fn training<S: DeserializeOwned>(&mut self, architecture: &Architecture) -> Result<(Weights, Vec<f32>, S)> {
-        let text = self.file.texts.get("training");
-        let text = text.ok_or_else(|| self.wrong("holds weights only, no state of a training run".into()))?;
-        let state =
-            serde_json::from_str(text).map_err(|e| self.wrong(format!("its state of the training run: {e}")))?;
+    /// A file that does not hold the weights of `architecture` under their own names, or lacks one of the tensors.
+    pub fn carried(&mut self, architecture: &Architecture, places: &[(&str, &[Tensor])]) -> Result<Vec<Vec<f32>>> {
         let numbers = self.by_name();
-        let expected: [(&str, &[Tensor]); 3] =
-            [("", &architecture.parameters), ("", &architecture.running), (MOMENTUM, &architecture.parameters)];
-        self.compare(&numbers, &expected).map_err(|lists| self.differs(&lists))?;
-        let weights = self.weights(architecture)?;
-        Ok((weights, self.values(&numbers, MOMENTUM, &architecture.parameters)?, state))
+        let weights = [("", &*architecture.parameters), ("", &*architecture.running)];
+        self.compare(&numbers, &[&weights, places].concat()).map_err(|lists| self.differs(&lists))?;
+        places.iter().map(|(prefix, tensors)| self.values(&numbers, prefix, tensors)).collect()
     }
 
     fn wrong(&self, reason: String) -> Error {
@@ -170,7 +196,7 @@ impl Reader {
                 }
             }
         }
-        let ignored = |name: &str| name.starts_with(MOMENTUM) || name.ends_with(".num_batches_tracked");
+        let ignored = |name: &str| is_carried(name) || name.ends_with(COUNTER);
         let unexpected = found.into_keys().filter(|name| !ignored(name)).map(String::from).collect();
         let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
         let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();
@@ -189,6 +215,11 @@ impl Reader {
         }
         Ok(arena)
     }
+}
+
+/// Whether a tensor is one that a training run carries on.
+fn is_carried(name: &str) -> bool {
+    CARRIED.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn list((what, names): &(&str, Vec<String>)) -> String {

@@ -5,8 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::element::widen;
-use super::file::Stored;
+use super::file::{Source, Stored};
 use crate::{Error, Result};
 
 /// The largest header read; that of the largest network is a thousandth of it.
@@ -23,7 +22,7 @@ const LARGEST_HEADER: u64 = 100_000_000;
 
 /// Where a file's values are.
 pub(super) struct Values {
-    file: File,
+    source: Box<dyn Source>,
     /// Bytes of each tensor, counted from the start of the file.
     places: Vec<Range<u64>>,
 }
@@ -31,39 +30,44 @@ pub(super) struct Values {
 impl Values {
     /// Reads tensor number `index`, of elements of `dtype`, into `out`.
     pub fn read(&mut self, index: usize, dtype: Dtype, out: &mut [f32]) -> io::Result<()> {
-        let place = self.places[index].clone();
-        self.file.seek(SeekFrom::Start(place.start))?;
         if dtype == Dtype::F32 {
-            return self.file.read_exact(bytemuck::cast_slice_mut(out));
+            self.source.seek(SeekFrom::Start(self.places[index].start))?;
+            return self.source.read_exact(bytemuck::cast_slice_mut(out));
         }
-        let mut bytes = vec![0; (place.end - place.start) as usize];
-        self.file.read_exact(&mut bytes)?;
-        widen(dtype, &bytes, out)
+        widen(dtype, &self.bytes(index)?, out)
+    }
+
+    /// Tensor number `index` as it stands in the file.
+    pub fn bytes(&mut self, index: usize) -> io::Result<Vec<u8>> {
+        let Range { start, end } = self.places[index];
+        self.source.seek(SeekFrom::Start(start))?;
+        let mut bytes = vec![0; (end - start) as usize];
+        self.source.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 
 /// Tensors in the order of their places, texts, and values.
 pub(super) type Contents = (Vec<Stored>, HashMap<String, String>, Values);
 
-/// Reads the header of `file`.
+/// Reads the header of `source`, which has `length` bytes; errors call it `path`.
 ///
 /// # Errors
 /// A file that cannot be read, is no safetensors file, or is cut off or damaged.
-pub(super) fn open(mut file: File, path: &Path) -> Result<Contents> {
-    let length = file.metadata().map_err(Error::io(path))?.len();
+pub(super) fn open(mut source: Box<dyn Source>, length: u64, path: &Path) -> Result<Contents> {
     let wrong = |reason: String| Error::format(path, format!("not a sound safetensors file: {reason}"));
     let mut prefix = [0; 8];
     if length < 8 {
         return Err(wrong(format!("it has {length} bytes; the length of the header alone takes 8")));
     }
-    file.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
-    file.read_exact(&mut prefix).map_err(Error::io(path))?;
+    source.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
+    source.read_exact(&mut prefix).map_err(Error::io(path))?;
     let header = u64::from_le_bytes(prefix);
     if header > LARGEST_HEADER.min(length - 8) {
         return Err(wrong(format!("it announces a header of {header} bytes in a file of {length}")));
     }
     let mut text = vec![0; header as usize];
-    file.read_exact(&mut text).map_err(Error::io(path))?;
+    source.read_exact(&mut text).map_err(Error::io(path))?;
     let start = 8 + header;
     let metadata = parse(&text, length - start).map_err(wrong)?;
     let tensors = metadata.tensors();
@@ -73,7 +77,7 @@ pub(super) fn open(mut file: File, path: &Path) -> Result<Contents> {
     let places = tensors.iter().map(|(_, info)| place(info)).collect();
     let stored = |(name, info): (String, &TensorInfo)| Stored { name, dtype: info.dtype, shape: info.shape.clone() };
     let tensors = tensors.into_iter().map(stored).collect();
-    Ok((tensors, metadata.metadata().clone().unwrap_or_default(), Values { file, places }))
+    Ok((tensors, metadata.metadata().clone().unwrap_or_default(), Values { source, places }))
 }
 
 /// The header `text` of a file with so many bytes of values.

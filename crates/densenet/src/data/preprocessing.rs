@@ -1,6 +1,8 @@
 //! From a picture to a network's input: size, crop, scale and normalisation, which are part of a trained model.
 
 use fast_image_resize::Resizer;
+use ndarray::Array4;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Picture;
@@ -110,6 +112,30 @@ impl Preprocessing {
         let framed = self.frame(picture, &mut Resizer::new())?;
         self.normalise(&framed, false, out);
         Ok(())
+    }
+
+    /// The network's input for `pictures`, `(N, channels, size, size)`; made on all threads of the current pool.
+    ///
+    /// # Errors
+    /// Those of [`apply`](Self::apply).
+    pub fn batch(&self, pictures: &[Picture<'_>]) -> Result<Array4<f32>> {
+        self.batch_of(pictures, |picture, out| self.apply(picture, out))
+    }
+
+    /// `(N, channels, size, size)`, into which `fill` writes one input for each of `items` on all threads of the current
+    /// pool.
+    ///
+    /// # Errors
+    /// An error of `fill`.
+    pub fn batch_of<I: Sync, E: Send>(
+        &self,
+        items: &[I],
+        fill: impl Fn(&I, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<Array4<f32>, E> {
+        let mut inputs = Array4::zeros((items.len(), self.channels(), self.size, self.size));
+        let out = inputs.as_slice_mut().expect("a new array is contiguous");
+        out.par_chunks_exact_mut(self.elements()).zip(items).try_for_each(|(out, item)| fill(item, out))?;
+        Ok(inputs)
     }
 
     /// Resized, and cropped at the centre, to `size` by `size`.

@@ -2,16 +2,27 @@
 
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
-use densenet_kernels::maps::Maps;
+use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised};
 use densenet_kernels::patch::{Affine, Input, Window};
+use densenet_kernels::winograd::{self, Filters, Tile};
 
+use super::tiling;
 use crate::architecture::{Conv, Norm, PreAct};
+use crate::profile::{Pass, Probe};
 
-/// The arenas of a training step: values, and where gradients go.
+/// The arenas of a forward pass: values, and the running statistics that follow the batch's.
+pub(super) struct Values<'a, T> {
+    pub parameters: &'a [T],
+    pub running: &'a mut [T],
+    pub probe: Probe<'a>,
+}
+
+/// The arenas of a backward pass: values, and where gradients go.
 pub(super) struct Arenas<'a, T> {
     pub parameters: &'a [T],
     pub gradients: &'a mut [T],
+    pub probe: Probe<'a>,
 }
 
 /// Batch statistics of feature maps, concatenated, and what the backward pass adds up about them.
@@ -25,11 +36,11 @@ pub(super) struct Statistics<T> {
 }
 
 impl<T: Dispatch> Statistics<T> {
-    pub fn clear(&mut self) {
-        let Moments { mean, variance } = &mut self.moments;
-        for values in [mean, variance, &mut self.inv_std, &mut self.s0, &mut self.s1] {
-            values.clear();
-        }
+    /// Those of one map.
+    pub fn of(moments: &Moments<T>) -> Self {
+        let mut statistics = Self::default();
+        statistics.push(moments);
+        statistics
     }
 
     /// Appends those of one more map.
@@ -119,22 +130,58 @@ fn input<'a, T: Dispatch>(maps: Maps<'a, T>, affine: Affine<'a, T>, pooled: bool
     if pooled { Input::Pooled(maps, affine) } else { Input::PreActivation(maps, affine) }
 }
 
-/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition.
-pub(super) fn forward<'a, T: Dispatch>(
+/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes; `pooled` for a transition. Moves the
+/// running statistics of what it reads.
+pub(super) fn forward<T: Dispatch>(
     op: &PreAct,
-    parameters: &'a [T],
+    values: &mut Values<'_, T>,
     reads: &Reads<'_, T>,
     pooled: bool,
-    epilogue: Epilogue<'a, T>,
+    epilogue: Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
-    let affine = ScaleShift::of(&op.norm, parameters, reads);
+    reads.update_running(&op.norm, values.running);
+    let Values { parameters, probe, .. } = values;
+    let (conv, seen) = (&op.conv, seen(reads, pooled));
+    probe.time(Pass::Forward, macs(conv, seen), || {
+        let affine = ScaleShift::of(&op.norm, parameters, reads);
+        let input = input(reads.maps, affine.affine(), pooled);
+        let epilogue = Epilogue { bias: conv.bias.as_ref().map(|bias| &parameters[bias.clone()]), ..epilogue };
+        let weight = &parameters[conv.weight.clone()];
+        match tiling::in_training(conv, seen) {
+            Some(tile) => {
+                let filters = Filters::new(tile, weight, conv.out_channels, conv.in_channels);
+                winograd::forward_with_moments(&input, &filters, &epilogue, output)
+            }
+            None => {
+                let panels = conv::forward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
+                conv::forward_with_moments(&input, window(conv), &panels, &epilogue, output)
+            }
+        }
+    })
+}
+
+/// [`forward`] of a bottleneck once more: the same bits, and no statistics.
+pub(super) fn forward_again<T: Dispatch>(op: &PreAct, arenas: &Arenas<'_, T>, reads: &Reads<'_, T>, output: &mut [T]) {
     let conv = &op.conv;
-    let panels =
-        conv::forward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, conv.kernel);
-    let bias = conv.bias.as_ref().map(|bias| &parameters[bias.clone()]);
-    let input = input(reads.maps, affine.affine(), pooled);
-    conv::forward_with_moments(&input, window(conv), &panels, &Epilogue { bias, ..epilogue }, output)
+    arenas.probe.time(Pass::Recompute, macs(conv, reads.maps.grid()), || {
+        let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
+        let weight = &arenas.parameters[conv.weight.clone()];
+        let panels = conv::forward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
+        let bias = conv.bias.as_ref().map(|bias| &arenas.parameters[bias.clone()]);
+        let input = input(reads.maps, affine.affine(), false);
+        conv::forward(&input, window(conv), &panels, &Epilogue { bias, ..Epilogue::default() }, output);
+    });
+}
+
+/// Extents of what a convolution of stride 1 sees.
+fn seen<T>(reads: &Reads<'_, T>, pooled: bool) -> Grid {
+    if pooled { reads.maps.grid().halved() } else { reads.maps.grid() }
+}
+
+/// Multiply-adds of a convolution with an output of `grid`.
+pub(super) fn macs(conv: &Conv, grid: Grid) -> u64 {
+    (conv.weight.len() * grid.pixels()) as u64
 }
 
 /// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters into the arena, `gamma * dz`
@@ -145,22 +192,46 @@ pub(super) fn backward<T: Dispatch>(
     reads: &Reads<'_, T>,
     pooled: bool,
     output_gradient: &[T],
-    (mode, gradient): (Mode, &mut [T]),
+    target: (Mode, &mut [T]),
 ) -> NormGradient<T> {
-    let Arenas { parameters, gradients } = arenas;
-    let affine = ScaleShift::of(&op.norm, parameters, reads);
-    let (conv, affine) = (&op.conv, affine.affine());
-    let input = input(reads.maps, affine, pooled);
-    conv::weight_gradient(&input, window(conv), output_gradient, &mut gradients[conv.weight.clone()]);
-    if let Some(bias) = &conv.bias {
-        gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
-    }
-    let weight = &parameters[conv.weight.clone()];
-    let panels = conv::backward_panels(weight, conv.out_channels, reads.maps.widths(), conv.kernel);
-    let reader = reads.normalised(&op.norm, parameters, affine);
-    let sums = conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, (mode, gradient));
-    store_norm(&op.norm, &sums, gradients);
+    let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
+    let (conv, affine, seen) = (&op.conv, affine.affine(), seen(reads, pooled));
+    let (tile, macs) = (tiling::in_training(conv, seen), macs(conv, seen));
+    conv_gradients(conv, tile, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
+    let sums = arenas.probe.time(Pass::DataGradient, macs, || {
+        let weight = &arenas.parameters[conv.weight.clone()];
+        let reader = reads.normalised(&op.norm, arenas.parameters, affine);
+        if let Some(tile) = tile {
+            let filters = Filters::turned(tile, weight, conv.out_channels, conv.in_channels);
+            return winograd::data_gradient(output_gradient, &filters, &reader, target);
+        }
+        let panels = conv::backward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
+        conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, target)
+    });
+    store_norm(&op.norm, &sums, arenas.gradients);
     sums
+}
+
+/// Gradients of a convolution's weights and bias into the arena.
+pub(super) fn conv_gradients<T: Dispatch>(
+    conv: &Conv,
+    tile: Option<Tile>,
+    arenas: &mut Arenas<'_, T>,
+    input: &Input<'_, T>,
+    output_gradient: &[T],
+    macs: u64,
+) {
+    let Arenas { gradients, probe, .. } = arenas;
+    probe.time(Pass::WeightGradient, macs, || {
+        let gradient = &mut gradients[conv.weight.clone()];
+        match tile {
+            Some(tile) => winograd::weight_gradient(input, tile, output_gradient, gradient),
+            None => conv::weight_gradient(input, window(conv), output_gradient, gradient),
+        }
+        if let Some(bias) = &conv.bias {
+            gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
+        }
+    });
 }
 
 /// Puts a batch-norm's gradients in their places.

@@ -4,7 +4,11 @@ use serde_json::Value;
 
 use super::*;
 use crate::Config;
-use crate::data::Preprocessing;
+use crate::checkpoint::{AVERAGE, MOMENTUM};
+use crate::data::{Augment, Preprocessing};
+use crate::network::Memory;
+use crate::optimiser::Kind;
+use crate::schedule::Schedule;
 
 /// Noisy pictures of 8x8 in four classes of brightness.
 fn pictures(count: usize, seed: u64) -> Split {
@@ -29,11 +33,13 @@ fn config() -> Config {
 fn card(classes: &Split) -> Card {
     Card {
         config: config(),
-        preprocessing: Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] },
+        preprocessing: Some(Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] }),
         labels: classes.classes().to_vec(),
         dataset: "made-up".into(),
         seed: 5,
         epoch: 0,
+        licence: None,
+        batches_tracked: 0,
         version: "test".into(),
     }
 }
@@ -110,13 +116,25 @@ fn learns_logs_and_saves() {
 
 #[test]
 fn a_resumed_run_makes_the_same_bits() {
+    assert_resumes(settings());
+}
+
+#[test]
+fn a_run_with_all_that_can_be_carried_on_is_resumed_too() {
+    let ema = Some(0.9);
+    let adamw = Settings { optimizer: Kind::AdamW, lr: 0.01, ema, clip_norm: Some(0.5), accumulate: 3, ..settings() };
+    assert_resumes(adamw.clone());
+    assert_resumes(Settings { optimizer: Kind::Sgd, lr: 0.1, ..adamw });
+}
+
+fn assert_resumes(settings: Settings) {
     let (train, test) = (pictures(70, 1), pictures(20, 2));
     let whole = tempfile::tempdir().unwrap();
-    start(whole.path(), &train, settings()).train(&train, &test, &mut Stop::default()).unwrap();
+    start(whole.path(), &train, settings.clone()).train(&train, &test, &mut Stop::default()).unwrap();
     let stops = [1, 4, 5, 6, 14].map(|step| Stop { step: Some(step), evaluating: false });
     for mut stop in stops.into_iter().chain([Stop { step: None, evaluating: true }]) {
         let folder = tempfile::tempdir().unwrap();
-        let mut run = start(folder.path(), &train, settings());
+        let mut run = start(folder.path(), &train, settings.clone());
         assert_eq!(run.train(&train, &test, &mut stop).unwrap(), Outcome::Interrupted);
         // What a kill leaves behind a save: lines of steps that the state knows nothing of.
         run.log.write(&StepReport { step: 99, epoch: 9, loss: 0.0, lr: 0.0 }).unwrap();
@@ -127,6 +145,43 @@ fn a_resumed_run_makes_the_same_bits() {
         assert_eq!(bytes(folder.path(), BEST), bytes(whole.path(), BEST));
         assert_eq!(log(folder.path()), log(whole.path()));
     }
+}
+
+/// With an average, weights files hold it; the state to resume from holds both.
+#[test]
+fn the_average_is_what_is_evaluated_and_saved() {
+    let (train, test) = (pictures(70, 1), pictures(20, 2));
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = start(folder.path(), &train, Settings { ema: Some(0.9), ..settings() });
+    run.train(&train, &test, &mut Stop::default()).unwrap();
+    let read = |name| Reader::open(&folder.path().join(name)).unwrap();
+    let architecture = run.network.architecture();
+    let last = read(LAST).weights(architecture).unwrap();
+    let raw = read(RESUME).weights(architecture).unwrap();
+    assert_eq!(raw.parameters, run.network.parameters());
+    let places = [(AVERAGE, &*architecture.parameters), (AVERAGE, &*architecture.running)];
+    let optimiser = (MOMENTUM, &*architecture.parameters);
+    let carried = read(RESUME).carried(architecture, &[&[optimiser], &places[..]].concat()).unwrap();
+    assert_eq!(carried[1..], [last.parameters.clone(), last.running.clone()]);
+    assert_ne!(raw, last);
+    let average = DenseNet::from_arenas(&config(), last.parameters, last.running).unwrap();
+    let preprocessing = run.card.preprocessing().unwrap();
+    let evaluation = evaluate(&average, &test, preprocessing, 16, |_| ControlFlow::Continue(())).unwrap().unwrap();
+    assert_eq!(log(folder.path()).last().unwrap()["test_loss"], evaluation.loss);
+}
+
+#[test]
+fn either_memory_level_makes_the_same_files() {
+    let (train, test) = (pictures(70, 1), pictures(20, 2));
+    let folders = [Memory::Normal, Memory::Low].map(|memory| {
+        let folder = tempfile::tempdir().unwrap();
+        start(folder.path(), &train, Settings { memory, ..settings() })
+            .train(&train, &test, &mut Stop::default())
+            .unwrap();
+        folder
+    });
+    let [normal, low] = folders.each_ref().map(|folder| bytes(folder.path(), LAST));
+    assert_eq!(normal, low);
 }
 
 #[test]
@@ -191,6 +246,9 @@ fn settings_that_no_run_can_have_are_refused() {
         (Settings { lr: f64::NAN, ..settings() }, "lr is NaN; it must be above 0"),
         (Settings { momentum: 1.0, ..settings() }, "momentum is 1; it must be from 0 up to, not including, 1"),
         (Settings { weight_decay: -1.0, ..settings() }, "weight_decay is -1; it must be 0 or above"),
+        (Settings { clip_norm: Some(0.0), ..settings() }, "clip_norm is 0; it must be above 0"),
+        (Settings { ema: Some(1.0), ..settings() }, "ema is 1; it must be from 0 up to, not including, 1"),
+        (Settings { accumulate: 17, ..settings() }, "accumulate is 17; it must be from 1 to the batch, 16"),
         (Settings { label_smoothing: 2.0, ..settings() }, "label_smoothing is 2"),
         (Settings { max_steps: Some(0), ..settings() }, "max_steps is 0; it must be at least 1"),
     ];

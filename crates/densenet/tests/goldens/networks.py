@@ -196,7 +196,7 @@ def write(name, config):
 # The article's network: `Config::preset("seed")`.
 ARTICLE = dict(
     in_channels=1, num_classes=10, stem="imagenet", num_init_features=64, block_config=[4, 4, 4, 4], growth_rate=32,
-    bn_size=None, compression=0.5, bias=True, batch=4, size=(64, 72), label_smoothing=0.0, sketch=True, first=8,
+    bn_size=None, compression=0.5, bias=True, batch=4, size=(64, 72), label_smoothing=0.0, sketch=True, first=70,
     learning_rate=0.005,  # at 0.05 ten steps blow rounding up to 1e-2
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 //! The network on the fast operations: against the reference for every kind in `f64`, and against PyTorch.
 
 use densenet::Architecture;
-use densenet::network::{Backprop, DenseNet, StepOptions};
+use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::reference::{self, Batch, Step, Training};
 use densenet_kernels::isa::Dispatch;
 use ndarray::ArrayView4;
@@ -9,7 +9,7 @@ use ndarray::ArrayView4;
 use crate::differences::{LABELS, TRAINING, example, kinds};
 use crate::golden::{Golden, Network};
 
-struct Fast;
+struct Fast(Memory);
 
 impl<T: Dispatch> Network<T> for Fast {
     fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
@@ -29,7 +29,7 @@ impl<T: Dispatch> Network<T> for Fast {
         let mut backprop = Backprop::new(&network);
         let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
         let Training { label_smoothing, dropout_seed } = training;
-        let options = StepOptions { label_smoothing, dropout_seed };
+        let options = StepOptions { label_smoothing, dropout_seed, memory: self.0, profile: None };
         let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
         running.copy_from_slice(network.running());
         Step {
@@ -60,33 +60,40 @@ fn every_kind_equals_the_textbook_form() {
         let (arch, parameters, running, shape, images) = example(&config, size);
         let batch = Batch { shape, images: &images, labels: &LABELS };
         let expected = reference::forward(&arch, &parameters, &running, shape, &images).unwrap();
-        assert_near(&format!("{kind}: logits"), &Fast.logits(&arch, &parameters, &running, &batch), &expected);
-        let (mut ours, mut theirs) = (running.clone(), running);
+        assert_near(
+            &format!("{kind}: logits"),
+            &Fast(Memory::Normal).logits(&arch, &parameters, &running, &batch),
+            &expected,
+        );
+        let mut theirs = running.clone();
         let expected = reference::train(&arch, &parameters, &mut theirs, &batch, TRAINING).unwrap();
-        let step = Fast.train(&arch, &parameters, &mut ours, &batch, TRAINING);
-        assert_near(&format!("{kind}: training logits"), &step.logits, &expected.logits);
-        assert_near(&format!("{kind}: loss"), &[step.loss], &[expected.loss]);
-        assert_near(&format!("{kind}: running statistics"), &ours, &theirs);
-        for tensor in &arch.parameters {
-            let range = tensor.range.clone();
-            let what = format!("{kind}: gradient of {}", tensor.name);
-            assert_near(&what, &step.gradients[range.clone()], &expected.gradients[range]);
+        for memory in [Memory::Normal, Memory::Low] {
+            let (kind, mut ours) = (format!("{kind}, {memory:?}"), running.clone());
+            let step = Fast(memory).train(&arch, &parameters, &mut ours, &batch, TRAINING);
+            assert_near(&format!("{kind}: training logits"), &step.logits, &expected.logits);
+            assert_near(&format!("{kind}: loss"), &[step.loss], &[expected.loss]);
+            assert_near(&format!("{kind}: running statistics"), &ours, &theirs);
+            for tensor in &arch.parameters {
+                let range = tensor.range.clone();
+                let what = format!("{kind}: gradient of {}", tensor.name);
+                assert_near(&what, &step.gradients[range.clone()], &expected.gradients[range]);
+            }
         }
     }
 }
 
 #[test]
 fn small_bc() {
-    Golden::small_bc().assert_step::<f64>(1e-9, &Fast);
-    Golden::small_bc().assert_step::<f32>(1e-4, &Fast);
-    Golden::small_bc().assert_ten_steps::<f64>(1e-9, &Fast);
-    Golden::small_bc().assert_ten_steps::<f32>(1e-4, &Fast);
+    Golden::small_bc().assert_step::<f64>(1e-9, &Fast(Memory::Normal));
+    Golden::small_bc().assert_step::<f32>(1e-4, &Fast(Memory::Normal));
+    Golden::small_bc().assert_ten_steps::<f64>(1e-9, &Fast(Memory::Normal));
+    Golden::small_bc().assert_ten_steps::<f32>(1e-4, &Fast(Memory::Normal));
 }
 
 #[test]
 fn article() {
-    Golden::article().assert_step::<f64>(1e-9, &Fast);
-    Golden::article().assert_step::<f32>(1e-4, &Fast);
-    Golden::article().assert_ten_steps::<f64>(1e-9, &Fast);
-    Golden::article().assert_ten_steps::<f32>(1e-4, &Fast);
+    Golden::article().assert_step::<f64>(1e-9, &Fast(Memory::Normal));
+    Golden::article().assert_step::<f32>(1e-4, &Fast(Memory::Normal));
+    Golden::article().assert_ten_steps::<f64>(1e-9, &Fast(Memory::Normal));
+    Golden::article().assert_ten_steps::<f32>(1e-4, &Fast(Memory::Normal));
 }

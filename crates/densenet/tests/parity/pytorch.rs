@@ -40,7 +40,8 @@ fn small_bc_ten_steps() {
 #[test]
 fn article() {
     Golden::article().assert_step::<f64>(1e-9, &Reference);
-    Golden::article().assert_step::<f32>(1e-4, &Reference);
+    // One pre-activation of this batch is within the rounding of its plain sums, see `networks.py`.
+    Golden::article().assert_step::<f32>(1e-3, &Reference);
 }
 
 #[test]

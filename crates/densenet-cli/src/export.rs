@@ -1,0 +1,107 @@
+//! `densenet export`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use densenet::checkpoint::Contents;
+use densenet::{onnx, torchvision};
+
+use crate::model::{Model, Preparing, Reading};
+use crate::output::{self, Misuse};
+
+/// Writes weights for other programs
+///
+/// ONNX files read "images" (N, C, H, W), normalised as in training, and make "logits" (N, classes); labels,
+/// preprocessing and the rest of what the weights say of themselves are in their metadata.
+#[derive(Args)]
+#[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx\n\
+    or:      densenet export --weights densenet121.pth --preset imagenet --out densenet121.onnx")]
+pub struct Export {
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What to write [default: as the file's name ends, where that tells]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// ONNX: take batch-norms into the convolutions in front of them where that is exact
+    #[arg(long)]
+    fold: bool,
+    /// ONNX: leave height and width of the pictures open
+    #[arg(long)]
+    dynamic_size: bool,
+    /// Terms that the weights may be used under, to be put into the file
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Safetensors for load_state_dict of torchvision's DenseNet, with num_batches_tracked
+    Torchvision,
+    /// ONNX, opset 17
+    Onnx,
+    /// Safetensors as densenet train writes them
+    Densenet,
+}
+
+impl Export {
+    pub fn run(self) -> Result<ExitCode> {
+        let format = self.format()?;
+        let Model { mut card, network, .. } = self.reading.load(&self.weights, &self.preparing)?;
+        card.licence = self.licence.or(card.licence);
+        let contents = Contents {
+            card: &card,
+            architecture: network.architecture(),
+            parameters: network.parameters(),
+            running: network.running(),
+        };
+        let options = onnx::Options { fold: self.fold, dynamic_size: self.dynamic_size };
+        match format {
+            Format::Torchvision => {
+                warn_beyond(&torchvision::beyond(&card.config));
+                torchvision::save(&contents, &self.out)?;
+            }
+            Format::Onnx => onnx::save(&contents, options, &self.out)?,
+            Format::Densenet => contents.save(&self.out)?,
+        }
+        output::note(format_args!("wrote {}", self.out.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What to write, if the options agree.
+    fn format(&self) -> Result<Format, Misuse> {
+        let format = self.format.or_else(|| implied(&self.out)).ok_or_else(|| {
+            let reason = "its name does not tell the format; say --format torchvision, onnx or densenet";
+            Misuse(format!("{}: {reason}", self.out.display()))
+        })?;
+        for (name, given) in [("--fold", self.fold), ("--dynamic-size", self.dynamic_size)] {
+            if given && format != Format::Onnx {
+                return Err(Misuse(format!("{name} is for --format onnx alone")));
+            }
+        }
+        Ok(format)
+    }
+}
+
+/// The format that a name's ending stands for; `.safetensors` stands for two.
+fn implied(path: &Path) -> Option<Format> {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")).then_some(Format::Onnx)
+}
+
+fn warn_beyond(parts: &[String]) {
+    if !parts.is_empty() {
+        let parts = parts.join(", ");
+        output::note(format_args!(
+            "torchvision's DenseNet has no such network ({parts}); the file loads into a module with the same names"
+        ));
+    }
+}

@@ -1,0 +1,144 @@
+//! What `densenet export` writes, in torchvision, the ONNX checker and ONNX Runtime.
+//!
+//! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, onnx,
+//! onnxruntime and safetensors, as `bench/` makes one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use densenet::checkpoint::{Card, Contents, Reader};
+use densenet::config::{Joining, Stem, StemShape};
+use densenet::data::Preprocessing;
+use densenet::{Architecture, Config, DenseNet, torchvision};
+use densenet_kernels::random::Stream;
+use serde_json::json;
+
+/// A network that is exported in every way.
+struct Case {
+    name: &'static str,
+    config: Config,
+}
+
+/// The presets that torchvision has, and small networks of every other kind.
+fn cases() -> Vec<Case> {
+    let preset = |name| Config { input_size: 64, ..Config::preset(name).unwrap() };
+    let small = Config { block_config: vec![2, 3], growth_rate: 8, num_classes: 5, ..preset("densenet121") };
+    let case = |name, config| Case { name, config };
+    vec![
+        case("densenet121", preset("densenet121")),
+        case("densenet161", preset("densenet161")),
+        case("densenet169", preset("densenet169")),
+        case("densenet201", preset("densenet201")),
+        case("small", Config { bn_size: Some(2), num_init_features: 10, ..small.clone() }),
+        case("article", preset("seed")),
+        case("bc", Config { input_size: 32, ..preset("densenet-bc-40-12") }),
+        case("basic", Config { stem: Stem::Cifar, bn_size: None, compression: 1.0, ..small.clone() }),
+        case("residual", Config { joining: Joining::Residual, bias: true, ..small.clone() }),
+        case("plain", Config { joining: Joining::Plain, in_channels: 1, ..small.clone() }),
+        case("stem with norm", Config { stem: stem(3, 1, true), final_relu: false, ..small.clone() }),
+        case("stem without pooling", Config { stem: stem(7, 2, true), ..small.clone() }),
+        case("bare stem", Config { stem: stem(5, 2, false), ..small }),
+    ]
+}
+
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
+}
+
+/// A network whose batch-norms all do something, and its card.
+fn network(config: &Config) -> (Card, DenseNet) {
+    let drawn = DenseNet::<f32>::new(config, 11).unwrap();
+    let random = Stream::new(5, 0);
+    let parameters = drawn.parameters().iter().zip(0u64..).map(|(&value, i)| value + 0.02 * random.normal(i) as f32);
+    let running = (0..drawn.running().len() as u64).map(|i| 0.1 + 0.9 * random.uniform(!i) as f32).collect();
+    let network = DenseNet::from_arenas(config, parameters.collect(), running).unwrap();
+    let (mean, std) = (vec![0.4; config.in_channels], vec![0.3; config.in_channels]);
+    let card = Card {
+        config: config.clone(),
+        preprocessing: Some(Preprocessing { size: config.input_size, resize: None, mean, std }),
+        labels: (0..config.num_classes).map(|i| format!("class {i}")).collect(),
+        dataset: "made-up".into(),
+        seed: 11,
+        epoch: 0,
+        licence: Some("CC0-1.0".into()),
+        batches_tracked: 17,
+        version: "test".into(),
+    };
+    (card, network)
+}
+
+fn densenet(folder: &Path, words: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+    let output = command.args(words.split_whitespace()).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "densenet {words}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// `(2, C, H, W)` of float32 with a `.npy` header.
+fn npy(channels: usize, size: usize, seed: u64) -> Vec<u8> {
+    let random = Stream::new(seed, 0);
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (2, {channels}, {size}, {size}), }}");
+    let header = format!("{header:<117}\n");
+    let values = (0..(2 * channels * size * size) as u64).flat_map(|i| (random.normal(i) as f32).to_le_bytes());
+    [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values.collect::<Vec<u8>>()].concat()
+}
+
+/// Writes the case's network in every format, and its logits for pictures of two sizes.
+fn write(folder: &Path, Case { name, config }: &Case) -> DenseNet {
+    fs::create_dir(folder).unwrap();
+    let (card, network) = network(config);
+    let architecture = network.architecture();
+    let (parameters, running) = (network.parameters(), network.running());
+    Contents { card: &card, architecture, parameters, running }.save(&folder.join("ours.safetensors")).unwrap();
+    let export = "export --weights ours.safetensors";
+    densenet(folder, &format!("{export} --format torchvision --out torchvision.safetensors"));
+    densenet(folder, &format!("{export} --out plain.onnx"));
+    densenet(folder, &format!("{export} --fold --out folded.onnx"));
+    densenet(folder, &format!("{export} --fold --dynamic-size --out dynamic.onnx"));
+    for (part, size) in [("native", config.input_size), ("larger", config.input_size + 22)] {
+        fs::write(folder.join(format!("{part}.npy")), npy(config.in_channels, size, size as u64)).unwrap();
+        densenet(
+            folder,
+            &format!("predict --weights torchvision.safetensors {part}.npy --logits {part}.logits.npy --json"),
+        );
+    }
+    let case = json!({ "name": name, "config": config, "torchvision": torchvision::beyond(config).is_empty() });
+    fs::write(folder.join("case.json"), case.to_string()).unwrap();
+    network
+}
+
+#[test]
+fn other_programs_read_what_is_exported() {
+    let Some(peers) = std::env::var_os("DENSENET_PEERS") else {
+        println!("skipped: DENSENET_PEERS names no Python virtual environment with torchvision, onnx and onnxruntime");
+        return;
+    };
+    for case in cases() {
+        let world = tempfile::tempdir().unwrap();
+        let folder = world.path().join(case.name);
+        let network = write(&folder, &case);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/check.py");
+        let output = Command::new(PathBuf::from(&peers).join("bin/python")).arg(script).arg(&folder).output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        print!("{out}");
+        assert!(output.status.success(), "{}: {err}", case.name);
+        if torchvision::beyond(&case.config).is_empty() {
+            comes_back(&folder, &network);
+        }
+    }
+}
+
+/// What torchvision saved of what it loaded is the same to the bit, and so is what is exported from it.
+fn comes_back(folder: &Path, network: &DenseNet) {
+    let architecture = Architecture::new(&network.architecture().config).unwrap();
+    let weights = Reader::open(&folder.join("back.safetensors")).unwrap().weights(&architecture).unwrap();
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert!(
+        bits(&weights.parameters) == bits(network.parameters()) && bits(&weights.running) == bits(network.running())
+    );
+    densenet(folder, "export --weights torchvision.safetensors --format torchvision --out again.safetensors");
+    assert!(
+        fs::read(folder.join("again.safetensors")).unwrap()
+            == fs::read(folder.join("torchvision.safetensors")).unwrap()
+    );
+}

@@ -1,0 +1,101 @@
+//! The gradient of what a convolution reads.
+
+use super::of_pixels;
+use crate::bands::{Band, Bands};
+use crate::isa::{Dispatch, Operation, Simd, Start};
+use crate::maps::Grid;
+use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
+use crate::panels::Panels;
+use crate::patch::{Input, Layout, Window};
+
+/// Takes the gradient of a convolution's output back to the maps that it read: with `dz` the gradient behind
+/// batch-norm, masked by ReLU, `gradient` gets `gamma * dz` and the sums of `dz` and `dz * xh` are returned. Batch-norm's
+/// correction is linear, so it waits until all readers of a map have added theirs: [`crate::norm::finish`].
+///
+/// `output_gradient` is `[image][y][x][channel]`, `window` the forward one (of stride 1), `weights` those of
+/// [`super::backward_panels`], `pooled` says that the convolution read [`Input::Pooled`]. `gradient` is laid out as the
+/// maps.
+pub fn data_gradient<T: Dispatch>(
+    output_gradient: &[T],
+    window: Window,
+    pooled: bool,
+    weights: &Panels<T>,
+    reader: &Normalised<'_, T>,
+    (mode, gradient): (Mode, &mut [T]),
+) -> NormGradient<T> {
+    assert_eq!(window.stride, 1, "the data gradient of a strided convolution is not needed by any DenseNet");
+    assert_eq!(weights.columns(), reader.maps.channels(), "weights for the maps");
+    let column = window == Window::POINT && !pooled;
+    let grid = if column { reader.maps.grid().flattened() } else { reader.maps.grid() };
+    let seen = if pooled { grid.halved() } else { grid };
+    let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
+    let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
+    let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
+    let norms = MapNorm::all(reader, true);
+    let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
+    bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
+        T::scratch(layout.len(band.rows.len()) + MOST_TILE * T::lanes(), |memory| {
+            T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
+        });
+    })
+}
+
+/// A data gradient, before it is cut into bands.
+struct Back<'a, T> {
+    input: Input<'a, T>,
+    layout: Layout,
+    bands: Bands,
+    weights: &'a Panels<T>,
+    pooled: bool,
+    norms: &'a [MapNorm<'a, T>],
+    mode: Mode,
+    grid: Grid,
+}
+
+/// Vectors of the largest micro-tile of any instruction set.
+const MOST_TILE: usize = 32;
+
+/// The part of a data gradient that goes to one band of all feature maps.
+struct BackBand<'a, 'b, T> {
+    back: &'a Back<'a, T>,
+    band: &'a Band,
+    gradient: &'a mut [&'b mut [T]],
+    sums: &'a mut [T],
+    memory: &'a mut [T],
+}
+
+impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { back, band, gradient, sums, memory } = self;
+        let Back { input, layout, bands, weights, pooled, norms, mode, grid } = back;
+        let rows = if *pooled { band.rows.start / 2..band.rows.end / 2 } else { band.rows.clone() };
+        let seen = Band { rows, ..*band };
+        let mut mode = *mode;
+        if *pooled && mode == Mode::Set {
+            // Pixels of an odd last row or column are in no window.
+            gradient.iter_mut().for_each(|gradient| gradient.fill(T::zero()));
+            mode = Mode::Add;
+        }
+        let mut maps = MapNorms { norms, first: bands.pixels(band).start, mode, gradient, sums };
+        let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
+        input.fill(simd, layout, &seen, patch);
+        let ((taps, count), no_floor) = (layout.taps(), T::neg_infinity());
+        for (panel, b) in weights.iter() {
+            let columns = panel.first..panel.first + panel.columns;
+            let under = maps.under(&columns);
+            for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
+                let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
+                product.run(simd, Start::Zero, tile, panel.width);
+                let at = (columns.clone(), pixels, Places { first: to, outputs: layout.outputs, width: grid.width });
+                if *pooled {
+                    maps.back::<S, 4>(simd, under.clone(), at, (tile, panel.width));
+                } else {
+                    maps.back::<S, 1>(simd, under.clone(), at, (tile, panel.width));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The convolution forward.
+
+use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
+use super::transform::{Inputs, Transform};
+use super::{Filters, TileOperation};
+use crate::bands::{Band, Bands};
+use crate::conv::Epilogue;
+use crate::isa::{Dispatch, Simd};
+use crate::norm::Moments;
+use crate::patch::Input;
+
+/// `output[image][y][x][channel]` of a 3x3 convolution of stride 1 and padding 1.
+///
+/// # Panics
+/// `input` is neither raw nor a pre-activation, or `filters` or `output` do not fit it.
+pub fn forward<T: Dispatch>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
+    let forward = Forward::new(input, filters, epilogue);
+    forward.bands.run((output, filters.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+}
+
+/// [`forward`], and the batch statistics of what it makes.
+pub fn forward_with_moments<T: Dispatch>(
+    input: &Input<'_, T>,
+    filters: &Filters<T>,
+    epilogue: &Epilogue<'_, T>,
+    output: &mut [T],
+) -> Moments<T> {
+    let forward = Forward::new(input, filters, epilogue);
+    forward.bands.run_with_moments((output, filters.columns()), &|band, output| forward.run(&band, output))
+}
+
+/// A convolution and how it is cut into bands.
+struct Forward<'a, T> {
+    source: Source<'a, T>,
+    filters: &'a Filters<T>,
+    epilogue: &'a Epilogue<'a, T>,
+    tiling: Tiling,
+    bands: Bands,
+    /// Elements from one tile to the next at a point: of the transformed input, of the products.
+    steps: [usize; 2],
+}
+
+impl<'a, T: Dispatch> Forward<'a, T> {
+    fn new(input: &'a Input<'a, T>, filters: &'a Filters<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
+        assert_eq!(filters.channels(), input.channels(), "channels of {:?}", input.grid());
+        let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
+        let steps = [tile_step::<T>(filters.channels()), filters.columns().next_multiple_of(T::lanes())];
+        let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * steps[0], tiling.outputs);
+        Self { source: Source::new(input), filters, epilogue, tiling, bands, steps }
+    }
+
+    /// Makes one band of the output.
+    fn run(&self, band: &Band, output: &mut [T]) {
+        let Self { filters, tiling, .. } = self;
+        let lengths = self.steps.map(|step| tiling.points() * (tiling.tiles(band.rows.len()) * step + GAP));
+        with_memory(tiling, filters.channels(), lengths, |memory, [transformed, products]| {
+            filters.tile().dispatch(TileBand { forward: self, band, memory, transformed, products, output });
+        });
+        let first = (band.image * tiling.grid.height + band.rows.start) * tiling.grid.width;
+        self.epilogue.finish(output, filters.columns(), tiling.grid, first);
+    }
+}
+
+/// One band of the output, and where it is made: the tiles at the points, `[point][tile][input channel]`, and their
+/// products, `[point][tile][output channel]`.
+struct TileBand<'a, T> {
+    forward: &'a Forward<'a, T>,
+    band: &'a Band,
+    memory: Memory<'a, T>,
+    transformed: &'a mut [T],
+    products: &'a mut [T],
+    output: &'a mut [T],
+}
+
+impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
+        let Self { forward, band, mut memory, transformed, products, output } = self;
+        let Forward { source, filters, epilogue, tiling, steps, .. } = forward;
+        let (rows, points, columns) = (band.rows.len(), A::INPUTS * A::INPUTS, filters.columns());
+        evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
+        let point = products.len() / points;
+        for (panel, b) in filters.panels().iter() {
+            let shape = (tiling.tiles(rows), points, filters.channels());
+            let products = (&mut products[panel.first..], steps[1], point);
+            multiply(simd, shape, (transformed, steps[0]), (panel, b), products);
+        }
+        let (bias, floor) = (epilogue.bias, epilogue.floor());
+        let target = Target { pixels: output, rows, columns, step: columns, bias, floor };
+        turn_back::<S, A>(simd, tiling, (products, steps[1]), target);
+    }
+}

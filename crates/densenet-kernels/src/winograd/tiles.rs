@@ -1,0 +1,371 @@
+//! The steps on which all passes rest: tiles to points, products at the points, points to pixels.
+
+use std::ops::Range;
+
+use super::transform::{Evaluate, MOST_INPUTS, MOST_OUTPUTS, Transform};
+use crate::Element;
+use crate::bands::Band;
+use crate::isa::apart::{self, Rows};
+use crate::isa::{Dispatch, Product, Simd, Start};
+use crate::maps::{Grid, Maps};
+use crate::panels::Panel;
+use crate::patch::{Affine, Input};
+
+/// How images are cut into tiles.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiling {
+    pub grid: Grid,
+    /// Pixels of a tile along one axis.
+    pub outputs: usize,
+}
+
+impl Tiling {
+    /// Points of a tile.
+    pub fn points(&self) -> usize {
+        (self.outputs + 2) * (self.outputs + 2)
+    }
+
+    /// Tiles in a row.
+    pub fn across(&self) -> usize {
+        self.grid.width.div_ceil(self.outputs)
+    }
+
+    /// Rows of tiles in an image.
+    pub fn down(&self) -> usize {
+        self.grid.height.div_ceil(self.outputs)
+    }
+
+    /// Tiles of `rows` rows of an image's pixels.
+    pub fn tiles(&self, rows: usize) -> usize {
+        rows.div_ceil(self.outputs) * self.across()
+    }
+
+    /// Elements of a strip, see [`Memory`].
+    fn strip<T: Dispatch>(&self) -> usize {
+        (self.across() * self.outputs + 2) * (self.outputs + 2) * T::lanes()
+    }
+}
+
+/// Elements between one tile and the next, and between one point and the next: keep what is read together out of the
+/// same cache set.
+pub(super) const GAP: usize = 16;
+
+/// Elements from one tile to the next of `channels`, at a point.
+pub(super) fn tile_step<T: Dispatch>(channels: usize) -> usize {
+    channels.next_multiple_of(T::lanes()) + GAP
+}
+
+/// What tiles are read from: maps as they are, or the pre-activation of them.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    pub maps: Maps<'a, T>,
+    affine: Option<Affine<'a, T>>,
+}
+
+impl<'a, T: Dispatch> Source<'a, T> {
+    /// That of `input`.
+    ///
+    /// # Panics
+    /// Pictures have too few channels and transitions another kernel; nothing evaluates them at points.
+    pub fn new(input: &'a Input<'a, T>) -> Self {
+        match input {
+            Input::PreActivation(maps, affine) => Self { maps: *maps, affine: Some(*affine) },
+            Input::Raw(data, grid, channels) => Self::raw(data, *grid, channels),
+            Input::Pooled(..) | Input::Pictures(..) => panic!("{:?} cannot be cut into tiles", input.grid()),
+        }
+    }
+
+    /// Pixels as they are.
+    pub fn raw(data: &'a [T], grid: Grid, channels: &'a usize) -> Self {
+        Self { maps: Maps::new(data, grid, std::slice::from_ref(channels)), affine: None }
+    }
+}
+
+/// Working memory of [`evaluate_row`].
+pub(super) struct Memory<'a, T> {
+    /// A pixel of zeros, for what lies outside.
+    zeros: &'a [T],
+    /// One vector of channels of a row of tiles that is evaluated along y only, `[column][point][lane]`.
+    strip: &'a mut [T],
+}
+
+/// Runs `work` with memory to evaluate tiles of maps of at most `channels`, and arrays of `lengths` beside it.
+pub(super) fn with_memory<T: Dispatch, const N: usize>(
+    tiling: &Tiling,
+    channels: usize,
+    lengths: [usize; N],
+    work: impl FnOnce(Memory<'_, T>, [&mut [T]; N]),
+) {
+    let strip = tiling.strip::<T>();
+    T::scratch(channels + strip + lengths.iter().sum::<usize>(), |memory| {
+        let (zeros, memory) = memory.split_at_mut(channels);
+        zeros.fill(T::zero());
+        let (strip, mut memory) = memory.split_at_mut(strip);
+        let arrays = lengths.map(|len| {
+            let (array, behind) = std::mem::take(&mut memory).split_at_mut(len);
+            memory = behind;
+            array
+        });
+        work(Memory { zeros, strip }, arrays);
+    });
+}
+
+/// Evaluates all channels of a band's tiles: into `[point][tile][channel]`, tiles `step` elements apart.
+#[inline(always)]
+pub(super) fn evaluate_band<S: Simd<T: Dispatch>, E: Evaluate>(
+    simd: S,
+    (source, tiling, band): (&Source<'_, S::T>, &Tiling, &Band),
+    memory: &mut Memory<'_, S::T>,
+    (to, step): (&mut [S::T], usize),
+) {
+    let point = to.len() / (E::POINTS * E::POINTS);
+    let first = band.image * tiling.down() + band.rows.start / tiling.outputs;
+    for row in 0..band.rows.len().div_ceil(tiling.outputs) {
+        let to = (&mut to[row * tiling.across() * step..], step, point);
+        evaluate_row::<S, E>(simd, (source, tiling, first + row), 0..source.maps.channels(), memory, to);
+    }
+}
+
+/// Evaluates `channels` of row `row` of the tiles, counted over all images, at all points: into `[point][tile][channel]`,
+/// tiles `step` and points `point` elements apart.
+#[inline(always)]
+pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
+    simd: S,
+    (source, tiling, row): (&Source<'_, S::T>, &Tiling, usize),
+    channels: Range<usize>,
+    memory: &mut Memory<'_, S::T>,
+    (to, step, point): (&mut [S::T], usize, usize),
+) {
+    let Grid { height, width, .. } = tiling.grid;
+    let (image, y) = (row / tiling.down(), row % tiling.down() * E::STEP);
+    // Columns outside are zeros; those inside are written for every vector.
+    let column = E::POINTS * S::LANES;
+    memory.strip[..E::BEFORE * column].fill(S::T::default());
+    memory.strip[(E::BEFORE + width) * column..].fill(S::T::default());
+    for (first, map_width, map) in source.maps.iter() {
+        let (from, end) = (channels.start.max(first), channels.end.min(first + map_width));
+        if from >= end {
+            continue;
+        }
+        let map = &map[image * height * width * map_width..][..height * width * map_width];
+        let mut rows: Rows<'_, S::T, MOST_INPUTS> = Rows::all(&memory.zeros[..map_width], width);
+        for i in 0..E::TAKES {
+            // A row before the first is a huge number.
+            let y = (y + i).wrapping_sub(E::BEFORE);
+            if y < height {
+                rows.set(i, &map[y * width * map_width..], map_width);
+            }
+        }
+        for start in (from..end).step_by(S::LANES) {
+            let affine = source.affine.map(|affine| affine.of(first, map_width));
+            evaluate_columns::<S, E>(simd, &rows, (start - first, map_width), affine, memory.strip);
+            let to = &mut to[start - channels.start..];
+            evaluate_tiles::<S, E>(simd, memory.strip, tiling.across(), (to, step, point));
+        }
+    }
+}
+
+/// Evaluates one vector of channels, from `start` of `width` on, of all columns along y.
+#[inline(always)]
+fn evaluate_columns<S: Simd, E: Evaluate>(
+    simd: S,
+    rows: &Rows<'_, S::T, MOST_INPUTS>,
+    (start, width): (usize, usize),
+    affine: Option<Affine<'_, S::T>>,
+    strip: &mut [S::T],
+) {
+    let column = E::POINTS * S::LANES;
+    let strip = &mut strip[E::BEFORE * column..];
+    let lanes = start..(start + S::LANES).min(width);
+    let norm = match affine {
+        Some(affine) => Some((simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]))),
+        None => None,
+    };
+    match (norm, lanes.len() == S::LANES) {
+        (None, true) => columns::<S, E, true>(simd, rows, start, strip),
+        (None, false) => columns::<S, E, false>(simd, rows, start, strip),
+        (Some(norm), true) => normalised_columns::<S, E, true>(simd, rows, start, norm, strip),
+        (Some(norm), false) => normalised_columns::<S, E, false>(simd, rows, start, norm, strip),
+    }
+}
+
+/// Columns as they are.
+#[inline(always)]
+fn columns<S: Simd, E: Evaluate, const FULL: bool>(
+    simd: S,
+    rows: &Rows<'_, S::T, MOST_INPUTS>,
+    start: usize,
+    strip: &mut [S::T],
+) {
+    for (x, to) in strip.chunks_exact_mut(E::POINTS * S::LANES).take(rows.pixels()).enumerate() {
+        let at = E::evaluate(simd, rows.load::<S, FULL>(simd, E::TAKES, x, start));
+        apart::store(simd, &at[..E::POINTS], to, S::LANES, S::LANES);
+    }
+}
+
+/// Columns of `relu(scale * x + shift)`, zeros outside.
+#[inline(always)]
+fn normalised_columns<S: Simd, E: Evaluate, const FULL: bool>(
+    simd: S,
+    rows: &Rows<'_, S::T, MOST_INPUTS>,
+    start: usize,
+    (scale, shift): (S::V, S::V),
+    strip: &mut [S::T],
+) {
+    let zero = simd.splat(S::T::default());
+    let mut shifts = [shift; MOST_INPUTS];
+    for (i, shift) in shifts[..E::TAKES].iter_mut().enumerate() {
+        // What lies outside is zero, and stays so without a shift.
+        if rows.is_outside(i) {
+            *shift = zero;
+        }
+    }
+    for (x, to) in strip.chunks_exact_mut(E::POINTS * S::LANES).take(rows.pixels()).enumerate() {
+        let mut values = rows.load::<S, FULL>(simd, E::TAKES, x, start);
+        for (value, &shift) in values[..E::TAKES].iter_mut().zip(&shifts) {
+            *value = simd.max(zero, simd.mul_add(*value, scale, shift));
+        }
+        let at = E::evaluate(simd, values);
+        apart::store(simd, &at[..E::POINTS], to, S::LANES, S::LANES);
+    }
+}
+
+/// Evaluates one vector of channels of `across` tiles along x.
+#[inline(always)]
+fn evaluate_tiles<S: Simd, E: Evaluate>(
+    simd: S,
+    strip: &[S::T],
+    across: usize,
+    (to, step, point): (&mut [S::T], usize, usize),
+) {
+    let column = E::POINTS * S::LANES;
+    for tile in 0..across {
+        let from = &strip[tile * E::STEP * column..][..E::TAKES * column];
+        for i in 0..E::POINTS {
+            let row = apart::load(simd, E::TAKES, &from[i * S::LANES..], column);
+            let at = E::evaluate(simd, row);
+            let to = &mut to[tile * step + i * E::POINTS * point..];
+            apart::store(simd, &at[..E::POINTS], to, point, S::LANES);
+        }
+    }
+}
+
+/// Multiplies `tiles` tiles, `[point][tile][channel]` and `step` elements apart, by a panel of filters, point by point, into
+/// `[point][tile]`, tiles `width` and points `to` elements apart.
+#[inline(always)]
+pub(super) fn multiply<S: Simd<T: Dispatch>>(
+    simd: S,
+    (tiles, points, depth): (usize, usize, usize),
+    (transformed, step): (&[S::T], usize),
+    (panel, b): (Panel, &[S::T]),
+    (products, width, to): (&mut [S::T], usize, usize),
+) {
+    let from = transformed.len() / points;
+    let parts = tiles.div_ceil(S::ROWS[panel.vectors - 1]);
+    for p in 0..points {
+        for part in 0..parts {
+            let (first, behind) = (part * tiles / parts, (part + 1) * tiles / parts);
+            let product = Product {
+                a: &transformed[p * from + first * step..],
+                row: step,
+                step: 1,
+                taps: &[0],
+                depth,
+                b: &b[p * depth * panel.width..][..depth * panel.width],
+                rows: behind - first,
+                vectors: panel.vectors,
+                columns: panel.columns,
+                floor: S::T::of(f64::NEG_INFINITY),
+            };
+            product.run(simd, Start::Zero, &mut products[p * to + first * width..], width);
+        }
+    }
+}
+
+/// Pixels that tiles are turned back to: `rows` rows of an image, `columns` channels each, `step` elements apart.
+pub(super) struct Target<'a, T> {
+    pub pixels: &'a mut [T],
+    pub rows: usize,
+    pub columns: usize,
+    pub step: usize,
+    /// One value a channel to be added.
+    pub bias: Option<&'a [T]>,
+    /// Lower bound.
+    pub floor: T,
+}
+
+/// Turns products, `[point][tile][channel]` and tiles `step` elements apart, to the target's pixels.
+#[inline(always)]
+pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
+    simd: S,
+    tiling: &Tiling,
+    (products, step): (&[S::T], usize),
+    target: Target<'_, S::T>,
+) {
+    let Target { pixels, rows, columns, step: pixel, bias, floor } = target;
+    let (point, width, floor) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width, simd.splat(floor));
+    for tile in 0..tiling.tiles(rows) {
+        let (y, x) = (tile / tiling.across() * A::OUTPUTS, tile % tiling.across() * A::OUTPUTS);
+        let extents = (A::OUTPUTS.min(rows - y), A::OUTPUTS.min(width - x));
+        for start in (0..columns).step_by(S::LANES) {
+            let lanes = S::LANES.min(columns - start);
+            let bias = match bias {
+                Some(bias) => simd.load(&bias[start..start + lanes]),
+                None => simd.splat(S::T::default()),
+            };
+            let sums = output_tile::<S, A>(simd, &products[tile * step + start..], point, (bias, floor));
+            let to = &mut pixels[(y * width + x) * pixel + start..];
+            if extents == (A::OUTPUTS, A::OUTPUTS) {
+                store_tile::<S, A>(simd, &sums, to, (width * pixel, pixel, lanes));
+                continue;
+            }
+            for (i, row) in sums[..extents.0].iter().enumerate() {
+                apart::store(simd, &row[..extents.1], &mut to[i * width * pixel..], pixel, lanes);
+            }
+        }
+    }
+}
+
+/// Stores `lanes` channels of a whole tile of pixels `pixel` and rows `row` elements apart, and asks for the next one's.
+#[inline(always)]
+fn store_tile<S: Simd, A: Transform>(
+    simd: S,
+    sums: &[[S::V; MOST_OUTPUTS]; MOST_OUTPUTS],
+    to: &mut [S::T],
+    (row, pixel, lanes): (usize, usize, usize),
+) {
+    for (i, sums) in sums[..A::OUTPUTS].iter().enumerate() {
+        for j in A::OUTPUTS..2 * A::OUTPUTS {
+            simd.prefetch(to.as_ptr().wrapping_add(i * row + j * pixel));
+        }
+        apart::store(simd, &sums[..A::OUTPUTS], &mut to[i * row..], pixel, lanes);
+    }
+}
+
+/// The outputs of one tile for one vector of channels, from products `point` elements apart, with something added and not
+/// below a floor.
+#[inline(always)]
+fn output_tile<S: Simd, A: Transform>(
+    simd: S,
+    products: &[S::T],
+    point: usize,
+    (bias, floor): (S::V, S::V),
+) -> [[S::V; MOST_OUTPUTS]; MOST_OUTPUTS] {
+    let zero = simd.splat(S::T::default());
+    let mut rows = [[zero; MOST_OUTPUTS]; MOST_INPUTS];
+    for (i, row) in rows[..A::INPUTS].iter_mut().enumerate() {
+        let at = apart::load(simd, A::INPUTS, &products[i * A::INPUTS * point..], point);
+        *row = A::output(simd, at);
+    }
+    let mut sums = [[zero; MOST_OUTPUTS]; MOST_OUTPUTS];
+    for j in 0..A::OUTPUTS {
+        let mut column = [zero; MOST_INPUTS];
+        for (value, row) in column[..A::INPUTS].iter_mut().zip(&rows) {
+            *value = row[j];
+        }
+        for (row, &value) in sums.iter_mut().zip(&A::output(simd, column)[..A::OUTPUTS]) {
+            row[j] = simd.max(floor, simd.add(value, bias));
+        }
+    }
+    sums
+}

@@ -1,0 +1,86 @@
+//! Small trained networks that are part of the library, so that there is an answer on a machine with nothing else.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::checkpoint::Reader;
+
+/// A trained network that is part of the library.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    /// What it is called where a weight file could be named.
+    pub name: &'static str,
+    /// The test pictures that it puts in their class, of those of the data set that its card names.
+    pub correct: u64,
+    /// The test pictures of that data set.
+    pub images: u64,
+    /// The command that trained it.
+    pub command: &'static str,
+    /// Its weight file.
+    pub file: &'static [u8],
+}
+
+/// The built-in models; the first is the one to take where none is named.
+pub const MODELS: [Model; 1] = [Model {
+    name: "fashion-mnist",
+    correct: 9_328,
+    images: 10_000,
+    command: "densenet train --model densenet-bc-40-12 --data fashion-mnist --epochs 5 --schedule cosine --augment flip",
+    file: include_bytes!("../models/fashion-mnist.safetensors"),
+}];
+
+/// The built-in model of that name.
+pub fn find(name: &str) -> Option<&'static Model> {
+    MODELS.iter().find(|model| model.name == name)
+}
+
+/// Opens the built-in model that is named where a weight file could be, else the file.
+///
+/// # Errors
+/// Those of [`Reader::open`].
+pub fn open(weights: &Path) -> Result<Reader> {
+    match weights.to_str().and_then(find) {
+        Some(model) => model.open(),
+        None => Reader::open(weights),
+    }
+}
+
+impl Model {
+    /// Opens its weight file.
+    ///
+    /// # Errors
+    /// None, unless the library was built with a damaged file.
+    pub fn open(&self) -> Result<Reader> {
+        Reader::in_memory(self.name, self.file)
+    }
+
+    /// Share of the test pictures that it puts in their class; from 0 to 1.
+    pub fn top1(&self) -> f64 {
+        self.correct as f64 / self.images as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Architecture;
+
+    /// Of each file, in bytes.
+    const LARGEST: usize = 1_500_000;
+
+    #[test]
+    fn every_built_in_file_is_small_and_whole_and_says_what_it_is() {
+        for (i, model) in MODELS.iter().enumerate() {
+            assert!(model.file.len() <= LARGEST, "{} has {} bytes", model.name, model.file.len());
+            assert!(MODELS[..i].iter().all(|other| other.name != model.name), "{} twice", model.name);
+            let mut reader = find(model.name).unwrap().open().unwrap();
+            let card = reader.card().unwrap();
+            assert!(card.licence.is_some() && !card.dataset.is_empty(), "{}: {card:?}", model.name);
+            assert!(model.command.contains(&format!("--data {}", card.dataset)), "{}", model.command);
+            let architecture = Architecture::new(&card.config).unwrap();
+            assert!(reader.weights(&architecture).unwrap().non_finite(&architecture).is_empty(), "{}", model.name);
+            assert!(reader.state::<()>().is_err(), "{} carries a run's state", model.name);
+        }
+        assert!(find("nothing").is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! What inference consists of: its operations in order, and how each is computed.
+
+use std::fmt::{self, Display, Formatter};
+
+use densenet_kernels::winograd::Tile;
+use serde::Serialize;
+
+/// An operation of inference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// torchvision's name of the convolution, pooling, batch-norm or linear layer that it is.
+    pub name: String,
+    /// Where in the network it stands.
+    pub part: Part,
+    /// Channels that it reads.
+    pub in_channels: usize,
+    /// Channels that it makes.
+    pub out_channels: usize,
+    /// Height and width of its window, in pixels.
+    pub window: [usize; 2],
+    /// Height and width of what it makes, in pixels.
+    pub output: [usize; 2],
+    /// How it is computed.
+    pub method: Method,
+}
+
+/// Parts of a network whose operations are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Part {
+    /// In front of the first block.
+    #[serde(rename = "stem")]
+    Stem,
+    /// The bottlenecks of dense layers.
+    #[serde(rename = "1x1")]
+    Bottleneck,
+    /// The 3x3 convolutions of dense layers.
+    #[serde(rename = "3x3")]
+    Layer,
+    /// Between blocks.
+    #[serde(rename = "transition")]
+    Transition,
+    /// Behind the last block.
+    #[serde(rename = "head")]
+    Head,
+}
+
+impl Part {
+    /// All parts, in their order in a network.
+    pub const ALL: [Self; 5] = [Self::Stem, Self::Bottleneck, Self::Layer, Self::Transition, Self::Head];
+}
+
+/// Ways to compute an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Method {
+    /// The sum as it is written.
+    #[serde(rename = "plain")]
+    Plain,
+    /// The plain sum behind the pooling that follows it in the network, which commutes with it: a quarter of the pixels.
+    #[serde(rename = "pooled first")]
+    PooledFirst,
+    /// Winograd's minimal filtering by 2x2 outputs: four ninths of the multiplications.
+    #[serde(rename = "F(2x2)")]
+    Two,
+    /// The same by 4x4 outputs: a quarter of the multiplications.
+    #[serde(rename = "F(4x4)")]
+    Four,
+    /// Batch-norm, ReLU and pooling; no multiply-adds are counted.
+    #[serde(rename = "pooling")]
+    Pooling,
+}
+
+impl From<Tile> for Method {
+    fn from(tile: Tile) -> Self {
+        match tile {
+            Tile::Two => Self::Two,
+            Tile::Four => Self::Four,
+        }
+    }
+}
+
+impl Display for Part {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl Display for Method {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl Display for Step {
+    /// As `64→128 1x1 at 56x56`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { in_channels, out_channels, window: [wy, wx], output: [height, width], .. } = self;
+        write!(f, "{in_channels}→{out_channels} {wy}x{wx} at {height}x{width}")
+    }
+}

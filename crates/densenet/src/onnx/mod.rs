@@ -1,0 +1,64 @@
+//! Networks as ONNX files, for ONNX Runtime and whatever else reads them.
+//!
+//! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`. Values
+//! and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`], a
+//! JSON text per field (`preprocessing`, `labels`, `config`, ...), and the licence once more under ONNX's own name for
+//! it, `model_license`. Equal weights give equal bytes.
+
+mod fold;
+mod graph;
+mod network;
+pub mod proto;
+
+use std::io::Write;
+use std::path::Path;
+
+use prost::Message;
+
+use crate::checkpoint::{Card, Contents};
+use crate::files::write_whole;
+use crate::{Error, Result};
+use network::Walk;
+use proto::{IR_VERSION, ModelProto, OPSET, OperatorSetIdProto, StringStringEntryProto};
+
+/// How a network is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Take a batch-norm into the convolution in front of it where that is exact: the stem's, and the second of a dense
+    /// layer with a bottleneck. The others stand in front of a ReLU and do not fold.
+    pub fold: bool,
+    /// Leave height and width of the pictures open.
+    pub dynamic_size: bool,
+}
+
+/// The ONNX model of `contents`.
+pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {
+    ModelProto {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some(env!("CARGO_PKG_NAME").into()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+        graph: Some(Walk::graph(contents, options)),
+        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+        metadata_props: metadata(contents.card),
+    }
+}
+
+/// Saves the ONNX model of `contents`.
+///
+/// # Errors
+/// A network of 2 GiB or more, which protobuf cannot hold, and a file that cannot be written; what was at `path` before
+/// is still there.
+pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()> {
+    let model = model(contents, options);
+    let length = model.encoded_len();
+    if length > i32::MAX as usize {
+        return Err(Error::format(path, format!("{length} bytes; an ONNX file holds less than 2 GiB")));
+    }
+    write_whole(path, |file| file.write_all(&model.encode_to_vec()))
+}
+
+fn metadata(card: &Card) -> Vec<StringStringEntryProto> {
+    let licence = card.licence.clone().map(|licence| ("model_license".to_string(), licence));
+    let texts = card.fields().into_iter().chain(licence);
+    texts.map(|(key, value)| StringStringEntryProto { key: Some(key), value: Some(value) }).collect()
+}

@@ -1,0 +1,172 @@
+//! A walk through the network that writes down its operations.
+
+use super::Options;
+use super::fold::folded;
+use super::graph::{self, fixed, float, int, open, window};
+use super::proto::{AttributeProto, GraphProto};
+use densenet_kernels::reference::batch_norm::EPSILON;
+
+use crate::architecture::{Block, Conv, DenseLayer, Norm};
+use crate::checkpoint::Contents;
+use crate::config::Joining;
+
+/// Name of the value that the graph reads.
+pub(super) const INPUT: &str = "images";
+
+/// Name of the value that the graph makes.
+pub(super) const OUTPUT: &str = "logits";
+
+/// Writes down the operations of a network; each returns the name of the value it makes.
+pub(super) struct Walk<'a> {
+    contents: &'a Contents<'a>,
+    fold: bool,
+    graph: GraphProto,
+}
+
+impl<'a> Walk<'a> {
+    /// The graph of `contents`.
+    pub(super) fn graph(contents: &'a Contents<'a>, options: Options) -> GraphProto {
+        let mut walk = Self { contents, fold: options.fold, graph: GraphProto::default() };
+        walk.network();
+        let Contents { card, architecture, .. } = contents;
+        let size = card.input_size();
+        let [height, width] = match options.dynamic_size {
+            true => [open("height"), open("width")],
+            false => [fixed(size), fixed(size)],
+        };
+        let config = &architecture.config;
+        let mut graph = walk.graph;
+        graph.name = Some("densenet".into());
+        graph.input = vec![graph::value(INPUT, [open("batch"), fixed(config.in_channels), height, width])];
+        graph.output = vec![graph::value(OUTPUT, [open("batch"), fixed(config.num_classes)])];
+        graph
+    }
+
+    fn network(&mut self) {
+        let architecture = self.contents.architecture;
+        let mut x = self.stem();
+        for block in &architecture.blocks {
+            x = self.block(block, x);
+        }
+        x = self.norm(&architecture.final_norm, &x);
+        if architecture.config.final_relu {
+            x = self.relu(&architecture.final_norm, &x);
+        }
+        x = self.node("features.pool5".into(), "GlobalAveragePool", &[&x], vec![]);
+        x = self.node("flatten".into(), "Flatten", &[&x], vec![]);
+        let [weight, bias] = ["classifier.weight", "classifier.bias"];
+        let classes = architecture.config.num_classes;
+        let (matrix, shift) = (&architecture.classifier_weight, &architecture.classifier_bias);
+        let parameters = self.contents.parameters;
+        self.weights(weight, &[classes, matrix.len() / classes], &parameters[matrix.clone()]);
+        self.weights(bias, &[classes], &parameters[shift.clone()]);
+        self.node(OUTPUT.into(), "Gemm", &[&x, weight, bias], vec![int("transB", 1)]);
+    }
+
+    fn stem(&mut self) -> String {
+        let architecture = self.contents.architecture;
+        let conv = &architecture.stem_conv;
+        let Some(norm) = &architecture.stem_norm else { return self.conv(conv, INPUT) };
+        let x = self.conv_norm_relu(conv, norm, INPUT);
+        if !architecture.stem_pool {
+            return x;
+        }
+        self.node("features.pool0".into(), "MaxPool", &[&x], window(3, 2, 1))
+    }
+
+    fn block(&mut self, block: &Block, mut x: String) -> String {
+        for layer in &block.layers {
+            let h = self.layer(layer, &x);
+            x = self.join(layer, x, h);
+        }
+        let Some(transition) = &block.transition else { return x };
+        x = self.norm(&transition.norm, &x);
+        x = self.relu(&transition.norm, &x);
+        x = self.conv(&transition.conv, &x);
+        self.node(format!("{}.pool", module(&transition.conv)), "AveragePool", &[&x], window(2, 2, 0))
+    }
+
+    /// `H(x)`.
+    fn layer(&mut self, layer: &DenseLayer, x: &str) -> String {
+        let first = layer.bottleneck.as_ref().unwrap_or(&layer.conv);
+        let mut x = self.norm(&first.norm, x);
+        x = self.relu(&first.norm, &x);
+        if let Some(bottleneck) = &layer.bottleneck {
+            x = self.conv_norm_relu(&bottleneck.conv, &layer.conv.norm, &x);
+        }
+        self.conv(&layer.conv.conv, &x)
+    }
+
+    /// A layer's input and output together.
+    fn join(&mut self, layer: &DenseLayer, x: String, h: String) -> String {
+        let module = module(&layer.conv.conv);
+        match self.contents.architecture.config.joining {
+            Joining::Dense => self.node(format!("{module}.concat"), "Concat", &[&x, &h], vec![int("axis", 1)]),
+            Joining::Residual => self.node(format!("{module}.add"), "Add", &[&x, &h], vec![]),
+            Joining::Plain => h,
+        }
+    }
+
+    /// A convolution whose output nothing but the batch-norm reads, so that the two can be one.
+    fn conv_norm_relu(&mut self, conv: &Conv, norm: &Norm, x: &str) -> String {
+        let x = if self.fold {
+            let (weight, bias) = folded(self.contents, conv, norm);
+            self.conv_of(conv, x, &weight, Some(&bias))
+        } else {
+            let x = self.conv(conv, x);
+            self.norm(norm, &x)
+        };
+        self.relu(norm, &x)
+    }
+
+    fn conv(&mut self, conv: &Conv, x: &str) -> String {
+        let parameters = self.contents.parameters;
+        let bias = conv.bias.clone().map(|bias| &parameters[bias]);
+        self.conv_of(conv, x, &parameters[conv.weight.clone()], bias)
+    }
+
+    /// `conv` with these values of weight and bias.
+    fn conv_of(&mut self, conv: &Conv, x: &str, weight: &[f32], bias: Option<&[f32]>) -> String {
+        let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("{}.{part}", conv.name));
+        self.weights(&weight_name, &[conv.out_channels, conv.in_channels, conv.kernel, conv.kernel], weight);
+        let mut inputs = vec![x, &weight_name];
+        if let Some(bias) = bias {
+            self.weights(&bias_name, &[conv.out_channels], bias);
+            inputs.push(&bias_name);
+        }
+        self.node(conv.name.clone(), "Conv", &inputs, window(conv.kernel, conv.stride, conv.padding))
+    }
+
+    fn norm(&mut self, norm: &Norm, x: &str) -> String {
+        let Contents { parameters, running, .. } = *self.contents;
+        let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{}.{part}", norm.name));
+        let values = [
+            &parameters[norm.weight.clone()],
+            &parameters[norm.bias.clone()],
+            &running[norm.mean.clone()],
+            &running[norm.variance.clone()],
+        ];
+        for (name, values) in parts.iter().zip(values) {
+            self.weights(name, &[norm.channels], values);
+        }
+        let inputs: Vec<&str> = std::iter::once(x).chain(parts.iter().map(String::as_str)).collect();
+        self.node(norm.name.clone(), "BatchNormalization", &inputs, vec![float("epsilon", EPSILON as f32)])
+    }
+
+    fn relu(&mut self, norm: &Norm, x: &str) -> String {
+        self.node(norm.name.replace("norm", "relu"), "Relu", &[x], vec![])
+    }
+
+    fn weights(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        graph::weights(&mut self.graph, name, shape, values);
+    }
+
+    fn node(&mut self, name: String, op_type: &str, input: &[&str], attributes: Vec<AttributeProto>) -> String {
+        graph::node(&mut self.graph, name, op_type, input, attributes)
+    }
+}
+
+/// The layer or transition that a convolution belongs to, as `features.denseblock1.denselayer1`.
+fn module(conv: &Conv) -> &str {
+    conv.name.rsplit_once('.').map_or(&conv.name, |(module, _)| module)
+}

@@ -1,0 +1,91 @@
+//! What a run carries from step to step beside the weights: the optimiser's state and the weights' average.
+
+use super::Settings;
+use crate::architecture::Tensor;
+use crate::checkpoint::{AVERAGE, FIRST_MOMENT, Group, MOMENTUM, Reader, SECOND_MOMENT};
+use crate::optimiser::{AdamW, Average, Gradients, Kind, Optimiser, Sgd};
+use crate::{Architecture, DenseNet, Result};
+
+/// The state of a run beside its weights.
+pub(super) struct Carried {
+    optimiser: Optimiser<f32>,
+    average: Option<Average<f32>>,
+    clip_norm: Option<f64>,
+}
+
+impl Carried {
+    /// That of `network` before the first step.
+    pub fn new(settings: &Settings, network: &DenseNet) -> Self {
+        let (parameters, weight_decay) = (network.parameters().len(), settings.weight_decay);
+        let optimiser = match settings.optimizer {
+            Kind::Sgd => Optimiser::Sgd(Sgd::new(parameters, settings.momentum, true, weight_decay)),
+            Kind::AdamW => Optimiser::AdamW(AdamW::new(parameters, weight_decay)),
+        };
+        let average = settings.ema.map(|decay| Average::new(decay, network));
+        Self { optimiser, average, clip_norm: settings.clip_norm }
+    }
+
+    /// That of `network` behind so many `steps`, as it was saved.
+    ///
+    /// # Errors
+    /// A file that does not hold all of it.
+    pub fn read(settings: &Settings, steps: u64, network: &DenseNet, reader: &mut Reader) -> Result<Self> {
+        let mut carried = Self::new(settings, network);
+        if let Optimiser::AdamW(adamw) = &mut carried.optimiser {
+            adamw.steps = steps;
+        }
+        let architecture = network.architecture();
+        let places: Vec<_> = carried.groups(architecture).iter().map(|group| (group.prefix, group.tensors)).collect();
+        let arenas = reader.carried(architecture, &places)?;
+        carried.arenas().into_iter().zip(arenas).for_each(|(arena, values)| *arena = values);
+        Ok(carried)
+    }
+
+    /// Step number `step`, from 1, of `network` down `gradients`.
+    pub fn step(&mut self, learning_rate: f64, step: u64, network: &mut DenseNet, gradients: &[f32]) {
+        let gradients = match self.clip_norm {
+            Some(most) => Gradients::clipped(gradients, most),
+            None => gradients.into(),
+        };
+        self.optimiser.step(learning_rate, network.parameters_mut(), gradients);
+        if let Some(average) = &mut self.average {
+            average.follow(step, network);
+        }
+    }
+
+    /// Exchanges the network's values with their average, where one is kept.
+    pub fn exchange(&mut self, network: &mut DenseNet) {
+        if let Some(average) = &mut self.average {
+            average.exchange(network);
+        }
+    }
+
+    /// All of it, as a file names it.
+    pub fn groups<'a>(&'a self, architecture: &'a Architecture) -> Vec<Group<'a>> {
+        let group = |prefix, tensors: &'a [Tensor], values: &'a [f32]| Group { prefix, tensors, values };
+        let parameters = &architecture.parameters;
+        let mut groups = match &self.optimiser {
+            Optimiser::Sgd(sgd) => vec![group(MOMENTUM, parameters, &sgd.velocity)],
+            Optimiser::AdamW(AdamW { first, second, .. }) => {
+                vec![group(FIRST_MOMENT, parameters, first), group(SECOND_MOMENT, parameters, second)]
+            }
+        };
+        if let Some(average) = &self.average {
+            groups.push(group(AVERAGE, parameters, &average.parameters));
+            groups.push(group(AVERAGE, &architecture.running, &average.running));
+        }
+        groups
+    }
+
+    /// The values of [`Carried::groups`].
+    fn arenas(&mut self) -> Vec<&mut Vec<f32>> {
+        let mut arenas = match &mut self.optimiser {
+            Optimiser::Sgd(sgd) => vec![&mut sgd.velocity],
+            Optimiser::AdamW(AdamW { first, second, .. }) => vec![first, second],
+        };
+        if let Some(average) = &mut self.average {
+            arenas.extend([&mut average.parameters, &mut average.running]);
+        }
+        arenas
+    }
+}

@@ -1,0 +1,98 @@
+//! How to train.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Augment;
+use crate::network::Memory;
+use crate::optimiser::Kind;
+use crate::schedule::Schedule;
+use crate::{Error, Result};
+
+/// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Times that every picture is seen.
+    pub epochs: usize,
+    /// Pictures per step.
+    pub batch: usize,
+    /// The highest learning rate.
+    pub lr: f64,
+    /// What makes a step of a gradient.
+    pub optimizer: Kind,
+    /// How the learning rate changes; over all epochs, also where `max_steps` ends the run before.
+    pub schedule: Schedule,
+    /// Nesterov momentum of SGD; from 0, none, up to 1.
+    pub momentum: f64,
+    /// Weight decay on all parameters.
+    pub weight_decay: f64,
+    /// The largest norm that the gradient over all parameters may have; a larger one is shortened to it.
+    pub clip_norm: Option<f64>,
+    /// Share of the weights' moving average that a step keeps; that average is then what is evaluated and saved.
+    pub ema: Option<f64>,
+    /// Share of the target spread over all classes; from 0 up to 1.
+    pub label_smoothing: f64,
+    /// Random changes to the pictures.
+    pub augment: Augment,
+    /// Whether each epoch takes the pictures in an order of its own.
+    pub shuffle: bool,
+    /// Steps after which the run ends, whatever the epochs.
+    pub max_steps: Option<u64>,
+    /// Micro-batches that a step's pictures are taken in, one after the other; batch-norms take the statistics of each.
+    pub accumulate: usize,
+    /// What a step keeps for its backward pass; no bit of the result depends on it.
+    pub memory: Memory,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 64,
+            lr: 0.1,
+            optimizer: Kind::Sgd,
+            schedule: Schedule::Steps,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+            clip_norm: None,
+            ema: None,
+            label_smoothing: 0.0,
+            augment: Augment::None,
+            shuffle: true,
+            max_steps: None,
+            accumulate: 1,
+            memory: Memory::Normal,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks that a run can have these settings.
+    ///
+    /// # Errors
+    /// The first value that is wrong, with what would be right.
+    pub fn validate(&self) -> Result<()> {
+        let check = |holds: bool, name: &str, value: f64, right: &str| {
+            if holds { Ok(()) } else { Err(Error::Settings(format!("{name} is {value}; it must be {right}"))) }
+        };
+        let part = |value: f64| (0.0..1.0).contains(&value);
+        let from_zero = "from 0 up to, not including, 1";
+        check(self.epochs >= 1, "epochs", self.epochs as f64, "at least 1")?;
+        check((1..=65_536).contains(&self.batch), "batch", self.batch as f64, "from 1 to 65536")?;
+        check(self.lr.is_finite() && self.lr > 0.0, "lr", self.lr, "above 0")?;
+        check(part(self.momentum), "momentum", self.momentum, from_zero)?;
+        check(
+            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            "weight_decay",
+            self.weight_decay,
+            "0 or above",
+        )?;
+        let norm = self.clip_norm.unwrap_or(1.0);
+        check(norm.is_finite() && norm > 0.0, "clip_norm", norm, "above 0")?;
+        check(self.ema.is_none_or(part), "ema", self.ema.unwrap_or(0.0), from_zero)?;
+        check(part(self.label_smoothing), "label_smoothing", self.label_smoothing, from_zero)?;
+        let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
+        check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
+        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
+    }
+}

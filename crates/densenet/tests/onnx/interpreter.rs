@@ -1,0 +1,82 @@
+//! Runs a graph with the plain operations of `densenet_kernels::reference`, one node after the other.
+
+use std::collections::HashMap;
+
+use densenet::onnx::proto::{GraphProto, NodeProto};
+use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::reference::{Shape4, conv, linear, pool, relu};
+
+/// Feature maps, row-major.
+#[derive(Clone)]
+struct Map {
+    shape: Shape4,
+    values: Vec<f64>,
+}
+
+/// Logits of `images` `(N, C, H, W)`.
+pub fn run(graph: &GraphProto, shape: Shape4, images: &[f64]) -> Vec<f64> {
+    let float = |bytes: &[u8]| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()));
+    let weights: HashMap<&str, Vec<f64>> = graph
+        .initializer
+        .iter()
+        .map(|tensor| {
+            (tensor.name.as_deref().unwrap(), tensor.raw_data.as_ref().unwrap().chunks(4).map(float).collect())
+        })
+        .collect();
+    let images = Map { shape, values: images.to_vec() };
+    let mut maps = HashMap::from([(graph.input[0].name.as_deref().unwrap(), images)]);
+    for node in &graph.node {
+        let inputs: Vec<&Map> = node.input.iter().filter_map(|name| maps.get(&**name)).collect();
+        let weights: Vec<&[f64]> = node.input.iter().filter_map(|name| weights.get(&**name)).map(|w| &**w).collect();
+        let output = operate(node, &inputs, &weights);
+        maps.insert(&node.output[0], output);
+    }
+    maps.remove(graph.output[0].name.as_deref().unwrap()).unwrap().values
+}
+
+fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
+    let Map { shape, values } = inputs[0];
+    let shape = *shape;
+    let ints = |name: &str| {
+        let found = node.attribute.iter().find(|attribute| attribute.name.as_deref() == Some(name)).unwrap();
+        found.ints[0] as usize
+    };
+    match (node.op_type.as_deref().unwrap(), weights) {
+        ("Conv", [weight, bias @ ..]) => {
+            let (kernel, stride, padding) = (ints("kernel_shape"), ints("strides"), ints("pads"));
+            let out_channels = weight.len() / (shape.c * kernel * kernel);
+            let conv = conv::Conv { out_channels, kernel, stride, padding };
+            Map { shape: conv.output(shape), values: conv.forward(shape, values, weight, bias.first().copied()) }
+        }
+        ("BatchNormalization", [gamma, beta, mean, variance]) => {
+            let statistics = Statistics { mean: mean.to_vec(), variance: variance.to_vec() };
+            Map { shape, values: batch_norm::forward(shape, values, &statistics, gamma, beta) }
+        }
+        ("Relu", []) => Map { shape, values: relu::forward(values) },
+        ("MaxPool", []) => {
+            let pool = pool::MaxPool { kernel: ints("kernel_shape"), stride: ints("strides"), padding: ints("pads") };
+            Map { shape: pool.output(shape), values: pool.forward(shape, values).0 }
+        }
+        ("AveragePool", []) => {
+            assert_eq!((ints("kernel_shape"), ints("strides"), ints("pads")), (2, 2, 0));
+            Map { shape: pool::average_output(shape), values: pool::average(shape, values) }
+        }
+        ("GlobalAveragePool", []) => {
+            Map { shape: Shape4 { h: 1, w: 1, ..shape }, values: pool::global_average(shape, values) }
+        }
+        ("Flatten", []) => inputs[0].clone(),
+        ("Concat", []) => concat(inputs[0], inputs[1]),
+        ("Add", []) => Map { shape, values: values.iter().zip(&inputs[1].values).map(|(a, b)| a + b).collect() },
+        ("Gemm", [weight, bias]) => {
+            Map { shape: Shape4 { c: bias.len(), ..shape }, values: linear::forward(values, weight, bias) }
+        }
+        (operator, weights) => panic!("{operator} with {} weights", weights.len()),
+    }
+}
+
+fn concat(a: &Map, b: &Map) -> Map {
+    let picture = |map: &Map| map.shape.c * map.shape.plane();
+    let pictures = a.values.chunks(picture(a)).zip(b.values.chunks(picture(b)));
+    let shape = Shape4 { c: a.shape.c + b.shape.c, ..a.shape };
+    Map { shape, values: pictures.flat_map(|(a, b)| [a, b].concat()).collect() }
+}

@@ -1,0 +1,95 @@
+//! Networks of every kind with values that leave nothing out.
+
+use densenet::checkpoint::{Card, Contents, Weights};
+use densenet::config::{Joining, Stem, StemShape};
+use densenet::data::Preprocessing;
+use densenet::onnx::proto::{GraphProto, ModelProto};
+use densenet::onnx::{self, Options};
+use densenet::{Architecture, Config};
+use densenet_kernels::random::Stream;
+use prost::Message;
+
+/// A network and all that a file of it is written from.
+pub struct Network {
+    pub card: Card,
+    pub architecture: Architecture,
+    pub weights: Weights,
+}
+
+impl Network {
+    /// Random weights; every gamma, beta, bias and statistic is its own number, and variances are above 0.
+    pub fn new(config: Config) -> Self {
+        let architecture = Architecture::new(&config).unwrap();
+        let random = Stream::new(3, 1);
+        let parameters = (0..architecture.num_parameters() as u64).map(|i| 0.4 * random.normal(i) as f32).collect();
+        let running = (0..architecture.num_running() as u64).map(|i| 0.2 + random.uniform(!i) as f32).collect();
+        let channels = config.in_channels;
+        let card = Card {
+            preprocessing: Some(Preprocessing {
+                size: config.input_size,
+                resize: Some(2 * config.input_size),
+                mean: vec![0.25; channels],
+                std: vec![0.5; channels],
+            }),
+            labels: (0..config.num_classes).map(|i| format!("class \"{i}\"")).collect(),
+            dataset: "made-up".into(),
+            seed: 1,
+            epoch: 2,
+            licence: Some("CC0-1.0".into()),
+            batches_tracked: 0,
+            version: "test".into(),
+            config,
+        };
+        Self { card, architecture, weights: Weights { parameters, running } }
+    }
+
+    pub fn contents(&self) -> Contents<'_> {
+        let Weights { parameters, running } = &self.weights;
+        Contents { card: &self.card, architecture: &self.architecture, parameters, running }
+    }
+
+    /// The model as a reader of the file finds it.
+    pub fn decoded(&self, options: Options) -> ModelProto {
+        let model = onnx::model(&self.contents(), options);
+        let decoded = ModelProto::decode(&*model.encode_to_vec()).unwrap();
+        assert_eq!(decoded, model);
+        decoded
+    }
+
+    pub fn graph(&self, options: Options) -> GraphProto {
+        self.decoded(options).graph.unwrap()
+    }
+}
+
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
+}
+
+/// Small networks of every stem, layer, joining and channel count.
+pub fn small() -> Vec<Network> {
+    let base = Config {
+        block_config: vec![2, 1, 2],
+        growth_rate: 4,
+        num_init_features: 6,
+        num_classes: 3,
+        input_size: 16,
+        ..Config::preset("densenet121").unwrap()
+    };
+    let configs = [
+        base.clone(),
+        Config { bias: true, in_channels: 1, bn_size: None, ..base.clone() },
+        Config { bias: true, compression: 0.7, bn_size: Some(2), joining: Joining::Residual, ..base.clone() },
+        Config { joining: Joining::Plain, block_config: vec![2], num_classes: 1, ..base.clone() },
+        Config { stem: Stem::Cifar, compression: 1.0, bias: true, input_size: 9, ..base.clone() },
+        Config { stem: stem(3, 1, true), final_relu: false, input_size: 9, ..base.clone() },
+        Config { stem: stem(7, 2, false), bias: true, ..base.clone() },
+        Config { stem: Stem::of(StemShape { kernel: 5, stride: 1, norm: true, pool: true }), ..base },
+    ];
+    configs.map(Network::new).into()
+}
+
+pub const OPTIONS: [Options; 3] = [
+    Options { fold: false, dynamic_size: false },
+    Options { fold: true, dynamic_size: false },
+    Options { fold: true, dynamic_size: true },
+];

@@ -1,0 +1,31 @@
+//! What a graph makes is what the network makes.
+
+use densenet::reference;
+use densenet_kernels::random::Stream;
+use densenet_kernels::reference::Shape4;
+
+use crate::interpreter::run;
+use crate::networks::{OPTIONS, small};
+
+/// Relative in norm; folded weights are rounded to `f32`, all else is exact.
+const TOLERANCE: f64 = 1e-6;
+
+#[test]
+fn the_graph_makes_the_networks_logits() {
+    for network in small() {
+        let size = network.card.config.input_size;
+        let shape = Shape4::new(2, network.card.config.in_channels, size, size + 1);
+        let random = Stream::new(8, 8);
+        let images: Vec<f64> = (0..shape.len() as u64).map(|i| random.normal(i)).collect();
+        let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+        let (parameters, running) = (wide(&network.weights.parameters), wide(&network.weights.running));
+        let wanted = reference::forward(&network.architecture, &parameters, &running, shape, &images).unwrap();
+        for options in OPTIONS {
+            let found = run(&network.graph(options), shape, &images);
+            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let apart = norm(&mut found.iter().zip(&wanted).map(|(a, b)| a - b)) / norm(&mut wanted.iter().copied());
+            let tolerance = if options.fold { TOLERANCE } else { 1e-14 };
+            assert!(apart <= tolerance, "{apart:e} apart, {options:?}, {:?}", network.card.config);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Training steps: the same bits on any number of threads and at either memory level; micro-batches; large means.
+
+use densenet::Config;
+use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
+use densenet::optimiser::Sgd;
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::random::Stream;
+use ndarray::{Array4, s};
+
+/// A dozen bottlenecked layers, of which the low level makes the first block's three bottlenecks again.
+fn config() -> Config {
+    let bc = Config::preset("densenet-bc-40-12").unwrap();
+    Config { growth_rate: 5, num_init_features: 10, block_config: vec![3, 4, 5], drop_rate: 0.2, ..bc }
+}
+
+/// Picture batch number `step` and its labels.
+fn batch(step: u64) -> (Array4<f32>, Vec<u32>) {
+    let (stream, mut index) = (Stream::new(3, step), 0);
+    let images = Array4::from_shape_simple_fn((5, 3, 19, 17), || {
+        index += 1;
+        2.0 * stream.uniform(index) as f32 - 1.0
+    });
+    (images, (0..5).map(|i| (stream.bits(1_000_000 + i) % 10) as u32).collect())
+}
+
+/// All values, as bits, after 50 steps.
+fn fifty_steps(threads: usize, memory: Memory) -> Vec<u32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut network = DenseNet::<f32>::new(&config(), 1).unwrap();
+        let mut backprop = Backprop::new(&network);
+        let mut sgd = Sgd::new(network.parameters().len(), 0.9, true, 1e-4);
+        for step in 0..50 {
+            let (images, labels) = batch(step);
+            let options = StepOptions { dropout_seed: step, memory, ..StepOptions::default() };
+            backprop.run(&mut network, images.view(), &labels, &options).unwrap();
+            sgd.step(0.05, network.parameters_mut(), backprop.gradients());
+        }
+        network.parameters().iter().chain(network.running()).map(|value| value.to_bits()).collect()
+    })
+}
+
+#[test]
+fn fifty_steps_make_the_same_bits_however_they_are_taken() {
+    let expected = fifty_steps(1, Memory::Normal);
+    assert!(expected.iter().all(|&bits| f32::from_bits(bits).is_finite()));
+    for (threads, memory) in [(2, Memory::Normal), (1, Memory::Low), (2, Memory::Low), (3, Memory::Low)] {
+        assert!(fifty_steps(threads, memory) == expected, "{threads} threads, {memory:?} differ");
+    }
+}
+
+#[test]
+fn micro_batches_give_the_mean_of_their_gradients() {
+    let config = Config { drop_rate: 0.0, ..config() };
+    let (images, labels) = batch(0);
+    let options = StepOptions::default();
+    let mut network = DenseNet::<f64>::new(&config, 1).unwrap();
+    let images = images.mapv(f64::from);
+    let mut backprop = Backprop::new(&network);
+    // Twice, so that nothing is left over from the step before.
+    backprop.run_in_parts(&mut network, images.view(), &labels, &options, 2).unwrap();
+    let whole = backprop.run_in_parts(&mut network, images.view(), &labels, &options, 2).unwrap();
+    let mut apart = DenseNet::<f64>::new(&config, 1).unwrap();
+    let mut steps = Backprop::new(&apart);
+    let (mut loss, mut gradients, mut logits) = (0.0, vec![0.0; network.parameters().len()], Vec::new());
+    for _ in 0..2 {
+        (loss, gradients, logits) = (0.0, vec![0.0; gradients.len()], Vec::new());
+        for (range, share) in [(0..2, 0.4), (2..5, 0.6)] {
+            let images = images.slice(s![range.clone(), .., .., ..]);
+            let step = steps.run(&mut apart, images, &labels[range], &options).unwrap();
+            loss += share * step.loss;
+            gradients.iter_mut().zip(steps.gradients()).for_each(|(sum, gradient)| *sum += share * gradient);
+            logits.extend(step.logits);
+        }
+    }
+    assert!((whole.loss - loss).abs() < 1e-14);
+    assert!(whole.logits.iter().eq(&logits));
+    assert_eq!(network.running(), apart.running());
+    for (ours, expected) in backprop.gradients().iter().zip(&gradients) {
+        assert!((ours - expected).abs() <= 1e-14 * expected.abs().max(1e-3), "{ours} {expected}");
+    }
+}
+
+#[test]
+fn one_micro_batch_is_a_step_and_more_are_bounded_by_the_pictures() {
+    let (images, labels) = batch(0);
+    let options = StepOptions { dropout_seed: 7, ..StepOptions::default() };
+    let gradients = |parts: Option<usize>| {
+        let mut network = DenseNet::<f32>::new(&config(), 1).unwrap();
+        let mut backprop = Backprop::new(&network);
+        match parts {
+            None => backprop.run(&mut network, images.view(), &labels, &options).unwrap(),
+            Some(parts) => backprop.run_in_parts(&mut network, images.view(), &labels, &options, parts).unwrap(),
+        };
+        backprop.gradients().to_vec()
+    };
+    assert_eq!(gradients(None), gradients(Some(1)));
+    assert_eq!(gradients(Some(5)), gradients(Some(99)));
+    assert_ne!(gradients(None), gradients(Some(5)));
+}
+
+/// Loss and the stem's running statistics after a step of the article's network on a first feature map of mean 1000.
+fn far_from_zero<T: Dispatch>() -> (f64, Vec<f64>) {
+    let config = Config { in_channels: 3, ..Config::preset("seed").unwrap() };
+    let mut network = DenseNet::<T>::new(&config, 1).unwrap();
+    let bias = network.architecture().stem_conv.bias.clone().unwrap();
+    network.parameters_mut()[bias].fill(T::of(1000.0));
+    let (stream, mut index) = (Stream::new(3, 0), 0);
+    let images = Array4::from_shape_simple_fn((3, 3, 40, 40), || {
+        index += 1;
+        T::of(f64::from((8.0 * stream.uniform(index) - 4.0) as f32))
+    });
+    let step = Backprop::new(&network).run(&mut network, images.view(), &[1, 5, 8], &StepOptions::default()).unwrap();
+    let norm = network.architecture().stem_norm.clone().unwrap();
+    let running = |range: std::ops::Range<usize>| network.running()[range].iter().map(|value| value.f64());
+    (step.loss, running(norm.mean).chain(running(norm.variance)).collect())
+}
+
+/// Sums of squares, in `f32`, would leave nothing of a variance of about 1.
+#[test]
+fn statistics_are_right_far_from_zero() {
+    let (loss, running) = far_from_zero::<f32>();
+    let (expected_loss, expected) = far_from_zero::<f64>();
+    let variance = expected[64] * 10.0 - 9.0;
+    assert!((expected[0] - 100.0).abs() < 1.0 && variance > 0.1 && variance < 100.0, "{} {variance}", expected[0]);
+    for (ours, expected) in running.iter().zip(&expected) {
+        assert!((ours / expected - 1.0).abs() < 2e-6, "{ours} {expected}");
+    }
+    assert!((loss - expected_loss).abs() < 2e-3, "{loss} {expected_loss}");
+}

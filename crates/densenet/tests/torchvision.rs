@@ -1,0 +1,59 @@
+//! Files for torchvision hold what its module has, no more and no less, and come back.
+
+use std::collections::BTreeSet;
+
+use densenet::checkpoint::{Card, Contents, Reader};
+use densenet::data::Preprocessing;
+use densenet::{Config, DenseNet, torchvision};
+use safetensors::{Dtype, SafeTensors};
+
+fn card(config: &Config) -> Card {
+    Card {
+        config: config.clone(),
+        preprocessing: Some(Preprocessing { size: 32, resize: Some(40), mean: vec![0.1; 3], std: vec![0.2; 3] }),
+        labels: vec!["cat".into(), "dog".into()],
+        dataset: "made-up".into(),
+        seed: 1,
+        epoch: 0,
+        licence: None,
+        batches_tracked: 1 << 40,
+        version: "test".into(),
+    }
+}
+
+#[test]
+fn parameters_statistics_and_counters() {
+    let small = Config {
+        block_config: vec![1, 2],
+        num_init_features: 7,
+        growth_rate: 3,
+        num_classes: 2,
+        bn_size: Some(1),
+        ..Config::preset("densenet121").unwrap()
+    };
+    let network = DenseNet::<f32>::new(&small, 4).unwrap();
+    let (card, architecture) = (card(&small), network.architecture());
+    let contents = Contents { card: &card, architecture, parameters: network.parameters(), running: network.running() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    torchvision::save(&contents, &path).unwrap();
+
+    let bytes = std::fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let counters: Vec<_> = architecture.norms().map(|norm| format!("{}.num_batches_tracked", norm.name)).collect();
+    for name in &counters {
+        let counter = file.tensor(name).unwrap();
+        assert_eq!(
+            (counter.dtype(), counter.shape(), counter.data()),
+            (Dtype::I64, &[][..], &[0, 0, 0, 0, 0, 1, 0, 0][..])
+        );
+    }
+    let values = architecture.parameters.iter().chain(&architecture.running).map(|tensor| tensor.name.clone());
+    let wanted: BTreeSet<String> = values.chain(counters).collect();
+    assert_eq!(file.names().into_iter().map(String::from).collect::<BTreeSet<_>>(), wanted);
+
+    let mut reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.card().unwrap(), card);
+    let weights = reader.weights(architecture).unwrap();
+    assert!(weights.parameters == network.parameters() && weights.running == network.running());
+}
