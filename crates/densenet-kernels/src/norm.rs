@@ -154,6 +154,11 @@ impl<T: Element> NormGradient<T> {
     }
 }
 
+/// What a ReLU passes lies above this; without one (`relu` false) everything does.
+pub(crate) fn passing<T: Element>(relu: bool) -> T {
+    if relu { T::zero() } else { T::neg_infinity() }
+}
+
 /// [`Normalised`], for one of its maps.
 pub(crate) struct MapNorm<'a, T> {
     /// Its first channel among those that the batch-norm reads.
@@ -162,6 +167,8 @@ pub(crate) struct MapNorm<'a, T> {
     pub width: usize,
     /// The map.
     pub map: &'a [T],
+    /// What the ReLU behind it passes lies above this; see [`passing`].
+    floor: T,
     mean: &'a [T],
     inv_std: &'a [T],
     gamma: &'a [T],
@@ -172,18 +179,19 @@ pub(crate) struct MapNorm<'a, T> {
 pub(crate) type Part<'a, T> = (&'a [T], &'a mut [T], &'a mut [T]);
 
 impl<'a, T: Element> MapNorm<'a, T> {
-    /// Those of all maps.
-    pub fn all(norm: &Normalised<'a, T>) -> Vec<Self> {
-        norm.maps.iter().map(|map| Self::new(norm, map)).collect()
+    /// Those of all maps, with a ReLU behind them if `relu`.
+    pub fn all(norm: &Normalised<'a, T>, relu: bool) -> Vec<Self> {
+        norm.maps.iter().map(|map| Self { floor: passing(relu), ..Self::new(norm, map) }).collect()
     }
 
-    /// That of the map whose first channel is number `first` of those that `norm` reads.
+    /// That of the map whose first channel is number `first` of those that `norm` reads, with a ReLU behind it.
     pub fn new(norm: &Normalised<'a, T>, (first, width, map): (usize, usize, &'a [T])) -> Self {
         let channels = first..first + width;
         Self {
             first,
             width,
             map,
+            floor: passing(true),
             mean: &norm.mean[channels.clone()],
             inv_std: &norm.inv_std[channels.clone()],
             gamma: &norm.gamma[channels.clone()],
@@ -224,7 +232,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
         &self,
         simd: S,
         (lanes, rows, places): (Range<usize>, usize, Places),
-        Lanes { scale, shift, mean, gamma }: Lanes<S>,
+        Lanes { floor, scale, shift, mean, gamma }: Lanes<S>,
         (dy, row): (&[T], usize),
         mode: Mode,
         (map, gradient): (&[T], &mut [T]),
@@ -236,7 +244,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
             for pixel in places.of::<N>(i) {
                 let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
                 let x = simd.load(&map[at.clone()]);
-                let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+                let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
                 sum = simd.add(sum, dz);
                 sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
                 let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
@@ -265,6 +273,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
     #[inline(always)]
     pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> Lanes<S> {
         Lanes {
+            floor: simd.splat(self.floor),
             scale: simd.load(&self.affine.scale[lanes.clone()]),
             shift: simd.load(&self.affine.shift[lanes.clone()]),
             mean: simd.load(&self.mean[lanes.clone()]),
@@ -317,6 +326,8 @@ impl<T: Element> MapNorms<'_, '_, T> {
 
 /// Some lanes of a batch-norm.
 pub(crate) struct Lanes<S: Simd> {
+    /// What the ReLU behind it passes lies above this.
+    pub floor: S::V,
     /// Scales.
     pub scale: S::V,
     /// Shifts.

@@ -1,5 +1,7 @@
 //! Small trained networks that are part of the library, so that there is an answer on a machine with nothing else.
 
+use std::path::Path;
+
 use crate::Result;
 use crate::checkpoint::Reader;
 
@@ -30,6 +32,17 @@ pub const MODELS: [Model; 1] = [Model {
 /// The built-in model of that name.
 pub fn find(name: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.name == name)
+}
+
+/// Opens the built-in model that is named where a weight file could be, else the file.
+///
+/// # Errors
+/// Those of [`Reader::open`].
+pub fn open(weights: &Path) -> Result<Reader> {
+    match weights.to_str().and_then(find) {
+        Some(model) => model.open(),
+        None => Reader::open(weights),
+    }
 }
 
 impl Model {

@@ -31,7 +31,7 @@ pub fn data_gradient<T: Dispatch>(
     let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
     let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
     let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
-    let norms = MapNorm::all(reader);
+    let norms = MapNorm::all(reader, true);
     let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
         T::scratch(layout.len(band.rows.len()) + MOST_TILE * T::lanes(), |memory| {

@@ -161,7 +161,7 @@ pub(crate) struct Pixels<'a, T> {
     pub lanes: usize,
 }
 
-/// With `dz` the gradient `dy` where `scale * x + shift` is above zero, puts `gamma * dz` into the gradient, or adds it if
+/// With `dz` the gradient `dy` where `scale * x + shift` is above `floor`, puts `gamma * dz` into the gradient, or adds it if
 /// `add`, for one vector of channels of each pixel. Returns the sums of `dz` and `dz * (x - mean)`.
 #[inline(always)]
 pub(crate) fn back<S: Simd>(simd: S, norm: Lanes<S>, pixels: Pixels<'_, S::T>, add: bool) -> (S::V, S::V) {
@@ -176,7 +176,7 @@ pub(crate) fn back<S: Simd>(simd: S, norm: Lanes<S>, pixels: Pixels<'_, S::T>, a
 #[inline(always)]
 fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     simd: S,
-    Lanes { scale, shift, mean, gamma }: Lanes<S>,
+    Lanes { floor, scale, shift, mean, gamma }: Lanes<S>,
     Pixels { dy: (dy, row), x, gradient, step, count, lanes }: Pixels<'_, S::T>,
 ) -> (S::V, S::V) {
     let lanes = if FULL { S::LANES } else { lanes };
@@ -194,7 +194,7 @@ fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
             let x = load_lanes::<S, FULL>(simd, x.as_ptr().add(i * step), lanes);
             let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add(i * row), lanes);
             let to = gradient.as_mut_ptr().add(i * step);
-            let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+            let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
             sum = simd.add(sum, dz);
             sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
             let there = if ADD { load_lanes::<S, FULL>(simd, to, lanes) } else { zero };

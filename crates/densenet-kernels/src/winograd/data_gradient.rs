@@ -19,7 +19,7 @@ pub fn data_gradient<T: Dispatch>(
     let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile().outputs() };
     let (out, step) = (filters.channels(), tile_step::<T>(filters.channels()));
     let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * step, tiling.outputs);
-    let norms = MapNorm::all(reader);
+    let norms = MapNorm::all(reader, true);
     let source = Source::raw(output_gradient, tiling.grid, &out);
     let back = Back { source, filters, tiling, bands, step, norms: &norms, mode };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| back.run(&band, gradient, sums))

@@ -72,15 +72,15 @@ fn pooling<T: Dispatch>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
     let typed = Typed::<T>::new(reader);
     let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
     let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
-    let moments = stem::forward_with_moments(&maps, affine, &mut y);
+    let moments = stem::forward_with_moments(&maps, affine, stem::POOL, &mut y);
     let mut dx = vec![T::nan(); reader.shape.len()];
-    let sums = stem::backward(&typed.normalised(), &y, &mut dx);
+    let sums = stem::backward(&typed.normalised(), stem::POOL, &y, &mut dx);
     let (mean, inv_std, s0, s1) = (&typed.mean, &typed.inv_std, &sums.beta, &sums.gamma);
     finish(&mut dx, &typed.data, &Correction { mean, inv_std, s0, s1 });
     let mut features = vec![T::nan(); reader.shape.n * channels];
-    head::forward(&maps, affine, &mut features);
+    head::forward(&maps, affine, true, &mut features);
     let mut dhead = vec![T::nan(); reader.shape.len()];
-    let head_sums = head::backward(&typed.normalised(), &features, &mut dhead);
+    let head_sums = head::backward(&typed.normalised(), true, &features, &mut dhead);
     vec![
         ("stem", y),
         ("mean", moments.mean),
