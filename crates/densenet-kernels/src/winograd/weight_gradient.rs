@@ -18,8 +18,25 @@ use crate::splits::summed;
 /// Tiles that a product sums over, about: enough that the sums are seldom loaded and stored.
 const DEPTH: usize = 56;
 
-/// Channels that are at the points at a time, so that they and the sums stay in the cache.
-const CHANNELS: usize = 32;
+/// Most channels that are at the points at a time, so that they and the sums stay in the cache.
+const CHANNELS: usize = 36;
+
+/// Cuts the channels of maps of `widths` into runs of at most [`CHANNELS`], no vector of a map's channels in two of them.
+fn runs(widths: &[usize], lanes: usize) -> Vec<Range<usize>> {
+    let (mut runs, mut run) = (Vec::new(), 0..0);
+    for &width in widths {
+        for start in (0..width).step_by(lanes) {
+            let end = run.end + lanes.min(width - start);
+            if end - run.start > CHANNELS {
+                runs.push(run.clone());
+                run.start = run.end;
+            }
+            run.end = end;
+        }
+    }
+    runs.push(run);
+    runs
+}
 
 /// `gradient` of 3x3 weights, `[out][in][3][3]`, as [`crate::conv::weight_gradient`].
 ///
@@ -31,12 +48,13 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, tile: Tile, output_gra
     assert_eq!(output_gradient.len(), out * tiling.grid.pixels(), "output gradient of {:?}", tiling.grid);
     assert_eq!(gradient.len(), out * channels * 9, "gradient of {out} by {channels} filters");
     let widths: Vec<_> = cut(out, T::lanes()).collect();
+    let source = Source::new(input);
+    let runs = runs(source.maps.widths(), T::lanes());
     let padded = out.next_multiple_of(T::lanes());
     let output_gradient = Source::raw(output_gradient, tiling.grid, &out);
     let at_a_time = (DEPTH / tiling.across()).max(1);
     let rows = tiling.grid.images * tiling.down();
-    let back =
-        Back { source: Source::new(input), output_gradient, tiling, channels, widths: &widths, padded, at_a_time };
+    let back = Back { source, output_gradient, tiling, channels, runs: &runs, widths: &widths, padded, at_a_time };
     let add = |part: Range<usize>, copy: &mut [T]| {
         back.add(tile, part.start * at_a_time..rows.min(part.end * at_a_time), copy);
     };
@@ -53,6 +71,8 @@ struct Back<'a, T> {
     output_gradient: Source<'a, T>,
     tiling: Tiling,
     channels: usize,
+    /// Channels that are at the points at a time.
+    runs: &'a [Range<usize>],
     /// First column, columns and vectors of each panel of output channels.
     widths: &'a [(usize, usize, usize)],
     /// Output channels, with those that fill the last vector.
@@ -93,9 +113,8 @@ impl<T: Dispatch> TileOperation<T> for Part<'_, T> {
             let rows = first..self.rows.end.min(first + self.back.at_a_time);
             let start = if first == self.rows.start { Start::Zero } else { Start::Output };
             self.evaluate_gradients::<S, A>(simd, &rows);
-            for channel in (0..self.back.channels).step_by(CHANNELS) {
-                let channels = channel..self.back.channels.min(channel + CHANNELS);
-                self.add_channels::<S, A>(simd, &rows, channels, start);
+            for channels in self.back.runs {
+                self.add_channels::<S, A>(simd, &rows, channels.clone(), start);
             }
         }
     }
