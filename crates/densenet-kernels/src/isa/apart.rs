@@ -13,6 +13,8 @@ pub(crate) struct Rows<'a, T, const N: usize> {
     rows: [(*const T, usize); N],
     pixels: usize,
     channels: usize,
+    /// Elements to what is asked for ahead.
+    ahead: isize,
     data: PhantomData<&'a [T]>,
 }
 
@@ -20,7 +22,13 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
     /// `N` rows of `pixels` times the pixel `zeros`.
     #[inline(always)]
     pub fn all(zeros: &'a [T], pixels: usize) -> Self {
-        Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), data: PhantomData }
+        Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), ahead: 0, data: PhantomData }
+    }
+
+    /// What is read next lies `ahead` elements from what is read now: loads ask for it.
+    #[inline(always)]
+    pub fn next(&mut self, ahead: isize) {
+        self.ahead = ahead;
     }
 
     /// Makes row `i` the pixels of `row`, `step` elements apart.
@@ -50,16 +58,13 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
             // SAFETY: `all` and `set` saw that every row has `pixels` of `channels` elements; what is read ends there.
             unsafe {
                 let from = row.add(x * step + start);
-                simd.prefetch_l2(from.wrapping_add(PIXELS_AHEAD * step));
+                simd.prefetch_l2(from.wrapping_offset(self.ahead));
                 *vector = load_lanes::<S, FULL>(simd, from, self.channels - start);
             }
         }
         vectors
     }
 }
-
-/// Pixels that are asked for ahead of those that are read.
-const PIXELS_AHEAD: usize = 20;
 
 /// `N` vectors, `step` elements apart.
 #[inline(always)]
@@ -137,6 +142,7 @@ pub(crate) fn rectify_lanes<S: Simd>(
     for i in 0..count {
         // SAFETY: the last pixel's channels end inside `from` and `to`.
         unsafe {
+            simd.prefetch(from.as_ptr().wrapping_add(i * steps.0 + AHEAD));
             let x = load_lanes::<S, false>(simd, from.as_ptr().add(i * steps.0), lanes);
             let z = simd.max(zero, simd.mul_add(x, scale, shift));
             simd.store(z, std::slice::from_raw_parts_mut(to.as_mut_ptr().add(i * steps.1), lanes));
@@ -173,39 +179,72 @@ pub(crate) fn back<S: Simd>(simd: S, norm: Lanes<S>, pixels: Pixels<'_, S::T>, a
     }
 }
 
+/// Pixels whose gradient is loaded before one of them is stored. A part of a vector that was stored is not yet there to be
+/// loaded for some cycles, and processors take all of the vector for stored: the next pixel's part, too.
+const TOGETHER: usize = 7;
+
 #[inline(always)]
 fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     simd: S,
-    Lanes { floor, scale, shift, mean, gamma }: Lanes<S>,
-    Pixels { dy: (dy, row), x, gradient, step, count, lanes }: Pixels<'_, S::T>,
+    norm: Lanes<S>,
+    mut pixels: Pixels<'_, S::T>,
 ) -> (S::V, S::V) {
-    let lanes = if FULL { S::LANES } else { lanes };
-    let reach = |step: usize| (count - 1) * step + lanes;
+    let Pixels { dy: (dy, row), x, ref gradient, step, count, lanes } = pixels;
+    let reach = |step: usize| (count - 1) * step + if FULL { S::LANES } else { lanes };
     assert!(
         count >= 1 && (1..=S::LANES).contains(&lanes) && reach(row) <= dy.len(),
         "vectors behind the gradient's end"
     );
     assert!(reach(step) <= x.len() && reach(step) <= gradient.len(), "vectors behind the end of the map");
     let zero = simd.splat(S::T::default());
-    let (mut sum, mut sum_deviation) = (zero, zero);
-    for i in 0..count {
-        // SAFETY: the last pixel's lanes end inside all three.
-        unsafe {
-            let x = load_lanes::<S, FULL>(simd, x.as_ptr().add(i * step), lanes);
-            let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add(i * row), lanes);
-            let to = gradient.as_mut_ptr().add(i * step);
+    let (mut sums, whole) = ((zero, zero), count / TOGETHER * TOGETHER);
+    // SAFETY: the last pixel's lanes end inside all three.
+    unsafe {
+        for first in (0..whole).step_by(TOGETHER) {
+            back_pixels::<S, FULL, ADD, TOGETHER>(simd, &norm, &mut pixels, first, &mut sums);
+        }
+        for first in whole..count {
+            back_pixels::<S, FULL, ADD, 1>(simd, &norm, &mut pixels, first, &mut sums);
+        }
+    }
+    sums
+}
+
+/// [`back`] for `N` pixels from `first` on.
+///
+/// # Safety
+/// All of `pixels` must hold pixels of `lanes` elements to that of number `first + N - 1`, of a whole vector if `FULL`.
+#[inline(always)]
+unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize>(
+    simd: S,
+    &Lanes { floor, scale, shift, mean, gamma }: &Lanes<S>,
+    Pixels { dy: (dy, row), x, gradient, step, lanes, .. }: &mut Pixels<'_, S::T>,
+    first: usize,
+    (sum, sum_deviation): &mut (S::V, S::V),
+) {
+    let zero = simd.splat(S::T::default());
+    let mut there = [zero; N];
+    // SAFETY: the caller's.
+    unsafe {
+        for (i, there) in there.iter_mut().enumerate().filter(|_| ADD) {
+            *there = load_lanes::<S, FULL>(simd, gradient.as_ptr().add((first + i) * *step), *lanes);
+        }
+        for (i, there) in there.into_iter().enumerate() {
+            let (at, to) = (x.as_ptr().add((first + i) * *step), gradient.as_mut_ptr().add((first + i) * *step));
+            simd.prefetch(at.wrapping_add(AHEAD));
+            simd.prefetch(to.wrapping_add(AHEAD));
+            let x = load_lanes::<S, FULL>(simd, at, *lanes);
+            let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add((first + i) * *row), *lanes);
             let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
-            sum = simd.add(sum, dz);
-            sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
-            let there = if ADD { load_lanes::<S, FULL>(simd, to, lanes) } else { zero };
+            *sum = simd.add(*sum, dz);
+            *sum_deviation = simd.mul_add(dz, simd.sub(x, mean), *sum_deviation);
             let value = simd.mul_add(gamma, dz, there);
             match FULL {
                 true => simd.store_unchecked(value, to),
-                false => simd.store(value, std::slice::from_raw_parts_mut(to, lanes)),
+                false => simd.store(value, std::slice::from_raw_parts_mut(to, *lanes)),
             }
         }
     }
-    (sum, sum_deviation)
 }
 
 /// A vector, or the first `lanes` of one with zeros behind them, unless `FULL`.

@@ -156,7 +156,14 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
                 rows.set(i, &map[y * width * map_width..], map_width);
             }
         }
+        // What is read after this map: the next, if that is as wide, or the first one's next row of tiles.
+        let whole = (tiling.grid.pixels() * map_width) as isize;
+        let behind = match end < channels.end {
+            true => whole,
+            false => (E::STEP * width * map_width) as isize - ((channels.len() - 1) / map_width) as isize * whole,
+        };
         for start in (from..end).step_by(S::LANES) {
+            rows.next(if start + S::LANES < end { S::LANES as isize } else { behind - (start - from) as isize });
             let affine = source.affine.map(|affine| affine.of(first, map_width));
             evaluate_columns::<S, E>(simd, &rows, (start - first, map_width), affine, memory.strip);
             let to = &mut to[start - channels.start..];
