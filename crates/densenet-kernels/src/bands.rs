@@ -21,24 +21,35 @@ const TRANSFORMED: usize = 80 * 1024;
 /// Rows that a low band may have.
 pub(crate) const LOW: usize = 64;
 
-/// Bands of whole rows, the same number in every image.
+/// Least tiles of a piece: as many as the rows of the largest micro-tile, which shares the weights among them.
+const LEAST_TILES: usize = 14;
+
+/// Bands of whole rows, the same number in every image, or cut from all images as if one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bands {
     grid: Grid,
-    per_image: usize,
+    /// Images that are cut as one: 1 or all.
+    together: usize,
+    /// Bands of those.
+    count: usize,
     /// Rows that stay together: 1, or more where the operation pools or works tile by tile.
     granule: usize,
     /// Granules of an image.
     granules: usize,
 }
 
-/// One band: some rows of one image.
+/// One band: some rows of an image, or of an image and those behind it.
 #[derive(Clone, Debug)]
 pub(crate) struct Band {
     /// Its image.
     pub image: usize,
-    /// Its rows.
+    /// Its rows, on from that image's first.
     pub rows: Range<usize>,
+}
+
+/// Bands of at most `most` of so many granules; an even number shares them evenly between two threads.
+fn evenly(granules: usize, most: usize) -> usize {
+    granules.div_ceil(most.clamp(1, granules)).next_multiple_of(2).min(granules)
 }
 
 impl Bands {
@@ -58,9 +69,13 @@ impl Bands {
         Self::cut(grid, (2, grid.height / 2), PATCH / row.max(1))
     }
 
-    /// Cuts `grid` between rows of tiles of height `tile`, `row` elements of transformed input for each.
-    pub fn tiles(grid: Grid, row: usize, tile: usize) -> Self {
-        Self::cut(grid, (tile, grid.height.div_ceil(tile)), TRANSFORMED / row.max(1))
+    /// Cuts `grid`, all images as one, between rows of tiles of height `tile`, `across` tiles each and `row` elements of
+    /// transformed input.
+    pub fn tiles(grid: Grid, (across, row): (usize, usize), tile: usize) -> Self {
+        let most = (TRANSFORMED / row.max(1)).max(LEAST_TILES.div_ceil(across));
+        let granules = grid.height.div_ceil(tile);
+        let count = evenly(granules * grid.images, most);
+        Self { grid, together: grid.images, count, granule: tile, granules }
     }
 
     /// One band an image.
@@ -70,25 +85,22 @@ impl Bands {
 
     /// Cuts each image's `granules`, `granule` rows each, into bands of `most`.
     fn cut(grid: Grid, (granule, granules): (usize, usize), most: usize) -> Self {
-        let most = most.clamp(1, granules);
-        // An even number shares one image evenly between two threads.
-        let per_image = granules.div_ceil(most).next_multiple_of(2).min(granules);
-        Self { grid, per_image, granule, granules }
+        Self { grid, together: 1, count: evenly(granules, most), granule, granules }
     }
 
     /// Bands in all.
     pub fn len(&self) -> usize {
-        self.grid.images * self.per_image
+        self.grid.images / self.together * self.count
     }
 
     /// The band of that number.
     pub fn get(&self, index: usize) -> Band {
-        let (image, band) = (index / self.per_image, index % self.per_image);
-        let row = |band: usize| match band == self.per_image {
-            true => self.grid.height,
-            false => band * self.granules / self.per_image * self.granule,
+        let (part, band) = (index / self.count, index % self.count);
+        let row = |band: usize| {
+            let granule = band * self.granules * self.together / self.count;
+            granule / self.granules * self.grid.height + granule % self.granules * self.granule
         };
-        Band { image, rows: row(band)..row(band + 1) }
+        Band { image: part * self.together, rows: row(band)..row(band + 1) }
     }
 
     /// Pixels of `band`, counted over all images.

@@ -18,7 +18,7 @@ pub fn data_gradient<T: Dispatch>(
     assert_eq!(filters.columns(), reader.maps.channels(), "filters for the maps");
     let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile().outputs() };
     let (out, step) = (filters.channels(), tile_step::<T>(filters.channels()));
-    let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * step, tiling.outputs);
+    let bands = tiling.bands(step);
     let norms = MapNorm::all(reader, true);
     let source = Source::raw(output_gradient, tiling.grid, &out);
     let back = Back { source, filters, tiling, bands, step, norms: &norms, mode };
@@ -41,7 +41,8 @@ impl<T: Dispatch> Back<'_, T> {
     fn run(&self, band: &Band, gradient: &mut [&mut [T]], sums: &mut [T]) {
         let Self { filters, tiling, .. } = self;
         let width = filters.panels().iter().map(|(panel, _)| panel.width).max().expect("a filter");
-        let at_points = |step: usize| tiling.points() * (tiling.tiles(band.rows.len()) * step + GAP);
+        let tiles = tiling.rows(band).len() * tiling.across();
+        let at_points = |step: usize| tiling.points() * (tiles * step + GAP);
         let behind = band.rows.len() * tiling.grid.width * width;
         let lengths = [at_points(self.step), at_points(width), behind];
         let first = self.bands.pixels(band).start;
@@ -67,18 +68,19 @@ impl<T: Dispatch> TileOperation<T> for BackBand<'_, '_, T> {
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
         let Self { back, band, mut memory, arrays: [transformed, products, behind], mut maps } = self;
         let Back { source, filters, tiling, step, .. } = back;
-        let (rows, points, width) = (band.rows.len(), A::INPUTS * A::INPUTS, tiling.grid.width);
+        let (rows, points, width) = (tiling.rows(band), A::INPUTS * A::INPUTS, tiling.grid.width);
+        let (tiles, pixels) = (rows.len() * tiling.across(), band.rows.len() * width);
         evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, *step));
         let point = products.len() / points;
         for (panel, b) in filters.panels().iter() {
-            let (shape, row) = ((tiling.tiles(rows), points, filters.channels()), panel.width);
+            let (shape, row) = ((tiles, points, filters.channels()), panel.width);
             multiply(simd, shape, (transformed, *step), (panel, b), (products, row, point));
             let floor = T::neg_infinity();
-            let target = Target { pixels: behind, rows, columns: row, step: row, bias: None, floor };
+            let target = Target { pixels: behind, rows: rows.clone(), columns: row, step: row, bias: None, floor };
             turn_back::<S, A>(simd, tiling, (products, row), target);
             let columns = panel.first..panel.first + panel.columns;
             let (under, places) = (maps.under(&columns), Places { first: 0, outputs: width, width });
-            maps.back::<S, 1>(simd, under, (columns, rows * width, places), (behind, row));
+            maps.back::<S, 1>(simd, under, (columns, pixels, places), (behind, row));
         }
     }
 }

@@ -45,19 +45,19 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         assert_eq!(filters.channels(), input.channels(), "channels of {:?}", input.grid());
         let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
         let steps = [tile_step::<T>(filters.channels()), filters.columns().next_multiple_of(T::lanes())];
-        let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * steps[0], tiling.outputs);
+        let bands = tiling.bands(steps[0]);
         Self { source: Source::new(input), filters, epilogue, tiling, bands, steps }
     }
 
     /// Makes one band of the output.
     fn run(&self, band: &Band, output: &mut [T]) {
         let Self { filters, tiling, .. } = self;
-        let lengths = self.steps.map(|step| tiling.points() * (tiling.tiles(band.rows.len()) * step + GAP));
+        let tiles = tiling.rows(band).len() * tiling.across();
+        let lengths = self.steps.map(|step| tiling.points() * (tiles * step + GAP));
         with_memory(tiling, filters.channels(), lengths, |memory, [transformed, products]| {
             filters.tile().dispatch(TileBand { forward: self, band, memory, transformed, products, output });
         });
-        let first = (band.image * tiling.grid.height + band.rows.start) * tiling.grid.width;
-        self.epilogue.finish(output, filters.columns(), tiling.grid, first);
+        self.epilogue.finish(output, filters.columns(), tiling.grid, self.bands.pixels(band).start);
     }
 }
 
@@ -77,11 +77,11 @@ impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
         let Self { forward, band, mut memory, transformed, products, output } = self;
         let Forward { source, filters, epilogue, tiling, steps, .. } = forward;
-        let (rows, points, columns) = (band.rows.len(), A::INPUTS * A::INPUTS, filters.columns());
+        let (rows, points, columns) = (tiling.rows(band), A::INPUTS * A::INPUTS, filters.columns());
         evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
         let point = products.len() / points;
         for (panel, b) in filters.panels().iter() {
-            let shape = (tiling.tiles(rows), points, filters.channels());
+            let shape = (rows.len() * tiling.across(), points, filters.channels());
             let products = (&mut products[panel.first..], steps[1], point);
             multiply(simd, shape, (transformed, steps[0]), (panel, b), products);
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::transform::{Evaluate, MOST_INPUTS, MOST_OUTPUTS, Transform};
 use crate::Element;
-use crate::bands::Band;
+use crate::bands::{Band, Bands};
 use crate::isa::apart::{self, Rows};
 use crate::isa::{Dispatch, Product, Simd, Start};
 use crate::maps::{Grid, Maps};
@@ -35,9 +35,21 @@ impl Tiling {
         self.grid.height.div_ceil(self.outputs)
     }
 
-    /// Tiles of `rows` rows of an image's pixels.
-    pub fn tiles(&self, rows: usize) -> usize {
-        rows.div_ceil(self.outputs) * self.across()
+    /// How the images are cut into bands, where a tile has `step` elements at a point.
+    pub fn bands(&self, step: usize) -> Bands {
+        Bands::tiles(self.grid, (self.across(), self.points() * self.across() * step), self.outputs)
+    }
+
+    /// Numbers of the rows of tiles of `band`, counted over all images.
+    pub fn rows(&self, band: &Band) -> Range<usize> {
+        let row = |y: usize| y / self.grid.height * self.down() + y % self.grid.height / self.outputs;
+        let first = band.image * self.down();
+        first + row(band.rows.start)..first + row(band.rows.end)
+    }
+
+    /// The image of row `row` of the tiles, and its first row of pixels there.
+    pub fn place(&self, row: usize) -> (usize, usize) {
+        (row / self.down(), row % self.down() * self.outputs)
     }
 
     /// Elements of a strip, see [`Memory`].
@@ -119,10 +131,9 @@ pub(super) fn evaluate_band<S: Simd<T: Dispatch>, E: Evaluate>(
     (to, step): (&mut [S::T], usize),
 ) {
     let point = to.len() / (E::POINTS * E::POINTS);
-    let first = band.image * tiling.down() + band.rows.start / tiling.outputs;
-    for row in 0..band.rows.len().div_ceil(tiling.outputs) {
-        let to = (&mut to[row * tiling.across() * step..], step, point);
-        evaluate_row::<S, E>(simd, (source, tiling, first + row), 0..source.maps.channels(), memory, to);
+    for (i, row) in tiling.rows(band).enumerate() {
+        let to = (&mut to[i * tiling.across() * step..], step, point);
+        evaluate_row::<S, E>(simd, (source, tiling, row), 0..source.maps.channels(), memory, to);
     }
 }
 
@@ -137,7 +148,7 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
     (to, step, point): (&mut [S::T], usize, usize),
 ) {
     let Grid { height, width, .. } = tiling.grid;
-    let (image, y) = (row / tiling.down(), row % tiling.down() * E::STEP);
+    let (image, y) = tiling.place(row);
     // Columns outside are zeros; those inside are written for every vector.
     let column = E::POINTS * S::LANES;
     memory.strip[..E::BEFORE * column].fill(S::T::default());
@@ -289,10 +300,11 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
     }
 }
 
-/// Pixels that tiles are turned back to: `rows` rows of an image, `columns` channels each, `step` elements apart.
+/// Pixels that rows of tiles are turned back to, `columns` channels each, `step` elements apart.
 pub(super) struct Target<'a, T> {
     pub pixels: &'a mut [T],
-    pub rows: usize,
+    /// Numbers of the rows of tiles, counted over all images.
+    pub rows: Range<usize>,
     pub columns: usize,
     pub step: usize,
     /// One value a channel to be added.
@@ -311,9 +323,15 @@ pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
 ) {
     let Target { pixels, rows, columns, step: pixel, bias, floor } = target;
     let (point, width, floor) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width, simd.splat(floor));
-    for tile in 0..tiling.tiles(rows) {
-        let (y, x) = (tile / tiling.across() * A::OUTPUTS, tile % tiling.across() * A::OUTPUTS);
-        let extents = (A::OUTPUTS.min(rows - y), A::OUTPUTS.min(width - x));
+    let across = tiling.across();
+    let top = |row: usize| {
+        let (image, y) = tiling.place(row);
+        (image * tiling.grid.height + y, A::OUTPUTS.min(tiling.grid.height - y))
+    };
+    let first = top(rows.start).0;
+    for tile in 0..rows.len() * across {
+        let ((y, height), x) = (top(rows.start + tile / across), tile % across * A::OUTPUTS);
+        let (y, extents) = (y - first, (height, A::OUTPUTS.min(width - x)));
         for start in (0..columns).step_by(S::LANES) {
             let lanes = S::LANES.min(columns - start);
             let bias = match bias {
