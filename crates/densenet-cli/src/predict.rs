@@ -26,7 +26,7 @@ use crate::{Threads, output};
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3\n\
-    or:      densenet predict shirt.png\n\
+    or:      densenet predict photo.png\n\
     or:      densenet predict --weights densenet121.pth --preset imagenet photo.jpg"
 )]
 pub struct Predict {
