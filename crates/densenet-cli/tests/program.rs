@@ -70,6 +70,8 @@ impl World {
             assert!(err.contains(part), "densenet {words}: {part:?} is not in {err}");
         }
         assert!(!err.contains("panicked"), "densenet {words}: {err}");
+        let reasons: Vec<&str> = err.trim_end().split(": ").collect();
+        assert!(reasons.windows(2).all(|pair| pair[0] != pair[1]), "densenet {words} says it twice: {err}");
     }
 }
 

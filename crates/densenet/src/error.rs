@@ -46,12 +46,12 @@ pub enum Error {
         reason: String,
     },
     /// A file that could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The operating system's reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file whose content is not what it should be.
     #[error("{}: {reason}", path.display())]
@@ -67,7 +67,7 @@ impl Error {
     /// An [`Error::Io`] about `path`, for `map_err`.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |reason| Self::Io { path, reason }
     }
 
     /// An [`Error::Format`] about `path`.
