@@ -3,13 +3,13 @@
 mod layers;
 mod spent;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use densenet::info::Info;
-use densenet::models;
 use densenet::network::{Backprop, DenseNet, Memory, Step, StepOptions};
 use densenet::optimiser::Sgd;
 use densenet::profile::{Pass, Probe, Profile};
@@ -65,8 +65,8 @@ struct Train {
 
 #[derive(Args)]
 struct Case {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth, or a built-in model
-    #[arg(long, value_parser = model::preset_or_built_in)]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth, a built-in model, or a weight file
+    #[arg(long, value_parser = named)]
     model: String,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -120,11 +120,16 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
-/// The network of that name. A built-in model's values are not needed: they do not change how long it takes.
+/// The name of a network that there is, or of weights of one.
+fn named(name: &str) -> Result<String, String> {
+    if model::has_weights(name) { Ok(name.into()) } else { model::preset(name) }
+}
+
+/// The network of that name. Values of weights are not needed: they do not change how long it takes.
 fn config(name: &str) -> Result<Config> {
-    match models::find(name) {
-        Some(model) => Ok(model.open()?.card()?.config),
-        None => Ok(Config::preset(name)?),
+    match model::has_weights(name) {
+        true => Ok(model::open(Path::new(name))?.config()?),
+        false => Ok(Config::preset(name)?),
     }
 }
 

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use densenet::checkpoint::Card;
 use densenet::data::{Augment, Split};
 use densenet::evaluation::{Evaluation, evaluate, log_softmax, ranking};
-use densenet::network::DenseNet;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 
+use crate::data_dir::DataDir;
+use crate::model::{Model, Preparing, Reading};
 use crate::picture::{Palette, WIDTH, draw};
-use crate::{Threads, model, output};
+use crate::{Threads, output};
 
 /// Classes beyond which a confusion table would not fit a terminal; the commonest mistakes are listed instead.
 const WIDEST_TABLE: usize = 20;
@@ -25,14 +25,18 @@ const WIDEST_TABLE: usize = 20;
     after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist"
 )]
 pub struct Eval {
-    /// A weight file that densenet train wrote, or the name of a built-in model
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D")]
     data: String,
     #[command(flatten)]
-    data_dir: model::DataDir,
+    data_dir: DataDir,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
@@ -49,29 +53,40 @@ pub struct Eval {
 impl Eval {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let (card, network) = model::load(&self.weights)?;
+        let model = self.reading.load(&self.weights, &self.preparing)?;
+        model.preprocessing()?;
         let test = self.data_dir.open(&self.data)?.test;
-        if test.classes() != card.labels {
-            let (known, found) = (card.labels.join(", "), test.classes().join(", "));
-            bail!("{} has the classes {found}; these weights know {known}", self.data);
-        }
-        let evaluation = self.evaluate(&card, &network, &test)?;
+        let labels = self.labels(&model, &test)?;
+        let evaluation = self.evaluate(&model, &test)?;
         if self.json {
             output::print_json(&evaluation)?;
         } else {
-            output::print(&describe(&evaluation, &card.labels))?;
+            output::print(&describe(&evaluation, labels))?;
             if self.show > 0 {
-                output::print(&gallery(&card, &network, &test, self.show)?)?;
+                output::print(&gallery(&model, labels, &test, self.show)?)?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn evaluate(&self, card: &Card, network: &DenseNet, test: &Split) -> Result<Evaluation> {
+    /// Names of the classes; those of the data where the file has none.
+    fn labels<'a>(&self, model: &Model, test: &'a Split) -> Result<&'a [String]> {
+        let (found, known, count) = (test.classes(), &model.card.labels, model.card.config.num_classes);
+        if !known.is_empty() && found != known {
+            let (found, known) = (found.join(", "), known.join(", "));
+            bail!("{} has the classes {found}; these weights know {known}", self.data);
+        }
+        if found.len() != count {
+            bail!("{} has {} classes; these weights know {count}", self.data, found.len());
+        }
+        Ok(found)
+    }
+
+    fn evaluate(&self, model: &Model, test: &Split) -> Result<Evaluation> {
         let style = ProgressStyle::with_template("evaluating {bar:30} {pos}/{len}  {per_sec}  {eta} left");
         let bar =
             ProgressBar::new(test.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let evaluation = evaluate(network, test, &card.preprocessing, self.batch as usize, |images| {
+        let evaluation = evaluate(&model.network, test, model.preprocessing()?, self.batch as usize, |images| {
             bar.set_position(images);
             ControlFlow::Continue(())
         })?;
@@ -120,7 +135,7 @@ fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
 }
 
 /// The first `count` pictures side by side, each above what it is and what the network takes it for.
-fn gallery(card: &Card, network: &DenseNet, test: &Split, count: usize) -> Result<String> {
+fn gallery(model: &Model, labels: &[String], test: &Split, count: usize) -> Result<String> {
     let count = count.min(test.len());
     let palette = Palette::of_stdout();
     let mut text = String::new();
@@ -130,25 +145,26 @@ fn gallery(card: &Card, network: &DenseNet, test: &Split, count: usize) -> Resul
             let lines: Vec<&str> = drawings.iter().map(|drawing| drawing[line].as_str()).collect();
             text += &format!("\n{}", lines.join("  "));
         }
-        let captions = captions(card, network, test, row)?;
+        let captions = captions(model, labels, test, row)?;
         text += &format!("\n{}\n", captions.join("  ").trim_end());
     }
     Ok(text)
 }
 
-fn captions(card: &Card, network: &DenseNet, test: &Split, row: &[usize]) -> Result<Vec<String>> {
-    let size = card.preprocessing.size;
-    let mut images = Array4::zeros((row.len(), card.preprocessing.channels(), size, size));
+fn captions(model: &Model, labels: &[String], test: &Split, row: &[usize]) -> Result<Vec<String>> {
+    let preprocessing = model.preprocessing()?;
+    let size = preprocessing.size;
+    let mut images = Array4::zeros((row.len(), preprocessing.channels(), size, size));
     let out = images.as_slice_mut().expect("a new array is contiguous");
-    test.fill(row, &card.preprocessing, Augment::None, 0, out)?;
-    let logits = network.logits(images.view())?;
+    test.fill(row, preprocessing, Augment::None, 0, out)?;
+    let logits = model.network.logits(images.view())?;
     let caption = |(logits, &index): (_, &usize)| {
         let said = ranking(logits)[0];
         let percent = 100.0 * log_softmax(logits)[said].exp();
         let truth = test.labels()[index];
         let verdict = match said == truth {
-            true => format!("{} {percent:.0} %", card.labels[said]),
-            false => format!("{} {percent:.0} %, is {}", card.labels[said], card.labels[truth]),
+            true => format!("{} {percent:.0} %", labels[said]),
+            false => format!("{} {percent:.0} %, is {}", labels[said], labels[truth]),
         };
         format!("{:WIDTH$}", verdict.chars().take(WIDTH).collect::<String>())
     };

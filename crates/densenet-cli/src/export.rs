@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use densenet::checkpoint::Contents;
 use densenet::{onnx, torchvision};
 
-use crate::model;
+use crate::model::{Model, Preparing, Reading};
 use crate::output::{self, Misuse};
 
 /// Writes weights for other programs
@@ -16,11 +16,16 @@ use crate::output::{self, Misuse};
 /// ONNX files read "images" (N, C, H, W), normalised as in training, and make "logits" (N, classes); labels,
 /// preprocessing and the rest of what the weights say of themselves are in their metadata.
 #[derive(Args)]
-#[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx")]
+#[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx\n\
+    or:      densenet export --weights densenet121.pth --preset imagenet --out densenet121.onnx")]
 pub struct Export {
-    /// A weight file, or the name of a built-in model
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -51,7 +56,7 @@ enum Format {
 impl Export {
     pub fn run(self) -> Result<ExitCode> {
         let format = self.format()?;
-        let (mut card, network) = model::load(&self.weights)?;
+        let Model { mut card, network, .. } = self.reading.load(&self.weights, &self.preparing)?;
         card.licence = self.licence.or(card.licence);
         let contents = Contents {
             card: &card,

@@ -10,17 +10,21 @@ use densenet::info;
 use densenet::{Architecture, Config};
 use serde_json::json;
 
-use crate::{model, output};
+use crate::model::{self, Description, Reading};
+use crate::output;
 
-/// Says what a network costs: parameters, multiply-adds, and a row per layer
+/// Says what a network or a weight file is and costs: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
 #[command(after_help = "Example: densenet info densenet121")]
 pub struct Info {
     /// Name of a model, built in or not yet trained, or a weight file
-    model: String,
+    #[arg(value_name = "MODEL")]
+    name: String,
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    #[command(flatten)]
+    reading: Reading,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -28,29 +32,40 @@ pub struct Info {
 
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
-        let path = Path::new(&self.model);
-        let (config, card) = match path.is_file() || model::built_in(path).is_some() {
-            true => model::open(path)?.card().map(|card| (card.config.clone(), Some(card)))?,
-            false => (Config::preset(&self.model)?, None),
+        let description = match model::has_weights(&self.name) {
+            true => self.file(Path::new(&self.name))?,
+            false => Description { config: Config::preset(&self.name)?, card: None, inferred: None },
         };
-        let native = card.as_ref().map_or(config.input_size, |card| card.preprocessing.size);
-        let costs = info::Info::new(&Architecture::new(&config)?, self.size.unwrap_or(native))?;
+        let Description { config, card, inferred } = &description;
+        let native = card.as_ref().map_or(config.input_size, Card::input_size);
+        let costs = info::Info::new(&Architecture::new(config)?, self.size.unwrap_or(native))?;
         if self.json {
             let mut object = json!(costs);
-            object["model"] = json!(self.model);
+            object["model"] = json!(self.name);
             object["config"] = json!(config);
             if let Some(card) = card {
                 object["card"] = json!(card);
             }
+            if let Some(inferred) = inferred {
+                object["inferred"] = json!(inferred);
+            }
             output::print_json(&object)?;
         } else {
-            output::print(&describe(&self.model, &costs, card.as_ref()))?;
+            output::print(&describe(&self.name, &costs, &description))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// What a file is; its weights are read, too, so that a damaged one is not taken for sound.
+    fn file(&self, path: &Path) -> Result<Description> {
+        let mut reader = model::open(path)?;
+        let description = self.reading.describe(&reader)?;
+        model::weights(&mut reader, &Architecture::new(&description.config)?, path)?;
+        Ok(description)
+    }
 }
 
-fn describe(model: &str, costs: &info::Info, card: Option<&Card>) -> String {
+fn describe(name: &str, costs: &info::Info, description: &Description) -> String {
     let header = ["layer", "output", "parameters", "multiply-adds"].map(String::from).to_vec();
     let rows = costs.layers.iter().map(|layer| {
         let shape: Vec<String> = layer.output.iter().map(usize::to_string).collect();
@@ -59,16 +74,28 @@ fn describe(model: &str, costs: &info::Info, card: Option<&Card>) -> String {
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     let [channels, height, width] = costs.input;
     let mut text = format!(
-        "{model}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}\n",
+        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}\n",
         output::count(costs.params as u64),
         output::count(costs.macs),
     );
-    if let Some(card) = card {
-        text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
-        text += &format!("classes: {}\n", card.labels.join(", "));
+    if let Some(card) = &description.card {
+        if !card.dataset.is_empty() {
+            text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
+        }
+        if !card.labels.is_empty() {
+            text += &format!("classes: {}\n", card.labels.join(", "));
+        }
         if let Some(licence) = &card.licence {
             text += &format!("licence: {licence}\n");
         }
+    }
+    if let Some(inferred) = &description.inferred {
+        text += &format!("{}\ntensors are named as by {}\n", model::network(&description.config), inferred.spelling);
+        let assumptions = inferred.assumptions.iter();
+        text += &assumptions
+            .map(|a| format!("not told: {} (taken: {}; {})\n", a.what, a.taken, a.option))
+            .collect::<String>();
+        text += &inferred.remarks.iter().map(|remark| format!("{remark}\n")).collect::<String>();
     }
     text + "\n" + &output::table(&rows)
 }

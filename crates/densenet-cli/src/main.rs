@@ -1,6 +1,7 @@
 //! The program `densenet`.
 
 mod bench;
+mod data_dir;
 mod eval;
 mod export;
 mod info;

@@ -1,41 +1,50 @@
-//! Weights and data sets, as the command line names them.
+//! Weight files, as the command line names them, and what it says of those that do not say it themselves.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
-use clap::Args;
-use densenet::checkpoint::{Card, Reader, Weights};
-use densenet::data::{self, DataSet};
-use densenet::models::{self, Model};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{ArgAction, Args};
+use densenet::checkpoint::{Card, Inferred, Reader, Weights};
+use densenet::config::{Stem, StemShape};
+use densenet::data::{self, PREPROCESSINGS, Preprocessing};
+use densenet::models;
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output;
+use crate::output::{self, Misuse};
 
-/// Where data sets are.
+/// What a weight file of another program does not say.
 #[derive(Args)]
-pub struct DataDir {
-    /// Folder that holds data sets, each in a folder of its name [default: $DENSENET_DATA, then the user's cache]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
+pub struct Reading {
+    /// The network that the file holds, its input channels and classes aside [default: what the tensors tell]
+    #[arg(long, value_name = "NAME", value_parser = preset, conflicts_with = "config")]
+    model: Option<String>,
+    /// A JSON file of the network's configuration, as info --json prints it [default: what the tensors tell]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Whether the stem pools [default: a 7x7 stem with a batch-norm does]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
+    stem_pool: Option<bool>,
+    /// Whether a ReLU follows the last batch-norm [default: yes]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
+    final_relu: Option<bool>,
 }
 
-impl DataDir {
-    /// Opens the data set `name`, and shows a download if it takes one.
-    pub fn open(&self, name: &str) -> Result<DataSet> {
-        let mut bar: Option<ProgressBar> = None;
-        let data = data::open(name, self.data_dir.as_deref(), &mut |progress| {
-            let bar = bar.get_or_insert_with(|| download_bar(name));
-            bar.set_message(progress.file.to_string());
-            bar.set_length(progress.total);
-            bar.set_position(progress.done);
-        });
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-        Ok(data?)
-    }
+/// How a picture becomes the input of a network whose file does not say it.
+#[derive(Args)]
+pub struct Preparing {
+    /// Prepare pictures as for imagenet, cifar10, cifar100, fashion-mnist or mnist [default: as the file says]
+    #[arg(long, value_parser = PREPROCESSINGS, hide_possible_values = true, value_name = "NAME")]
+    preset: Option<String>,
+    /// Mean of each channel, on the scale 0 to 1 [default: as the file says]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "std", allow_negative_numbers = true)]
+    mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel, on the scale 0 to 1 [default: as the file says]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "mean")]
+    std: Option<Vec<f32>>,
+    /// Height and width of the input [default: as the file or the preset says, else the network's usual]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
 }
 
 /// The name of a network that there is.
@@ -43,47 +52,243 @@ pub fn preset(name: &str) -> Result<String, String> {
     Config::preset(name).map(|_| name.into()).map_err(|error| error.to_string())
 }
 
-/// The name of a network that there is, or of a built-in model.
-pub fn preset_or_built_in(name: &str) -> Result<String, String> {
-    if models::find(name).is_some() { Ok(name.into()) } else { preset(name) }
-}
-
-fn download_bar(name: &str) -> ProgressBar {
-    output::note(format_args!("downloading {name}"));
-    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-/// The built-in model that is named where a weight file could be.
-pub fn built_in(weights: &Path) -> Option<&'static Model> {
-    weights.to_str().and_then(models::find)
+/// Whether `name` is that of a built-in model or a file, which may hold weights.
+pub fn has_weights(name: &str) -> bool {
+    models::find(name).is_some() || Path::new(name).is_file()
 }
 
 /// Opens a built-in model or a weight file.
 pub fn open(weights: &Path) -> Result<Reader> {
-    match built_in(weights) {
-        Some(model) => Ok(model.open()?),
-        None if weights.exists() => Ok(Reader::open(weights)?),
-        None => bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display()),
+    if weights.to_str().and_then(models::find).is_none() && !weights.exists() {
+        bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display());
+    }
+    Ok(models::open(weights)?)
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("it must be yes or no".into()),
     }
 }
 
-/// Loads a built-in model or a weight file that says which network it holds.
-pub fn load(path: &Path) -> Result<(Card, DenseNet)> {
-    let mut reader = open(path)?;
-    let card = reader.card()?;
-    let weights = weights(&mut reader, &Architecture::new(&card.config)?, path)?;
-    let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
-    Ok((card, network))
+/// What a weight file is, by itself or by what the command line says of it.
+pub struct Description {
+    /// The network.
+    pub config: Config,
+    /// What the file says of itself.
+    pub card: Option<Card>,
+    /// What was made out in a file that does not say what it is.
+    pub inferred: Option<Inferred>,
+}
+
+/// A network that answers, and what is known of it.
+pub struct Model {
+    /// The network with its weights.
+    pub network: DenseNet,
+    /// What the file and the command line say of it.
+    pub card: Card,
+    path: PathBuf,
+}
+
+impl Model {
+    /// How a picture becomes the network's input.
+    pub fn preprocessing(&self) -> Result<&Preprocessing> {
+        self.card.preprocessing.as_ref().ok_or_else(|| {
+            let reason = format!(
+                "{} does not say how pictures are prepared for it; say it with --preset NAME or with --mean and --std",
+                self.path.display()
+            );
+            Misuse(reason).into()
+        })
+    }
+
+    /// Names of the classes, or `class N` where nobody has named them.
+    pub fn labels(&self) -> Vec<String> {
+        (0..self.card.config.num_classes).map(|class| self.card.label(class)).collect()
+    }
+}
+
+impl Reading {
+    /// What the file of `reader` is.
+    pub fn describe(&self, reader: &Reader) -> Result<Description> {
+        if reader.has_card() {
+            let card = reader.card()?;
+            let config = self.overrule(Some(&card.config))?;
+            return Ok(Description { config, card: Some(card), inferred: None });
+        }
+        let inferred = match reader.infer() {
+            Ok(inferred) => inferred,
+            // Who says what the file holds need not have it made out.
+            Err(_) if self.model.is_some() || self.config.is_some() => {
+                return Ok(Description { config: self.overrule(None)?, card: None, inferred: None });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let config = self.overrule(Some(&inferred.config))?;
+        Ok(Description { config: config.clone(), card: None, inferred: Some(inferred.with(config)) })
+    }
+
+    /// The network that the file is `held` to hold, where the command line does not say otherwise.
+    fn overrule(&self, held: Option<&Config>) -> Result<Config> {
+        let mut config = match (&self.model, &self.config, held) {
+            (Some(model), _, Some(&Config { in_channels, num_classes, .. })) => {
+                Config { in_channels, num_classes, ..Config::preset(model)? }
+            }
+            (Some(model), ..) => Config::preset(model)?,
+            (_, Some(path), _) => configuration(path)?,
+            (.., Some(held)) => held.clone(),
+            _ => return Err(Misuse("say which network it is with --model or --config".into()).into()),
+        };
+        if let Some(pool) = self.stem_pool {
+            config.stem = Stem::of(StemShape { pool, ..config.stem.shape() });
+        }
+        config.final_relu = self.final_relu.unwrap_or(config.final_relu);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Loads `path`, or the built-in model of that name, to answer for pictures prepared as `preparing` says, and says on
+    /// stderr what the file does not.
+    pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
+        let mut reader = open(path)?;
+        let Description { config, card, inferred } = self.describe(&reader)?;
+        let weights = weights(&mut reader, &Architecture::new(&config)?, path)?;
+        let foreign = card.is_none();
+        let card = match card {
+            Some(card) => Card { config, ..card },
+            None => reader.made_out(&config)?,
+        };
+        let card = preparing.complete(card)?;
+        if let Some(inferred) = &inferred {
+            output::note(format_args!("{}: {}", path.display(), brief(inferred)));
+        }
+        if let Some(preprocessing) = card.preprocessing.as_ref().filter(|_| foreign || preparing.says_anything()) {
+            output::note(format_args!("pictures are prepared with {}", in_words(preprocessing)));
+        }
+        let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
+        Ok(Model { network, card, path: path.into() })
+    }
+}
+
+impl Preparing {
+    fn says_anything(&self) -> bool {
+        self.preset.is_some() || self.mean.is_some() || self.size.is_some()
+    }
+
+    /// The `card` with what the command line says of pictures and classes.
+    fn complete(&self, card: Card) -> Result<Card> {
+        let preprocessing = self.preprocessing(&card)?;
+        let labels = match card.labels.is_empty() {
+            true => self.classes(card.config.num_classes).unwrap_or_default(),
+            false => card.labels,
+        };
+        Ok(Card { preprocessing, labels, ..card })
+    }
+
+    /// How pictures are prepared for the network of `card`: as the command line says, else as the card does.
+    fn preprocessing(&self, card: &Card) -> Result<Option<Preprocessing>> {
+        let config = &card.config;
+        let named = self.preset.as_deref().map(Preprocessing::named).transpose()?;
+        let named = named.map(|named| named.with_channels(config.in_channels));
+        let base = named.or_else(|| card.preprocessing.clone());
+        let mut preprocessing = match (base, &self.mean, &self.std) {
+            (base, Some(mean), Some(std)) => {
+                let base = base.unwrap_or_else(|| usual_framing(config));
+                Preprocessing { mean: mean.clone(), std: std.clone(), ..base }
+            }
+            (Some(base), ..) => base,
+            (None, ..) => return Ok(None),
+        };
+        if let Some(size) = self.size {
+            preprocessing = preprocessing.with_size(size);
+        }
+        preprocessing.validate().map_err(|error| Misuse(error.to_string()))?;
+        if preprocessing.channels() != config.in_channels {
+            let (given, wanted) = (preprocessing.channels(), config.in_channels);
+            return Err(
+                Misuse(format!("mean and deviation are of {given} channels; the network takes {wanted}")).into()
+            );
+        }
+        Ok(Some(preprocessing))
+    }
+
+    /// Names of the classes of the data set that pictures are prepared as, if there are so many.
+    fn classes(&self, count: usize) -> Option<Vec<String>> {
+        data::classes(self.preset.as_deref()?).filter(|classes| classes.len() == count)
+    }
+}
+
+/// Size and crop as is usual for networks of that input, with no normalisation yet.
+fn usual_framing(config: &Config) -> Preprocessing {
+    let resize = (config.input_size == 224).then_some(256);
+    Preprocessing { size: config.input_size, resize, mean: Vec::new(), std: Vec::new() }
+}
+
+fn configuration(path: &Path) -> Result<Config> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| format!("{}: not JSON", path.display()))?;
+    // What info --json prints holds it as one of its fields.
+    if let Some(config) = value.get_mut("config") {
+        value = config.take();
+    }
+    match serde_json::from_value(value) {
+        Ok(config) => Ok(config),
+        Err(error) => bail!("{}: no configuration of a network: {error}", path.display()),
+    }
 }
 
 /// Reads the weights of `architecture` and warns of values that are not finite.
 pub fn weights(reader: &mut Reader, architecture: &Architecture, path: &Path) -> Result<Weights> {
     let weights = reader.weights(architecture)?;
+    warn_of_broken(&weights, architecture, path);
+    Ok(weights)
+}
+
+/// Warns of values that are not finite.
+pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Path) {
     let broken = weights.non_finite(architecture);
     if !broken.is_empty() {
         let error = anyhow!("{}: values that are not finite in {}", path.display(), broken.join(", "));
         output::complain("warning", &error);
     }
-    Ok(weights)
+}
+
+/// What was made out, in a line.
+fn brief(inferred: &Inferred) -> String {
+    let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
+    let taken: Vec<String> = taken.map(|a| format!("{}: {} ({})", a.what, a.taken, a.option)).collect();
+    format!("{}; taken for what the file does not tell: {}", network(&inferred.config), taken.join(", "))
+}
+
+/// The network in words: `DenseNet-BC, blocks 6, 12, 24, 16, growth rate 32, ...`.
+pub fn network(config: &Config) -> String {
+    let blocks: Vec<String> = config.block_config.iter().map(usize::to_string).collect();
+    let StemShape { kernel, norm, pool, .. } = config.stem.shape();
+    let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
+    format!(
+        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem{}{} \
+         of {} channels, {} input channels and {} classes",
+        blocks.join(", "),
+        config.growth_rate,
+        config.compression,
+        if norm { " with batch-norm" } else { "" },
+        if pool { " and pooling" } else { "" },
+        config.num_init_features,
+        config.in_channels,
+        config.num_classes,
+    )
+}
+
+/// The preprocessing in words.
+fn in_words(preprocessing: &Preprocessing) -> String {
+    let Preprocessing { size, resize, mean, std, .. } = preprocessing;
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    let framing = match resize {
+        Some(short) => format!("the short side at {short}, a crop of {size}x{size}"),
+        None => format!("a size of {size}x{size}"),
+    };
+    format!("{framing}, --mean {} --std {}", list(mean), list(std))
 }

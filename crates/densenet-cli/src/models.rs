@@ -47,7 +47,7 @@ fn object(model: &Model, card: &Card) -> Value {
 }
 
 fn describe(model: &Model, card: &Card) -> Result<String> {
-    let Card { preprocessing, config, .. } = card;
+    let config = &card.config;
     let parameters = Architecture::new(config)?.num_parameters();
     Ok(format!(
         "{}: {:.2} % of the {} test pictures of {}\n  \
@@ -63,6 +63,6 @@ fn describe(model: &Model, card: &Card) -> Result<String> {
         card.licence.as_deref().unwrap_or("unknown"),
         card.labels.join(", "),
         model.command,
-        size = preprocessing.size,
+        size = card.input_size(),
     ))
 }

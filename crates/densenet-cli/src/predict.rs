@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::ahead;
-use densenet::checkpoint::Card;
 use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
@@ -20,18 +19,25 @@ use ndarray::{Array4, ArrayView1};
 use npyz::{NpyFile, WriterBuilder};
 use serde_json::{Value, json};
 
-use crate::{Threads, model, output};
+use crate::model::{Model, Preparing, Reading};
+use crate::{Threads, output};
 
 /// Says what pictures show
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3\n\
-    or:      densenet predict shirt.png"
+    or:      densenet predict shirt.png\n\
+    or:      densenet predict --weights densenet121.pth --preset imagenet photo.jpg"
 )]
 pub struct Predict {
-    /// A weight file that densenet train wrote, or the name of a built-in model [default: the first of densenet models]
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model [default: the first of
+    /// densenet models]
     #[arg(long, value_name = "W")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
     /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -54,17 +60,19 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let (card, network) = model::load(&self.weights.clone().unwrap_or_else(default_weights))?;
+        let weights = self.weights.clone().unwrap_or_else(default_weights);
+        let model = self.reading.load(&weights, &self.preparing)?;
+        let labels = model.labels();
         let (top, json, batch) = (self.top as usize, self.json, usize::from(self.batch));
-        let mut answers = Answers { top, json, labels: &card.labels, predictions: vec![], logits: vec![] };
+        let mut answers = Answers { top, json, labels: &labels, predictions: vec![], logits: vec![] };
         for input in inputs(&self.inputs)? {
             match input {
-                Input::Array(path) => predict_array(&path, &network, batch, &mut answers)?,
-                Input::Pictures(files) => predict_pictures(&files, (&card, &network), batch, &mut answers)?,
+                Input::Array(path) => predict_array(&path, &model.network, batch, &mut answers)?,
+                Input::Pictures(files) => predict_pictures(&files, &model, batch, &mut answers)?,
             }
         }
         if let Some(path) = &self.logits {
-            write_logits(path, &answers.logits, card.config.num_classes)?;
+            write_logits(path, &answers.logits, labels.len())?;
         }
         if self.json {
             output::print_json(&json!({ "predictions": answers.predictions }))?;
@@ -125,13 +133,8 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads, decodes and resizes a batch while the one before it is in the network.
-fn predict_pictures<'f>(
-    files: &'f [PathBuf],
-    (card, network): (&Card, &DenseNet),
-    batch: usize,
-    answers: &mut Answers<'_>,
-) -> Result<()> {
-    let preprocessing = &card.preprocessing;
+fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, answers: &mut Answers<'_>) -> Result<()> {
+    let preprocessing = model.preprocessing()?;
     let prepare = |files: &'f [PathBuf]| {
         let inputs = preprocessing.batch_of(files, |file, out| {
             preprocessing.apply(&Picture::open(file)?, out).with_context(|| file.display().to_string())
@@ -140,7 +143,7 @@ fn predict_pictures<'f>(
     };
     let bar = progress(files.len(), batch);
     let answer = |(files, images): (&[PathBuf], Array4<f32>)| {
-        let logits = network.logits(images.view())?;
+        let logits = model.network.logits(images.view())?;
         bar.suspend(|| {
             let mut answered = files.iter().zip(logits.rows());
             answered.try_for_each(|(file, logits)| answers.add(&file.display().to_string(), logits))

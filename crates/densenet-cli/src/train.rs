@@ -14,6 +14,7 @@ use densenet::training::{BEST, LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
 use serde_json::{Value, json};
 
+use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
 use crate::watch::{Watch, interruption};
 use crate::{Threads, model, word};
@@ -27,14 +28,15 @@ use crate::{Threads, model, word};
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
 pub struct Train {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; input channels and classes become the data's
-    #[arg(long, value_parser = model::preset, required_unless_present = "resume")]
+    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; its input channels and classes become the data's
+    /// [default: that of --init]
+    #[arg(long, value_parser = model::preset, required_unless_present_any = ["resume", "init"])]
     model: Option<String>,
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D", required_unless_present = "resume")]
     data: Option<String>,
     #[command(flatten)]
-    data_dir: model::DataDir,
+    data_dir: DataDir,
     /// Times that every picture is seen [default: 10]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -94,7 +96,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file or built-in model
+    /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     init: Option<PathBuf>,
     /// Go on with the run in this folder; --epochs, --max-steps and --memory may change
@@ -129,13 +131,14 @@ impl Train {
     }
 
     fn start(&self) -> Result<(Run, DataSet, PathBuf)> {
-        let (Some(model), Some(name)) = (&self.model, &self.data) else {
-            return Err(Misuse("a new run needs --model and --data".into()).into());
+        let Some(name) = &self.data else {
+            return Err(Misuse("a new run needs --data".into()).into());
         };
         let mut settings = self.defaults()?;
         self.apply(&mut settings).validate()?;
         let data = self.data_dir.open(name)?;
-        let preset = adapted(model, &data)?;
+        let (model, preset) = self.network()?;
+        let preset = adapted(preset, &data);
         let config = Config {
             input_size: self.size.unwrap_or(preset.input_size),
             drop_rate: self.drop_rate.unwrap_or(preset.drop_rate),
@@ -145,14 +148,11 @@ impl Train {
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let seed = self.seed.unwrap_or(0);
         let network = match &self.init {
-            Some(path) => {
-                let weights = model::weights(&mut model::open(path)?, &Architecture::new(&config)?, path)?;
-                DenseNet::from_arenas(&config, weights.parameters, weights.running)?
-            }
+            Some(path) => initial(path, &config, seed)?,
             None => DenseNet::new(&config, seed)?,
         };
         let card = Card {
-            preprocessing: data.preprocessing.with_size(config.input_size),
+            preprocessing: Some(data.preprocessing.with_size(config.input_size)),
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -164,6 +164,18 @@ impl Train {
         };
         let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
         Ok((Run::start(&folder, card, network, settings)?, data, folder))
+    }
+
+    /// The network that is asked for, and what its run's folder is named after.
+    fn network(&self) -> Result<(String, Config)> {
+        match (&self.model, &self.init) {
+            (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
+            (None, Some(path)) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                Ok((name, model::open(path)?.config()?))
+            }
+            (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
+        }
     }
 
     fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
@@ -190,7 +202,7 @@ impl Train {
         let model_differs = match &self.model {
             Some(model) => {
                 let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
-                Config { input_size, drop_rate, ..adapted(model, data)? } != card.config
+                Config { input_size, drop_rate, ..adapted(Config::preset(model)?, data) } != card.config
             }
             None => false,
         };
@@ -248,10 +260,19 @@ impl Train {
     }
 }
 
-/// The preset `model` with the channels and classes of `data`.
-fn adapted(model: &str, data: &DataSet) -> Result<Config> {
+/// A network of `config` with the weights of `path`, which may be of other classes and input channels.
+fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
+    let architecture = Architecture::new(config)?;
+    let (weights, changes) = model::open(path)?.initial(&architecture, seed)?;
+    model::warn_of_broken(&weights, &architecture, path);
+    changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
+    Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
+}
+
+/// The network `config` with the channels and classes of `data`.
+fn adapted(config: Config, data: &DataSet) -> Config {
     let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
-    Ok(Config { in_channels, num_classes, ..Config::preset(model)? })
+    Config { in_channels, num_classes, ..config }
 }
 
 /// The changes usually made to training pictures of this kind.

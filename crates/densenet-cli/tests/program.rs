@@ -271,6 +271,92 @@ fn a_run_that_begins_with_weights_of_another() {
     assert_eq!(begin("--seed 1 --no-shuffle"), begin("--seed 2 --no-shuffle"));
 }
 
+/// A checkpoint of another program: a network of 3 channels and 5 classes with a 7x7 stem.
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../densenet/tests/goldens/checkpoints").join(name)
+}
+
+#[test]
+fn a_run_that_begins_with_a_checkpoint_of_other_classes_and_channels() {
+    let world = World::new();
+    let file = golden("torchvision.legacy.pth");
+    let words = format!("train --data ./fashion-mnist --size 32 --max-steps 1 --out run --init {}", file.display());
+    let (code, _, err) = world.run(&words);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("5 classes, not 10: the classifier starts anew"), "{err}");
+    assert!(err.contains("3 input channels, not 1: the stem's kernels are added up"), "{err}");
+    let info: Value = serde_json::from_str(&world.done("info run/last.safetensors --json")).unwrap();
+    assert_eq!(info["config"]["block_config"], serde_json::json!([2, 3, 2]));
+    assert_eq!((&info["config"]["in_channels"], &info["config"]["num_classes"]), (&1.into(), &10.into()));
+    let other = format!("train --model seed --data ./fashion-mnist --size 32 --out other --init {}", file.display());
+    world.fails(&other, 1, &["torchvision.legacy.pth", "missing (", "of another shape"]);
+}
+
+#[test]
+fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
+    let world = World::new();
+    let file = golden("torchvision.pth").display().to_string();
+    let text = world.done(&format!("info {file}"));
+    for part in ["blocks of 2, 3, 2 layers", "growth rate k = 4", "torchvision or timm", "--stem-pool", "--final-relu"]
+    {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let info: Value = serde_json::from_str(&world.done(&format!("info {file} --stem-pool no --json"))).unwrap();
+    assert_eq!(info["config"]["stem"]["other"]["pool"], false);
+    assert_eq!(info["inferred"]["spelling"], "torchvision or timm");
+    fs::write(world.path("config.json"), info.to_string()).unwrap();
+    fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();
+    fs::write(world.path("zeros.npy"), npy("1, 3, 32, 32", 3 * 1024)).unwrap();
+    let logits = |options: &str| {
+        let words = format!("predict --weights {file} --logits out.npy zeros.npy {options}");
+        let (code, _, err) = world.run(&words);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(err.contains("growth rate k = 4") && err.contains("--stem-pool"), "{err}");
+        fs::read(world.path("out.npy")).unwrap()
+    };
+    let plain = logits("");
+    assert_eq!(logits("--stem-pool yes --final-relu yes"), plain);
+    assert_eq!(logits("--stem-pool no"), logits("--config config.json"));
+    assert_ne!(logits("--stem-pool no"), plain);
+    assert_ne!(logits("--final-relu no"), plain);
+    world.fails(&format!("predict --weights {file} --model densenet121 a.bmp"), 1, &["missing (", "of another shape"]);
+    world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset", "--mean", "--std"]);
+    world.fails(&format!("predict --weights {file} --mean 0.5 --std 0.5 a.bmp"), 2, &["1 channels", "takes 3"]);
+    let preset = world.run(&format!("predict --weights {file} --preset imagenet --size 64 a.bmp"));
+    assert!(preset.0 == Some(0) && preset.2.contains("--mean 0.485,0.456,0.406"), "{}", preset.2);
+    assert!(preset.2.contains("a crop of 64x64") && preset.1.contains("class "), "{} {}", preset.1, preset.2);
+    world.done(&format!("predict --weights {file} --mean 0.5,0.5,0.5 --std 0.2,0.2,0.2 --size 40 a.bmp"));
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_warned_of() {
+    let world = World::new();
+    let mut bytes = fs::read(golden("torchvision.safetensors")).unwrap();
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(world.path("nan.safetensors"), bytes).unwrap();
+    let (code, _, err) = world.run("info nan.safetensors");
+    assert!(code == Some(0) && err.contains("warning: nan.safetensors: values that are not finite in "), "{err}");
+}
+
+/// A network that others trained, in PyTorch's old format and under names of its own.
+#[test]
+fn the_real_checkpoint_scores_what_its_makers_say() {
+    let weights =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/weights/densenet_bc_40_12_cifar10.pth.tar");
+    let data = std::env::var_os("DENSENET_DATA").map(PathBuf::from).filter(|data| data.join("cifar10").is_dir());
+    let (true, Some(data)) = (weights.is_file(), data) else {
+        println!("skipped: needs {} and cifar10 in $DENSENET_DATA", weights.display());
+        return;
+    };
+    let normalised = "--mean 0.49137255,0.48235294,0.44666667 --std 0.24705882,0.24352941,0.26156863";
+    let words = format!("eval --weights {} --data cifar10 --data-dir {}", weights.display(), data.display());
+    let world = World::new();
+    world.fails(&words, 2, &["--preset", "--mean"]);
+    let eval: Value = serde_json::from_str(&world.done(&format!("{words} {normalised} --json"))).unwrap();
+    assert_eq!((&eval["correct"], &eval["images"]), (&9316.into(), &10_000.into()));
+}
+
 #[test]
 fn data_sets_are_found_by_name() {
     let world = World::new();

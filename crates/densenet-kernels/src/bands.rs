@@ -18,8 +18,8 @@ const PATCH: usize = 64 * 1024;
 /// Elements of transformed input that a piece may hold: more, since every piece reads all of the transformed weights.
 const TRANSFORMED: usize = 80 * 1024;
 
-/// Rows that a band may have.
-pub(crate) const MOST_ROWS: usize = 64;
+/// Rows that a low band may have.
+pub(crate) const LOW: usize = 64;
 
 /// Bands of whole rows, the same number in every image.
 #[derive(Clone, Copy, Debug)]
@@ -44,15 +44,18 @@ pub(crate) struct Band {
 impl Bands {
     /// Cuts `grid` so that a band's packed input, `row` elements for each of its rows, stays in the cache.
     pub fn new(grid: Grid, row: usize) -> Self {
-        // A single column's pixels are rows of their own.
-        let most = if grid.width == 1 { usize::MAX } else { MOST_ROWS };
-        Self::cut(grid, (1, grid.height), (PATCH / row.max(1)).min(most))
+        Self::cut(grid, (1, grid.height), PATCH / row.max(1))
+    }
+
+    /// [`Self::new`] for work that counts a band's rows: [`LOW`] at most.
+    pub fn low(grid: Grid, row: usize) -> Self {
+        Self::cut(grid, (1, grid.height), (PATCH / row.max(1)).min(LOW))
     }
 
     /// Cuts `grid` between pairs of rows, `row` elements of packed input for each pair; an odd last row goes with the
     /// pair above it.
     pub fn pairs(grid: Grid, row: usize) -> Self {
-        Self::cut(grid, (2, grid.height / 2), (PATCH / row.max(1)).min(MOST_ROWS))
+        Self::cut(grid, (2, grid.height / 2), PATCH / row.max(1))
     }
 
     /// Cuts `grid` between rows of tiles of height `tile`, `row` elements of transformed input for each.

@@ -18,6 +18,7 @@ pub mod peak;
 pub mod random;
 pub mod reference;
 mod scratch;
+mod splits;
 pub mod stem;
 pub mod winograd;
 

@@ -154,6 +154,11 @@ impl<T: Element> NormGradient<T> {
     }
 }
 
+/// What a ReLU passes lies above this; without one (`relu` false) everything does.
+pub(crate) fn passing<T: Element>(relu: bool) -> T {
+    if relu { T::zero() } else { T::neg_infinity() }
+}
+
 /// [`Normalised`], for one of its maps.
 pub(crate) struct MapNorm<'a, T> {
     /// Its first channel among those that the batch-norm reads.
@@ -162,6 +167,8 @@ pub(crate) struct MapNorm<'a, T> {
     pub width: usize,
     /// The map.
     pub map: &'a [T],
+    /// What the ReLU behind it passes lies above this; see [`passing`].
+    floor: T,
     mean: &'a [T],
     inv_std: &'a [T],
     gamma: &'a [T],
@@ -172,18 +179,19 @@ pub(crate) struct MapNorm<'a, T> {
 pub(crate) type Part<'a, T> = (&'a [T], &'a mut [T], &'a mut [T]);
 
 impl<'a, T: Element> MapNorm<'a, T> {
-    /// Those of all maps.
-    pub fn all(norm: &Normalised<'a, T>) -> Vec<Self> {
-        norm.maps.iter().map(|map| Self::new(norm, map)).collect()
+    /// Those of all maps, with a ReLU behind them if `relu`.
+    pub fn all(norm: &Normalised<'a, T>, relu: bool) -> Vec<Self> {
+        norm.maps.iter().map(|map| Self { floor: passing(relu), ..Self::new(norm, map) }).collect()
     }
 
-    /// That of the map whose first channel is number `first` of those that `norm` reads.
+    /// That of the map whose first channel is number `first` of those that `norm` reads, with a ReLU behind it.
     pub fn new(norm: &Normalised<'a, T>, (first, width, map): (usize, usize, &'a [T])) -> Self {
         let channels = first..first + width;
         Self {
             first,
             width,
             map,
+            floor: passing(true),
             mean: &norm.mean[channels.clone()],
             inv_std: &norm.inv_std[channels.clone()],
             gamma: &norm.gamma[channels.clone()],
@@ -191,53 +199,59 @@ impl<'a, T: Element> MapNorm<'a, T> {
         }
     }
 
-    /// Takes a tile of gradients behind the ReLU, `scale` times rows `row` elements apart in `dy`, back to `columns` of
-    /// the map: tile row `i` goes to the `N` pixels that `places` tells.
+    /// Takes a tile of gradients behind the ReLU, rows `row` elements apart in `dy`, back to `columns` of the map: each of
+    /// `N` pixels, one or the four that were averaged, gets an `N`-th of tile row `i`; `places` tells which.
     #[inline(always)]
     pub fn back<S: Simd<T = T>, const N: usize>(
         &self,
         simd: S,
         (columns, rows, places): (Range<usize>, usize, Places),
-        (dy, row, scale): (&[T], usize, T),
+        (dy, row): (&[T], usize),
         mode: Mode,
         (map, gradient, sums): Part<'_, T>,
     ) {
-        let (zero, factor, scale_is_one) = (simd.splat(T::zero()), simd.splat(scale), scale == T::one());
         for start in columns.clone().step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(columns.end);
-            let (Lanes { scale, shift, mean }, gamma) = self.load(simd, lanes.clone());
-            if N == 1 && lanes.len() == S::LANES && scale_is_one {
+            let norm = self.load(simd, lanes.clone());
+            let dy = (&dy[start - columns.start..], row);
+            let both = if N == 1 {
                 let first = places.first * self.width + start;
-                let pixels = Pixels {
-                    dy: (&dy[start - columns.start..], row),
-                    x: &map[first..],
-                    gradient: &mut gradient[first..],
-                    step: self.width,
-                    count: rows,
-                };
-                let norm = [scale, shift, mean, gamma];
-                let both = match mode {
-                    Mode::Add => apart::back::<S, true>(simd, norm, pixels),
-                    Mode::Set => apart::back::<S, false>(simd, norm, pixels),
-                };
-                self.add_sums(simd, lanes, both, sums);
-                continue;
-            }
-            let (mut sum, mut sum_deviation) = (zero, zero);
-            for i in 0..rows {
-                let dy = simd.mul(factor, simd.load(&dy[i * row + start - columns.start..][..lanes.len()]));
-                for pixel in places.of::<N>(i) {
-                    let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
-                    let x = simd.load(&map[at.clone()]);
-                    let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
-                    sum = simd.add(sum, dz);
-                    sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
-                    let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
-                    simd.store(simd.mul_add(gamma, dz, there), &mut gradient[at]);
-                }
-            }
-            self.add_sums(simd, lanes, (sum, sum_deviation), sums);
+                let (x, gradient) = (&map[first..], &mut gradient[first..]);
+                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len() };
+                apart::back(simd, norm, pixels, mode == Mode::Add)
+            } else {
+                self.back_averaged::<S, N>(simd, (lanes.clone(), rows, places), norm, dy, mode, (map, gradient))
+            };
+            self.add_sums(simd, lanes, both, sums);
         }
+    }
+
+    /// [`MapNorm::back`] for one vector of channels of averaged pixels; returns the sums.
+    #[inline(always)]
+    fn back_averaged<S: Simd<T = T>, const N: usize>(
+        &self,
+        simd: S,
+        (lanes, rows, places): (Range<usize>, usize, Places),
+        Lanes { floor, scale, shift, mean, gamma }: Lanes<S>,
+        (dy, row): (&[T], usize),
+        mode: Mode,
+        (map, gradient): (&[T], &mut [T]),
+    ) -> (S::V, S::V) {
+        let (zero, share) = (simd.splat(T::zero()), simd.splat(T::of(1.0 / N as f64)));
+        let (mut sum, mut sum_deviation) = (zero, zero);
+        for i in 0..rows {
+            let dy = simd.mul(share, simd.load(&dy[i * row..][..lanes.len()]));
+            for pixel in places.of::<N>(i) {
+                let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
+                let x = simd.load(&map[at.clone()]);
+                let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
+                sum = simd.add(sum, dz);
+                sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
+                let there = if mode == Mode::Add { simd.load(&gradient[at.clone()]) } else { zero };
+                simd.store(simd.mul_add(gamma, dz, there), &mut gradient[at]);
+            }
+        }
+        (sum, sum_deviation)
     }
 
     /// Adds sums of `dz` and `dz * (x - mean)` over some pixels to `sums`.
@@ -255,15 +269,16 @@ impl<'a, T: Element> MapNorm<'a, T> {
         simd.store(simd.mul_add(deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
     }
 
-    /// Some lanes of it, and of `gamma`.
+    /// Some lanes of it.
     #[inline(always)]
-    pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> (Lanes<S>, S::V) {
-        let norm = Lanes {
+    pub fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>) -> Lanes<S> {
+        Lanes {
+            floor: simd.splat(self.floor),
             scale: simd.load(&self.affine.scale[lanes.clone()]),
             shift: simd.load(&self.affine.shift[lanes.clone()]),
             mean: simd.load(&self.mean[lanes.clone()]),
-        };
-        (norm, simd.load(&self.gamma[lanes]))
+            gamma: simd.load(&self.gamma[lanes]),
+        }
     }
 }
 
@@ -295,14 +310,14 @@ impl<T: Element> MapNorms<'_, '_, T> {
         simd: S,
         under: Range<usize>,
         (columns, rows, places): (Range<usize>, usize, Places),
-        (dy, row, scale): (&[T], usize, T),
+        (dy, row): (&[T], usize),
     ) {
         for (norm, gradient) in self.norms[under.clone()].iter().zip(&mut self.gradient[under]) {
             let start = columns.start.max(norm.first);
             let end = columns.end.min(norm.first + norm.width);
             let map = &norm.map[self.first * norm.width..];
             let sums = &mut self.sums[2 * norm.first..2 * (norm.first + norm.width)];
-            let dy = (&dy[start - columns.start..], row, scale);
+            let dy = (&dy[start - columns.start..], row);
             let at = (start - norm.first..end - norm.first, rows, places);
             norm.back::<S, N>(simd, at, dy, self.mode, (map, gradient, sums));
         }
@@ -311,12 +326,16 @@ impl<T: Element> MapNorms<'_, '_, T> {
 
 /// Some lanes of a batch-norm.
 pub(crate) struct Lanes<S: Simd> {
+    /// What the ReLU behind it passes lies above this.
+    pub floor: S::V,
     /// Scales.
     pub scale: S::V,
     /// Shifts.
     pub shift: S::V,
     /// Means.
     pub mean: S::V,
+    /// Scales gamma.
+    pub gamma: S::V,
 }
 
 /// Where the rows of a tile of gradients go.
@@ -398,12 +417,26 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
 
 /// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
 pub fn column_sums<T: Dispatch>(pixels: &[T], width: usize) -> Vec<T> {
+    struct Piece<'a, T>(&'a [T], &'a mut [T]);
+    impl<T: Element> Operation<T> for Piece<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, simd: S) {
+            let Self(pixels, sums) = self;
+            let width = sums.len();
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let mut sum = simd.splat(T::zero());
+                for pixel in pixels.chunks_exact(width) {
+                    sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
+                }
+                simd.store(sum, &mut sums[lanes]);
+            }
+        }
+    }
     let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(PIECE) * width];
     let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(PIECE * width));
-    pieces.with_max_len(1).for_each(|(slot, pixels)| {
-        for pixel in pixels.chunks_exact(width) {
-            slot.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += value);
-        }
-    });
-    (0..width).map(|c| T::of(slots.chunks_exact(width).map(|slot| slot[c].f64()).sum())).collect()
+    pieces.with_max_len(1).for_each(|(sums, pixels)| T::dispatch(Piece(pixels, sums)));
+    (0..width).map(|c| T::of(slots.iter().skip(c).step_by(width).map(|sum| sum.f64()).sum())).collect()
 }

@@ -180,22 +180,15 @@ fn normalise<S: Simd>(simd: S, from: &[S::T], affine: Affine<'_, S::T>, to: &mut
     let width = affine.scale.len();
     let (steps, count) = ((width, pixel), from.len() / width);
     let mut start = 0;
-    while start + S::LANES <= width {
+    while start < width {
         let affine = (&affine.scale[start..], &affine.shift[start..]);
         let part = (&from[start..], &mut to[start..]);
-        match (width - start) / S::LANES {
-            0 | 1 => apart::rectify::<S, 1>(simd, affine, part, steps, count),
+        start += match (width - start) / S::LANES {
+            0 => apart::rectify_lanes(simd, affine, part, steps, count),
+            1 => apart::rectify::<S, 1>(simd, affine, part, steps, count),
             2 | 3 => apart::rectify::<S, 2>(simd, affine, part, steps, count),
             _ => apart::rectify::<S, 4>(simd, affine, part, steps, count),
-        }
-        start += S::LANES * [1, 1, 2, 2, 4][((width - start) / S::LANES).min(4)];
-    }
-    if start < width {
-        let (scale, shift) = (simd.load(&affine.scale[start..]), simd.load(&affine.shift[start..]));
-        for (from, to) in from.chunks_exact(width).zip(to.chunks_mut(pixel)) {
-            let z = simd.mul_add(simd.load(&from[start..]), scale, shift);
-            simd.store(simd.max(simd.splat(S::T::default()), z), &mut to[start..width]);
-        }
+        };
     }
 }
 

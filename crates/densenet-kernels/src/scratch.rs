@@ -1,12 +1,12 @@
 //! Working memory of a thread, kept from one operation to the next so that none allocates once warm.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use crate::Element;
 
 thread_local! {
-    static SINGLE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
-    static DOUBLE: Cell<Vec<f64>> = const { Cell::new(Vec::new()) };
+    static SINGLE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static DOUBLE: RefCell<Vec<Vec<f64>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Elements that have working memory.
@@ -15,25 +15,47 @@ pub trait Scratch: Element {
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
-/// Takes the memory out while it is used, so that work within work finds an empty one instead of the same.
-fn with<T: Element, R>(cell: &Cell<Vec<T>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
-    let mut memory = cell.take();
+/// Takes a memory off the stack while it is used and puts it back on top: work within work finds the next one, the same
+/// every time.
+fn with<T: Element, R>(stack: &RefCell<Vec<Vec<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut memory = stack.borrow_mut().pop().unwrap_or_default();
     if memory.len() < len {
         memory.resize(len, T::zero());
     }
     let result = work(&mut memory[..len]);
-    cell.set(memory);
+    stack.borrow_mut().push(memory);
     result
 }
 
 impl Scratch for f32 {
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-        SINGLE.with(|cell| with(cell, len, work))
+        SINGLE.with(|stack| with(stack, len, work))
     }
 }
 
 impl Scratch for f64 {
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [f64]) -> R) -> R {
-        DOUBLE.with(|cell| with(cell, len, work))
+        DOUBLE.with(|stack| with(stack, len, work))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_within_work_has_memory_of_its_own_and_finds_it_again() {
+        let addresses = || {
+            f64::scratch(7, |outer| {
+                outer.fill(1.0);
+                let inner = f64::scratch(5, |inner| {
+                    inner.fill(2.0);
+                    inner.as_ptr()
+                });
+                assert!(outer.iter().all(|&value| value == 1.0));
+                (outer.as_ptr(), inner)
+            })
+        };
+        assert_eq!(addresses(), addresses());
     }
 }

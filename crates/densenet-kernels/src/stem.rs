@@ -1,4 +1,5 @@
-//! The pooling of the ImageNet stem: `maxpool(relu(bn(x)))`, 3x3 of stride 2 and padding 1 (table 1 of the paper).
+//! What follows the stem's convolution: `maxpool(relu(bn(x)))`, in the ImageNet stem with a pooling of 3x3, stride 2 and
+//! padding 1 (table 1 of the paper); with [`Window::POINT`] it is `relu(bn(x))`.
 
 use std::ops::Range;
 
@@ -11,39 +12,45 @@ use crate::maps::{Grid, Maps};
 use crate::norm::{MapNorm, Moments, NormGradient, Normalised};
 use crate::patch::{Affine, Window};
 
-/// The window of the pooling.
+/// The window of the ImageNet stem's pooling.
 pub const POOL: Window = Window { kernel: 3, stride: 2, padding: 1 };
 
 /// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
-pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) {
-    pool_bands(maps).run((output, maps.channels()), (&mut [], 0), &|band, output, _| {
-        T::dispatch(PoolBand { maps, affine, band: &band, output });
+pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, pool: Window, output: &mut [T]) {
+    pool_bands(maps, pool).run((output, maps.channels()), (&mut [], 0), &|band, output, _| {
+        T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
     });
 }
 
 /// [`forward`], and the batch statistics of what it makes.
-pub fn forward_with_moments<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, output: &mut [T]) -> Moments<T> {
-    pool_bands(maps).run_with_moments((output, maps.channels()), &|band, output| {
-        T::dispatch(PoolBand { maps, affine, band: &band, output });
+pub fn forward_with_moments<T: Dispatch>(
+    maps: &Maps<'_, T>,
+    affine: Affine<'_, T>,
+    pool: Window,
+    output: &mut [T],
+) -> Moments<T> {
+    pool_bands(maps, pool).run_with_moments((output, maps.channels()), &|band, output| {
+        T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
     })
 }
 
-fn pool_bands<T>(maps: &Maps<'_, T>) -> Bands {
+fn pool_bands<T>(maps: &Maps<'_, T>, pool: Window) -> Bands {
     assert_eq!(maps.widths().len(), 1, "the stem makes one map");
     let grid = maps.grid();
-    Bands::new(POOL.output(grid), 2 * grid.width * maps.channels())
+    Bands::new(pool.output(grid), pool.stride * grid.width * maps.channels())
 }
 
 /// Input rows or columns under output row or column `o` of an input of `extent`.
-fn under(o: usize, extent: usize) -> Range<usize> {
-    let start = o * POOL.stride;
-    start.saturating_sub(POOL.padding)..(start + POOL.kernel - POOL.padding).min(extent)
+fn under(pool: Window, o: usize, extent: usize) -> Range<usize> {
+    let start = o * pool.stride;
+    start.saturating_sub(pool.padding)..(start + pool.kernel - pool.padding).min(extent)
 }
 
 /// One band of pooled output.
 struct PoolBand<'a, T> {
     maps: &'a Maps<'a, T>,
     affine: Affine<'a, T>,
+    pool: Window,
     band: &'a Band,
     output: &'a mut [T],
 }
@@ -53,9 +60,9 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { maps, affine, band, output } = self;
+        let Self { maps, affine, pool, band, output } = self;
         let (grid, width) = (maps.grid(), maps.channels());
-        let pooled = POOL.output(grid);
+        let pooled = pool.output(grid);
         let (_, _, map) = maps.iter().next().expect("the stem makes one map");
         let image = &map[band.image * grid.height * grid.width * width..][..grid.height * grid.width * width];
         let zero = simd.splat(T::zero());
@@ -67,8 +74,8 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
                 // `max` forgets a NaN that is not a window's last. None gets lost for that: the 7x7 convolution before
                 // spreads a NaN of the picture over neighbours, and of two in a row one is some window's last.
                 let mut most = zero;
-                for row in under(y, grid.height) {
-                    for column in under(x, grid.width) {
+                for row in under(pool, y, grid.height) {
+                    for column in under(pool, x, grid.width) {
                         let value = simd.load(&image[(row * grid.width + column) * width..][lanes.clone()]);
                         most = simd.max(most, simd.mul_add(value, scale, shift));
                     }
@@ -81,9 +88,14 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
 
 /// Takes the gradient of the pooled maxima back to the map: `gradient` gets `gamma * dz`, where `dz` goes to the first
 /// of the largest values of each window, and the sums over `dz` are returned, as in [`crate::conv::data_gradient`].
-pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], gradient: &mut [T]) -> NormGradient<T> {
+pub fn backward<T: Dispatch>(
+    reader: &Normalised<'_, T>,
+    pool: Window,
+    output_gradient: &[T],
+    gradient: &mut [T],
+) -> NormGradient<T> {
     let (grid, width) = (reader.maps.grid(), reader.maps.channels());
-    let (plane, pooled) = (grid.height * grid.width * width, POOL.output(grid));
+    let (plane, pooled) = (grid.height * grid.width * width, pool.output(grid));
     assert_eq!(gradient.len(), grid.images * plane, "gradient of {grid:?} by {width}");
     assert_eq!(output_gradient.len(), pooled.pixels() * width, "output gradient of {pooled:?} by {width}");
     let map = reader.maps.iter().next().expect("the stem makes one map");
@@ -93,7 +105,7 @@ pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], 
     images.enumerate().with_max_len(1).for_each(|(image, (gradient, sums))| {
         let map = &norm.map[image * plane..][..plane];
         let dy = &output_gradient[image * pooled.height * pooled.width * width..];
-        T::dispatch(PoolBack { norm: &norm, grid, map, dy, gradient, sums });
+        T::dispatch(PoolBack { norm: &norm, grid, pool, map, dy, gradient, sums });
     });
     NormGradient::merge(&slots, &[width])
 }
@@ -102,6 +114,7 @@ pub fn backward<T: Dispatch>(reader: &Normalised<'_, T>, output_gradient: &[T], 
 struct PoolBack<'a, T> {
     norm: &'a MapNorm<'a, T>,
     grid: Grid,
+    pool: Window,
     map: &'a [T],
     dy: &'a [T],
     gradient: &'a mut [T],
@@ -113,20 +126,20 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { norm, grid, map, dy, gradient, sums } = self;
-        let (width, pooled) = (norm.width, POOL.output(grid));
+        let Self { norm, grid, pool, map, dy, gradient, sums } = self;
+        let (width, pooled) = (norm.width, pool.output(grid));
         let (zero, half) = (simd.splat(T::zero()), simd.splat(T::of(0.5)));
         gradient.fill(T::zero());
         for start in (0..width).step_by(S::LANES) {
             let lanes = start..(start + S::LANES).min(width);
-            let (n, gamma) = norm.load(simd, lanes.clone());
+            let n = norm.load(simd, lanes.clone());
             let (mut sum, mut sum_deviation) = (zero, zero);
             for (i, dy) in dy.chunks_exact(width).take(pooled.height * pooled.width).enumerate() {
                 let (y, x) = (i / pooled.width, i % pooled.width);
                 // The largest value above zero and its pixel; a window without one passes nothing on.
                 let (mut most, mut winner, mut deviation) = (zero, simd.splat(-T::one()), zero);
-                for row in under(y, grid.height) {
-                    for column in under(x, grid.width) {
+                for row in under(pool, y, grid.height) {
+                    for column in under(pool, x, grid.width) {
                         let at = row * grid.width + column;
                         let value = simd.load(&map[at * width..][lanes.clone()]);
                         let z = simd.mul_add(value, n.scale, n.shift);
@@ -138,9 +151,9 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
                 let dz = simd.select_gt(most, zero, simd.load(&dy[lanes.clone()]), zero);
                 sum = simd.add(sum, dz);
                 sum_deviation = simd.mul_add(dz, deviation, sum_deviation);
-                let scaled = simd.mul(gamma, dz);
-                for row in under(y, grid.height) {
-                    for column in under(x, grid.width) {
+                let scaled = simd.mul(n.gamma, dz);
+                for row in under(pool, y, grid.height) {
+                    for column in under(pool, x, grid.width) {
                         let at = row * grid.width + column;
                         let distance = simd.sub(winner, simd.splat(T::of(at as f64)));
                         let won = simd.select_gt(half, simd.mul(distance, distance), scaled, zero);

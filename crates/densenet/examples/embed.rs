@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let files: Vec<String> = words.collect();
     let (network, card) = DenseNet::load(weights)?;
     let pictures = files.iter().map(Picture::open).collect::<Result<Vec<_>, _>>()?;
-    let images = card.preprocessing.batch(&pictures)?;
+    let images = card.preprocessing()?.batch(&pictures)?;
     let mut embeddings = network.features(images.view())?.pooled;
     for mut embedding in embeddings.rows_mut() {
         let norm = embedding.dot(&embedding).sqrt();

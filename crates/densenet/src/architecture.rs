@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::config::{Joining, Stem};
+use crate::config::{Joining, StemShape};
 use crate::{Config, Error, Result};
 
 /// A named tensor and its place in an arena, row-major.
@@ -107,8 +107,10 @@ pub struct Architecture {
     pub config: Config,
     /// The first convolution.
     pub stem_conv: Conv,
-    /// The stem's batch-norm, of [`Stem::ImageNet`].
+    /// The stem's batch-norm, which a ReLU follows.
     pub stem_norm: Option<Norm>,
+    /// Whether 3x3 max pooling of stride 2 and padding 1 follows the stem's ReLU.
+    pub stem_pool: bool,
     /// The blocks, each with its transition.
     pub blocks: Vec<Block>,
     /// The batch-norm before global pooling.
@@ -131,13 +133,10 @@ impl Architecture {
     pub fn new(config: &Config) -> Result<Self> {
         config.validate()?;
         let mut arena = Arena { bias: config.bias, ..Arena::default() };
-        let (kernel, stride, padding) = match config.stem {
-            Stem::ImageNet => (7, 2, 3),
-            Stem::Cifar => (3, 1, 1),
-        };
+        let StemShape { kernel, stride, norm, pool } = config.stem.shape();
         let mut channels = config.num_init_features;
-        let stem_conv = arena.conv("features.conv0", config.in_channels, channels, (kernel, stride, padding));
-        let stem_norm = (config.stem == Stem::ImageNet).then(|| arena.norm("features.norm0", channels));
+        let stem_conv = arena.conv("features.conv0", config.in_channels, channels, (kernel, stride, kernel / 2));
+        let stem_norm = norm.then(|| arena.norm("features.norm0", channels));
         let mut blocks = Vec::with_capacity(config.block_config.len());
         for (i, &layers) in config.block_config.iter().enumerate() {
             let last = i + 1 == config.block_config.len();
@@ -155,6 +154,7 @@ impl Architecture {
             config: config.clone(),
             stem_conv,
             stem_norm,
+            stem_pool: pool,
             blocks,
             final_norm,
             classifier_weight,
@@ -204,7 +204,7 @@ impl Architecture {
     /// Extent along one axis of the feature maps of each block, or the layer at which nothing is left.
     fn block_extents(&self, input: usize) -> Result<Vec<usize>, String> {
         let mut extent = self.stem_conv.output_extent(input).filter(|&e| e > 0).ok_or("features.conv0")?;
-        if self.stem_norm.is_some() {
+        if self.stem_pool {
             extent = pooled_stem_extent(extent);
         }
         let mut extents = vec![extent];

@@ -1,17 +1,31 @@
-//! Weights in and out of safetensors files that say what they are.
+//! Weights in and out of files.
 //!
-//! Tensors have torchvision's names and are little-endian f32. The header's `__metadata__` holds a [`Card`], one JSON
-//! text per field. A file that a run can go on from holds besides what the optimiser carries on and the weights' average,
-//! as tensors `momentum.NAME` and the like, and the state of the run, as the text `training`.
+//! What is written is safetensors that says what it is: tensors have torchvision's names and are little-endian f32; the
+//! header's `__metadata__` holds a [`Card`], one JSON text per field. A file that a run can go on from holds besides what
+//! the optimiser carries on and the weights' average, as tensors `momentum.NAME` and the like, and the state of the run,
+//! as the text `training`.
+//!
+//! What is read is any DenseNet in a safetensors file or a PyTorch checkpoint, whatever its tensors are called and
+//! whichever floating-point type they have: see [`Reader`].
+
+mod adapt;
+mod chain;
+mod element;
+mod file;
+mod infer;
+mod layers;
+mod modules;
+mod names;
+mod pickle;
+mod pickle_order;
+mod reader;
+mod safetensor;
+mod table;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -19,6 +33,10 @@ use crate::architecture::Tensor;
 use crate::data::Preprocessing;
 use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Config, Error, Result};
+
+pub use file::Stored;
+pub use infer::{Assumption, Inferred};
+pub use reader::Reader;
 
 /// What stands before the name of a parameter whose momentum a tensor is.
 pub const MOMENTUM: &str = "momentum.";
@@ -31,19 +49,20 @@ pub const AVERAGE: &str = "average.";
 /// All of them.
 const CARRIED: [&str; 4] = [MOMENTUM, FIRST_MOMENT, SECOND_MOMENT, AVERAGE];
 
-/// The largest header read; that of the largest network is a thousandth of it.
-const LARGEST_HEADER: u64 = 100_000_000;
+/// What the name of a PyTorch batch-norm's counter of batches ends in.
+pub(crate) const COUNTER: &str = "num_batches_tracked";
 
 /// What a weight file says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// The network.
     pub config: Config,
-    /// How a picture becomes its input.
-    pub preprocessing: Preprocessing,
-    /// Names of the classes, in the order of the logits.
+    /// How a picture becomes its input; none where nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
+    /// Names of the classes, in the order of the logits; empty where nobody has said.
     pub labels: Vec<String>,
-    /// The data set it was trained on.
+    /// The data set it was trained on; empty where nobody has said.
     pub dataset: String,
     /// The seed it was trained from.
     pub seed: u64,
@@ -64,6 +83,41 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Card {
+    /// That of a network of which nothing else is known.
+    pub fn of(config: Config) -> Self {
+        Self {
+            config,
+            preprocessing: None,
+            labels: Vec::new(),
+            dataset: String::new(),
+            seed: 0,
+            epoch: 0,
+            licence: None,
+            batches_tracked: 0,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+
+    /// How a picture becomes the network's input.
+    ///
+    /// # Errors
+    /// A card that does not say it.
+    pub fn preprocessing(&self) -> Result<&Preprocessing> {
+        self.preprocessing.as_ref().ok_or_else(|| {
+            Error::Preprocessing("the weights do not say how pictures are prepared for them; it must be said".into())
+        })
+    }
+
+    /// Height and width of the pictures that the network is meant for.
+    pub fn input_size(&self) -> usize {
+        self.preprocessing.as_ref().map_or(self.config.input_size, |preprocessing| preprocessing.size)
+    }
+
+    /// The name of a class, or `class 3` where nobody has named it.
+    pub fn label(&self, class: usize) -> String {
+        self.labels.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
     /// Each field as a JSON text, as it travels in a file's metadata.
     pub(crate) fn fields(&self) -> BTreeMap<String, String> {
         // By way of a text, which has an `f32` in its own shortest form.
@@ -78,14 +132,16 @@ impl Card {
     /// The first thing that does not, with what would be right.
     fn validate(&self) -> Result<()> {
         let Self { config, preprocessing, labels, .. } = self;
-        preprocessing.validate()?;
-        Architecture::new(config)?.block_sizes(preprocessing.size, preprocessing.size)?;
+        preprocessing.as_ref().map_or(Ok(()), Preprocessing::validate)?;
+        Architecture::new(config)?.block_sizes(self.input_size(), self.input_size())?;
+        let prepared = preprocessing.as_ref().map(Preprocessing::channels);
+        let named = (!labels.is_empty()).then_some(labels.len());
         let counts = [
-            ("names of classes", labels.len(), config.num_classes, "classes"),
-            ("channels prepared", preprocessing.channels(), config.in_channels, "input channels"),
+            ("names of classes", named, config.num_classes, "classes"),
+            ("channels prepared", prepared, config.in_channels, "input channels"),
         ];
         for (what, found, wanted, of) in counts {
-            if found != wanted {
+            if let Some(found) = found.filter(|&found| found != wanted) {
                 return Err(Error::Config(format!("{found} {what} for a network of {wanted} {of}")));
             }
         }
@@ -171,158 +227,12 @@ fn entries<'a>(prefix: &str, tensors: &'a [Tensor], values: &'a [f32]) -> impl I
     })
 }
 
-/// Where a weight file's bytes are.
-trait Source: Read + Seek + Send {}
-
-impl<T: Read + Seek + Send> Source for T {}
-
-/// A weight file whose header is read and found sound; the values are still where they were.
-pub struct Reader {
-    path: PathBuf,
-    file: Box<dyn Source>,
-    metadata: Metadata,
-    /// Where the values begin, in bytes.
-    start: u64,
-}
-
-impl Reader {
-    /// Opens `path` and reads its header.
-    ///
-    /// # Errors
-    /// A file that cannot be read, is no safetensors file, or is cut off or damaged.
-    pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
-        let length = file.metadata().map_err(Error::io(path))?.len();
-        Self::of(path, Box::new(file), length)
-    }
-
-    /// Reads the header of a file that is in memory; errors call it `name`.
-    ///
-    /// # Errors
-    /// Bytes that are no safetensors file, or are cut off or damaged.
-    pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        Self::of(Path::new(name), Box::new(Cursor::new(bytes)), bytes.len() as u64)
-    }
-
-    fn of(path: &Path, mut file: Box<dyn Source>, length: u64) -> Result<Self> {
-        let wrong = |reason: String| Error::format(path, format!("not a sound safetensors file: {reason}"));
-        let mut prefix = [0; 8];
-        if length < 8 {
-            return Err(wrong(format!("it has {length} bytes; the length of the header alone takes 8")));
-        }
-        file.read_exact(&mut prefix).map_err(Error::io(path))?;
-        let header = u64::from_le_bytes(prefix);
-        if header > LARGEST_HEADER.min(length - 8) {
-            return Err(wrong(format!("it announces a header of {header} bytes in a file of {length}")));
-        }
-        let mut text = vec![0; header as usize];
-        file.read_exact(&mut text).map_err(Error::io(path))?;
-        let metadata: Metadata = serde_json::from_slice(&text).map_err(|e| wrong(format!("its header: {e}")))?;
-        let start = 8 + header;
-        let announced = start.saturating_add(metadata.data_len() as u64);
-        if announced != length {
-            return Err(wrong(format!("its header announces {announced} bytes in all, there are {length}")));
-        }
-        Ok(Self { path: path.into(), file, metadata, start })
-    }
-
-    /// What the file says of itself.
-    ///
-    /// # Errors
-    /// A file that does not say it, as one that another program wrote, or says what does not fit together.
-    pub fn card(&self) -> Result<Card> {
-        let fields = self.metadata.metadata().iter().flatten();
-        let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
-        let card: Card = serde_json::from_value(Value::Object(fields.collect())).map_err(|e| {
-            Error::format(
-                &self.path,
-                format!("does not say which network it holds ({e}); densenet train writes files that do"),
-            )
-        })?;
-        card.validate().map_err(|e| Error::format(&self.path, e.to_string()))?;
-        Ok(card)
-    }
-
-    /// The weights of `architecture`.
-    ///
-    /// # Errors
-    /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or
-    /// of another shape.
-    pub fn weights(&mut self, architecture: &Architecture) -> Result<Weights> {
-        let expected = [("", &*architecture.parameters), ("", &*architecture.running)];
-        self.check(&expected)?;
-        Ok(Weights {
-            parameters: self.values("", &architecture.parameters)?,
-            running: self.values("", &architecture.running)?,
-        })
-    }
-
-    /// The state of the training run, as [`Contents::save_training`] wrote it.
-    ///
-    /// # Errors
-    /// A file without one, or with one of another kind.
-    pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
-        let text = self.metadata.metadata().as_ref().and_then(|fields| fields.get("training"));
-        let text = text.ok_or_else(|| Error::format(&self.path, "holds weights only, no state of a training run"))?;
-        serde_json::from_str(text).map_err(|e| Error::format(&self.path, format!("its state of the training run: {e}")))
-    }
-
-    /// The arenas that training carries on, for each prefix and the tensors that it stands before, as
-    /// [`Contents::save_training`] wrote them.
-    ///
-    /// # Errors
-    /// Those of [`Reader::weights`], and a file without one of the tensors.
-    pub fn carried(&mut self, architecture: &Architecture, places: &[(&str, &[Tensor])]) -> Result<Vec<Vec<f32>>> {
-        let weights = [("", &*architecture.parameters), ("", &*architecture.running)];
-        self.check(&[&weights, places].concat())?;
-        places.iter().map(|(prefix, tensors)| self.values(prefix, tensors)).collect()
-    }
-
-    /// Compares the file's tensors with the `expected` ones and names every difference.
-    fn check(&self, expected: &[(&str, &[Tensor])]) -> Result<()> {
-        let mut found: BTreeMap<String, &TensorInfo> = self.metadata.tensors().into_iter().collect();
-        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
-        for (prefix, tensors) in expected {
-            for tensor in *tensors {
-                let name = format!("{prefix}{}", tensor.name);
-                match found.remove(&name) {
-                    None => missing.push(name),
-                    Some(info) if info.shape != tensor.shape || info.dtype != Dtype::F32 => misshapen
-                        .push(format!("{name} is {:?} {:?} instead of F32 {:?}", info.dtype, info.shape, tensor.shape)),
-                    Some(_) => {}
-                }
-            }
-        }
-        let carried = |name: &str| CARRIED.iter().any(|prefix| name.starts_with(prefix));
-        let ignored = |name: &str| carried(name) || name.ends_with(".num_batches_tracked");
-        let unexpected: Vec<String> = found.into_keys().filter(|name| !ignored(name)).collect();
-        let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
-        let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();
-        if lists.is_empty() {
-            return Ok(());
-        }
-        Err(Error::format(&self.path, format!("does not hold the weights of this network\n{}", lists.join("\n"))))
-    }
-
-    /// Reads `tensors`, which [`Reader::check`] found to be there, into an arena.
-    fn values(&mut self, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
-        let mut arena = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];
-        for tensor in tensors {
-            let Some(info) = self.metadata.info(&format!("{prefix}{}", tensor.name)) else { continue };
-            self.file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64)).map_err(Error::io(&self.path))?;
-            let bytes = bytemuck::cast_slice_mut(&mut arena[tensor.range.clone()]);
-            self.file.read_exact(bytes).map_err(Error::io(&self.path))?;
-        }
-        Ok(arena)
-    }
-}
-
-fn list((what, names): &(&str, Vec<String>)) -> String {
-    format!("{what} ({}):\n  {}", names.len(), names.join("\n  "))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use safetensors::Dtype;
+
     use super::*;
 
     fn network() -> (Card, Architecture, Weights) {
@@ -339,7 +249,7 @@ mod tests {
             Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
         let card = Card {
             config,
-            preprocessing: Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] },
+            preprocessing: Some(Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] }),
             labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
             dataset: "made-up".into(),
             seed: 7,
@@ -378,10 +288,11 @@ mod tests {
     fn a_card_that_does_not_fit_together_is_refused() {
         let (card, architecture, weights, path, _folder) = saved();
         let colour = Preprocessing { size: 32, resize: None, mean: vec![0.1; 3], std: vec![0.3; 3] };
+        let small = Preprocessing { size: 2, ..card.preprocessing.clone().unwrap() };
         let wrong = [
             (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
-            (Card { preprocessing: colour, ..card.clone() }, "3 channels prepared"),
-            (Card { preprocessing: Preprocessing { size: 2, ..card.preprocessing.clone() }, ..card }, "2x2"),
+            (Card { preprocessing: Some(colour), ..card.clone() }, "3 channels prepared"),
+            (Card { preprocessing: Some(small), ..card }, "2x2"),
         ];
         for (card, part) in wrong {
             contents(&card, &architecture, &weights).save(&path).unwrap();
@@ -452,7 +363,7 @@ mod tests {
         for part in [
             "missing (6)",
             "features.denseblock1.denselayer2.norm1.running_var",
-            "classifier.bias is F32 [2] instead of F32 [5]",
+            "classifier.bias is F32 [2] instead of [5]",
         ] {
             assert!(error.contains(part), "{part} is not in {error}");
         }

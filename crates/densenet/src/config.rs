@@ -24,6 +24,49 @@ pub enum Stem {
     ImageNet,
     /// One 3x3 convolution (section 3, CIFAR and SVHN).
     Cifar,
+    /// What others built instead.
+    Other(StemShape),
+}
+
+/// What a stem is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StemShape {
+    /// Height and width of the convolution's kernel; odd.
+    pub kernel: usize,
+    /// The convolution's step, in pixels.
+    pub stride: usize,
+    /// Whether batch-norm and ReLU follow the convolution.
+    pub norm: bool,
+    /// Whether 3x3 max pooling of stride 2 follows those; only behind a batch-norm.
+    pub pool: bool,
+}
+
+impl Stem {
+    /// The stem of that shape, by its name if it has one.
+    pub fn of(shape: StemShape) -> Self {
+        [Self::ImageNet, Self::Cifar].into_iter().find(|stem| stem.shape() == shape).unwrap_or(Self::Other(shape))
+    }
+
+    /// What it is made of.
+    pub fn shape(self) -> StemShape {
+        match self {
+            Self::ImageNet => StemShape { kernel: 7, stride: 2, norm: true, pool: true },
+            Self::Cifar => StemShape { kernel: 3, stride: 1, norm: false, pool: false },
+            Self::Other(shape) => shape,
+        }
+    }
+
+    fn validate(self) -> Result<()> {
+        let StemShape { kernel, stride, norm, pool } = self.shape();
+        check(kernel % 2 == 1 && kernel <= 15, || {
+            format!("the stem's kernel is {kernel}; it must be odd, at most 15")
+        })?;
+        check((1..=kernel).contains(&stride), || {
+            format!("the stem's stride is {stride}; it must be from 1 to {kernel}")
+        })?;
+        check(norm || !pool, || "the stem pools without a batch-norm; its pooling stands behind norm and ReLU".into())
+    }
 }
 
 /// A network of the family.
@@ -52,11 +95,18 @@ pub struct Config {
     /// Whether convolutions have a bias.
     #[serde(default)]
     pub bias: bool,
+    /// Whether a ReLU stands between the last batch-norm and the global pooling.
+    #[serde(default = "yes")]
+    pub final_relu: bool,
     /// How layers join.
     #[serde(default = "dense")]
     pub joining: Joining,
     /// Native height and width of the input picture.
     pub input_size: usize,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn dense() -> Joining {
@@ -139,6 +189,7 @@ impl Config {
             compression: 0.5,
             drop_rate: 0.0,
             bias: false,
+            final_relu: true,
             joining: Joining::Dense,
             input_size: 224,
         }
@@ -184,6 +235,7 @@ impl Config {
         for (name, value) in positive {
             check((1..=LARGEST).contains(&value), || format!("{name} is {value}; it must be from 1 to {LARGEST}"))?;
         }
+        self.stem.validate()?;
         check(!self.block_config.is_empty(), || "block_config is empty; it needs at least one block".into())?;
         check(self.block_config.len() <= 16, || {
             format!("block_config has {} blocks; at most 16 are taken", self.block_config.len())

@@ -73,14 +73,12 @@ fn stem(architecture: &Architecture, size: usize) -> Vec<Layer> {
         macs: conv_macs(conv, extent),
     }];
     if let Some(norm) = &architecture.stem_norm {
-        let pooled = pooled_stem_extent(extent);
         layers.push(norm_layer(norm, extent));
-        layers.push(Layer {
-            name: "features.pool0".into(),
-            output: vec![norm.channels, pooled, pooled],
-            params: 0,
-            macs: 0,
-        });
+    }
+    if architecture.stem_pool {
+        let pooled = pooled_stem_extent(extent);
+        let output = vec![conv.out_channels, pooled, pooled];
+        layers.push(Layer { name: "features.pool0".into(), output, params: 0, macs: 0 });
     }
     layers
 }

@@ -15,9 +15,9 @@
 //! # fn main() -> densenet::Result<()> {
 //! let (network, card) = DenseNet::load("best.safetensors")?;
 //! // Resized, cropped and normalised as the network was trained.
-//! let images = card.preprocessing.batch(&[Picture::open("shirt.jpg")?, Picture::open("bag.png")?])?;
+//! let images = card.preprocessing()?.batch(&[Picture::open("shirt.jpg")?, Picture::open("bag.png")?])?;
 //! for logits in network.logits(images.view())?.rows() {
-//!     println!("{}", card.labels[ranking(logits)[0]]);
+//!     println!("{}", card.label(ranking(logits)[0]));
 //! }
 //! let features = network.features(images.view())?;
 //! println!("embeddings {:?}, maps after the first block {:?}", features.pooled.dim(), features.blocks[0].dim());

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use crate::checkpoint::Contents;
-use crate::config::{Joining, Stem};
+use crate::checkpoint::{COUNTER, Contents};
+use crate::config::{Joining, Stem, StemShape};
 use crate::tensor_file::{self, Entry};
 use crate::{Config, Result};
 
@@ -20,7 +20,7 @@ use crate::{Config, Result};
 pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
     let counter = contents.card.batches_tracked.to_le_bytes();
     let counters = contents.architecture.norms().map(|norm| Entry {
-        name: format!("{}.num_batches_tracked", norm.name),
+        name: format!("{}.{COUNTER}", norm.name),
         dtype: Dtype::I64,
         shape: &[],
         bytes: &counter,
@@ -40,14 +40,27 @@ pub fn beyond(config: &Config) -> Vec<String> {
         Some(*channels == wide / 2)
     });
     let parts = [
-        (config.stem != Stem::ImageNet, "the 3x3 stem".to_string()),
+        (config.stem != Stem::ImageNet, stem(config.stem)),
         (config.in_channels != 3, format!("input channels: {}", config.in_channels)),
         (config.bn_size.is_none(), "dense layers without a bottleneck".into()),
         (config.bias, "biases of convolutions".into()),
+        (!config.final_relu, "no ReLU behind the last batch-norm".into()),
         (config.joining != Joining::Dense, "layers that join otherwise than densely".into()),
         (!halved.into_iter().all(|halved| halved), format!("compression {}", config.compression)),
     ];
     parts.into_iter().filter_map(|(beyond, part)| beyond.then_some(part)).collect()
+}
+
+/// A stem in words, as `the 3x3 stem`, `the 7x7 stem of stride 2 with batch-norm and without pooling`.
+fn stem(stem: Stem) -> String {
+    let StemShape { kernel, stride, norm, pool } = stem.shape();
+    let mut text = format!("the {kernel}x{kernel} stem");
+    if stem == Stem::Cifar {
+        return text;
+    }
+    text += &format!(" of stride {stride}");
+    text += if norm { " with batch-norm" } else { " without batch-norm" };
+    text + if pool { " and pooling" } else { " and without pooling" }
 }
 
 #[cfg(test)]
@@ -63,5 +76,14 @@ mod tests {
         assert_eq!(seed, ["input channels: 1", "dense layers without a bottleneck", "biases of convolutions"]);
         let cifar = beyond(&Config::preset("densenet-40-12").unwrap());
         assert_eq!(cifar, ["the 3x3 stem", "dense layers without a bottleneck", "compression 1"]);
+        let usual = Stem::ImageNet.shape();
+        let other = |shape| beyond(&Config { stem: Stem::of(shape), ..Config::preset("densenet121").unwrap() });
+        assert_eq!(other(usual), [""; 0]);
+        let unpooled = StemShape { pool: false, ..usual };
+        assert_eq!(other(unpooled), ["the 7x7 stem of stride 2 with batch-norm and without pooling"]);
+        let bare = StemShape { kernel: 5, stride: 1, norm: false, pool: false };
+        assert_eq!(other(bare), ["the 5x5 stem of stride 1 without batch-norm and without pooling"]);
+        let last = Config { final_relu: false, ..Config::preset("densenet121").unwrap() };
+        assert_eq!(beyond(&last), ["no ReLU behind the last batch-norm"]);
     }
 }

@@ -217,7 +217,7 @@ impl Run {
         let (card, augment) = (self.card.clone(), self.settings.augment);
         let source = Source {
             split: train,
-            preprocessing: &card.preprocessing,
+            preprocessing: card.preprocessing()?,
             augment,
             seed: self.seed("augment", epoch as u64),
         };
@@ -268,7 +268,7 @@ impl Run {
 
     fn evaluate(&mut self, test: &Split, observer: &mut dyn Observer) -> Result<Option<Evaluation>> {
         let progress = |images| observer.evaluated(images);
-        self.averaged(|run| evaluate(&run.network, test, &run.card.preprocessing, run.settings.batch, progress))
+        self.averaged(|run| evaluate(&run.network, test, run.card.preprocessing()?, run.settings.batch, progress))
     }
 
     /// Does `work` while the network has the values that are evaluated and saved: their average, where one is kept.

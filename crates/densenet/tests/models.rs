@@ -30,8 +30,9 @@ fn the_accuracy_that_is_listed_is_the_one_that_eval_finds() {
         let weights = reader.weights(&Architecture::new(&card.config).unwrap()).unwrap();
         let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running).unwrap();
         let test = DataSet::read(folder.to_str().unwrap()).unwrap().test;
-        let found =
-            evaluate(&network, &test, &card.preprocessing, 100, |_| ControlFlow::Continue(())).unwrap().unwrap();
+        let found = evaluate(&network, &test, card.preprocessing().unwrap(), 100, |_| ControlFlow::Continue(()))
+            .unwrap()
+            .unwrap();
         assert_eq!(found.images, model.images, "{}", model.name);
         let apart = found.correct.abs_diff(model.correct);
         assert!(apart <= MARGIN, "{}: {} right, {} are listed", model.name, found.correct, model.correct);

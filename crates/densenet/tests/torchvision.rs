@@ -10,7 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 fn card(config: &Config) -> Card {
     Card {
         config: config.clone(),
-        preprocessing: Preprocessing { size: 32, resize: Some(40), mean: vec![0.1; 3], std: vec![0.2; 3] },
+        preprocessing: Some(Preprocessing { size: 32, resize: Some(40), mean: vec![0.1; 3], std: vec![0.2; 3] }),
         labels: vec!["cat".into(), "dog".into()],
         dataset: "made-up".into(),
         seed: 1,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use densenet::checkpoint::{Card, Contents, Reader};
-use densenet::config::{Joining, Stem};
+use densenet::config::{Joining, Stem, StemShape};
 use densenet::data::Preprocessing;
 use densenet::{Architecture, Config, DenseNet, torchvision};
 use densenet_kernels::random::Stream;
@@ -35,8 +35,15 @@ fn cases() -> Vec<Case> {
         case("bc", Config { input_size: 32, ..preset("densenet-bc-40-12") }),
         case("basic", Config { stem: Stem::Cifar, bn_size: None, compression: 1.0, ..small.clone() }),
         case("residual", Config { joining: Joining::Residual, bias: true, ..small.clone() }),
-        case("plain", Config { joining: Joining::Plain, in_channels: 1, ..small }),
+        case("plain", Config { joining: Joining::Plain, in_channels: 1, ..small.clone() }),
+        case("stem with norm", Config { stem: stem(3, 1, true), final_relu: false, ..small.clone() }),
+        case("stem without pooling", Config { stem: stem(7, 2, true), ..small.clone() }),
+        case("bare stem", Config { stem: stem(5, 2, false), ..small }),
     ]
+}
+
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
 }
 
 /// A network whose batch-norms all do something, and its card.
@@ -49,7 +56,7 @@ fn network(config: &Config) -> (Card, DenseNet) {
     let (mean, std) = (vec![0.4; config.in_channels], vec![0.3; config.in_channels]);
     let card = Card {
         config: config.clone(),
-        preprocessing: Preprocessing { size: config.input_size, resize: None, mean, std },
+        preprocessing: Some(Preprocessing { size: config.input_size, resize: None, mean, std }),
         labels: (0..config.num_classes).map(|i| format!("class {i}")).collect(),
         dataset: "made-up".into(),
         seed: 11,

@@ -31,7 +31,7 @@ pub fn data_gradient<T: Dispatch>(
     let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
     let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
     let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
-    let norms = MapNorm::all(reader);
+    let norms = MapNorm::all(reader, true);
     let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
         T::scratch(layout.len(band.rows.len()) + MOST_TILE * T::lanes(), |memory| {
@@ -90,11 +90,10 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
                 let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
                 product.run(simd, Start::Zero, tile, panel.width);
                 let at = (columns.clone(), pixels, Places { first: to, outputs: layout.outputs, width: grid.width });
-                let dy = (&*tile, panel.width);
                 if *pooled {
-                    maps.back::<S, 4>(simd, under.clone(), at, (dy.0, dy.1, T::of(0.25)));
+                    maps.back::<S, 4>(simd, under.clone(), at, (tile, panel.width));
                 } else {
-                    maps.back::<S, 1>(simd, under.clone(), at, (dy.0, dy.1, T::one()));
+                    maps.back::<S, 1>(simd, under.clone(), at, (tile, panel.width));
                 }
             }
         }

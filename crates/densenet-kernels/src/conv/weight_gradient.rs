@@ -1,53 +1,41 @@
 //! The gradient of a convolution's weights.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::Element;
-use crate::bands::{Band, Bands, MOST_ROWS};
+use crate::bands::{Band, Bands, LOW};
 use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::panels::cut;
 use crate::patch::{Input, Layout, Window};
-
-/// Parts that a weight gradient's sum over pixels is cut into; each has a copy of the weights to add to.
-const SPLITS: usize = 8;
+use crate::splits::summed;
 
 /// `gradient` of convolution weights, `[out][in][kernel][kernel]`, from the gradient of the output,
 /// `[image][y][x][channel]`. The input is normalised and rectified again instead of having been kept.
 pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, window: Window, output_gradient: &[T], gradient: &mut [T]) {
+    let input = &input.for_window(window);
     let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
     let rows = window.kernel * window.kernel * input.channels();
     let out = output_gradient.len() / grid.pixels();
     assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
     assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
-    let bands = Bands::new(grid, layout.row());
+    let bands = if window == Window::POINT { Bands::new(grid, layout.row()) } else { Bands::low(grid, layout.row()) };
     let lanes = T::lanes();
     let back = WeightBack { input, layout, bands, output_gradient, out, padded: out.next_multiple_of(lanes) };
-    let splits = bands.len().min(SPLITS);
-    let mut copies = vec![T::zero(); splits * rows * back.padded];
-    copies.par_chunks_mut(rows * back.padded).enumerate().with_max_len(1).for_each(|(s, copy)| {
-        let cut = |s: usize| s * bands.len() / splits;
-        for index in cut(s)..cut(s + 1) {
-            let band = bands.get(index);
-            let start = if index == cut(s) { Start::Zero } else { Start::Output };
-            let memory = layout.len(band.rows.len()) + bands.pixels(&band).len() * back.padded;
-            T::scratch(memory, |memory| {
-                T::dispatch(WeightBand { back: &back, band: &band, start, memory, copy });
+    summed(
+        bands.len(),
+        rows * back.padded,
+        |part, copy| back.add(part, copy),
+        |sums| {
+            gradient.par_chunks_mut(lanes * rows).enumerate().for_each(|(group, gradient)| {
+                back.transpose(&sums[group * lanes..], window.kernel * window.kernel, gradient);
             });
-        }
-    });
-    let taps = window.kernel * window.kernel;
-    gradient.par_chunks_mut(lanes * rows).enumerate().for_each(|(group, gradient)| {
-        for k in 0..rows {
-            let place = k % input.channels() * taps + k / input.channels();
-            for (j, weight) in gradient.chunks_exact_mut(rows).enumerate() {
-                let at = k * back.padded + group * lanes + j;
-                weight[place] = copies.chunks_exact(rows * back.padded).map(|copy| copy[at]).sum();
-            }
-        }
-    });
+        },
+    );
 }
 
-/// A weight gradient, before it is cut into splits.
+/// A weight gradient, before it is cut into bands.
 struct WeightBack<'a, T> {
     input: &'a Input<'a, T>,
     layout: Layout,
@@ -55,6 +43,31 @@ struct WeightBack<'a, T> {
     output_gradient: &'a [T],
     out: usize,
     padded: usize,
+}
+
+impl<T: Dispatch> WeightBack<'_, T> {
+    /// Puts the sums over the bands of `part` into `copy`.
+    fn add(&self, part: Range<usize>, copy: &mut [T]) {
+        for index in part.clone() {
+            let band = self.bands.get(index);
+            let start = if index == part.start { Start::Zero } else { Start::Output };
+            let memory = self.layout.len(band.rows.len()) + self.bands.pixels(&band).len() * self.padded;
+            T::scratch(memory, |memory| {
+                T::dispatch(WeightBand { back: self, band: &band, start, memory, copy });
+            });
+        }
+    }
+
+    /// Puts the sums of some output channels, of `taps` taps each, into their places.
+    fn transpose(&self, sums: &[T], taps: usize, gradient: &mut [T]) {
+        let channels = self.input.channels();
+        for (k, sums) in sums.chunks(self.padded).enumerate() {
+            let place = k % channels * taps + k / channels;
+            for (weights, &sum) in gradient.chunks_exact_mut(channels * taps).zip(sums) {
+                weights[place] = sum;
+            }
+        }
+    }
 }
 
 /// The part of a weight gradient that sums over one band, into `copy`, `[row of weights][padded output channel]`.
@@ -110,7 +123,7 @@ fn outer_products<S: Simd<T: Dispatch>>(
 ) {
     let padded = out.next_multiple_of(S::LANES);
     let (taps, count) = layout.taps();
-    let mut lines = [0; MOST_ROWS];
+    let mut lines = [0; LOW];
     let (lines, depth) = layout.lines(rows, &mut lines);
     for (first, columns, vectors) in cut(out, S::LANES) {
         let (panel, behind) = dy.split_at(rows * layout.outputs * vectors * S::LANES);

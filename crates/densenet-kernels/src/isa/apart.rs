@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use super::Simd;
 use crate::Element;
+use crate::norm::Lanes;
 
 /// Rows of equally many pixels and channels, wherever they lie.
 pub(crate) struct Rows<'a, T, const N: usize> {
@@ -50,10 +51,7 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
             unsafe {
                 let from = row.add(x * step + start);
                 simd.prefetch_l2(from.wrapping_add(PIXELS_AHEAD * step));
-                *vector = match FULL {
-                    true => simd.load_unchecked(from),
-                    false => simd.load(std::slice::from_raw_parts(from, self.channels - start)),
-                };
+                *vector = load_lanes::<S, FULL>(simd, from, self.channels - start);
             }
         }
         vectors
@@ -95,7 +93,7 @@ pub(crate) fn store<S: Simd>(simd: S, vectors: &[S::V], to: &mut [S::T], step: u
 const AHEAD: usize = 512;
 
 /// `max(0, scale * x + shift)` of `V` neighbouring vectors of each of `count` pixels of `from`, `steps.0` elements apart,
-/// into pixels of `to`, `steps.1` apart.
+/// into pixels of `to`, `steps.1` apart. Returns how many channels that were.
 #[inline(always)]
 pub(crate) fn rectify<S: Simd, const V: usize>(
     simd: S,
@@ -103,7 +101,7 @@ pub(crate) fn rectify<S: Simd, const V: usize>(
     (from, to): (&[S::T], &mut [S::T]),
     steps: (usize, usize),
     count: usize,
-) {
+) -> usize {
     let reach = |step: usize| (count - 1) * step + V * S::LANES;
     assert!(count >= 1 && reach(steps.0) <= from.len() && reach(steps.1) <= to.len(), "vectors behind the end");
     let zero = simd.splat(S::T::default());
@@ -119,6 +117,32 @@ pub(crate) fn rectify<S: Simd, const V: usize>(
             }
         }
     }
+    V * S::LANES
+}
+
+/// [`rectify`] for the channels of `scale`, fewer than a vector's.
+#[inline(always)]
+pub(crate) fn rectify_lanes<S: Simd>(
+    simd: S,
+    (scale, shift): (&[S::T], &[S::T]),
+    (from, to): (&[S::T], &mut [S::T]),
+    steps: (usize, usize),
+    count: usize,
+) -> usize {
+    let lanes = scale.len();
+    let reach = |step: usize| (count - 1) * step + lanes;
+    assert!(count >= 1 && (1..S::LANES).contains(&lanes), "not a part of a vector");
+    assert!(reach(steps.0) <= from.len() && reach(steps.1) <= to.len(), "channels behind the end");
+    let (zero, scale, shift) = (simd.splat(S::T::default()), simd.load(scale), simd.load(shift));
+    for i in 0..count {
+        // SAFETY: the last pixel's channels end inside `from` and `to`.
+        unsafe {
+            let x = load_lanes::<S, false>(simd, from.as_ptr().add(i * steps.0), lanes);
+            let z = simd.max(zero, simd.mul_add(x, scale, shift));
+            simd.store(z, std::slice::from_raw_parts_mut(to.as_mut_ptr().add(i * steps.1), lanes));
+        }
+    }
+    lanes
 }
 
 /// What [`back`] goes over, pixel by pixel.
@@ -133,37 +157,68 @@ pub(crate) struct Pixels<'a, T> {
     pub step: usize,
     /// Pixels.
     pub count: usize,
+    /// Channels of each pixel, a vector's or fewer.
+    pub lanes: usize,
 }
 
-/// Scale, shift, mean and gamma of one vector of channels.
-pub(crate) type Norm<V> = [V; 4];
-
-/// With `dz` the gradient `dy` where `scale * x + shift` is above zero, puts `gamma * dz` into the gradient, or adds it if
-/// `ADD`, for one vector of channels of each pixel. Returns the sums of `dz` and `dz * (x - mean)`.
+/// With `dz` the gradient `dy` where `scale * x + shift` is above `floor`, puts `gamma * dz` into the gradient, or adds it if
+/// `add`, for one vector of channels of each pixel. Returns the sums of `dz` and `dz * (x - mean)`.
 #[inline(always)]
-pub(crate) fn back<S: Simd, const ADD: bool>(
+pub(crate) fn back<S: Simd>(simd: S, norm: Lanes<S>, pixels: Pixels<'_, S::T>, add: bool) -> (S::V, S::V) {
+    match (pixels.lanes == S::LANES, add) {
+        (true, true) => back_lanes::<S, true, true>(simd, norm, pixels),
+        (true, false) => back_lanes::<S, true, false>(simd, norm, pixels),
+        (false, true) => back_lanes::<S, false, true>(simd, norm, pixels),
+        (false, false) => back_lanes::<S, false, false>(simd, norm, pixels),
+    }
+}
+
+#[inline(always)]
+fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     simd: S,
-    [scale, shift, mean, gamma]: Norm<S::V>,
-    pixels: Pixels<'_, S::T>,
+    Lanes { floor, scale, shift, mean, gamma }: Lanes<S>,
+    Pixels { dy: (dy, row), x, gradient, step, count, lanes }: Pixels<'_, S::T>,
 ) -> (S::V, S::V) {
-    let Pixels { dy: (dy, row), x, gradient, step, count } = pixels;
-    let reach = |step: usize| (count - 1) * step + S::LANES;
-    assert!(count >= 1 && reach(row) <= dy.len(), "vectors behind the end of the gradient");
+    let lanes = if FULL { S::LANES } else { lanes };
+    let reach = |step: usize| (count - 1) * step + lanes;
+    assert!(
+        count >= 1 && (1..=S::LANES).contains(&lanes) && reach(row) <= dy.len(),
+        "vectors behind the gradient's end"
+    );
     assert!(reach(step) <= x.len() && reach(step) <= gradient.len(), "vectors behind the end of the map");
     let zero = simd.splat(S::T::default());
     let (mut sum, mut sum_deviation) = (zero, zero);
     for i in 0..count {
-        // SAFETY: the last pixel's vector ends inside all three.
+        // SAFETY: the last pixel's lanes end inside all three.
         unsafe {
-            let x = simd.load_unchecked(x.as_ptr().add(i * step));
-            let dy = simd.load_unchecked(dy.as_ptr().add(i * row));
+            let x = load_lanes::<S, FULL>(simd, x.as_ptr().add(i * step), lanes);
+            let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add(i * row), lanes);
             let to = gradient.as_mut_ptr().add(i * step);
-            let dz = simd.select_gt(simd.mul_add(x, scale, shift), zero, dy, zero);
+            let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
             sum = simd.add(sum, dz);
             sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
-            let there = if ADD { simd.load_unchecked(to) } else { zero };
-            simd.store_unchecked(simd.mul_add(gamma, dz, there), to);
+            let there = if ADD { load_lanes::<S, FULL>(simd, to, lanes) } else { zero };
+            let value = simd.mul_add(gamma, dz, there);
+            match FULL {
+                true => simd.store_unchecked(value, to),
+                false => simd.store(value, std::slice::from_raw_parts_mut(to, lanes)),
+            }
         }
     }
     (sum, sum_deviation)
+}
+
+/// A vector, or the first `lanes` of one with zeros behind them, unless `FULL`.
+///
+/// # Safety
+/// `from` must be valid for reads of `lanes` elements, of a whole vector if `FULL`.
+#[inline(always)]
+unsafe fn load_lanes<S: Simd, const FULL: bool>(simd: S, from: *const S::T, lanes: usize) -> S::V {
+    // SAFETY: the caller's.
+    unsafe {
+        match FULL {
+            true => simd.load_unchecked(from),
+            false => simd.load(std::slice::from_raw_parts(from, lanes)),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The gradient of what the convolution reads: the convolution of the output's gradient with the filters turned by half a
 //! circle, at the points as forward, and batch-norm's part of [`crate::conv::data_gradient`] behind it.
 
-use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_row, multiply, tile_step, turn_back};
+use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
 use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
 use crate::bands::{Band, Bands};
@@ -16,10 +16,10 @@ pub fn data_gradient<T: Dispatch>(
     (mode, gradient): (Mode, &mut [T]),
 ) -> NormGradient<T> {
     assert_eq!(filters.columns(), reader.maps.channels(), "filters for the maps");
-    let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile.outputs() };
+    let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile().outputs() };
     let (out, step) = (filters.channels(), tile_step::<T>(filters.channels()));
     let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * step, tiling.outputs);
-    let norms = MapNorm::all(reader);
+    let norms = MapNorm::all(reader, true);
     let source = Source::raw(output_gradient, tiling.grid, &out);
     let back = Back { source, filters, tiling, bands, step, norms: &norms, mode };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| back.run(&band, gradient, sums))
@@ -39,22 +39,15 @@ struct Back<'a, T> {
 impl<T: Dispatch> Back<'_, T> {
     /// The part of one band.
     fn run(&self, band: &Band, gradient: &mut [&mut [T]], sums: &mut [T]) {
-        let (tiling, channels) = (&self.tiling, self.filters.channels());
-        let tiles = band.rows.len().div_ceil(tiling.outputs) * tiling.across();
-        let width = self.filters.panels.iter().map(|(panel, _)| panel.width).max().expect("a filter");
-        let [transformed, products] = [self.step, width].map(|step| tiling.points() * (tiles * step + GAP));
+        let Self { filters, tiling, .. } = self;
+        let width = filters.panels().iter().map(|(panel, _)| panel.width).max().expect("a filter");
+        let at_points = |step: usize| tiling.points() * (tiling.tiles(band.rows.len()) * step + GAP);
         let behind = band.rows.len() * tiling.grid.width * width;
-        T::scratch(channels + tiling.strip::<T>() + transformed + products + behind, |memory| {
-            let (zeros, memory) = memory.split_at_mut(channels);
-            let (strip, memory) = memory.split_at_mut(tiling.strip::<T>());
-            let (transformed, memory) = memory.split_at_mut(transformed);
-            let (products, behind) = memory.split_at_mut(products);
-            zeros.fill(T::zero());
-            strip.fill(T::zero());
-            let memory = (Memory { zeros, strip }, transformed, products, behind);
-            let maps =
-                MapNorms { norms: self.norms, first: self.bands.pixels(band).start, mode: self.mode, gradient, sums };
-            self.filters.tile.dispatch(BackBand { back: self, band, tiles, memory, maps });
+        let lengths = [at_points(self.step), at_points(width), behind];
+        let first = self.bands.pixels(band).start;
+        let maps = MapNorms { norms: self.norms, first, mode: self.mode, gradient, sums };
+        with_memory(tiling, filters.channels(), lengths, |memory, arrays| {
+            filters.tile().dispatch(BackBand { back: self, band, memory, arrays, maps });
         });
     }
 }
@@ -64,47 +57,28 @@ impl<T: Dispatch> Back<'_, T> {
 struct BackBand<'a, 'b, T> {
     back: &'a Back<'a, T>,
     band: &'a Band,
-    tiles: usize,
-    memory: (Memory<'a, T>, &'a mut [T], &'a mut [T], &'a mut [T]),
+    memory: Memory<'a, T>,
+    arrays: [&'a mut [T]; 3],
     maps: MapNorms<'a, 'b, T>,
 }
 
 impl<T: Dispatch> TileOperation<T> for BackBand<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
-        let Self { back, band, tiles, memory: (mut memory, transformed, products, behind), mut maps } = self;
+        let Self { back, band, mut memory, arrays: [transformed, products, behind], mut maps } = self;
         let Back { source, filters, tiling, step, .. } = back;
-        let (across, points, width) = (tiling.across(), A::INPUTS * A::INPUTS, tiling.grid.width);
-        let (point, product) = (transformed.len() / points, products.len() / points);
-        let first = band.image * tiling.down() + band.rows.start / A::OUTPUTS;
-        for row in 0..tiles / across {
-            let to = (&mut transformed[row * across * step..], *step, point);
-            let at = (source, tiling, first + row);
-            evaluate_row::<S, Inputs<A>>(simd, at, 0..filters.channels(), &mut memory, to);
-        }
-        let pixels = band.rows.len() * width;
-        let end = (simd.splat(T::zero()), simd.splat(T::neg_infinity()));
-        for (panel, b) in filters.panels.iter() {
-            let row = panel.width;
-            multiply(
-                simd,
-                (tiles, points, filters.channels()),
-                (transformed, *step),
-                (panel, b),
-                (products, row, product),
-            );
-            for tile in 0..tiles {
-                let at = (tile % across * A::OUTPUTS, tile / across * A::OUTPUTS, band.rows.len());
-                for start in (0..row).step_by(S::LANES) {
-                    let mut target = Target { pixels: &mut behind[start..], width, step: row };
-                    let from = (&products[tile * row + start..], product);
-                    turn_back::<S, A>(simd, from, at, (end, S::LANES), &mut target);
-                }
-            }
+        let (rows, points, width) = (band.rows.len(), A::INPUTS * A::INPUTS, tiling.grid.width);
+        evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, *step));
+        let point = products.len() / points;
+        for (panel, b) in filters.panels().iter() {
+            let (shape, row) = ((tiling.tiles(rows), points, filters.channels()), panel.width);
+            multiply(simd, shape, (transformed, *step), (panel, b), (products, row, point));
+            let floor = T::neg_infinity();
+            let target = Target { pixels: behind, rows, columns: row, step: row, bias: None, floor };
+            turn_back::<S, A>(simd, tiling, (products, row), target);
             let columns = panel.first..panel.first + panel.columns;
-            let places = Places { first: 0, outputs: width, width };
-            let under = maps.under(&columns);
-            maps.back::<S, 1>(simd, under, (columns, pixels, places), (behind, row, T::one()));
+            let (under, places) = (maps.under(&columns), Places { first: 0, outputs: width, width });
+            maps.back::<S, 1>(simd, under, (columns, rows * width, places), (behind, row));
         }
     }
 }

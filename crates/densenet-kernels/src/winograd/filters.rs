@@ -8,10 +8,10 @@ use crate::panels::{Panel, Panels};
 /// The weights of a 3x3 convolution at the points of tiles.
 #[derive(Clone, Debug)]
 pub struct Filters<T> {
-    pub(super) tile: Tile,
+    tile: Tile,
     channels: usize,
     /// Rows are points, and channels within a point.
-    pub(super) panels: Panels<T>,
+    panels: Panels<T>,
 }
 
 impl<T: Dispatch> Filters<T> {
@@ -33,6 +33,16 @@ impl<T: Dispatch> Filters<T> {
             tile.dispatch(AtPoints { weights, channels, panel, part });
         });
         Self { tile, channels, panels }
+    }
+
+    /// Tiles at whose points they are.
+    pub fn tile(&self) -> Tile {
+        self.tile
+    }
+
+    /// The matrix whose rows are points, and channels within a point.
+    pub(super) fn panels(&self) -> &Panels<T> {
+        &self.panels
     }
 
     /// Output channels.

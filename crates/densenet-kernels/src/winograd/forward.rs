@@ -1,6 +1,6 @@
 //! The convolution forward.
 
-use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_row, multiply, tile_step, turn_back};
+use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
 use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
 use crate::bands::{Band, Bands};
@@ -43,7 +43,7 @@ struct Forward<'a, T> {
 impl<'a, T: Dispatch> Forward<'a, T> {
     fn new(input: &'a Input<'a, T>, filters: &'a Filters<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
         assert_eq!(filters.channels(), input.channels(), "channels of {:?}", input.grid());
-        let tiling = Tiling { grid: input.grid(), outputs: filters.tile.outputs() };
+        let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
         let steps = [tile_step::<T>(filters.channels()), filters.columns().next_multiple_of(T::lanes())];
         let bands = Bands::tiles(tiling.grid, tiling.points() * tiling.across() * steps[0], tiling.outputs);
         Self { source: Source::new(input), filters, epilogue, tiling, bands, steps }
@@ -51,20 +51,13 @@ impl<'a, T: Dispatch> Forward<'a, T> {
 
     /// Makes one band of the output.
     fn run(&self, band: &Band, output: &mut [T]) {
-        let (tiling, channels) = (&self.tiling, self.filters.channels());
-        let tiles = band.rows.len().div_ceil(tiling.outputs) * tiling.across();
-        let [transformed, products] = self.steps.map(|step| tiling.points() * (tiles * step + GAP));
-        T::scratch(channels + tiling.strip::<T>() + transformed + products, |memory| {
-            let (zeros, memory) = memory.split_at_mut(channels);
-            let (strip, memory) = memory.split_at_mut(tiling.strip::<T>());
-            let (transformed, products) = memory.split_at_mut(transformed);
-            zeros.fill(T::zero());
-            strip.fill(T::zero());
-            let memory = (Memory { zeros, strip }, transformed, products);
-            self.filters.tile.dispatch(TileBand { forward: self, band, tiles, memory, output });
+        let Self { filters, tiling, .. } = self;
+        let lengths = self.steps.map(|step| tiling.points() * (tiling.tiles(band.rows.len()) * step + GAP));
+        with_memory(tiling, filters.channels(), lengths, |memory, [transformed, products]| {
+            filters.tile().dispatch(TileBand { forward: self, band, memory, transformed, products, output });
         });
         let first = (band.image * tiling.grid.height + band.rows.start) * tiling.grid.width;
-        self.epilogue.finish(output, self.filters.columns(), tiling.grid, first);
+        self.epilogue.finish(output, filters.columns(), tiling.grid, first);
     }
 }
 
@@ -73,42 +66,27 @@ impl<'a, T: Dispatch> Forward<'a, T> {
 struct TileBand<'a, T> {
     forward: &'a Forward<'a, T>,
     band: &'a Band,
-    tiles: usize,
-    memory: (Memory<'a, T>, &'a mut [T], &'a mut [T]),
+    memory: Memory<'a, T>,
+    transformed: &'a mut [T],
+    products: &'a mut [T],
     output: &'a mut [T],
 }
 
 impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
-        let Self { forward, band, tiles, memory: (mut memory, transformed, products), output } = self;
+        let Self { forward, band, mut memory, transformed, products, output } = self;
         let Forward { source, filters, epilogue, tiling, steps, .. } = forward;
-        let (across, out) = (tiling.across(), filters.columns());
-        let points = A::INPUTS * A::INPUTS;
-        let (point, product) = (transformed.len() / points, products.len() / points);
-        let first = band.image * tiling.down() + band.rows.start / A::OUTPUTS;
-        for row in 0..tiles / across {
-            let to = (&mut transformed[row * across * steps[0]..], steps[0], point);
-            let at = (source, tiling, first + row);
-            evaluate_row::<S, Inputs<A>>(simd, at, 0..filters.channels(), &mut memory, to);
+        let (rows, points, columns) = (band.rows.len(), A::INPUTS * A::INPUTS, filters.columns());
+        evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
+        let point = products.len() / points;
+        for (panel, b) in filters.panels().iter() {
+            let shape = (tiling.tiles(rows), points, filters.channels());
+            let products = (&mut products[panel.first..], steps[1], point);
+            multiply(simd, shape, (transformed, steps[0]), (panel, b), products);
         }
-        for (panel, b) in filters.panels.iter() {
-            let products = (&mut products[panel.first..], steps[1], product);
-            multiply(simd, (tiles, points, filters.channels()), (transformed, steps[0]), (panel, b), products);
-        }
-        let floor = simd.splat(epilogue.floor());
-        for tile in 0..tiles {
-            for start in (0..out).step_by(S::LANES) {
-                let lanes = S::LANES.min(out - start);
-                let bias = match epilogue.bias {
-                    Some(bias) => simd.load(&bias[start..start + lanes]),
-                    None => simd.splat(T::zero()),
-                };
-                let mut target = Target { pixels: &mut output[start..], width: tiling.grid.width, step: out };
-                let at = (tile % across * A::OUTPUTS, tile / across * A::OUTPUTS, band.rows.len());
-                let from = (&products[tile * steps[1] + start..], product);
-                turn_back::<S, A>(simd, from, at, ((bias, floor), lanes), &mut target);
-            }
-        }
+        let (bias, floor) = (epilogue.bias, epilogue.floor());
+        let target = Target { pixels: output, rows, columns, step: columns, bias, floor };
+        turn_back::<S, A>(simd, tiling, (products, steps[1]), target);
     }
 }

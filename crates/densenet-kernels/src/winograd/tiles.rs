@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::transform::{Evaluate, MOST_INPUTS, MOST_OUTPUTS, Transform};
 use crate::Element;
+use crate::bands::Band;
 use crate::isa::apart::{self, Rows};
 use crate::isa::{Dispatch, Product, Simd, Start};
 use crate::maps::{Grid, Maps};
@@ -34,8 +35,13 @@ impl Tiling {
         self.grid.height.div_ceil(self.outputs)
     }
 
-    /// Elements of a strip, see [`evaluate_row`].
-    pub fn strip<T: Dispatch>(&self) -> usize {
+    /// Tiles of `rows` rows of an image's pixels.
+    pub fn tiles(&self, rows: usize) -> usize {
+        rows.div_ceil(self.outputs) * self.across()
+    }
+
+    /// Elements of a strip, see [`Memory`].
+    fn strip<T: Dispatch>(&self) -> usize {
         (self.across() * self.outputs + 2) * (self.outputs + 2) * T::lanes()
     }
 }
@@ -78,9 +84,46 @@ impl<'a, T: Dispatch> Source<'a, T> {
 /// Working memory of [`evaluate_row`].
 pub(super) struct Memory<'a, T> {
     /// A pixel of zeros, for what lies outside.
-    pub zeros: &'a [T],
-    /// One vector of channels of a row of tiles that is evaluated along y only, `[column][point][lane]`, zeros outside.
-    pub strip: &'a mut [T],
+    zeros: &'a [T],
+    /// One vector of channels of a row of tiles that is evaluated along y only, `[column][point][lane]`.
+    strip: &'a mut [T],
+}
+
+/// Runs `work` with memory to evaluate tiles of maps of at most `channels`, and arrays of `lengths` beside it.
+pub(super) fn with_memory<T: Dispatch, const N: usize>(
+    tiling: &Tiling,
+    channels: usize,
+    lengths: [usize; N],
+    work: impl FnOnce(Memory<'_, T>, [&mut [T]; N]),
+) {
+    let strip = tiling.strip::<T>();
+    T::scratch(channels + strip + lengths.iter().sum::<usize>(), |memory| {
+        let (zeros, memory) = memory.split_at_mut(channels);
+        zeros.fill(T::zero());
+        let (strip, mut memory) = memory.split_at_mut(strip);
+        let arrays = lengths.map(|len| {
+            let (array, behind) = std::mem::take(&mut memory).split_at_mut(len);
+            memory = behind;
+            array
+        });
+        work(Memory { zeros, strip }, arrays);
+    });
+}
+
+/// Evaluates all channels of a band's tiles: into `[point][tile][channel]`, tiles `step` elements apart.
+#[inline(always)]
+pub(super) fn evaluate_band<S: Simd<T: Dispatch>, E: Evaluate>(
+    simd: S,
+    (source, tiling, band): (&Source<'_, S::T>, &Tiling, &Band),
+    memory: &mut Memory<'_, S::T>,
+    (to, step): (&mut [S::T], usize),
+) {
+    let point = to.len() / (E::POINTS * E::POINTS);
+    let first = band.image * tiling.down() + band.rows.start / tiling.outputs;
+    for row in 0..band.rows.len().div_ceil(tiling.outputs) {
+        let to = (&mut to[row * tiling.across() * step..], step, point);
+        evaluate_row::<S, E>(simd, (source, tiling, first + row), 0..source.maps.channels(), memory, to);
+    }
 }
 
 /// Evaluates `channels` of row `row` of the tiles, counted over all images, at all points: into `[point][tile][channel]`,
@@ -95,6 +138,10 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
 ) {
     let Grid { height, width, .. } = tiling.grid;
     let (image, y) = (row / tiling.down(), row % tiling.down() * E::STEP);
+    // Columns outside are zeros; those inside are written for every vector.
+    let column = E::POINTS * S::LANES;
+    memory.strip[..E::BEFORE * column].fill(S::T::default());
+    memory.strip[(E::BEFORE + width) * column..].fill(S::T::default());
     for (first, map_width, map) in source.maps.iter() {
         let (from, end) = (channels.start.max(first), channels.end.min(first + map_width));
         if from >= end {
@@ -235,41 +282,63 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
     }
 }
 
-/// Where pixels go that tiles are turned back to: rows of `width` pixels, `step` elements apart.
+/// Pixels that tiles are turned back to: `rows` rows of an image, `columns` channels each, `step` elements apart.
 pub(super) struct Target<'a, T> {
     pub pixels: &'a mut [T],
-    pub width: usize,
+    pub rows: usize,
+    pub columns: usize,
     pub step: usize,
+    /// One value a channel to be added.
+    pub bias: Option<&'a [T]>,
+    /// Lower bound.
+    pub floor: T,
 }
 
-/// What is done with the pixels of one vector of channels: added, and the least that they may be.
-pub(super) type End<V> = (V, V);
-
-/// Turns tile number `tile`, its points `point` elements apart from the start of `products` on, to `lanes` channels of
-/// pixels from the start of the target's on, of which there are `rows` rows.
+/// Turns products, `[point][tile][channel]` and tiles `step` elements apart, to the target's pixels.
 #[inline(always)]
-pub(super) fn turn_back<S: Simd, A: Transform>(
+pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
     simd: S,
-    (products, point): (&[S::T], usize),
-    (x, y, rows): (usize, usize, usize),
-    (end, lanes): (End<S::V>, usize),
-    target: &mut Target<'_, S::T>,
+    tiling: &Tiling,
+    (products, step): (&[S::T], usize),
+    target: Target<'_, S::T>,
 ) {
-    let (width, step) = (target.width, target.step);
-    let (rows, columns) = (A::OUTPUTS.min(rows - y), A::OUTPUTS.min(width - x));
-    let sums = output_tile::<S, A>(simd, products, point, end);
-    let to = &mut target.pixels[(y * width + x) * step..];
-    if (rows, columns) == (A::OUTPUTS, A::OUTPUTS) {
-        for (i, row) in sums[..A::OUTPUTS].iter().enumerate() {
-            for j in A::OUTPUTS..2 * A::OUTPUTS {
-                simd.prefetch(to.as_ptr().wrapping_add((i * width + j) * step));
+    let Target { pixels, rows, columns, step: pixel, bias, floor } = target;
+    let (point, width, floor) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width, simd.splat(floor));
+    for tile in 0..tiling.tiles(rows) {
+        let (y, x) = (tile / tiling.across() * A::OUTPUTS, tile % tiling.across() * A::OUTPUTS);
+        let extents = (A::OUTPUTS.min(rows - y), A::OUTPUTS.min(width - x));
+        for start in (0..columns).step_by(S::LANES) {
+            let lanes = S::LANES.min(columns - start);
+            let bias = match bias {
+                Some(bias) => simd.load(&bias[start..start + lanes]),
+                None => simd.splat(S::T::default()),
+            };
+            let sums = output_tile::<S, A>(simd, &products[tile * step + start..], point, (bias, floor));
+            let to = &mut pixels[(y * width + x) * pixel + start..];
+            if extents == (A::OUTPUTS, A::OUTPUTS) {
+                store_tile::<S, A>(simd, &sums, to, (width * pixel, pixel, lanes));
+                continue;
             }
-            apart::store(simd, &row[..A::OUTPUTS], &mut to[i * width * step..], step, lanes);
+            for (i, row) in sums[..extents.0].iter().enumerate() {
+                apart::store(simd, &row[..extents.1], &mut to[i * width * pixel..], pixel, lanes);
+            }
         }
-    } else {
-        for (i, row) in sums[..rows].iter().enumerate() {
-            apart::store(simd, &row[..columns], &mut to[i * width * step..], step, lanes);
+    }
+}
+
+/// Stores `lanes` channels of a whole tile of pixels `pixel` and rows `row` elements apart, and asks for the next one's.
+#[inline(always)]
+fn store_tile<S: Simd, A: Transform>(
+    simd: S,
+    sums: &[[S::V; MOST_OUTPUTS]; MOST_OUTPUTS],
+    to: &mut [S::T],
+    (row, pixel, lanes): (usize, usize, usize),
+) {
+    for (i, sums) in sums[..A::OUTPUTS].iter().enumerate() {
+        for j in A::OUTPUTS..2 * A::OUTPUTS {
+            simd.prefetch(to.as_ptr().wrapping_add(i * row + j * pixel));
         }
+        apart::store(simd, &sums[..A::OUTPUTS], &mut to[i * row..], pixel, lanes);
     }
 }
 
@@ -280,7 +349,7 @@ fn output_tile<S: Simd, A: Transform>(
     simd: S,
     products: &[S::T],
     point: usize,
-    (bias, floor): End<S::V>,
+    (bias, floor): (S::V, S::V),
 ) -> [[S::V; MOST_OUTPUTS]; MOST_OUTPUTS] {
     let zero = simd.splat(S::T::default());
     let mut rows = [[zero; MOST_OUTPUTS]; MOST_INPUTS];

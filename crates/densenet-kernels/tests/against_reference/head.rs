@@ -10,12 +10,13 @@ use crate::data_gradient::assert_sums;
 use crate::draw::Draw;
 use crate::layout::from_maps;
 
-fn check<T: Dispatch>(name: &str, reader: &Reader, pooled: &[f64], dy: &[f64], dz: &[f64]) {
+fn check<T: Dispatch>(name: &str, reader: &Reader, rectify: bool, pooled: &[f64], dy: &[f64], dz: &[f64]) {
     let typed = Typed::<T>::new(reader);
-    let (got, ()) = poisoned(name, pooled.len(), |pooled| forward(&typed.maps(), typed.affine(), pooled));
+    let (got, ()) = poisoned(name, pooled.len(), |pooled| forward(&typed.maps(), typed.affine(), rectify, pooled));
     assert_close::<T>(name, "features", &doubles(&got), pooled);
     let dy: Vec<T> = elements(dy);
-    let (gradient, sums) = poisoned(name, reader.shape.len(), |gradient| backward(&typed.normalised(), &dy, gradient));
+    let (gradient, sums) =
+        poisoned(name, reader.shape.len(), |gradient| backward(&typed.normalised(), rectify, &dy, gradient));
     assert_close::<T>(name, "gradient", &from_maps(reader.shape, &reader.widths, &gradient), &reader.scaled(dz));
     assert_sums(name, reader, dz, &sums);
 }
@@ -26,14 +27,17 @@ fn equals_the_reference() {
         let mut draw = Draw::new(7, seed);
         let extents = (draw.between(1, 5), draw.extent(1, 20), draw.extent(1, 20));
         let widths: Vec<usize> = (0..draw.between(1, 5)).map(|_| draw.map_width()).collect();
-        let name = format!("seed {seed}, {extents:?}, {widths:?}");
+        let rectify = seed % 4 != 3;
+        let name = format!("seed {seed}, {extents:?}, {widths:?}, relu {rectify}");
         let reader = Reader::new(&mut draw, extents, &widths);
         let z = reader.z();
-        let pooled = pool::global_average(reader.shape, &relu::forward(&z));
+        let rectified = if rectify { relu::forward(&z) } else { z.clone() };
+        let pooled = pool::global_average(reader.shape, &rectified);
         // As large as the pixels are many, so that each gets a gradient of about one.
         let dy = draw.values(pooled.len(), reader.shape.plane() as f64);
-        let dz = relu::backward(&z, &pool::global_average_backward(reader.shape, &dy));
-        check::<f32>(&name, &reader, &pooled, &dy, &dz);
-        check::<f64>(&name, &reader, &pooled, &dy, &dz);
+        let dz = pool::global_average_backward(reader.shape, &dy);
+        let dz = if rectify { relu::backward(&z, &dz) } else { dz };
+        check::<f32>(&name, &reader, rectify, &pooled, &dy, &dz);
+        check::<f64>(&name, &reader, rectify, &pooled, &dy, &dz);
     }
 }

@@ -3,6 +3,7 @@
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::norm::{Correction, Mode, column_sums, finish};
+use densenet_kernels::winograd::{self, Filters, Tile};
 use densenet_kernels::{head, stem};
 
 use crate::block::{Reader, Typed};
@@ -40,20 +41,46 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
     ]
 }
 
+/// Everything that the passes by tiles make.
+fn tiles<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
+    let (weights, typed) = (elements::<T>(weights), Typed::<T>::new(reader));
+    let output = case.conv().output(case.seen(reader).0);
+    let dy: Vec<T> = to_maps(output, &[case.out], dy);
+    let mut y = vec![T::nan(); output.len()];
+    let mut dweight = vec![T::nan(); weights.len()];
+    let moments = case.input::<T, _>(reader, |input| {
+        winograd::weight_gradient(input, Tile::Four, &dy, &mut dweight);
+        let filters = Filters::new(Tile::Four, &weights, case.out, case.channels());
+        winograd::forward_with_moments(input, &filters, &Epilogue::default(), &mut y)
+    });
+    let filters = Filters::turned(Tile::Four, &weights, case.out, case.channels());
+    let mut dx = vec![T::nan(); reader.shape.len()];
+    let sums = winograd::data_gradient(&dy, &filters, &typed.normalised(), (Mode::Set, &mut dx));
+    vec![
+        ("output", y),
+        ("mean", moments.mean),
+        ("variance", moments.variance),
+        ("weight gradient", dweight),
+        ("data gradient", dx),
+        ("gradient of gamma", sums.gamma),
+        ("gradient of beta", sums.beta),
+    ]
+}
+
 /// Everything that stem, head and correction make of one map.
 fn pooling<T: Dispatch>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
     let typed = Typed::<T>::new(reader);
     let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
     let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
-    let moments = stem::forward_with_moments(&maps, affine, &mut y);
+    let moments = stem::forward_with_moments(&maps, affine, stem::POOL, &mut y);
     let mut dx = vec![T::nan(); reader.shape.len()];
-    let sums = stem::backward(&typed.normalised(), &y, &mut dx);
+    let sums = stem::backward(&typed.normalised(), stem::POOL, &y, &mut dx);
     let (mean, inv_std, s0, s1) = (&typed.mean, &typed.inv_std, &sums.beta, &sums.gamma);
     finish(&mut dx, &typed.data, &Correction { mean, inv_std, s0, s1 });
     let mut features = vec![T::nan(); reader.shape.n * channels];
-    head::forward(&maps, affine, &mut features);
+    head::forward(&maps, affine, true, &mut features);
     let mut dhead = vec![T::nan(); reader.shape.len()];
-    let head_sums = head::backward(&typed.normalised(), &features, &mut dhead);
+    let head_sums = head::backward(&typed.normalised(), true, &features, &mut dhead);
     vec![
         ("stem", y),
         ("mean", moments.mean),
@@ -94,6 +121,10 @@ fn convolutions_do_not_depend_on_threads() {
         let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
         assert_same(&format!("f32, {case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
         assert_same(&format!("f64, {case:?}"), || convolution::<f64>(&case, &reader, &weights, &dy));
+        if case.has_tiles() {
+            assert_same(&format!("f32, tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
+            assert_same(&format!("f64, tiles, {case:?}"), || tiles::<f64>(&case, &reader, &weights, &dy));
+        }
     }
 }
 

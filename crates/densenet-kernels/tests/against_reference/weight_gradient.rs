@@ -6,7 +6,8 @@ use densenet_kernels::winograd::{self, Tile};
 
 use crate::block::Reader;
 use crate::check::{assert_close, doubles, poisoned};
-use crate::conv_case::{Case, for_each_case};
+use crate::conv_case::{Case, Kind, WINDOWS, for_each_case};
+use crate::draw::Draw;
 use crate::layout::to_maps;
 
 fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expected: &[f64]) {
@@ -24,15 +25,29 @@ fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expe
     }
 }
 
+/// Checks a case drawn with `draw`.
+fn check_case(name: &str, draw: &mut Draw, case: &Case) {
+    let reader = Reader::new(draw, case.extents, &case.widths);
+    let (shape, seen) = case.seen(&reader);
+    let weights = case.weights(draw);
+    let dy = draw.values(case.conv().output(shape).len(), 1.0);
+    let expected = case.conv().backward(shape, &seen, &weights, &dy).dweight;
+    check::<f32>(name, case, &reader, &dy, &expected);
+    check::<f64>(name, case, &reader, &dy, &expected);
+}
+
 #[test]
 fn equals_the_reference() {
-    for_each_case(4, 10, |name, draw, case| {
-        let reader = Reader::new(draw, case.extents, &case.widths);
-        let (shape, seen) = case.seen(&reader);
-        let weights = case.weights(draw);
-        let dy = draw.values(case.conv().output(shape).len(), 1.0);
-        let expected = case.conv().backward(shape, &seen, &weights, &dy).dweight;
-        check::<f32>(name, case, &reader, &dy, &expected);
-        check::<f64>(name, case, &reader, &dy, &expected);
-    });
+    for_each_case(4, 10, check_case);
+}
+
+/// So narrow that the cache would hold more rows than a band counts.
+#[test]
+fn of_tall_and_narrow_pictures_equals_the_reference() {
+    for (seed, window) in WINDOWS.into_iter().enumerate() {
+        for (kind, widths) in [(Kind::PreActivation, vec![3, 2]), (Kind::Pictures, vec![1])] {
+            let case = Case { kind, window, extents: (2, 700, 1), widths, out: 5 };
+            check_case(&format!("{case:?}"), &mut Draw::new(13, seed as u64), &case);
+        }
+    }
 }

@@ -65,6 +65,11 @@ impl Known {
     }
 }
 
+/// Names of the classes of the data set `name`, in the order of their labels; none for a name that is not known.
+pub fn classes(name: &str) -> Option<Vec<String>> {
+    Known::named(name).map(|known| known.classes.iter().map(|class| class.to_string()).collect())
+}
+
 const fn remote(name: &'static str, bytes: u64, sha256: &'static str) -> Remote {
     Remote { name, bytes, sha256 }
 }

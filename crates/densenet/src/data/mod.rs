@@ -16,6 +16,7 @@ mod split;
 
 pub use augment::Augment;
 pub use download::Progress;
+pub use known::classes;
 pub use locate::open;
 pub use picture::{MAX_PIXELS, Picture, SUFFIXES, has_picture_suffix};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};

@@ -13,10 +13,15 @@ use crate::Architecture;
 use crate::architecture::Conv;
 use crate::profile::Pass;
 
+/// The window that the stem pools by; a point where it does not.
+fn pool(arch: &Architecture) -> Window {
+    if arch.stem_pool { stem::POOL } else { Window::POINT }
+}
+
 /// What the stem keeps for the backward pass.
 #[derive(Debug)]
 pub(super) struct StemState<T> {
-    /// Of the convolution's output, of the ImageNet stem.
+    /// Of the convolution's output, where a batch-norm follows.
     statistics: Statistics<T>,
 }
 
@@ -43,7 +48,8 @@ impl<T: Dispatch> StemState<T> {
         let reads = self.reads(raw, window(conv).output(pictures.1), &widths);
         reads.update_running(norm, values.running);
         let affine = ScaleShift::of(norm, values.parameters, &reads);
-        values.probe.time(Pass::Rest, 0, || stem::forward_with_moments(&reads.maps, affine.affine(), output))
+        let affine = affine.affine();
+        values.probe.time(Pass::Rest, 0, || stem::forward_with_moments(&reads.maps, affine, pool(arch), output))
     }
 
     fn reads<'a>(&'a self, raw: &'a [T], grid: Grid, widths: &'a [usize]) -> Reads<'a, T> {
@@ -67,7 +73,8 @@ impl<T: Dispatch> StemState<T> {
             let reads = self.reads(raw, window(conv).output(grid), &widths);
             let affine = ScaleShift::of(norm, arenas.parameters, &reads);
             let reader = reads.normalised(norm, arenas.parameters, affine.affine());
-            let sums = arenas.probe.time(Pass::Rest, 0, || stem::backward(&reader, output_gradient, raw_gradient));
+            let back = || stem::backward(&reader, pool(arch), output_gradient, raw_gradient);
+            let sums = arenas.probe.time(Pass::Rest, 0, back);
             store_norm(norm, &sums, arenas.gradients);
             self.statistics.add_reader(0, &arenas.parameters[norm.weight.clone()], &sums);
             let correction = self.statistics.correction(0..widths[0]);
@@ -130,7 +137,8 @@ impl<T: Dispatch> HeadState<T> {
         let parameters = values.parameters;
         let affine = ScaleShift::of(norm, parameters, reads);
         self.pooled.resize(images * norm.channels, T::zero());
-        values.probe.time(Pass::Rest, 0, || head::forward(&reads.maps, affine.affine(), &mut self.pooled));
+        let (affine, relu) = (affine.affine(), arch.config.final_relu);
+        values.probe.time(Pass::Rest, 0, || head::forward(&reads.maps, affine, relu, &mut self.pooled));
         let mut logits = vec![T::zero(); images * classes];
         values.probe.time(Pass::Forward, linear_macs(arch, images), || {
             let panels = classifier_panels(&parameters[arch.classifier_weight.clone()], classes);
@@ -153,7 +161,8 @@ impl<T: Dispatch> HeadState<T> {
         let pooled_gradient = pooled_gradient(arch, arenas, images, logits_gradient);
         let affine = ScaleShift::of(norm, arenas.parameters, reads);
         let reader = reads.normalised(norm, arenas.parameters, affine.affine());
-        let sums = arenas.probe.time(Pass::Rest, 0, || head::backward(&reader, &pooled_gradient, gradient));
+        let back = || head::backward(&reader, arch.config.final_relu, &pooled_gradient, gradient);
+        let sums = arenas.probe.time(Pass::Rest, 0, back);
         store_norm(norm, &sums, arenas.gradients);
         sums
     }

@@ -10,12 +10,13 @@ use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Grid;
 use densenet_kernels::patch::{Affine, Input, Window};
-use densenet_kernels::winograd::{self, Filters, Tile};
+use densenet_kernels::winograd::{self, Filters};
 use densenet_kernels::{Panels, norm};
 
 use super::DenseNet;
-use super::pre_activation::{DEEP, window};
+use super::pre_activation::window;
 use super::steps::{Method, Part, Step};
+use super::tiling;
 use crate::architecture::{Conv, Norm, PreAct};
 use crate::profile::{Pass, Probe};
 
@@ -44,22 +45,14 @@ impl<T: Dispatch> RunningAffine<T> {
 #[derive(Debug)]
 enum Weights<T> {
     Plain(Panels<T>),
-    Winograd(Tile, Filters<T>),
+    Winograd(Filters<T>),
 }
-
-/// Height from which a 3x3 convolution goes by 4x4 tiles. Below it the 2.3 times larger weights cost more to read than
-/// the fewer multiplications save.
-const FOUR_FROM: usize = 20;
-
-/// Height from which a 3x3 convolution goes by 2x2 tiles. Below it little more than the weights is read at all.
-const TWO_FROM: usize = 5;
 
 /// A convolution with perhaps a batch-norm behind it.
 #[derive(Debug)]
 pub(super) struct FoldedConv<T> {
     /// torchvision's.
     name: String,
-    channels: usize,
     window: Window,
     weights: Weights<T>,
     bias: Option<Vec<T>>,
@@ -78,20 +71,26 @@ impl<T: Dispatch> FoldedConv<T> {
             bias = Some(before.iter().zip(&scale).zip(shift).map(|((&b, &scale), shift)| b * scale + shift).collect());
         }
         let (window, out, channels) = (window(conv), conv.out_channels, conv.in_channels);
-        let deep = channels >= DEEP && window == winograd::WINDOW;
-        let tile = if height >= FOUR_FROM { Tile::Four } else { Tile::Two };
-        let weights = match deep && height >= TWO_FROM {
-            true => Weights::Winograd(tile, Filters::new(tile, &weight, out, channels)),
-            false => Weights::Plain(conv::forward_panels(&weight, out, channels, conv.kernel)),
+        let weights = match tiling::in_inference(conv, height) {
+            Some(tile) => Weights::Winograd(Filters::new(tile, &weight, out, channels)),
+            None => Weights::Plain(conv::forward_panels(&weight, out, channels, conv.kernel)),
         };
-        Self { name: conv.name.clone(), channels, window, weights, bias }
+        Self { name: conv.name.clone(), window, weights, bias }
     }
 
     /// Output channels.
     pub fn columns(&self) -> usize {
         match &self.weights {
             Weights::Plain(panels) => panels.columns(),
-            Weights::Winograd(_, filters) => filters.columns(),
+            Weights::Winograd(filters) => filters.columns(),
+        }
+    }
+
+    /// Input channels.
+    fn channels(&self) -> usize {
+        match &self.weights {
+            Weights::Plain(panels) => panels.depth() / (self.window.kernel * self.window.kernel),
+            Weights::Winograd(filters) => filters.channels(),
         }
     }
 
@@ -106,13 +105,13 @@ impl<T: Dispatch> FoldedConv<T> {
         Step {
             name: self.name.clone(),
             part,
-            in_channels: self.channels,
+            in_channels: self.channels(),
             out_channels: self.columns(),
             window: [self.window.kernel; 2],
             output: [output.height, output.width],
             method: match &self.weights {
                 Weights::Plain(_) => Method::Plain,
-                Weights::Winograd(tile, _) => Method::from(*tile),
+                Weights::Winograd(filters) => filters.tile().into(),
             },
         }
     }
@@ -123,7 +122,7 @@ impl<T: Dispatch> FoldedConv<T> {
             Input::Pooled(maps, _) => maps.grid(),
             _ => input.grid(),
         };
-        let weights = self.window.kernel * self.window.kernel * self.channels * self.columns();
+        let weights = self.window.kernel * self.window.kernel * self.channels() * self.columns();
         (weights * self.window.output(grid).pixels()) as u64
     }
 
@@ -131,7 +130,7 @@ impl<T: Dispatch> FoldedConv<T> {
         let epilogue = Epilogue { bias: self.bias.as_deref(), relu, skip, dropout: None };
         probe.at(&self.name).time(Pass::Forward, self.macs(input), || match &self.weights {
             Weights::Plain(panels) => conv::forward(input, self.window, panels, &epilogue, output),
-            Weights::Winograd(_, filters) => winograd::forward(input, filters, &epilogue, output),
+            Weights::Winograd(filters) => winograd::forward(input, filters, &epilogue, output),
         });
     }
 }

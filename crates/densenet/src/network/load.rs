@@ -3,17 +3,27 @@
 use std::path::Path;
 
 use super::DenseNet;
-use crate::checkpoint::{Card, Reader};
-use crate::{Architecture, Result};
+use crate::checkpoint::Card;
+use crate::{Architecture, Result, models};
 
 impl DenseNet<f32> {
-    /// Loads the network of a weight file that says which one it holds, with what the file says of itself.
+    /// Loads the network of a weight file, or the built-in model of that name, with what the file says of itself.
+    ///
+    /// A file of another program does not say it: the network is told from its tensors, as
+    /// [`Reader::infer`](crate::checkpoint::Reader::infer) does it, and the card knows neither preprocessing nor labels.
     ///
     /// # Errors
-    /// Those of [`Reader::open`], [`Reader::card`] and [`Reader::weights`]; every message names the file.
-    pub fn load(path: impl AsRef<Path>) -> Result<(Self, Card)> {
-        let mut reader = Reader::open(path.as_ref())?;
-        let card = reader.card()?;
+    /// Those of [`Reader`](crate::checkpoint::Reader)'s `open`, `card`, `infer` and `weights`; every message names the
+    /// file.
+    pub fn load(weights: impl AsRef<Path>) -> Result<(Self, Card)> {
+        let mut reader = models::open(weights.as_ref())?;
+        let card = match reader.has_card() {
+            true => reader.card()?,
+            false => {
+                let config = reader.infer()?.config;
+                reader.made_out(&config)?
+            }
+        };
         let weights = reader.weights(&Architecture::new(&card.config)?)?;
         Ok((Self::from_arenas(&card.config, weights.parameters, weights.running)?, card))
     }

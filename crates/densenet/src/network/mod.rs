@@ -13,6 +13,7 @@ mod memory;
 mod pre_activation;
 mod predictor;
 mod steps;
+mod tiling;
 
 use std::sync::OnceLock;
 
@@ -217,7 +218,7 @@ impl<T: Dispatch> DenseNet<T> {
 /// What a network makes of pictures before it classifies them.
 #[derive(Clone, Debug)]
 pub struct Features<T> {
-    /// `(N, C)`: the last batch-norm, ReLU and global average pooling; what the classifier reads.
+    /// `(N, C)`: the last batch-norm, its ReLU if it has one, and global average pooling; what the classifier reads.
     pub pooled: Array2<T>,
     /// After each block `(N, C, H, W)`: the concatenation of all of its maps (dense), or its last map.
     pub blocks: Vec<Array4<T>>,

@@ -7,6 +7,7 @@ use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGrad
 use densenet_kernels::patch::{Affine, Input, Window};
 use densenet_kernels::winograd::{self, Filters, Tile};
 
+use super::tiling;
 use crate::architecture::{Conv, Norm, PreAct};
 use crate::profile::{Pass, Probe};
 
@@ -147,7 +148,7 @@ pub(super) fn forward<T: Dispatch>(
         let input = input(reads.maps, affine.affine(), pooled);
         let epilogue = Epilogue { bias: conv.bias.as_ref().map(|bias| &parameters[bias.clone()]), ..epilogue };
         let weight = &parameters[conv.weight.clone()];
-        match tile(conv, seen) {
+        match tiling::in_training(conv, seen) {
             Some(tile) => {
                 let filters = Filters::new(tile, weight, conv.out_channels, conv.in_channels);
                 winograd::forward_with_moments(&input, &filters, &epilogue, output)
@@ -173,18 +174,6 @@ pub(super) fn forward_again<T: Dispatch>(op: &PreAct, arenas: &Arenas<'_, T>, re
     });
 }
 
-/// Input channels from which evaluating tiles pays.
-pub(super) const DEEP: usize = 16;
-
-/// Rows of maps from which it does.
-const HIGH: usize = 3;
-
-/// The tiles by which a convolution of maps of `grid` is computed; none where plain sums are as fast.
-fn tile(conv: &Conv, grid: Grid) -> Option<Tile> {
-    let pays = window(conv) == winograd::WINDOW && conv.in_channels >= DEEP && grid.height >= HIGH;
-    pays.then_some(Tile::Four)
-}
-
 /// Extents of what a convolution of stride 1 sees.
 fn seen<T>(reads: &Reads<'_, T>, pooled: bool) -> Grid {
     if pooled { reads.maps.grid().halved() } else { reads.maps.grid() }
@@ -207,7 +196,7 @@ pub(super) fn backward<T: Dispatch>(
 ) -> NormGradient<T> {
     let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
     let (conv, affine, seen) = (&op.conv, affine.affine(), seen(reads, pooled));
-    let (tile, macs) = (tile(conv, seen), macs(conv, seen));
+    let (tile, macs) = (tiling::in_training(conv, seen), macs(conv, seen));
     conv_gradients(conv, tile, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
     let sums = arenas.probe.time(Pass::DataGradient, macs, || {
         let weight = &arenas.parameters[conv.weight.clone()];

@@ -29,7 +29,7 @@ const GROUP: usize = 2 * 1024 * 1024;
 /// The stem's batch-norm, ReLU and pooling, by the last of them.
 const STEM_POOL: &str = "features.pool0";
 
-/// The last batch-norm, with ReLU and global pooling, which have no name.
+/// The last batch-norm, with the ReLU and global pooling, which have no name.
 const HEAD_POOL: &str = "features.norm5";
 
 const CLASSIFIER: &str = "classifier";
@@ -40,13 +40,24 @@ pub(super) struct Predictor<T> {
     joining: Joining,
     in_channels: usize,
     stem: FoldedConv<T>,
-    stem_affine: Option<RunningAffine<T>>,
+    stem_end: StemEnd<T>,
     blocks: Vec<ReadyBlock<T>>,
     final_affine: RunningAffine<T>,
+    final_relu: bool,
     classifier: Panels<T>,
     classifier_bias: Vec<T>,
     /// Working memory that no question is using.
     idle: Mutex<Vec<Workspace<T>>>,
+}
+
+/// What follows the stem's convolution.
+#[derive(Debug)]
+enum StemEnd<T> {
+    Nothing,
+    /// Of batch-norm and ReLU the batch-norm is folded in.
+    Relu,
+    /// Batch-norm, ReLU and pooling.
+    Pool(RunningAffine<T>),
 }
 
 #[derive(Debug)]
@@ -229,19 +240,20 @@ impl<T: Dispatch> Passage<'_, T> {
     }
 
     fn stem(&mut self, images: Range<usize>, output: &mut [T]) {
-        let Predictor { stem, stem_affine, in_channels, .. } = self.predictor;
+        let Predictor { stem, stem_end, in_channels, .. } = self.predictor;
         let (height, width) = self.extents;
         let image = in_channels * height * width;
         let grid = Grid { images: images.len(), height, width };
         let input = Input::Pictures(&self.pictures[images.start * image..images.end * image], grid, *in_channels);
-        let Some(affine) = stem_affine else {
-            return stem.run(&input, false, None, output, self.probe);
+        let StemEnd::Pool(affine) = stem_end else {
+            let relu = matches!(stem_end, StemEnd::Relu);
+            return stem.run(&input, relu, None, output, self.probe);
         };
         let (grid, widths) = (stem.window().output(grid), [stem.columns()]);
         let raw = first(self.narrow, grid.pixels() * widths[0]);
         stem.run(&input, false, None, raw, self.probe);
         let maps = Maps::new(raw, grid, &widths);
-        self.probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), output));
+        self.probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), stem::POOL, output));
     }
 
     /// Extents of `images` images in `block`.
@@ -258,11 +270,16 @@ impl<T: Dispatch> Predictor<T> {
         let size = arch.config.input_size;
         let heights = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
         let weight = &parameters[arch.classifier_weight.clone()];
+        let (stem_folds, stem_end) = match &arch.stem_norm {
+            None => (None, StemEnd::Nothing),
+            Some(norm) if arch.stem_pool => (None, StemEnd::Pool(RunningAffine::new(norm, network))),
+            folds => (folds.as_ref(), StemEnd::Relu),
+        };
         Self {
             joining: arch.config.joining,
             in_channels: arch.config.in_channels,
-            stem: FoldedConv::new(&arch.stem_conv, None, heights[0].0, network),
-            stem_affine: arch.stem_norm.as_ref().map(|norm| RunningAffine::new(norm, network)),
+            stem: FoldedConv::new(&arch.stem_conv, stem_folds, heights[0].0, network),
+            stem_end,
             blocks: arch
                 .blocks
                 .par_iter()
@@ -270,6 +287,7 @@ impl<T: Dispatch> Predictor<T> {
                 .map(|(block, (h, _))| ReadyBlock::new(block, h, network))
                 .collect(),
             final_affine: RunningAffine::new(&arch.final_norm, network),
+            final_relu: arch.config.final_relu,
             classifier: classifier_panels(weight, arch.config.num_classes),
             classifier_bias: parameters[arch.classifier_bias.clone()].to_vec(),
             idle: Mutex::new(Vec::new()),
@@ -289,10 +307,8 @@ impl<T: Dispatch> Predictor<T> {
             method: Method::Pooling,
         };
         let (first, &last) = (sizes[0].into(), sizes.last().expect("a network has blocks"));
-        let stem_pool = self
-            .stem_affine
-            .as_ref()
-            .map(|_| pool(STEM_POOL, Part::Stem, stem.out_channels, [stem::POOL.kernel; 2], first));
+        let stem_pool = matches!(self.stem_end, StemEnd::Pool(_))
+            .then(|| pool(STEM_POOL, Part::Stem, stem.out_channels, [stem::POOL.kernel; 2], first));
         let (channels, classes) = (self.classifier.depth(), self.classifier.columns());
         let head = pool(HEAD_POOL, Part::Head, channels, last.into(), [1, 1]);
         let classifier = Step {
@@ -348,7 +364,7 @@ impl<T: Dispatch> Predictor<T> {
             let grid = passage.grid(last, some.len());
             let maps = block.output(&buffers[last][..block.channels() * grid.pixels()], grid, self.joining);
             let pooled = &mut pooled[some.start * channels..some.end * channels];
-            passage.probe.at(HEAD_POOL).time(Pass::Rest, 0, || head::forward(&maps, affine, pooled));
+            passage.probe.at(HEAD_POOL).time(Pass::Rest, 0, || head::forward(&maps, affine, self.final_relu, pooled));
         }
     }
 }

@@ -29,7 +29,7 @@ impl<'a> Walk<'a> {
         let mut walk = Self { contents, fold: options.fold, graph: GraphProto::default() };
         walk.network();
         let Contents { card, architecture, .. } = contents;
-        let size = card.preprocessing.size;
+        let size = card.input_size();
         let [height, width] = match options.dynamic_size {
             true => [open("height"), open("width")],
             false => [fixed(size), fixed(size)],
@@ -49,7 +49,9 @@ impl<'a> Walk<'a> {
             x = self.block(block, x);
         }
         x = self.norm(&architecture.final_norm, &x);
-        x = self.relu(&architecture.final_norm, &x);
+        if architecture.config.final_relu {
+            x = self.relu(&architecture.final_norm, &x);
+        }
         x = self.node("features.pool5".into(), "GlobalAveragePool", &[&x], vec![]);
         x = self.node("flatten".into(), "Flatten", &[&x], vec![]);
         let [weight, bias] = ["classifier.weight", "classifier.bias"];
@@ -66,6 +68,9 @@ impl<'a> Walk<'a> {
         let conv = &architecture.stem_conv;
         let Some(norm) = &architecture.stem_norm else { return self.conv(conv, INPUT) };
         let x = self.conv_norm_relu(conv, norm, INPUT);
+        if !architecture.stem_pool {
+            return x;
+        }
         self.node("features.pool0".into(), "MaxPool", &[&x], window(3, 2, 1))
     }
 

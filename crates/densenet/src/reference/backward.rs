@@ -54,12 +54,14 @@ impl<'a, T: Element> Backward<'a, T> {
         let statistics = batch_norm::statistics(x.shape, &x.values);
         let normalised =
             batch_norm::forward(x.shape, &x.values, &statistics, self.get(&norm.weight), self.get(&norm.bias));
-        let features = pool::global_average(x.shape, &relu::forward(&normalised));
+        let rectify = arch.config.final_relu;
+        let pooled = if rectify { relu::forward(&normalised) } else { normalised };
+        let features = pool::global_average(x.shape, &pooled);
         let gradients = linear::backward(arch.config.num_classes, &features, weight, dlogits);
         self.put(&arch.classifier_weight, &gradients.dweight);
         self.put(&arch.classifier_bias, &gradients.dbias);
         let dy = pool::global_average_backward(x.shape, &gradients.dx);
-        self.normalise_rectify(norm, x, &dy)
+        self.normalise(norm, x, &dy, rectify)
     }
 
     fn transition(&mut self, transition: &PreAct, dx: &Map<T>) -> Map<T> {
@@ -82,8 +84,11 @@ impl<'a, T: Element> Backward<'a, T> {
         let conv = &self.arch.stem_conv;
         if let Some(norm) = &self.arch.stem_norm {
             let x = self.pop();
-            let dpooled = STEM_POOL.backward(x.shape, &self.tape.stem_places, &dy.values);
-            dy = self.normalise_rectify(norm, x, &dpooled);
+            let drectified = match self.arch.stem_pool {
+                true => STEM_POOL.backward(x.shape, &self.tape.stem_places, &dy.values),
+                false => dy.values,
+            };
+            dy = self.normalise(norm, x, &drectified, true);
         }
         let gradients = geometry(conv).backward(batch.shape, batch.images, self.get(&conv.weight), &dy.values);
         self.put_conv(conv, &gradients.dweight, &gradients.dbias);
@@ -101,12 +106,12 @@ impl<'a, T: Element> Backward<'a, T> {
         Map { shape: x.shape, values: gradients.dx }
     }
 
-    /// Backward through `relu(bn(x))`.
-    fn normalise_rectify(&mut self, norm: &Norm, x: Map<T>, dy: &[T]) -> Map<T> {
+    /// Backward through `bn(x)`, with a ReLU behind it if `rectify`.
+    fn normalise(&mut self, norm: &Norm, x: Map<T>, dy: &[T], rectify: bool) -> Map<T> {
         let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
         let statistics = batch_norm::statistics(x.shape, &x.values);
         let normalised = batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta);
-        let dnormalised = relu::backward(&normalised, dy);
+        let dnormalised = if rectify { relu::backward(&normalised, dy) } else { dy.to_vec() };
         let gradients = batch_norm::backward(x.shape, &x.values, &statistics, gamma, &dnormalised);
         self.put(&norm.weight, &gradients.dgamma);
         self.put(&norm.bias, &gradients.dbeta);

@@ -48,7 +48,7 @@ impl<'a, T: Element> Forward<'a, T> {
                 x = Map { shape: pool::average_output(y.shape), values: pool::average(y.shape, &y.values) };
             }
         }
-        let x = self.normalise_rectify(&arch.final_norm, x);
+        let x = self.normalise(&arch.final_norm, x, arch.config.final_relu);
         let features = pool::global_average(x.shape, &x.values);
         linear::forward(&features, self.get(&arch.classifier_weight), self.get(&arch.classifier_bias))
     }
@@ -59,7 +59,10 @@ impl<'a, T: Element> Forward<'a, T> {
         let y = geometry(conv).forward(shape, images, self.get(&conv.weight), bias);
         let y = Map { shape: geometry(conv).output(shape), values: y };
         let Some(norm) = &self.arch.stem_norm else { return y };
-        let y = self.normalise_rectify(norm, y);
+        let y = self.normalise(norm, y, true);
+        if !self.arch.stem_pool {
+            return y;
+        }
         let (values, places) = STEM_POOL.forward(y.shape, &y.values);
         self.tape.stem_places = places;
         Map { shape: STEM_POOL.output(y.shape), values }
@@ -86,11 +89,13 @@ impl<'a, T: Element> Forward<'a, T> {
         y
     }
 
-    fn normalise_rectify(&mut self, norm: &Norm, x: Map<T>) -> Map<T> {
+    /// `bn(x)`, with a ReLU behind it if `rectify`.
+    fn normalise(&mut self, norm: &Norm, x: Map<T>, rectify: bool) -> Map<T> {
         let statistics = self.statistics(norm, &x);
         let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
-        let y = relu::forward(&batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta));
-        let y = Map { shape: x.shape, values: y };
+        let normalised = batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta);
+        let values = if rectify { relu::forward(&normalised) } else { normalised };
+        let y = Map { shape: x.shape, values };
         self.tape.inputs.push(x);
         y
     }

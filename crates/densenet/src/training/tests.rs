@@ -33,7 +33,7 @@ fn config() -> Config {
 fn card(classes: &Split) -> Card {
     Card {
         config: config(),
-        preprocessing: Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] },
+        preprocessing: Some(Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] }),
         labels: classes.classes().to_vec(),
         dataset: "made-up".into(),
         seed: 5,
@@ -165,7 +165,7 @@ fn the_average_is_what_is_evaluated_and_saved() {
     assert_eq!(carried[1..], [last.parameters.clone(), last.running.clone()]);
     assert_ne!(raw, last);
     let average = DenseNet::from_arenas(&config(), last.parameters, last.running).unwrap();
-    let preprocessing = &run.card.preprocessing;
+    let preprocessing = run.card.preprocessing().unwrap();
     let evaluation = evaluate(&average, &test, preprocessing, 16, |_| ControlFlow::Continue(())).unwrap().unwrap();
     assert_eq!(log(folder.path()).last().unwrap()["test_loss"], evaluation.loss);
 }

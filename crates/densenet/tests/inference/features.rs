@@ -44,15 +44,16 @@ fn the_embedding_is_the_pooled_last_map_and_what_the_classifier_reads() {
     }
 }
 
-/// The last map behind batch-norm, ReLU and global pooling.
+/// The last map behind batch-norm, ReLU if there is one, and global pooling.
 fn pooled(values: &Values, features: &Features<f64>) -> Array2<f64> {
-    let Values { arch: Architecture { final_norm: norm, .. }, parameters, running } = values;
+    let Values { arch: Architecture { config, final_norm: norm, .. }, parameters, running } = values;
     let last = features.blocks.last().unwrap();
     Array2::from_shape_fn((last.dim().0, norm.channels), |(image, c)| {
         let at = |range: &std::ops::Range<usize>, arena: &[f64]| arena[range.start + c];
         let scale = at(&norm.weight, parameters) / (at(&norm.variance, running) + 1e-5).sqrt();
         let (mean, shift) = (at(&norm.mean, running), at(&norm.bias, parameters));
-        last.slice(s![image, c, .., ..]).mapv(|x| ((x - mean) * scale + shift).max(0.0)).mean().unwrap()
+        let floor = if config.final_relu { 0.0 } else { f64::NEG_INFINITY };
+        last.slice(s![image, c, .., ..]).mapv(|x| ((x - mean) * scale + shift).max(floor)).mean().unwrap()
     })
 }
 

@@ -1,7 +1,7 @@
 //! Networks whose batch-norms all do something, and pictures for them.
 
 use densenet::architecture::Tensor;
-use densenet::config::{Joining, Stem};
+use densenet::config::{Joining, Stem, StemShape};
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 use densenet_kernels::isa::Dispatch;
@@ -56,7 +56,11 @@ pub fn pictures(shape: Shape4) -> Array4<f64> {
     Array4::from_shape_vec((shape.n, shape.c, shape.h, shape.w), values).unwrap()
 }
 
-/// A small network of every way of joining, with and without bottlenecks.
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
+}
+
+/// A small network of every way of joining, with and without bottlenecks, of every stem, and with and without a last ReLU.
 pub fn small() -> Vec<(&'static str, Config)> {
     let dense = Config {
         in_channels: 2,
@@ -69,6 +73,7 @@ pub fn small() -> Vec<(&'static str, Config)> {
         compression: 0.5,
         drop_rate: 0.0,
         bias: true,
+        final_relu: true,
         joining: Joining::Dense,
         input_size: 24,
     };
@@ -78,7 +83,11 @@ pub fn small() -> Vec<(&'static str, Config)> {
         ("dense with bottlenecks", Config { bn_size: Some(3), stem: Stem::ImageNet, input_size: 96, ..dense.clone() }),
         ("plain", Config { joining: plain, ..dense.clone() }),
         ("residual", Config { joining: residual, ..dense.clone() }),
-        ("residual with bottlenecks", Config { bn_size: Some(3), joining: residual, ..dense }),
+        ("residual with bottlenecks", Config { bn_size: Some(3), joining: residual, ..dense.clone() }),
+        ("stem with norm", Config { stem: stem(3, 1, true), bn_size: Some(3), ..dense.clone() }),
+        ("7x7 stem with norm", Config { stem: stem(7, 2, true), ..dense.clone() }),
+        ("7x7 stem without norm", Config { stem: stem(7, 2, false), ..dense.clone() }),
+        ("no last ReLU", Config { final_relu: false, ..dense }),
     ]
 }
 

@@ -26,6 +26,24 @@ fn every_step_is_timed() {
     }
 }
 
+/// The steps in front of the first block are those of [`info`](densenet::info), but for a batch-norm that is folded in.
+#[test]
+fn a_stem_has_a_row_for_pooling_where_it_pools() {
+    for (name, config) in small() {
+        let network = DenseNet::<f32>::new(&config, 0).unwrap();
+        let steps = network.steps(40, 40).unwrap();
+        let stem: Vec<_> = steps.iter().filter(|step| step.part == Part::Stem).collect();
+        let info = Info::new(network.architecture(), 40).unwrap();
+        let layers = info.layers.iter().take_while(|layer| !layer.name.contains("denseblock"));
+        let layers: Vec<_> = layers.filter(|layer| !layer.name.contains("norm")).collect();
+        assert_eq!(stem.len(), layers.len(), "{name}");
+        for (step, layer) in stem.iter().zip(layers) {
+            let output = [step.out_channels, step.output[0], step.output[1]];
+            assert_eq!((&*step.name, &output[..]), (&*layer.name, &*layer.output), "{name}");
+        }
+    }
+}
+
 #[test]
 fn steps_of_densenet121() {
     let network = DenseNet::<f32>::new(&Config::preset("densenet121").unwrap(), 0).unwrap();

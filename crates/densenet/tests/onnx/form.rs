@@ -53,7 +53,8 @@ fn every_preset_is_a_sound_graph() {
             let graph = network.graph(Options { fold, dynamic_size: false });
             let count = |kind: &str| graph.node.iter().filter(|node| node.op_type.as_deref() == Some(kind)).count();
             assert_eq!(count("BatchNormalization"), left, "{:?}", network.card.config);
-            assert_eq!(count("Relu"), norms);
+            assert_eq!(count("Relu"), norms - usize::from(!network.card.config.final_relu));
+            assert_eq!(count("MaxPool"), usize::from(network.architecture.stem_pool));
             let convs = 1 + layers().count() + bottlenecks + network.architecture.blocks.len() - 1;
             assert_eq!((count("Conv"), count("Gemm")), (convs, 1));
             check_names(&graph);

@@ -1,7 +1,7 @@
 //! Networks of every kind with values that leave nothing out.
 
 use densenet::checkpoint::{Card, Contents, Weights};
-use densenet::config::Joining;
+use densenet::config::{Joining, Stem, StemShape};
 use densenet::data::Preprocessing;
 use densenet::onnx::proto::{GraphProto, ModelProto};
 use densenet::onnx::{self, Options};
@@ -25,12 +25,12 @@ impl Network {
         let running = (0..architecture.num_running() as u64).map(|i| 0.2 + random.uniform(!i) as f32).collect();
         let channels = config.in_channels;
         let card = Card {
-            preprocessing: Preprocessing {
+            preprocessing: Some(Preprocessing {
                 size: config.input_size,
                 resize: Some(2 * config.input_size),
                 mean: vec![0.25; channels],
                 std: vec![0.5; channels],
-            },
+            }),
             labels: (0..config.num_classes).map(|i| format!("class \"{i}\"")).collect(),
             dataset: "made-up".into(),
             seed: 1,
@@ -61,6 +61,10 @@ impl Network {
     }
 }
 
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
+}
+
 /// Small networks of every stem, layer, joining and channel count.
 pub fn small() -> Vec<Network> {
     let base = Config {
@@ -76,7 +80,10 @@ pub fn small() -> Vec<Network> {
         Config { bias: true, in_channels: 1, bn_size: None, ..base.clone() },
         Config { bias: true, compression: 0.7, bn_size: Some(2), joining: Joining::Residual, ..base.clone() },
         Config { joining: Joining::Plain, block_config: vec![2], num_classes: 1, ..base.clone() },
-        Config { stem: densenet::config::Stem::Cifar, compression: 1.0, bias: true, input_size: 9, ..base },
+        Config { stem: Stem::Cifar, compression: 1.0, bias: true, input_size: 9, ..base.clone() },
+        Config { stem: stem(3, 1, true), final_relu: false, input_size: 9, ..base.clone() },
+        Config { stem: stem(7, 2, false), bias: true, ..base.clone() },
+        Config { stem: Stem::of(StemShape { kernel: 5, stride: 1, norm: true, pool: true }), ..base },
     ];
     configs.map(Network::new).into()
 }

@@ -1,6 +1,6 @@
 //! The reference network's gradients against central differences in `f64`, for a small network of every kind.
 
-use densenet::config::{Joining, Stem};
+use densenet::config::{Joining, Stem, StemShape};
 use densenet::reference::{self, Batch, Training};
 use densenet::{Architecture, Config, init};
 use densenet_kernels::random::Stream;
@@ -27,9 +27,14 @@ fn basic() -> Config {
         compression: 1.0,
         drop_rate: 0.0,
         bias: false,
+        final_relu: true,
         joining: Joining::Dense,
         input_size: 9,
     }
+}
+
+fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
+    Stem::of(StemShape { kernel, stride, norm, pool: false })
 }
 
 /// A small network of every kind, with the size of its pictures.
@@ -47,6 +52,9 @@ pub fn kinds() -> Vec<(&'static str, Config, (usize, usize))> {
         ("residual with dropout", Config { drop_rate: 0.2, ..residual.clone() }, (6, 7)),
         ("residual with bottleneck", Config { bn_size: Some(2), ..residual }, (6, 7)),
         ("plain", Config { joining: Joining::Plain, bias: true, ..basic() }, (6, 7)),
+        ("stem with norm", Config { stem: stem(3, 1, true), bn_size: Some(2), ..basic() }, (7, 6)),
+        ("7x7 stem without norm", Config { stem: stem(7, 2, false), ..basic() }, (11, 13)),
+        ("no last ReLU", Config { final_relu: false, ..basic() }, (7, 6)),
     ]
 }
 

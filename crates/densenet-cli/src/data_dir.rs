@@ -1,0 +1,41 @@
+//! Data sets, as the command line names them.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use densenet::data::{self, DataSet};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output;
+
+/// Where data sets are.
+#[derive(Args)]
+pub struct DataDir {
+    /// Folder that holds data sets, each in a folder of its name [default: $DENSENET_DATA, then the user's cache]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDir {
+    /// Opens the data set `name`, and shows a download if it takes one.
+    pub fn open(&self, name: &str) -> Result<DataSet> {
+        let mut bar: Option<ProgressBar> = None;
+        let data = data::open(name, self.data_dir.as_deref(), &mut |progress| {
+            let bar = bar.get_or_insert_with(|| download_bar(name));
+            bar.set_message(progress.file.to_string());
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+        });
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        Ok(data?)
+    }
+}
+
+fn download_bar(name: &str) -> ProgressBar {
+    output::note(format_args!("downloading {name}"));
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,297 @@
+//! What a weight file holds, told from the names and shapes of its tensors alone.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::COUNTER;
+use super::chain::{self, Chain};
+use super::file::Stored;
+use super::layers::{self, Pair, Parts};
+use super::modules::Modules;
+use super::names::natural;
+use super::table;
+use crate::architecture::{Conv, Norm, PreAct};
+use crate::config::{Joining, Stem, StemShape};
+use crate::{Architecture, Config};
+
+/// A network that was made out in a weight file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inferred {
+    /// The network.
+    pub config: Config,
+    /// Whose names the tensors have.
+    pub spelling: &'static str,
+    /// What the file cannot tell.
+    pub assumptions: Vec<Assumption>,
+    /// What else there is to say of it.
+    pub remarks: Vec<String>,
+    /// The number in the file of each of [`Architecture`]'s tensors, by its name; none for a bias that is zero.
+    #[serde(skip)]
+    pub(super) tensors: BTreeMap<String, Option<usize>>,
+}
+
+/// Something that a weight file cannot tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Assumption {
+    /// What.
+    pub what: &'static str,
+    /// What is taken instead.
+    pub taken: String,
+    /// The program's option that says otherwise.
+    pub option: &'static str,
+    /// Whether it is about the pictures rather than the network.
+    pub input: bool,
+}
+
+impl Inferred {
+    /// The same, where a person knows better: with another configuration of the same tensors.
+    pub fn with(self, config: Config) -> Self {
+        Self { assumptions: assumptions(&config), config, ..self }
+    }
+}
+
+/// Makes out the network that `tensors`, in the order of the file, are the weights of.
+///
+/// # Errors
+/// Why they are no DenseNet, or cannot be told to be one, with a table of what was made out.
+pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
+    let modules = Modules::of(tensors);
+    let found = if modules.left_over.is_empty() {
+        arrange(&modules).and_then(|(parts, chain)| Found { modules: &modules, parts, chain }.network(tensors))
+    } else {
+        let names: Vec<&str> = modules.left_over.iter().map(|&index| &*tensors[index].name).take(8).collect();
+        Err(format!("{} of its tensors have no place in one, as {}", modules.left_over.len(), names.join(", ")))
+    };
+    found.map_err(|reason| {
+        let table = table::of(tensors, &modules);
+        format!("no DenseNet can be made out in it: {reason}; these are its tensors:\n{table}")
+    })
+}
+
+/// The parts of the network in its order: by nesting names or in a row, in the file's order or as a person counts, or in
+/// the only order in which widths fit.
+fn arrange(modules: &Modules) -> Result<(Parts, Chain), String> {
+    let of_file: Vec<usize> = (0..modules.list.len()).collect();
+    let mut by_name = of_file.clone();
+    by_name.sort_by(|&a, &b| natural(&modules.list[a].name, &modules.list[b].name));
+    let follow = |parts: Parts| chain::in_order(modules, &parts).map(|chain| (parts, chain));
+    let search = |parts: Parts| chain::searched(modules, &parts).map(|chain| (parts, chain));
+    // Names that nest say more than an order, which may be that of the alphabet.
+    layers::by_nesting(modules, &of_file)
+        .and_then(follow)
+        .or_else(|_| layers::by_nesting(modules, &by_name).and_then(follow))
+        .or_else(|_| layers::in_a_row(modules, &of_file).and_then(follow))
+        .or_else(|_| layers::in_a_row(modules, &by_name).and_then(follow))
+        .or_else(|_| layers::by_nesting(modules, &by_name).and_then(search))
+}
+
+/// A network's parts in its order.
+struct Found<'a> {
+    modules: &'a Modules,
+    parts: Parts,
+    chain: Chain,
+}
+
+impl Found<'_> {
+    fn network(&self, tensors: &[Stored]) -> Result<Inferred, String> {
+        let config = self.config()?;
+        let architecture = Architecture::new(&config).map_err(|error| error.to_string())?;
+        Ok(Inferred {
+            tensors: self.tensors(&architecture),
+            spelling: spelling(tensors),
+            assumptions: assumptions(&config),
+            remarks: self.remarks(tensors, &config),
+            config,
+        })
+    }
+
+    fn out(&self, module: usize) -> usize {
+        self.modules.list[module].out()
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        let stem = &self.modules.list[self.parts.stem];
+        let growth_rate = self.out(self.parts.layers[0].conv.conv);
+        let stem_norm = self.parts.stem_norm.is_some();
+        let config = Config {
+            in_channels: stem.input(),
+            num_classes: self.out(self.parts.classifier),
+            stem: usual_stem(stem.kernel(), stem_norm),
+            num_init_features: stem.out(),
+            block_config: self.chain.blocks.iter().map(Vec::len).collect(),
+            growth_rate,
+            bn_size: self.bn_size(growth_rate)?,
+            compression: self.compression()?,
+            drop_rate: 0.0,
+            bias: self.convs().any(|conv| self.modules.list[conv].bias.is_some()),
+            final_relu: true,
+            joining: Joining::Dense,
+            input_size: if stem.kernel() == 7 { 224 } else { 32 },
+        };
+        config.validate().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    /// The bottleneck's width in units of the growth rate, the same in each layer; layers that differ are refused.
+    fn bn_size(&self, growth_rate: usize) -> Result<Option<usize>, String> {
+        let width = |layer: &layers::Layer| layer.bottleneck.map(|pair| self.out(pair.conv));
+        let first = width(&self.parts.layers[0]);
+        for layer in &self.parts.layers {
+            let conv = &self.modules.list[layer.conv.conv];
+            if conv.kernel() != 3 || conv.out() != growth_rate || width(layer) != first {
+                return Err(format!("{} is not made as the layers before it", conv.name));
+            }
+        }
+        match first {
+            Some(width) if width % growth_rate != 0 => {
+                Err(format!("its bottlenecks are {width} channels wide, no multiple of the growth rate {growth_rate}"))
+            }
+            width => Ok(width.map(|width| width / growth_rate)),
+        }
+    }
+
+    /// The roundest factor by which all transitions narrow as they do; a half without transitions.
+    fn compression(&self) -> Result<f64, String> {
+        let widths: Vec<(usize, usize)> = self
+            .chain
+            .transitions
+            .iter()
+            .map(|pair| (self.modules.list[pair.conv].input(), self.out(pair.conv)))
+            .collect();
+        let narrows = |theta: f64| widths.iter().all(|&(from, to)| (from as f64 * theta).floor() as usize == to);
+        let decimals = (0..=9).map(|digits| 10f64.powi(digits));
+        let lowest = widths.iter().map(|&(from, to)| to as f64 / from as f64).fold(0.0, f64::max);
+        let rounded = decimals.map(|unit| (lowest * unit).ceil() / unit);
+        [0.5, 1.0]
+            .into_iter()
+            .chain(rounded)
+            .chain([lowest])
+            .find(|&theta| theta <= 1.0 && narrows(theta))
+            .ok_or_else(|| format!("its transitions narrow by no common factor: {}", widths_in_words(&widths)))
+    }
+
+    /// Every convolution.
+    fn convs(&self) -> impl Iterator<Item = usize> + '_ {
+        std::iter::once(self.parts.stem).chain(self.pairs().map(|pair| pair.conv))
+    }
+
+    /// Every batch-norm with its convolution, in the network's order.
+    fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
+        self.chain.blocks.iter().enumerate().flat_map(|(i, block)| {
+            let layers = block.iter().flat_map(|layer| layer.bottleneck.into_iter().chain([layer.conv]));
+            layers.chain(self.chain.transitions.get(i).copied())
+        })
+    }
+
+    /// Which tensor of the file is which of `architecture`'s.
+    fn tensors(&self, architecture: &Architecture) -> BTreeMap<String, Option<usize>> {
+        let mut places = Places { modules: self.modules, tensors: BTreeMap::new() };
+        places.conv(&architecture.stem_conv, self.parts.stem);
+        if let (Some(norm), Some(module)) = (&architecture.stem_norm, self.parts.stem_norm) {
+            places.norm(norm, module);
+        }
+        for (op, pair) in pre_activations(architecture).zip(self.pairs()) {
+            places.norm(&op.norm, pair.norm);
+            places.conv(&op.conv, pair.conv);
+        }
+        places.norm(&architecture.final_norm, self.parts.last_norm);
+        places.linear("classifier", self.parts.classifier);
+        places.tensors
+    }
+
+    fn remarks(&self, tensors: &[Stored], config: &Config) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let without = self.convs().filter(|&conv| self.modules.list[conv].bias.is_none()).count();
+        if config.bias && without > 0 {
+            remarks.push(format!("{without} of the convolutions have no bias and get one of zeros"));
+        }
+        if self.modules.list[self.parts.classifier].bias.is_none() {
+            remarks.push("the classifier has no bias and gets one of zeros".into());
+        }
+        let aside: Vec<&str> = self.modules.set_aside.iter().map(|&index| &*tensors[index].name).collect();
+        let (counters, others): (Vec<&str>, Vec<&str>) = aside.into_iter().partition(|name| name.ends_with(COUNTER));
+        if !counters.is_empty() {
+            remarks.push(format!("{} counters of batches are kept for PyTorch alone", counters.len()));
+        }
+        remarks.extend(others.iter().map(|name| format!("{name} is no weight and is not read")));
+        remarks
+    }
+}
+
+fn widths_in_words(widths: &[(usize, usize)]) -> String {
+    widths.iter().map(|(from, to)| format!("{from} to {to}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Every pre-activation of a layer or transition, in the network's order.
+fn pre_activations(architecture: &Architecture) -> impl Iterator<Item = &PreAct> {
+    architecture.blocks.iter().flat_map(|block| {
+        let layers = block.layers.iter().flat_map(|layer| layer.bottleneck.iter().chain([&layer.conv]));
+        layers.chain(&block.transition)
+    })
+}
+
+/// A stem of that kernel with the stride and pooling that it usually has.
+fn usual_stem(kernel: usize, norm: bool) -> Stem {
+    let large = kernel > 3;
+    Stem::of(StemShape { kernel, stride: if large { 2 } else { 1 }, norm, pool: large && norm })
+}
+
+/// Collects tensors by the architecture's names.
+struct Places<'a> {
+    modules: &'a Modules,
+    tensors: BTreeMap<String, Option<usize>>,
+}
+
+impl Places<'_> {
+    fn add(&mut self, name: &str, tensors: &[(&str, Option<usize>)]) {
+        self.tensors.extend(tensors.iter().map(|(part, number)| (format!("{name}.{part}"), *number)));
+    }
+
+    fn conv(&mut self, conv: &Conv, module: usize) {
+        let module = &self.modules.list[module];
+        self.add(&conv.name, &[("weight", Some(module.weight))]);
+        if conv.bias.is_some() {
+            self.add(&conv.name, &[("bias", module.bias)]);
+        }
+    }
+
+    fn norm(&mut self, norm: &Norm, module: usize) {
+        let module = &self.modules.list[module];
+        let [mean, variance] = module.running.map_or([None; 2], |running| running.map(Some));
+        self.add(&norm.name, &[("weight", Some(module.weight)), ("bias", module.bias)]);
+        self.add(&norm.name, &[("running_mean", mean), ("running_var", variance)]);
+    }
+
+    fn linear(&mut self, name: &str, module: usize) {
+        let module = &self.modules.list[module];
+        self.add(name, &[("weight", Some(module.weight)), ("bias", module.bias)]);
+    }
+}
+
+fn assumptions(config: &Config) -> Vec<Assumption> {
+    let StemShape { stride, norm, pool, .. } = config.stem.shape();
+    let yes = |yes: bool| if yes { "yes" } else { "no" }.to_string();
+    let of_network = |what, taken, option| Assumption { what, taken, option, input: false };
+    let of_input = |what, taken, option| Assumption { what, taken, option, input: true };
+    let mut all = vec![of_network("the stem's stride", stride.to_string(), "--config")];
+    if norm {
+        all.push(of_network("max pooling in the stem", yes(pool), "--stem-pool"));
+    }
+    all.push(of_network("a ReLU after the last batch-norm", yes(config.final_relu), "--final-relu"));
+    all.push(of_input("the input's size", format!("{0}x{0}", config.input_size), "--size"));
+    all.push(of_input("mean and deviation of the input", "none".into(), "--preset, or --mean and --std"));
+    all
+}
+
+/// Whose names they are.
+fn spelling(tensors: &[Stored]) -> &'static str {
+    let any = |part: &str| tensors.iter().any(|tensor| tensor.name.contains(part));
+    match () {
+        () if any("class_layers.out") => "MONAI",
+        () if any("op_threshs") => "torchxrayvision",
+        () if any("denselayer1.norm.1.") => "torchvision before 0.3 (norm.1)",
+        () if any("features.denseblock1.denselayer1.norm1.") => "torchvision or timm",
+        () if any("block1.layer.0.bn1.") => "blockN.layer.i (CIFAR)",
+        () => "names of its own",
+    }
+}

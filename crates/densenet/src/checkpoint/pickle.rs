@@ -1,0 +1,108 @@
+//! Reading PyTorch's files: zip archives, the bare pickles before them, and tar files before those.
+//!
+//! A pickle is a program. `pytorch-reader` reads what it would build and runs nothing of it, and refuses one that hands
+//! tensors to a function it does not know.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use pytorch_reader::{DType, PytorchReader, Tensor};
+use safetensors::Dtype;
+
+use super::element::widen;
+use super::file::Stored;
+use super::names::natural;
+use super::pickle_order;
+use crate::{Error, Result};
+
+/// Names under which training programs keep the weights beside other things, the likeliest first.
+const WRAPPERS: [&str; 13] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "module",
+    "ema",
+    "model_ema",
+    "state_dict_ema",
+    "_orig_mod",
+];
+
+/// Opens `path` and returns its tensors, in the order in which the pickle names them where it can be told and else by
+/// name.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, or holds no tensors.
+pub(super) fn open(path: &Path) -> Result<(Vec<Stored>, Vec<Tensor>)> {
+    let reader = PytorchReader::new(path)
+        .map_err(|error| Error::format(path, format!("not a sound PyTorch checkpoint: {error}")))?;
+    let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
+    if tensors.is_empty() {
+        return Err(Error::format(path, "a pickle without tensors; a state dict is needed"));
+    }
+    let prefix = wrapper(&tensors);
+    tensors.retain(|tensor| tensor.name.starts_with(&prefix));
+    tensors.iter_mut().for_each(|tensor| _ = tensor.name.drain(..prefix.len()));
+    tensors.sort_by(|a, b| natural(&a.name, &b.name));
+    let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    if let Some(places) = pickle_order::places(path, &names).map_err(Error::io(path))? {
+        let mut placed: Vec<_> = places.into_iter().zip(tensors).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        tensors = placed.into_iter().map(|(_, tensor)| tensor).collect();
+    }
+    Ok((tensors.iter().map(stored).collect(), tensors))
+}
+
+fn stored(tensor: &Tensor) -> Stored {
+    Stored { name: tensor.name.clone(), dtype: dtype(tensor.dtype()), shape: tensor.shape().to_vec() }
+}
+
+/// What stands before the weights' names: the keys of the dictionaries around them, each with a dot. Of several entries
+/// of a dictionary, the one is taken that has a usual name and holds both a kernel and a linear layer.
+fn wrapper(tensors: &[Tensor]) -> String {
+    let mut prefix = String::new();
+    loop {
+        let inside = || tensors.iter().filter_map(|tensor| Some((tensor.name.strip_prefix(&*prefix)?, tensor)));
+        let keys: BTreeSet<&str> = inside().filter_map(|(name, _)| name.split_once('.')).map(|(key, _)| key).collect();
+        let alone = keys.len() == 1 && inside().all(|(name, _)| name.contains('.'));
+        let whole = |key: &str| {
+            let ranks: BTreeSet<usize> = inside()
+                .filter(|(name, _)| name.split_once('.').is_some_and(|(first, _)| first == key))
+                .map(|(_, tensor)| tensor.shape().len())
+                .collect();
+            ranks.contains(&4) && ranks.contains(&2)
+        };
+        let Some(key) = WRAPPERS.into_iter().find(|key| keys.contains(key) && (alone || whole(key))) else {
+            return prefix;
+        };
+        prefix += &format!("{key}.");
+    }
+}
+
+/// Reads `tensor` into `out`.
+pub(super) fn read(tensor: &Tensor, out: &mut [f32]) -> io::Result<()> {
+    widen(dtype(tensor.dtype()), &tensor.read()?, out)
+}
+
+fn dtype(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I16 => Dtype::I16,
+        DType::I8 => Dtype::I8,
+        DType::U64 => Dtype::U64,
+        DType::U32 => Dtype::U32,
+        DType::U16 => Dtype::U16,
+        DType::U8 => Dtype::U8,
+        DType::Bool => Dtype::BOOL,
+    }
+}

@@ -1,0 +1,227 @@
+//! From a weight file to a network's arenas.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::file::{Stored, WeightFile};
+use super::infer::{Inferred, infer};
+use super::{CARRIED, COUNTER, Card, Weights, adapt};
+use crate::architecture::Tensor;
+use crate::init;
+use crate::{Architecture, Config, Error, Result};
+
+/// A weight file whose description is read and found sound; the values are still where they were.
+pub struct Reader {
+    file: WeightFile,
+}
+
+/// The number in the file of each tensor, by the architecture's name for it; none for one that is zero.
+type Numbers = BTreeMap<String, Option<usize>>;
+
+impl Reader {
+    /// Opens `path`, a safetensors file or a PyTorch checkpoint, and reads what it says of its tensors.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is of neither format, or is cut off or damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        WeightFile::open(path).map(|file| Self { file })
+    }
+
+    /// Reads the header of a safetensors file that is in memory; errors call it `name`.
+    ///
+    /// # Errors
+    /// Bytes that are no safetensors file, or are cut off or damaged.
+    pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        WeightFile::in_memory(name, bytes).map(|file| Self { file })
+    }
+
+    /// The file's tensors: in its own order where it has one, else by name.
+    pub fn tensors(&self) -> &[Stored] {
+        &self.file.tensors
+    }
+
+    /// Whether the file says what it is, so that [`Reader::card`] is worth asking for.
+    pub fn has_card(&self) -> bool {
+        self.file.texts.contains_key("config")
+    }
+
+    /// What the file says of itself.
+    ///
+    /// # Errors
+    /// A file that does not say it, as one that another program wrote, or says what does not fit together.
+    pub fn card(&self) -> Result<Card> {
+        let fields = self.file.texts.iter();
+        let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
+        let card: Card = serde_json::from_value(Value::Object(fields.collect())).map_err(|e| {
+            self.wrong(format!("does not say which network it holds ({e}); densenet train writes files that do"))
+        })?;
+        card.validate().map_err(|e| self.wrong(e.to_string()))?;
+        Ok(card)
+    }
+
+    /// A card for a file that has none and holds the weights of `config`: PyTorch's counters of batches are taken into
+    /// it, of several the highest, and all else is unknown.
+    ///
+    /// # Errors
+    /// Counters that cannot be read.
+    pub fn made_out(&mut self, config: &Config) -> Result<Card> {
+        let mut card = Card::of(config.clone());
+        for index in 0..self.tensors().len() {
+            if self.tensors()[index].name.ends_with(COUNTER) {
+                card.batches_tracked = card.batches_tracked.max(self.file.count(index)?.unwrap_or(0));
+            }
+        }
+        Ok(card)
+    }
+
+    /// The network that the file holds: as it says, else as [`Reader::infer`] makes it out.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn config(&self) -> Result<Config> {
+        if self.has_card() { Ok(self.card()?.config) } else { Ok(self.infer()?.config) }
+    }
+
+    /// The network that the file holds, told from the names and shapes of its tensors alone, whatever they are called.
+    ///
+    /// # Errors
+    /// A file that holds no DenseNet, or where it cannot be told which; the message says why and shows the tensors.
+    pub fn infer(&self) -> Result<Inferred> {
+        let training = self.file.texts.contains_key("training");
+        let carried = |index: &usize| training && is_carried(&self.tensors()[*index].name);
+        let numbers: Vec<usize> = (0..self.tensors().len()).filter(|index| !carried(index)).collect();
+        let tensors: Vec<Stored> = numbers.iter().map(|&index| self.tensors()[index].clone()).collect();
+        let mut inferred = infer(&tensors).map_err(|reason| self.wrong(reason))?;
+        inferred.tensors.values_mut().flatten().for_each(|index| *index = numbers[*index]);
+        Ok(inferred)
+    }
+
+    /// The weights of `architecture`, under its names or any others.
+    ///
+    /// # Errors
+    /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or
+    /// of another shape.
+    pub fn weights(&mut self, architecture: &Architecture) -> Result<Weights> {
+        let numbers = self.numbers(architecture)?;
+        Ok(Weights {
+            parameters: self.values(&numbers, "", &architecture.parameters)?,
+            running: self.values(&numbers, "", &architecture.running)?,
+        })
+    }
+
+    /// The weights of `architecture` to begin a training run with, and what was changed to make them fit: for another
+    /// number of classes the classifier is drawn anew from `seed`, and for another number of input channels the
+    /// stem's kernels are added up or repeated, as timm does it.
+    ///
+    /// # Errors
+    /// A file that holds another network otherwise; see [`Reader::weights`].
+    pub fn initial(&mut self, architecture: &Architecture, seed: u64) -> Result<(Weights, Vec<String>)> {
+        let config = &architecture.config;
+        let held = self.config()?;
+        let (in_channels, num_classes) = (held.in_channels, held.num_classes);
+        let held = Architecture::new(&Config { in_channels, num_classes, ..config.clone() })?;
+        let weights = self.weights(&held)?;
+        let (parameters, _) = init::initial(architecture, seed);
+        Ok(adapt::adapt(&held, weights, architecture, parameters))
+    }
+
+    /// The state of the training run, as [`Contents::save_training`](super::Contents::save_training) wrote it.
+    ///
+    /// # Errors
+    /// A file without one, or with one of another kind.
+    pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
+        let text = self.file.texts.get("training");
+        let text = text.ok_or_else(|| self.wrong("holds weights only, no state of a training run".into()))?;
+        serde_json::from_str(text).map_err(|e| self.wrong(format!("its state of the training run: {e}")))
+    }
+
+    /// The arenas that training carries on, for each prefix and the tensors that it stands before, as
+    /// [`Contents::save_training`](super::Contents::save_training) wrote them.
+    ///
+    /// # Errors
+    /// A file that does not hold the weights of `architecture` under their own names, or lacks one of the tensors.
+    pub fn carried(&mut self, architecture: &Architecture, places: &[(&str, &[Tensor])]) -> Result<Vec<Vec<f32>>> {
+        let numbers = self.by_name();
+        let weights = [("", &*architecture.parameters), ("", &*architecture.running)];
+        self.compare(&numbers, &[&weights, places].concat()).map_err(|lists| self.differs(&lists))?;
+        places.iter().map(|(prefix, tensors)| self.values(&numbers, prefix, tensors)).collect()
+    }
+
+    fn wrong(&self, reason: String) -> Error {
+        Error::format(&self.file.path, reason)
+    }
+
+    fn differs(&self, lists: &str) -> Error {
+        self.wrong(format!("does not hold the weights of this network\n{lists}"))
+    }
+
+    /// Each tensor under the name that it has in the file.
+    fn by_name(&self) -> Numbers {
+        self.tensors().iter().enumerate().map(|(index, stored)| (stored.name.clone(), Some(index))).collect()
+    }
+
+    /// Finds the tensors of `architecture` by their names, and else by what can be made out.
+    fn numbers(&self, architecture: &Architecture) -> Result<Numbers> {
+        let expected: [(&str, &[Tensor]); 2] = [("", &architecture.parameters), ("", &architecture.running)];
+        let named = self.by_name();
+        let Err(by_name) = self.compare(&named, &expected) else { return Ok(named) };
+        match self.infer() {
+            Ok(Inferred { tensors, .. }) => {
+                self.compare(&tensors, &expected).map_err(|lists| self.differs(&lists)).map(|()| tensors)
+            }
+            // Under the network's own names the difference from it says more.
+            Err(_) if architecture.parameters.iter().any(|tensor| named.contains_key(&tensor.name)) => {
+                Err(self.differs(&by_name))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Compares the tensors that were found with the `expected` ones and lists every difference.
+    fn compare(&self, found: &Numbers, expected: &[(&str, &[Tensor])]) -> Result<(), String> {
+        let mut found: BTreeMap<&str, Option<&Stored>> =
+            found.iter().map(|(name, index)| (name.as_str(), index.map(|index| &self.tensors()[index]))).collect();
+        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        for (prefix, tensors) in expected {
+            for tensor in *tensors {
+                let name = format!("{prefix}{}", tensor.name);
+                match found.remove(name.as_str()) {
+                    None => missing.push(name),
+                    Some(Some(stored)) if stored.shape != tensor.shape || !stored.is_float() => misshapen
+                        .push(format!("{name} is {:?} {:?} instead of {:?}", stored.dtype, stored.shape, tensor.shape)),
+                    Some(_) => {}
+                }
+            }
+        }
+        let ignored = |name: &str| is_carried(name) || name.ends_with(COUNTER);
+        let unexpected = found.into_keys().filter(|name| !ignored(name)).map(String::from).collect();
+        let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
+        let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();
+        if lists.is_empty() { Ok(()) } else { Err(lists.join("\n")) }
+    }
+
+    /// Reads `tensors`, which were found to be there, into an arena; a bias that is not there is zero.
+    fn values(&mut self, numbers: &Numbers, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
+        let number = |tensor: &Tensor| numbers.get(&format!("{prefix}{}", tensor.name)).copied().flatten();
+        self.file.check_size(tensors.iter().filter_map(number))?;
+        let mut arena = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];
+        for tensor in tensors {
+            if let Some(index) = number(tensor) {
+                self.file.read(index, &mut arena[tensor.range.clone()])?;
+            }
+        }
+        Ok(arena)
+    }
+}
+
+/// Whether a tensor is one that a training run carries on.
+fn is_carried(name: &str) -> bool {
+    CARRIED.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn list((what, names): &(&str, Vec<String>)) -> String {
+    format!("{what} ({}):\n  {}", names.len(), names.join("\n  "))
+}

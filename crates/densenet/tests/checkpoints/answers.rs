@@ -1,0 +1,81 @@
+//! What PyTorch made of a checkpoint, and the comparison with it. `../goldens/checkpoints.py` makes both.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use densenet::checkpoint::Reader;
+use densenet::network::{Backprop, DenseNet, StepOptions};
+use densenet::{Architecture, Config};
+use densenet_kernels::random::Stream;
+use ndarray::Array4;
+use safetensors::SafeTensors;
+
+/// Seed of `../goldens/networks.py`.
+const SEED: u64 = 2017;
+
+/// PyTorch's answers in `f64`, by name.
+pub struct Answers(HashMap<String, Vec<f64>>);
+
+impl Answers {
+    pub fn load(path: &Path) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let doubles = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+        Self(tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect())
+    }
+
+    /// Checks that `ours` is within a relative `tolerance` in norm of the answer `name`.
+    pub fn assert_near(&self, name: &str, ours: impl Iterator<Item = f64>, tolerance: f64) {
+        let theirs = self.0.get(name).unwrap_or_else(|| panic!("no answer {name}"));
+        let ours: Vec<f64> = ours.collect();
+        assert_eq!(ours.len(), theirs.len(), "{name}");
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
+        let error = difference / norm(&mut theirs.iter().copied());
+        assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
+    }
+
+    /// Checks a training step on `pictures`: logits and loss, and all gradients together.
+    ///
+    /// Gradients are held to `tolerance`: where a pre-activation is within rounding of zero, `f32` may put it on either
+    /// side of the ReLU. The answers tell how far PyTorch's own gradients in `f32` are, as `float32 distance`.
+    pub fn assert_step(&self, prefix: &str, network: &mut DenseNet, pictures: &Array4<f32>, tolerance: f64) {
+        let (count, classes) = (pictures.dim().0, network.architecture().config.num_classes);
+        let labels: Vec<u32> = (0..count).map(|i| (i % classes) as u32).collect();
+        let mut backprop = Backprop::new(network);
+        let outcome = backprop.run(network, pictures.view(), &labels, &StepOptions::default()).unwrap();
+        self.assert_near(&format!("{prefix}train logits"), outcome.logits.iter().map(|&v| v.into()), 1e-5);
+        self.assert_near(&format!("{prefix}loss"), std::iter::once(outcome.loss), 1e-5);
+        let (mut difference, mut whole) = (0.0, 0.0);
+        for tensor in &network.architecture().parameters {
+            let theirs = &self.0[&format!("{prefix}gradient {}", tensor.name)];
+            for (&ours, theirs) in backprop.gradients()[tensor.range.clone()].iter().zip(theirs) {
+                difference += (f64::from(ours) - theirs).powi(2);
+                whole += theirs * theirs;
+            }
+        }
+        let error = (difference / whole).sqrt();
+        assert!(error <= tolerance, "{prefix}gradients are {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
+    }
+}
+
+/// What a file without a card is told to hold, with its weights.
+pub fn read(path: &Path) -> (Config, DenseNet) {
+    let mut reader = Reader::open(path).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!reader.has_card(), "{}", path.display());
+    let config = reader.infer().unwrap_or_else(|error| panic!("{error}")).config;
+    let weights = reader.weights(&Architecture::new(&config).unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let network = DenseNet::from_arenas(&config, weights.parameters, weights.running).unwrap();
+    (config, network)
+}
+
+/// The pictures `(N, C, H, W)` that the answers are to.
+pub fn pictures(shape: (usize, usize, usize, usize)) -> Array4<f32> {
+    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let stream = Stream::new(SEED, "images".bytes().fold(0xcbf2_9ce4_8422_2325, hash));
+    let mut index = 0..;
+    Array4::from_shape_simple_fn(shape, || {
+        let unit = stream.uniform(index.next().expect("endless"));
+        (-1.0 + 2.0 * unit) as f32
+    })
+}
