@@ -21,6 +21,7 @@ test: tools
 		echo "with DENSENET_ISA=$$isa:"; \
 		DENSENET_ISA=$$isa cargo test --locked --package densenet-kernels --test against_reference --lib || exit 1; \
 		DENSENET_ISA=$$isa cargo test --locked --package densenet --test parity fast || exit 1; \
+		DENSENET_ISA=$$isa cargo test --locked --package densenet --test inference || exit 1; \
 	done
 
 # The article's network on Fashion-MNIST, from nothing to a confusion table.

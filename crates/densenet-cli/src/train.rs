@@ -10,13 +10,13 @@ use densenet::data::{Augment, DataSet};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
 use densenet::schedule::Schedule;
-use densenet::training::{BEST, LAST, Outcome, Run, Settings};
+use densenet::training::{LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
-use crate::watch::{Watch, interruption};
+use crate::watch::{self, Watch, interruption};
 use crate::{Threads, model, word};
 
 /// Trains a network and writes its weights and a log
@@ -111,9 +111,9 @@ impl Train {
             Some(folder) => self.resume(folder)?,
             None => self.start()?,
         };
-        announce(&run, &data, &folder, threads);
+        let steps = watch::announce(&run, &data, &folder, threads);
         let interrupted = interruption()?;
-        let mut watch = Watch::new(run.settings.epochs, steps(&run.settings, &data), run.progress().step, interrupted);
+        let mut watch = Watch::new(run.settings.epochs, steps, run.progress().step, interrupted);
         let outcome = run.train(&data.train, &data.test, &mut watch);
         drop(watch);
         match outcome.with_context(|| format!("{} holds the last good weights", folder.join(LAST).display()))? {
@@ -124,7 +124,7 @@ impl Train {
                 Ok(ExitCode::from(130))
             }
             Outcome::Finished => {
-                output::print(&summary(&run, &folder))?;
+                output::print(&watch::summary(&run, &folder))?;
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -287,42 +287,4 @@ fn usual(data: &DataSet) -> Augment {
 /// The last part of a path, as the name of a folder of pictures.
 fn last_part(path: &str) -> String {
     Path::new(path).file_name().map_or("data".into(), |name| name.to_string_lossy().into_owned())
-}
-
-fn steps(settings: &Settings, data: &DataSet) -> u64 {
-    let steps = (data.train.len().div_ceil(settings.batch) * settings.epochs) as u64;
-    settings.max_steps.map_or(steps, |limit| limit.min(steps))
-}
-
-/// Says what is about to be done.
-fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) {
-    let (config, settings) = (&run.card().config, &run.settings);
-    let parameters = Architecture::new(config).map_or(0, |architecture| architecture.num_parameters());
-    output::note(format_args!(
-        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {} classes",
-        output::count(parameters as u64),
-        config.in_channels,
-        output::count(data.train.len() as u64),
-        output::count(data.test.len() as u64),
-        config.num_classes,
-        size = config.input_size,
-    ));
-    output::note(format_args!(
-        "{} steps of {} pictures from step {} on; {threads} threads; writing to {}",
-        output::count(steps(settings, data)),
-        settings.batch,
-        run.progress().step,
-        folder.display(),
-    ));
-}
-
-fn summary(run: &Run, folder: &Path) -> String {
-    let progress = run.progress();
-    let weights = if progress.best_top1.is_some() { BEST } else { LAST };
-    let best = match progress.best_top1 {
-        Some(top1) => format!("; best test accuracy {:.2} %", 100.0 * top1),
-        None => "; no epoch is done, so nothing was evaluated".into(),
-    };
-    let (epochs, steps) = (progress.epoch, output::count(progress.step));
-    format!("trained for {epochs} epochs, {steps} steps{best}\nweights: {}\n", folder.join(weights).display())
 }

@@ -1,12 +1,15 @@
 //! A training run as the person at the terminal sees it.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use densenet::training::{EpochReport, Observer, StepReport};
+use densenet::Architecture;
+use densenet::data::DataSet;
+use densenet::training::{BEST, EpochReport, LAST, Observer, Run, StepReport};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::output;
@@ -26,6 +29,43 @@ pub fn interruption() -> Result<Arc<AtomicBool>> {
     };
     ctrlc::set_handler(handler).context("listening for Ctrl-C")?;
     Ok(flag)
+}
+
+/// Says what is about to be done, and returns at which step it ends.
+pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64 {
+    let (config, settings) = (&run.card().config, &run.settings);
+    let parameters = Architecture::new(config).map_or(0, |architecture| architecture.num_parameters());
+    let all = (data.train.len().div_ceil(settings.batch) * settings.epochs) as u64;
+    let steps = settings.max_steps.map_or(all, |limit| limit.min(all));
+    output::note(format_args!(
+        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {} classes",
+        output::count(parameters as u64),
+        config.in_channels,
+        output::count(data.train.len() as u64),
+        output::count(data.test.len() as u64),
+        config.num_classes,
+        size = config.input_size,
+    ));
+    output::note(format_args!(
+        "{} steps of {} pictures from step {} on; {threads} threads; writing to {}",
+        output::count(steps),
+        settings.batch,
+        run.progress().step,
+        folder.display(),
+    ));
+    steps
+}
+
+/// What a finished run came to, and where its weights are.
+pub fn summary(run: &Run, folder: &Path) -> String {
+    let progress = run.progress();
+    let weights = if progress.best_top1.is_some() { BEST } else { LAST };
+    let best = match progress.best_top1 {
+        Some(top1) => format!("; best test accuracy {:.2} %", 100.0 * top1),
+        None => "; no epoch is done, so nothing was evaluated".into(),
+    };
+    let (epochs, steps) = (progress.epoch, output::count(progress.step));
+    format!("trained for {epochs} epochs, {steps} steps{best}\nweights: {}\n", folder.join(weights).display())
 }
 
 /// Shows a run: a bar on a terminal, now and then a line elsewhere.

@@ -115,6 +115,10 @@ fn info_tells_people_and_programs() {
     assert_eq!(object["input"], serde_json::json!([3, 224, 224]));
     let sum: u64 = object["layers"].as_array().unwrap().iter().map(|layer| layer["macs"].as_u64().unwrap()).sum();
     assert_eq!(sum, 2_834_161_664);
+    let half: Value = serde_json::from_str(&world.done("info densenet121 --size 112 --json")).unwrap();
+    assert_eq!((&half["params"], &half["input"]), (&object["params"], &serde_json::json!([3, 112, 112])));
+    assert!(half["macs"].as_u64().unwrap() < 2_834_161_664 / 3, "{}", half["macs"]);
+    world.fails("info densenet121 --size 16", 2, &["16x16", "smallest"]);
     let text = world.done("info seed");
     assert!(text.contains("758,226 parameters") && text.contains("features.transition3"), "{text}");
 }
@@ -253,7 +257,9 @@ fn every_option_of_training_does_what_it_says() {
     let world = World::new();
     let plain = losses(&world, "");
     assert_eq!(losses(&world, "--augment none"), plain, "the usual for pictures of one channel");
-    for option in ["--augment flip", "--label-smoothing 0.2", "--drop-rate 0.5", "--no-shuffle", "--seed 1"] {
+    let augment = ["flip", "crop-flip", "resized-crop"].map(|word| format!("--augment {word}"));
+    let others = ["--label-smoothing 0.2", "--drop-rate 0.5", "--no-shuffle", "--seed 1"].map(String::from);
+    for option in augment.iter().chain(&others) {
         assert_ne!(losses(&world, option)[0], plain[0], "{option}");
     }
     for option in ["--momentum 0", "--weight-decay 0.1", "--lr 0.05", "--schedule cosine"] {
@@ -368,6 +374,16 @@ fn data_sets_are_found_by_name() {
     assert_eq!(told(command.env("DENSENET_DATA", ".").output().unwrap()).0, Some(0));
     let weights = ["by-option", "by-variable"].map(|run| fs::read(world.path(run).join("last.safetensors")).unwrap());
     assert_eq!(weights[0], weights[1]);
+}
+
+#[test]
+fn a_run_without_a_folder_gets_one_and_neither_batches_nor_threads_change_its_evaluation() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 1"));
+    let words = "eval --weights runs/densenet-bc-40-12-fashion-mnist/last.safetensors --json";
+    let whole = world.done(&format!("{words} --data ./fashion-mnist"));
+    assert_eq!(world.done(&format!("{words} --data fashion-mnist --data-dir . --batch 7 --threads 2")), whole);
+    world.fails(&format!("{words} --data ./fashion-mnist --batch 0"), 2, &["--batch", "1..=65536"]);
 }
 
 #[test]

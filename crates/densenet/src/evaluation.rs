@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use ndarray::ArrayView1;
 use serde::Serialize;
 
-use crate::Result;
 use crate::batches::Source;
 use crate::data::{Augment, Preprocessing, Split};
 use crate::network::DenseNet;
+use crate::{Error, Result};
 
 /// How well a network does on a set of labelled pictures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -32,7 +32,7 @@ pub struct Evaluation {
 /// when that breaks.
 ///
 /// # Errors
-/// A picture that cannot be read, or a size that the network cannot take.
+/// Labels that are none of the network's classes, a picture that cannot be read, or a size that the network cannot take.
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
@@ -41,6 +41,9 @@ pub fn evaluate(
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Option<Evaluation>> {
     let classes = network.architecture().config.num_classes;
+    if let Some((i, label)) = split.labels().iter().enumerate().find(|&(_, &label)| label >= classes) {
+        return Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)));
+    }
     let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
     let order: Vec<usize> = (0..split.len()).collect();
     let source = Source { split, preprocessing, augment: Augment::None, seed: 0 };

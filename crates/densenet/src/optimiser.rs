@@ -16,8 +16,8 @@ pub use sgd::Sgd;
 use densenet_kernels::isa::Dispatch;
 use serde::{Deserialize, Serialize};
 
-/// Values that a piece of work goes over.
-const PIECE: usize = 1 << 14;
+/// Values that a piece of work over an arena goes over.
+pub(crate) const PIECE: usize = 1 << 14;
 
 /// The optimisers by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -187,9 +187,11 @@ impl Run {
     /// Trains until all epochs are done, `max_steps` is reached or `observer` ends it, and saves.
     ///
     /// # Errors
-    /// A loss or weights that are not finite (nothing is saved then), a picture that cannot be read, a file that
-    /// cannot be written.
+    /// Settings that are wrong, a loss or weights that are not finite (nothing is saved then), a picture that cannot be
+    /// read, a file that cannot be written.
     pub fn train(&mut self, train: &Split, test: &Split, observer: &mut dyn Observer) -> Result<Outcome> {
+        // They may come from a file, or have been changed since.
+        self.settings.validate()?;
         while self.progress.epoch < self.settings.epochs {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;

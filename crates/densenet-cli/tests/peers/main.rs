@@ -3,47 +3,36 @@
 //! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, onnx,
 //! onnxruntime and safetensors, as `bench/` makes one.
 
+#[path = "../../../densenet/tests/common/kinds.rs"]
+mod kinds;
+#[path = "../../../densenet/tests/common/peers.rs"]
+mod peers;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use densenet::checkpoint::{Card, Contents, Reader};
-use densenet::config::{Joining, Stem, StemShape};
+use densenet::config::Stem;
 use densenet::data::Preprocessing;
 use densenet::{Architecture, Config, DenseNet, torchvision};
 use densenet_kernels::random::Stream;
 use serde_json::json;
 
-/// A network that is exported in every way.
-struct Case {
-    name: &'static str,
-    config: Config,
-}
-
-/// The presets that torchvision has, and small networks of every other kind.
-fn cases() -> Vec<Case> {
+/// The networks that are exported in every way: those that torchvision has, the article's, and a small one of every kind.
+fn cases() -> Vec<(&'static str, Config)> {
     let preset = |name| Config { input_size: 64, ..Config::preset(name).unwrap() };
-    let small = Config { block_config: vec![2, 3], growth_rate: 8, num_classes: 5, ..preset("densenet121") };
-    let case = |name, config| Case { name, config };
-    vec![
-        case("densenet121", preset("densenet121")),
-        case("densenet161", preset("densenet161")),
-        case("densenet169", preset("densenet169")),
-        case("densenet201", preset("densenet201")),
-        case("small", Config { bn_size: Some(2), num_init_features: 10, ..small.clone() }),
-        case("article", preset("seed")),
-        case("bc", Config { input_size: 32, ..preset("densenet-bc-40-12") }),
-        case("basic", Config { stem: Stem::Cifar, bn_size: None, compression: 1.0, ..small.clone() }),
-        case("residual", Config { joining: Joining::Residual, bias: true, ..small.clone() }),
-        case("plain", Config { joining: Joining::Plain, in_channels: 1, ..small.clone() }),
-        case("stem with norm", Config { stem: stem(3, 1, true), final_relu: false, ..small.clone() }),
-        case("stem without pooling", Config { stem: stem(7, 2, true), ..small.clone() }),
-        case("bare stem", Config { stem: stem(5, 2, false), ..small }),
-    ]
-}
-
-fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
-    Stem::of(StemShape { kernel, stride, norm, pool: false })
+    let presets = ["densenet121", "densenet161", "densenet169", "densenet201", "seed"];
+    let small = Config {
+        block_config: vec![2, 3],
+        growth_rate: 8,
+        num_init_features: 10,
+        num_classes: 5,
+        stem: Stem::Cifar,
+        bn_size: None,
+        ..preset("densenet121")
+    };
+    presets.map(|name| (name, preset(name))).into_iter().chain(kinds::kinds(&small)).collect()
 }
 
 /// A network whose batch-norms all do something, and its card.
@@ -84,7 +73,7 @@ fn npy(channels: usize, size: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Writes the case's network in every format, and its logits for pictures of two sizes.
-fn write(folder: &Path, Case { name, config }: &Case) -> DenseNet {
+fn write(folder: &Path, name: &str, config: &Config) -> DenseNet {
     fs::create_dir(folder).unwrap();
     let (card, network) = network(config);
     let architecture = network.architecture();
@@ -109,20 +98,13 @@ fn write(folder: &Path, Case { name, config }: &Case) -> DenseNet {
 
 #[test]
 fn other_programs_read_what_is_exported() {
-    let Some(peers) = std::env::var_os("DENSENET_PEERS") else {
-        println!("skipped: DENSENET_PEERS names no Python virtual environment with torchvision, onnx and onnxruntime");
-        return;
-    };
-    for case in cases() {
+    let Some(python) = peers::python() else { return };
+    for (name, config) in cases() {
         let world = tempfile::tempdir().unwrap();
-        let folder = world.path().join(case.name);
-        let network = write(&folder, &case);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/check.py");
-        let output = Command::new(PathBuf::from(&peers).join("bin/python")).arg(script).arg(&folder).output().unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        print!("{out}");
-        assert!(output.status.success(), "{}: {err}", case.name);
-        if torchvision::beyond(&case.config).is_empty() {
+        let folder = world.path().join(name);
+        let network = write(&folder, name, &config);
+        print!("{}", peers::printed(&python, "tests/peers/check.py", &[&folder]));
+        if torchvision::beyond(&config).is_empty() {
             comes_back(&folder, &network);
         }
     }

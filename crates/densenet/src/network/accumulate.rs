@@ -8,9 +8,7 @@ use rayon::prelude::*;
 use super::backprop::check_labels;
 use super::{Backprop, DenseNet, StepOptions, StepOutcome};
 use crate::Result;
-
-/// Values that a piece of work goes over.
-const PIECE: usize = 1 << 14;
+use crate::optimiser::PIECE;
 
 impl<T: Dispatch> Backprop<T> {
     /// [`Backprop::run`] on `parts` micro-batches of `images`, as even as they can be, one after the other. Loss and
@@ -56,8 +54,8 @@ fn dropout_seed(seed: u64, part: usize) -> u64 {
     if part == 0 { seed } else { Stream::new(seed, u64::MAX).bits(part as u64) }
 }
 
-/// `sums += share * gradients`.
-fn add<T: Dispatch>(sums: &mut [T], gradients: &[T], share: T) {
+/// `sums += share * gradients`, on all threads.
+pub(super) fn add<T: Dispatch>(sums: &mut [T], gradients: &[T], share: T) {
     sums.par_chunks_mut(PIECE).zip(gradients.par_chunks(PIECE)).for_each(|(sums, gradients)| {
         sums.iter_mut().zip(gradients).for_each(|(sum, &gradient)| *sum += share * gradient);
     });

@@ -7,6 +7,7 @@ use densenet_kernels::maps::Maps;
 use densenet_kernels::norm::{self, Mode, Moments};
 use densenet_kernels::random::Stream;
 
+use super::accumulate::add;
 use super::memory::{Parts, Room};
 use super::pre_activation::{self as pre_act, Arenas, Reads, Statistics, Values};
 use crate::architecture::{Block, DenseLayer};
@@ -150,10 +151,13 @@ impl<T: Dispatch> BlockState<T> {
         let channels = self.before(i)..self.before(i + 1);
         let (gradient, behind) = parts.gradient[range.start..].split_at_mut(range.len());
         let (map, correction) = (&parts.maps[range], self.statistics.correction(channels));
-        probe.time(Pass::Rest, 0, || norm::finish(gradient, map, &correction));
-        if step.joining == Joining::Residual && i + 1 < self.widths.len() {
-            gradient.iter_mut().zip(behind).for_each(|(to, from)| *to += *from);
-        }
+        probe.time(Pass::Rest, 0, || {
+            norm::finish(gradient, map, &correction);
+            if step.joining == Joining::Residual && i + 1 < self.widths.len() {
+                let skipped = &behind[..gradient.len()];
+                add(gradient, skipped, T::one());
+            }
+        });
     }
 
     fn layer_backward(
@@ -169,14 +173,17 @@ impl<T: Dispatch> BlockState<T> {
         let (from, to) = (self.elements(&read), self.elements(&(i + 1..i + 2)));
         let Parts { maps, bottlenecks, gradient, narrow_gradient } = parts;
         let (before, behind) = gradient.split_at_mut(to.start);
-        let (gradient, output_gradient) = (&mut before[from], &mut behind[..to.len()]);
-        // What skips the layer must not be dropped, so the layer's own share is a copy.
-        let mut dropped = Vec::new();
-        let mut output_gradient = &*output_gradient;
+        let (gradient, mut output_gradient) = (&mut before[from], &mut behind[..to.len()]);
+        let mut own = Vec::new();
         if let Some(dropout) = dropout {
-            dropped.extend_from_slice(output_gradient);
-            dropout.apply_to_map(&mut dropped, self.widths[i + 1], self.room.grid);
-            output_gradient = &dropped;
+            arenas.probe.time(Pass::Rest, 0, || {
+                // What skips the layer must not be dropped.
+                if step.joining == Joining::Residual {
+                    own.extend_from_slice(output_gradient);
+                    output_gradient = &mut own;
+                }
+                dropout.apply_to_map(output_gradient, self.widths[i + 1], self.room.grid);
+            });
         }
         let mode = if step.joining == Joining::Dense { Mode::Add } else { Mode::Set };
         let reads = self.reads(maps, read);

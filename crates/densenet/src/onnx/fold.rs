@@ -1,26 +1,31 @@
 //! A batch-norm behind a convolution, taken into the convolution.
 
-use densenet_kernels::reference::batch_norm::EPSILON;
+use std::ops::Range;
+
+use densenet_kernels::norm::{affine, inv_std};
 
 use crate::architecture::{Conv, Norm};
 use crate::checkpoint::Contents;
 
 /// Weight `[out, in, kernel, kernel]` and bias `[out]` of the convolution that does what `conv` and `norm`, which reads
-/// it alone, do with running statistics:
-/// `scale * (w * x + b - mean) + beta` with `scale = gamma / sqrt(variance + epsilon)`, worked out in `f64`.
+/// it alone, do with running statistics: `scale * (w * x + b) + shift`, worked out in `f64`.
 pub(super) fn folded(contents: &Contents<'_>, conv: &Conv, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
-    let (parameters, running) = (contents.parameters, contents.running);
-    let weight = &parameters[conv.weight.clone()];
-    let (gammas, betas) = (&parameters[norm.weight.clone()], &parameters[norm.bias.clone()]);
-    let (means, variances) = (&running[norm.mean.clone()], &running[norm.variance.clone()]);
-    let mut scaled = Vec::with_capacity(weight.len());
-    let mut shifts = Vec::with_capacity(norm.channels);
-    for (channel, kernel) in weight.chunks_exact(weight.len() / norm.channels).enumerate() {
-        let [gamma, beta, mean, variance] = [gammas, betas, means, variances].map(|values| f64::from(values[channel]));
-        let bias = conv.bias.as_ref().map_or(0.0, |bias| f64::from(parameters[bias.clone()][channel]));
-        let scale = gamma / (variance + EPSILON).sqrt();
-        scaled.extend(kernel.iter().map(|&value| (f64::from(value) * scale) as f32));
-        shifts.push(((bias - mean) * scale + beta) as f32);
-    }
-    (scaled, shifts)
+    let parameter = |range: &Range<usize>| wide(&contents.parameters[range.clone()]);
+    let statistic = |range: &Range<usize>| wide(&contents.running[range.clone()]);
+    let inv_std = inv_std(&statistic(&norm.variance));
+    let (scale, shift) = affine(&parameter(&norm.weight), &parameter(&norm.bias), &statistic(&norm.mean), &inv_std);
+    let mut weight = parameter(&conv.weight);
+    let outputs = weight.chunks_exact_mut(conv.in_channels * conv.kernel * conv.kernel);
+    outputs.zip(&scale).for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));
+    let mut bias = conv.bias.as_ref().map_or_else(|| vec![0.0; conv.out_channels], parameter);
+    bias.iter_mut().zip(&scale).zip(&shift).for_each(|((b, scale), shift)| *b = *b * scale + shift);
+    (narrow(&weight), narrow(&bias))
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
 }

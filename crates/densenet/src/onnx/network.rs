@@ -1,15 +1,15 @@
 //! A walk through the network that writes down its operations.
 
+use densenet_kernels::norm::EPSILON;
+
 use super::Options;
 use super::fold::folded;
 use super::graph::{self, fixed, float, int, open, window};
 use super::proto::{AttributeProto, GraphProto};
-use densenet_kernels::reference::batch_norm::EPSILON;
 
 use crate::architecture::{Block, Conv, DenseLayer, Norm};
 use crate::checkpoint::Contents;
 use crate::config::Joining;
-
 /// Name of the value that the graph reads.
 pub(super) const INPUT: &str = "images";
 

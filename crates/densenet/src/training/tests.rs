@@ -239,6 +239,14 @@ fn a_folder_with_a_run_is_not_overwritten() {
 }
 
 #[test]
+fn pictures_of_a_class_that_the_network_has_not_are_refused() {
+    let network = DenseNet::new(&Config { num_classes: 3, ..config() }, 5).unwrap();
+    let preprocessing = card(&pictures(4, 1)).preprocessing.unwrap();
+    let error = evaluate(&network, &pictures(8, 1), &preprocessing, 4, |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(error.to_string().contains("label 3 is 3; this network has classes 0 to 2"), "{error}");
+}
+
+#[test]
 fn settings_that_no_run_can_have_are_refused() {
     let wrong = [
         (Settings { epochs: 0, ..settings() }, "epochs is 0; it must be at least 1"),
@@ -256,4 +264,9 @@ fn settings_that_no_run_can_have_are_refused() {
         let error = settings.validate().unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
+    let (train, folder) = (pictures(8, 1), tempfile::tempdir().unwrap());
+    let mut run = start(folder.path(), &train, settings());
+    run.settings.batch = 0;
+    let error = run.train(&train, &train, &mut Stop::default()).unwrap_err().to_string();
+    assert!(error.contains("batch is 0; it must be from 1 to 65536"), "{error}");
 }

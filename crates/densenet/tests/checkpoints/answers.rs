@@ -6,12 +6,11 @@ use std::path::Path;
 use densenet::checkpoint::Reader;
 use densenet::network::{Backprop, DenseNet, StepOptions};
 use densenet::{Architecture, Config};
-use densenet_kernels::random::Stream;
 use ndarray::Array4;
 use safetensors::SafeTensors;
 
-/// Seed of `../goldens/networks.py`.
-const SEED: u64 = 2017;
+use crate::distance::distance;
+use crate::named::stream;
 
 /// PyTorch's answers in `f64`, by name.
 pub struct Answers(HashMap<String, Vec<f64>>);
@@ -27,11 +26,7 @@ impl Answers {
     /// Checks that `ours` is within a relative `tolerance` in norm of the answer `name`.
     pub fn assert_near(&self, name: &str, ours: impl Iterator<Item = f64>, tolerance: f64) {
         let theirs = self.0.get(name).unwrap_or_else(|| panic!("no answer {name}"));
-        let ours: Vec<f64> = ours.collect();
-        assert_eq!(ours.len(), theirs.len(), "{name}");
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
-        let error = difference / norm(&mut theirs.iter().copied());
+        let error = distance(ours, theirs, 0.0);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
 
@@ -71,8 +66,7 @@ pub fn read(path: &Path) -> (Config, DenseNet) {
 
 /// The pictures `(N, C, H, W)` that the answers are to.
 pub fn pictures(shape: (usize, usize, usize, usize)) -> Array4<f32> {
-    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let stream = Stream::new(SEED, "images".bytes().fold(0xcbf2_9ce4_8422_2325, hash));
+    let stream = stream("images");
     let mut index = 0..;
     Array4::from_shape_simple_fn(shape, || {
         let unit = stream.uniform(index.next().expect("endless"));

@@ -1,11 +1,11 @@
 //! Logits of checkpoints in every spelling and format, against PyTorch's.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use densenet::config::{Stem, StemShape};
 
 use crate::answers::{Answers, pictures, read};
+use crate::peers;
 
 /// What logits may differ by, relatively and in norm.
 const TOLERANCE: f64 = 1e-5;
@@ -67,15 +67,9 @@ fn a_training_step_from_a_checkpoint_is_pytorchs() {
 /// The networks of torchvision and timm at full size, which `$DENSENET_PEERS`, a virtual environment, writes.
 #[test]
 fn torchvisions_and_timms_own_networks_answer_as_they_do() {
-    let Some(peers) = std::env::var_os("DENSENET_PEERS") else {
-        println!("skipped: DENSENET_PEERS names no virtual environment with torch, torchvision, timm and safetensors");
-        return;
-    };
+    let Some(python) = peers::python() else { return };
     let made = tempfile::tempdir().unwrap();
-    let python = Path::new(&peers).join("bin/python");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/checkpoints.py");
-    let status = Command::new(&python).arg(script).arg(made.path()).status();
-    assert!(status.is_ok_and(|status| status.success()), "{} could not write the networks", python.display());
+    peers::printed(&python, "tests/goldens/checkpoints.py", &[made.path()]);
     let pictures = pictures((3, 3, 64, 64));
     for (name, layers) in
         [("densenet121", 58), ("densenet161", 78), ("densenet169", 82), ("densenet201", 98), ("timm121", 58)]

@@ -3,6 +3,12 @@
 mod answers;
 mod broken;
 mod corpus;
+#[path = "../common/distance.rs"]
+mod distance;
 mod goldens;
 mod invented;
+#[path = "../common/named.rs"]
+mod named;
+#[path = "../common/peers.rs"]
+mod peers;
 mod written;

@@ -5,7 +5,8 @@ use densenet::{Architecture, reference};
 use densenet_kernels::reference::Shape4;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
-use crate::made_up::{Values, distance, pictures, small};
+use crate::distance::distance;
+use crate::made_up::{Values, pictures, small};
 
 const TOLERANCE: f64 = 1e-11;
 
@@ -21,7 +22,7 @@ fn maps_after_each_block_are_the_references() {
         assert_eq!(found.blocks.len(), expected.len(), "{kind}");
         for (i, (map, (shape, expected))) in found.blocks.iter().zip(&expected).enumerate() {
             assert_eq!(map.dim(), (shape.n, shape.c, shape.h, shape.w), "{kind}: block {}", i + 1);
-            let distance = distance(map.iter().copied(), expected);
+            let distance = distance(map.iter().copied(), expected, 0.0);
             assert!(distance < TOLERANCE, "{kind}: block {} is {distance:.1e} from the reference", i + 1);
         }
     }
@@ -35,7 +36,7 @@ fn the_embedding_is_the_pooled_last_map_and_what_the_classifier_reads() {
         let network = values.network::<f64>();
         let found = network.features(images.view()).unwrap();
         let distance_to = |what: &str, ours: &Array2<f64>, theirs: &Array2<f64>| {
-            let distance = distance(ours.iter().copied(), theirs.as_slice().unwrap());
+            let distance = distance(ours.iter().copied(), theirs.as_slice().unwrap(), 0.0);
             assert!(distance < TOLERANCE, "{kind}: {what} is {distance:.1e} from what it should be");
         };
         distance_to("the embedding", &found.pooled, &pooled(&values, &found));

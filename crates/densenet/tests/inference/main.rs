@@ -1,6 +1,12 @@
 //! Answers of the fast network: against the reference, in groups, and on several threads at once.
 
+#[path = "../common/bounds.rs"]
+mod bounds;
+#[path = "../common/distance.rs"]
+mod distance;
 mod features;
+#[path = "../common/kinds.rs"]
+mod kinds;
 mod made_up;
 mod presets;
 mod sharing;

@@ -129,7 +129,7 @@ fn what_the_file_says_of_itself() {
     for name in ["labels", "preprocessing", "config", "dataset", "licence"] {
         assert_eq!(read(name), card[name], "{name}");
     }
-    assert_eq!(read("preprocessing")["resize"], 32);
+    assert_eq!(read("preprocessing")["resize"], 34);
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! ONNX files: decoded again, checked for form, and run by a plain interpreter.
 
+#[path = "../common/distance.rs"]
+mod distance;
 mod form;
 mod interpreter;
+#[path = "../common/kinds.rs"]
+mod kinds;
 mod networks;
 mod values;

@@ -1,13 +1,15 @@
 //! Networks of every kind with values that leave nothing out.
 
 use densenet::checkpoint::{Card, Contents, Weights};
-use densenet::config::{Joining, Stem, StemShape};
+use densenet::config::Stem;
 use densenet::data::Preprocessing;
 use densenet::onnx::proto::{GraphProto, ModelProto};
 use densenet::onnx::{self, Options};
 use densenet::{Architecture, Config};
 use densenet_kernels::random::Stream;
 use prost::Message;
+
+use crate::kinds::kinds;
 
 /// A network and all that a file of it is written from.
 pub struct Network {
@@ -61,31 +63,20 @@ impl Network {
     }
 }
 
-fn stem(kernel: usize, stride: usize, norm: bool) -> Stem {
-    Stem::of(StemShape { kernel, stride, norm, pool: false })
-}
-
-/// Small networks of every stem, layer, joining and channel count.
+/// A small network of every kind, and one of a single block and a single class.
 pub fn small() -> Vec<Network> {
     let base = Config {
+        stem: Stem::Cifar,
         block_config: vec![2, 1, 2],
         growth_rate: 4,
         num_init_features: 6,
+        bn_size: None,
         num_classes: 3,
-        input_size: 16,
+        input_size: 17,
         ..Config::preset("densenet121").unwrap()
     };
-    let configs = [
-        base.clone(),
-        Config { bias: true, in_channels: 1, bn_size: None, ..base.clone() },
-        Config { bias: true, compression: 0.7, bn_size: Some(2), joining: Joining::Residual, ..base.clone() },
-        Config { joining: Joining::Plain, block_config: vec![2], num_classes: 1, ..base.clone() },
-        Config { stem: Stem::Cifar, compression: 1.0, bias: true, input_size: 9, ..base.clone() },
-        Config { stem: stem(3, 1, true), final_relu: false, input_size: 9, ..base.clone() },
-        Config { stem: stem(7, 2, false), bias: true, ..base.clone() },
-        Config { stem: Stem::of(StemShape { kernel: 5, stride: 1, norm: true, pool: true }), ..base },
-    ];
-    configs.map(Network::new).into()
+    let least = Config { block_config: vec![2], num_classes: 1, ..base.clone() };
+    kinds(&base).into_iter().map(|(_, config)| config).chain([least]).map(Network::new).collect()
 }
 
 pub const OPTIONS: [Options; 3] = [

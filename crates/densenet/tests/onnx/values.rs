@@ -4,6 +4,7 @@ use densenet::reference;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::Shape4;
 
+use crate::distance::distance;
 use crate::interpreter::run;
 use crate::networks::{OPTIONS, small};
 
@@ -22,8 +23,7 @@ fn the_graph_makes_the_networks_logits() {
         let wanted = reference::forward(&network.architecture, &parameters, &running, shape, &images).unwrap();
         for options in OPTIONS {
             let found = run(&network.graph(options), shape, &images);
-            let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-            let apart = norm(&mut found.iter().zip(&wanted).map(|(a, b)| a - b)) / norm(&mut wanted.iter().copied());
+            let apart = distance(found, &wanted, 0.0);
             let tolerance = if options.fold { TOLERANCE } else { 1e-14 };
             assert!(apart <= tolerance, "{apart:e} apart, {options:?}, {:?}", network.card.config);
         }

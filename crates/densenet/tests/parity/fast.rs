@@ -6,7 +6,8 @@ use densenet::reference::{self, Batch, Step, Training};
 use densenet_kernels::isa::Dispatch;
 use ndarray::ArrayView4;
 
-use crate::differences::{LABELS, TRAINING, example, kinds};
+use crate::differences::{LABELS, TRAINING, example, examples};
+use crate::distance::distance;
 use crate::golden::{Golden, Network};
 
 struct Fast(Memory);
@@ -46,17 +47,14 @@ fn view<'a, T>(batch: &Batch<'a, T>) -> ArrayView4<'a, T> {
 }
 
 fn assert_near(what: &str, ours: &[f64], theirs: &[f64]) {
-    assert_eq!(ours.len(), theirs.len(), "{what}");
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    let difference = norm(&mut ours.iter().zip(theirs).map(|(a, b)| a - b));
-    let size = norm(&mut theirs.iter().copied()).max(1e-3);
-    assert!(difference <= 1e-11 * size, "{what} is {:.1e} from the reference", difference / size);
+    let distance = distance(ours.iter().copied(), theirs, 1e-3);
+    assert!(distance <= 1e-11, "{what} is {distance:.1e} from the reference");
 }
 
 /// Shared statistics and the single correction are the textbook's two passes at every reader.
 #[test]
 fn every_kind_equals_the_textbook_form() {
-    for (kind, config, size) in kinds() {
+    for (kind, config, size) in examples() {
         let (arch, parameters, running, shape, images) = example(&config, size);
         let batch = Batch { shape, images: &images, labels: &LABELS };
         let expected = reference::forward(&arch, &parameters, &running, shape, &images).unwrap();

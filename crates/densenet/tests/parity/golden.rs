@@ -10,12 +10,12 @@ use densenet::reference::{Batch, Step, Training};
 use densenet::{Architecture, Config};
 use densenet_kernels::Element;
 use densenet_kernels::isa::Dispatch;
-use densenet_kernels::random::Stream;
 use densenet_kernels::reference::Shape4;
 use safetensors::SafeTensors;
 
-/// Seed of everything that is made up.
-const SEED: u64 = 2017;
+use crate::bounds::bounds;
+use crate::distance::distance;
+use crate::named::stream;
 
 /// Numbers that a sketch keeps of a tensor.
 const SIGNS: usize = 64;
@@ -123,8 +123,8 @@ impl Golden {
         self.assert_training(&step, &running, tolerance);
     }
 
-    /// Holds a training step and the `running` statistics behind it to PyTorch's. Gradients of biases before a batch-norm are 0 but for rounding; so a tensor's norm counts
-    /// as at least a hundredth of the whole gradient's.
+    /// Holds a training step and the `running` statistics behind it to PyTorch's. Gradients of biases before a
+    /// batch-norm are 0 but for rounding; so a tensor's norm counts as at least a hundredth of the whole gradient's.
     fn assert_training<T: Element>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
         self.assert_near("train.logits", &step.logits, 0.0, tolerance);
         self.assert_near("train.loss", &[step.loss], 0.0, tolerance);
@@ -162,10 +162,7 @@ impl Golden {
     }
 
     fn assert_near<T: Element>(&self, name: &str, ours: &[T], floor: f64, tolerance: f64) {
-        let theirs = &self.answers[name];
-        assert_eq!(ours.len(), theirs.len(), "{name}");
-        let difference: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours.f64() - theirs).collect();
-        let error = norm(&difference) / norm(theirs).max(floor);
+        let error = distance(ours.iter().map(|value| value.f64()), &self.answers[name], floor);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
 }
@@ -174,28 +171,15 @@ fn norm(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// The value that a tensor starts from: kernels and weights as Kaiming's in size, scales and variances from 0.5 to 1.5,
-/// all else from -0.5 to 0.5.
+/// The values that a tensor starts from.
 fn made_up<T: Element>(tensor: &Tensor) -> Vec<T> {
-    let Tensor { name, shape, range } = tensor;
-    let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
-    let positive = name.ends_with("running_var") || (name.contains("norm") && name.ends_with("weight"));
-    match (shape.len(), positive) {
-        (1, true) => uniform(name, range.len(), 0.5, 1.5),
-        (1, false) => uniform(name, range.len(), -0.5, 0.5),
-        _ => uniform(name, range.len(), -bound, bound),
-    }
+    let (low, high) = bounds(tensor);
+    uniform(&tensor.name, tensor.range.len(), low, high)
 }
 
 fn uniform<T: Element>(name: &str, count: usize, low: f64, high: f64) -> Vec<T> {
     let stream = stream(name);
     (0..count as u64).map(|i| T::of(low + (high - low) * stream.uniform(i))).collect()
-}
-
-/// The stream whose number is the name's FNV-1a hash.
-fn stream(name: &str) -> Stream {
-    let hash = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    Stream::new(SEED, name.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
 }
 
 /// Sums over the tensor with random signs, scaled so that a difference's sketch has about the difference's norm.

@@ -3,11 +3,16 @@
 //! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision and
 //! safetensors, as `bench/` makes one.
 
+#[path = "../common/distance.rs"]
+mod distance;
+#[path = "../common/peers.rs"]
+mod peers;
+
 use std::path::Path;
-use std::process::Command;
 
 use densenet::checkpoint::Reader;
 use densenet::{Architecture, Config, DenseNet};
+use distance::distance;
 use ndarray::Array4;
 use safetensors::SafeTensors;
 
@@ -18,26 +23,18 @@ const NAMES: [&str; 4] = ["densenet121", "densenet161", "densenet169", "densenet
 
 #[test]
 fn answers_are_torchvisions() {
-    let Some(peers) = std::env::var_os("DENSENET_PEERS") else {
-        println!("skipped: DENSENET_PEERS names no Python virtual environment with torchvision and safetensors");
-        return;
-    };
-    let python = Path::new(&peers).join("bin/python");
+    let Some(python) = peers::python() else { return };
     for name in NAMES {
         let folder = tempfile::tempdir().unwrap();
-        let mut script = Command::new(&python);
-        script.arg("-B").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch/answers.py"));
-        let output = script.arg(name).arg(folder.path()).output().unwrap();
-        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
-        let distance = distance(name, folder.path());
-        let theirs = String::from_utf8_lossy(&output.stdout);
+        let theirs = peers::printed(&python, "tests/pytorch/answers.py", &[Path::new(name), folder.path()]);
+        let distance = distance_of(name, folder.path());
         println!("{name}: {distance:.1e} from PyTorch in f64; PyTorch in f32 is {theirs}");
         assert!(distance <= TOLERANCE, "{name}: logits are {distance:.1e} from PyTorch's");
     }
 }
 
 /// How far our answer is from the one in `folder`.
-fn distance(name: &str, folder: &Path) -> f64 {
+fn distance_of(name: &str, folder: &Path) -> f64 {
     let config = Config::preset(name).unwrap();
     let mut reader = Reader::open(&folder.join("weights.safetensors")).unwrap();
     let weights = reader.weights(&Architecture::new(&config).unwrap()).unwrap();
@@ -48,6 +45,5 @@ fn distance(name: &str, folder: &Path) -> f64 {
     let expected: Vec<f64> = bytemuck::pod_collect_to_vec(answers.tensor("logits").unwrap().data());
     let images = Array4::from_shape_vec((1, 3, 224, 224), images).unwrap();
     let logits = network.logits(images.view()).unwrap();
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    norm(&mut logits.iter().zip(&expected).map(|(&a, b)| f64::from(a) - b)) / norm(&mut expected.iter().copied())
+    distance(logits.iter().map(|&logit| logit.into()), &expected, 0.0)
 }
