@@ -30,7 +30,7 @@ pub struct Reading {
     final_relu: Option<bool>,
 }
 
-/// How a picture becomes the input of a network whose file does not say it.
+/// How a picture becomes the input of a network whose file does not say it, and what its classes are called.
 #[derive(Args)]
 pub struct Preparing {
     /// Prepare pictures as for imagenet, cifar10, cifar100, fashion-mnist or mnist [default: as the file says]
@@ -45,6 +45,9 @@ pub struct Preparing {
     /// Height and width of the input [default: as the file or the preset says, else the network's usual]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    /// A text file of the classes' names, one a line [default: as the file says, else the preset's data set]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 }
 
 /// The name of a network that there is.
@@ -180,9 +183,10 @@ impl Preparing {
     /// The `card` with what the command line says of pictures and classes.
     fn complete(&self, card: Card) -> Result<Card> {
         let preprocessing = self.preprocessing(&card)?;
-        let labels = match card.labels.is_empty() {
-            true => self.classes(card.config.num_classes).unwrap_or_default(),
-            false => card.labels,
+        let labels = match &self.labels {
+            Some(path) => class_names(path, card.config.num_classes)?,
+            None if card.labels.is_empty() => self.classes(card.config.num_classes).unwrap_or_default(),
+            None => card.labels,
         };
         Ok(Card { preprocessing, labels, ..card })
     }
@@ -218,6 +222,19 @@ impl Preparing {
     fn classes(&self, count: usize) -> Option<Vec<String>> {
         data::classes(self.preset.as_deref()?).filter(|classes| classes.len() == count)
     }
+}
+
+/// The names of `count` classes, one a line of the file `path`.
+fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().into()).collect();
+    if let Some(line) = names.iter().position(String::is_empty) {
+        bail!("{}: line {} is empty; each must name a class", path.display(), line + 1);
+    }
+    if names.len() != count {
+        bail!("{}: {} names of classes, one a line; the network has {count} classes", path.display(), names.len());
+    }
+    Ok(names)
 }
 
 /// Size and crop as is usual for networks of that input, with no normalisation yet.

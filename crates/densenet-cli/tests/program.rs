@@ -329,6 +329,40 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
 }
 
 #[test]
+fn classes_are_named_by_a_file() {
+    let world = World::new();
+    let file = golden("torchvision.pth").display().to_string();
+    let words = format!("predict --weights {file} --preset imagenet --size 64 --labels names.txt a.bmp");
+    let names = "tench\ngreat white shark\r\n cock \nhen\nostrich\n\n";
+    fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();
+    fs::write(world.path("names.txt"), names).unwrap();
+    let said = world.done(&words);
+    let known = ["tench", "great white shark", "cock", "hen", "ostrich"];
+    let labels = said.trim_start_matches("a.bmp: ").split(", ").map(|class| class.rsplitn(3, ' ').last().unwrap());
+    let mut labels: Vec<&str> = labels.collect();
+    labels.sort_by_key(|label| known.iter().position(|name| name == label));
+    assert_eq!(labels, known, "{said}");
+    // They travel on, and another file's replace them.
+    world.done(&format!("export --weights {file} --labels names.txt --format densenet --out named.safetensors"));
+    assert!(world.done("info named.safetensors").contains("classes: tench, great white shark, cock, hen, ostrich"));
+    fs::write(world.path("names.txt"), "a\nb\nc\nd\ne").unwrap();
+    world.done("export --weights named.safetensors --labels names.txt --format densenet --out again.safetensors");
+    assert!(world.done("info again.safetensors").contains("classes: a, b, c, d, e\n"));
+    for (text, parts) in [
+        ("a\nb\nc\nd\n", ["names.txt", "4 names", "5 classes"]),
+        ("a\n\nb\nc\nd\n", ["names.txt", "line 2", "empty"]),
+        ("", ["names.txt", "0 names", "5 classes"]),
+    ] {
+        fs::write(world.path("names.txt"), text).unwrap();
+        world.fails(&words, 1, &parts);
+    }
+    fs::write(world.path("names.txt"), [0xff, 0xfe, 0]).unwrap();
+    world.fails(&words, 1, &["names.txt", "UTF-8"]);
+    fs::remove_file(world.path("names.txt")).unwrap();
+    world.fails(&words, 1, &["names.txt", "No such file"]);
+}
+
+#[test]
 fn weights_that_are_not_numbers_are_warned_of() {
     let world = World::new();
     let mut bytes = fs::read(golden("torchvision.safetensors")).unwrap();
