@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, Args};
 use densenet::checkpoint::{Card, Inferred, Reader, Weights};
-use densenet::config::{Stem, StemShape};
+use densenet::config::{PRESETS, Stem, StemShape};
 use densenet::data::{self, PREPROCESSINGS, Preprocessing};
 use densenet::models;
 use densenet::network::DenseNet;
@@ -60,12 +60,38 @@ pub fn has_weights(name: &str) -> bool {
     models::find(name).is_some() || Path::new(name).is_file()
 }
 
+/// The configuration of a network that has no weights here.
+pub fn untrained(name: &str) -> Result<Config> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Err(Misuse(a_folder(path)).into());
+    }
+    if path.extension().is_some() || path.components().count() > 1 {
+        return Err(Misuse(format!("{name}: no such file")).into());
+    }
+    Ok(Config::preset(name)?)
+}
+
 /// Opens a built-in model or a weight file.
 pub fn open(weights: &Path) -> Result<Reader> {
-    if weights.to_str().and_then(models::find).is_none() && !weights.exists() {
+    let built_in = weights.to_str().and_then(models::find).is_some();
+    if !built_in && !weights.exists() {
         bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display());
     }
+    if !built_in && weights.is_dir() {
+        bail!(a_folder(weights));
+    }
     Ok(models::open(weights)?)
+}
+
+/// That `path` is a folder, and which weight file is in it where it is that of a training run.
+fn a_folder(path: &Path) -> String {
+    let files = ["best.safetensors", "last.safetensors"].map(|name| path.join(name));
+    let instead = match files.iter().find(|file| file.is_file()) {
+        Some(file) => format!("{} is a weight file in it", file.display()),
+        None => "a weight file is needed".into(),
+    };
+    format!("{}: a folder; {instead}", path.display())
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -99,8 +125,10 @@ impl Model {
     /// How a picture becomes the network's input.
     pub fn preprocessing(&self) -> Result<&Preprocessing> {
         self.card.preprocessing.as_ref().ok_or_else(|| {
+            let names = PREPROCESSINGS.join(", ");
             let reason = format!(
-                "{} does not say how pictures are prepared for it; say it with --preset NAME or with --mean and --std",
+                "{} does not say how pictures are prepared for it; say it with --preset (one of {names}), or with \
+                 --mean, --std and --size",
                 self.path.display()
             );
             Misuse(reason).into()
@@ -165,7 +193,7 @@ impl Reading {
         };
         let card = preparing.complete(card)?;
         if let Some(inferred) = &inferred {
-            output::note(format_args!("{}: {}", path.display(), brief(inferred)));
+            output::note(brief(path, inferred));
         }
         if let Some(preprocessing) = card.preprocessing.as_ref().filter(|_| foreign || preparing.says_anything()) {
             output::note(format_args!("pictures are prepared with {}", in_words(preprocessing)));
@@ -273,34 +301,48 @@ pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Pat
     }
 }
 
-/// What was made out, in a line.
-fn brief(inferred: &Inferred) -> String {
+/// What was made out: a line for what it is, and one for what is taken where the file does not tell.
+fn brief(path: &Path, inferred: &Inferred) -> String {
     let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
-    let taken: Vec<String> = taken.map(|a| format!("{}: {} ({})", a.what, a.taken, a.option)).collect();
-    format!("{}; taken for what the file does not tell: {}", network(&inferred.config), taken.join(", "))
+    let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
+    format!("{}: {}\nnot told by it, so taken: {}", path.display(), network(&inferred.config), taken.join(", "))
 }
 
-/// The network in words: `DenseNet-BC, blocks 6, 12, 24, 16, growth rate 32, ...`.
-pub fn network(config: &Config) -> String {
+/// The network in words, by its name if it has one: `densenet121, 3 input channels, 1000 classes`.
+fn network(config: &Config) -> String {
+    let what = name(config).map_or_else(|| structure(config), String::from);
+    format!("{what}, {} input channels, {} classes", config.in_channels, config.num_classes)
+}
+
+/// The preset that a network is, whatever it reads and answers.
+pub fn name(config: &Config) -> Option<&'static str> {
+    let Config { in_channels, num_classes, drop_rate, input_size, .. } = *config;
+    let same = |name: &&str| {
+        let preset = Config::preset(name).expect("presets are sound");
+        *config == Config { in_channels, num_classes, drop_rate, input_size, ..preset }
+    };
+    PRESETS.into_iter().find(same)
+}
+
+/// The network between input and classes: `a DenseNet of blocks of 6, 12, 24, 16 layers, growth rate k = 32, ...`.
+pub fn structure(config: &Config) -> String {
     let blocks: Vec<String> = config.block_config.iter().map(usize::to_string).collect();
     let StemShape { kernel, norm, pool, .. } = config.stem.shape();
     let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
     format!(
-        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem{}{} \
-         of {} channels, {} input channels and {} classes",
+        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem of \
+         {} channels{}{}",
         blocks.join(", "),
         config.growth_rate,
         config.compression,
+        config.num_init_features,
         if norm { " with batch-norm" } else { "" },
         if pool { " and pooling" } else { "" },
-        config.num_init_features,
-        config.in_channels,
-        config.num_classes,
     )
 }
 
 /// The preprocessing in words.
-fn in_words(preprocessing: &Preprocessing) -> String {
+pub fn in_words(preprocessing: &Preprocessing) -> String {
     let Preprocessing { size, resize, mean, std, .. } = preprocessing;
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
     let framing = match resize {

@@ -115,6 +115,7 @@ fn info_tells_people_and_programs() {
     assert_eq!(sum, 2_834_161_664);
     let text = world.done("info seed");
     assert!(text.contains("758,226 parameters") && text.contains("features.transition3"), "{text}");
+    assert!(text.contains("1x96x96, 10 classes\nseed: a DenseNet of blocks of 4, 4, 4, 4 layers, "), "{text}");
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
     assert_ne!(logits("--stem-pool no"), plain);
     assert_ne!(logits("--final-relu no"), plain);
     world.fails(&format!("predict --weights {file} --model densenet121 a.bmp"), 1, &["missing (", "of another shape"]);
-    world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset", "--mean", "--std"]);
+    world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset (one of imagenet, ", "--mean", "--std"]);
     world.fails(&format!("predict --weights {file} --mean 0.5 --std 0.5 a.bmp"), 2, &["1 channels", "takes 3"]);
     let preset = world.run(&format!("predict --weights {file} --preset imagenet --size 64 a.bmp"));
     assert!(preset.0 == Some(0) && preset.2.contains("--mean 0.485,0.456,0.406"), "{}", preset.2);
@@ -343,8 +344,11 @@ fn classes_are_named_by_a_file() {
     labels.sort_by_key(|label| known.iter().position(|name| name == label));
     assert_eq!(labels, known, "{said}");
     // They travel on, and another file's replace them.
-    world.done(&format!("export --weights {file} --labels names.txt --format densenet --out named.safetensors"));
-    assert!(world.done("info named.safetensors").contains("classes: tench, great white shark, cock, hen, ostrich"));
+    let named = "--preset imagenet --size 64 --labels names.txt --format densenet --out named.safetensors";
+    world.done(&format!("export --weights {file} {named}"));
+    let info = world.done("info named.safetensors");
+    assert!(info.contains("pictures: the short side at 73, a crop of 64x64, --mean 0.485,"), "{info}");
+    assert!(info.contains("classes: tench, great white shark, cock, hen, ostrich"));
     fs::write(world.path("names.txt"), "a\nb\nc\nd\ne").unwrap();
     world.done("export --weights named.safetensors --labels names.txt --format densenet --out again.safetensors");
     assert!(world.done("info again.safetensors").contains("classes: a, b, c, d, e\n"));
@@ -552,7 +556,11 @@ fn labels(path: &Path, labels: &[u8]) {
 fn weights_and_inputs_that_are_not_what_they_should_be() {
     let world = World::new();
     world.done(&format!("{TRAIN} --max-steps 1 --out run"));
-    world.fails("info missing.safetensors", 2, &["missing.safetensors"]);
+    world.fails("info missing.safetensors", 2, &["missing.safetensors: no such file"]);
+    world.fails("info ./missing", 2, &["./missing: no such file"]);
+    world.fails("info fashion-mnist/", 2, &["fashion-mnist/: a folder; a weight file is needed"]);
+    world.fails("info run", 2, &["run: a folder; run/last.safetensors is a weight file in it"]);
+    world.fails("predict --weights run a.bmp", 1, &["run: a folder; run/last.safetensors is a weight file in it"]);
     world.fails("eval --weights none.safetensors --data ./fashion-mnist", 1, &["none.safetensors"]);
     let other = "train --model densenet-40-12 --data ./fashion-mnist --size 8 --init run/last.safetensors --out other";
     world.fails(other, 1, &["missing (", "unexpected (", "of another shape", "features.conv0.weight", "norm2.bias"]);
