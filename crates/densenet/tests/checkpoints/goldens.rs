@@ -10,9 +10,9 @@ use crate::answers::{Answers, pictures, read};
 /// What logits may differ by, relatively and in norm.
 const TOLERANCE: f64 = 1e-5;
 
-/// What gradients of networks of a hundred layers may differ by: PyTorch's own in `f32` are 1e-3 to 6e-3 from those in
+/// What gradients of networks of a hundred layers may differ by: PyTorch's own in `f32` are 4e-3 to 2e-2 from those in
 /// `f64`, by the ReLUs that rounding switches; a wrong gradient would be wrong by as much as it is.
-const DEEP: f64 = 2e-2;
+const DEEP: f64 = 4e-2;
 
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/checkpoints")
@@ -76,7 +76,7 @@ fn torchvisions_and_timms_own_networks_answer_as_they_do() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/checkpoints.py");
     let status = Command::new(&python).arg(script).arg(made.path()).status();
     assert!(status.is_ok_and(|status| status.success()), "{} could not write the networks", python.display());
-    let pictures = pictures((3, 3, 64, 64));
+    let (images, batch) = (pictures((3, 3, 64, 64)), pictures((4, 3, 96, 96)));
     for (name, layers) in
         [("densenet121", 58), ("densenet161", 78), ("densenet169", 82), ("densenet201", 98), ("timm121", 58)]
     {
@@ -84,10 +84,10 @@ fn torchvisions_and_timms_own_networks_answer_as_they_do() {
         for ending in ["pth", "old.legacy.pth", "safetensors"] {
             let (config, mut network) = read(&made.path().join(format!("{name}.{ending}")));
             assert_eq!(config.block_config.iter().sum::<usize>(), layers, "{name}.{ending}");
-            let logits = network.logits(pictures.view()).unwrap();
+            let logits = network.logits(images.view()).unwrap();
             answers.assert_near("logits", logits.iter().map(|&v| v.into()), TOLERANCE);
             if ending == "safetensors" {
-                answers.assert_step("", &mut network, &pictures, DEEP);
+                answers.assert_step("", &mut network, &batch, DEEP);
             }
             println!("{name}.{ending}: as PyTorch");
         }
