@@ -254,7 +254,8 @@ impl Preparing {
 
 /// The names of `count` classes, one a line of the file `path`.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let unread = || format!("{}: no text of the classes' names", path.display());
+    let text = std::fs::read_to_string(path).with_context(unread)?;
     let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().into()).collect();
     if let Some(line) = names.iter().position(String::is_empty) {
         bail!("{}: line {} is empty; each must name a class", path.display(), line + 1);

@@ -323,6 +323,8 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
     world.fails(&format!("predict --weights {file} --model densenet121 a.bmp"), 1, &["missing (", "of another shape"]);
     world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset (one of imagenet, ", "--mean", "--std"]);
     world.fails(&format!("predict --weights {file} --mean 0.5 --std 0.5 a.bmp"), 2, &["1 channels", "takes 3"]);
+    let of_255 = format!("predict --weights {file} --mean 125.3,123,113.9 --std 63,62.1,66.7 a.bmp");
+    world.fails(&of_255, 2, &["mean is [125.3, 123.0, 113.9]", "scale 0 to 1"]);
     let preset = world.run(&format!("predict --weights {file} --preset imagenet --size 64 a.bmp"));
     assert!(preset.0 == Some(0) && preset.2.contains("--mean 0.485,0.456,0.406"), "{}", preset.2);
     assert!(preset.2.contains("a crop of 64x64") && preset.1.contains("class "), "{} {}", preset.1, preset.2);
