@@ -366,6 +366,9 @@ fn classes_are_named_by_a_file() {
     world.fails(&words, 1, &["names.txt", "UTF-8"]);
     fs::remove_file(world.path("names.txt")).unwrap();
     world.fails(&words, 1, &["names.txt", "No such file"]);
+    fs::write(world.path("names.txt"), "T-shirt/top\na\nb\nc\nd\ne\nf\ng\nh\ni\n").unwrap();
+    let eval = "eval --weights fashion-mnist --labels names.txt --data ./fashion-mnist";
+    world.fails(eval, 1, &["class 1 of ./fashion-mnist is ", "these weights know it as a"]);
 }
 
 #[test]
