@@ -129,7 +129,7 @@ fn named(name: &str) -> Result<String, String> {
 fn config(name: &str) -> Result<Config> {
     match model::has_weights(name) {
         true => Ok(model::open(Path::new(name))?.config()?),
-        false => Ok(Config::preset(name)?),
+        false => model::untrained(name),
     }
 }
 

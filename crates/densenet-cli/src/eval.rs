@@ -72,12 +72,11 @@ impl Eval {
     /// Names of the classes; those of the data where the file has none.
     fn labels<'a>(&self, model: &Model, test: &'a Split) -> Result<&'a [String]> {
         let (found, known, count) = (test.classes(), &model.card.labels, model.card.config.num_classes);
-        if !known.is_empty() && found != known {
-            let (found, known) = (found.join(", "), known.join(", "));
-            bail!("{} has the classes {found}; these weights know {known}", self.data);
-        }
         if found.len() != count {
             bail!("{} has {} classes; these weights know {count}", self.data, found.len());
+        }
+        if let Some((class, (found, known))) = found.iter().zip(known).enumerate().find(|(_, (a, b))| a != b) {
+            bail!("class {class} of {} is {found}; these weights know it as {known}", self.data);
         }
         Ok(found)
     }

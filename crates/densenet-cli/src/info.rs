@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use densenet::Architecture;
 use densenet::checkpoint::Card;
 use densenet::info;
-use densenet::{Architecture, Config};
 use serde_json::json;
 
 use crate::model::{self, Description, Reading};
@@ -34,7 +34,7 @@ impl Info {
     pub fn run(self) -> Result<ExitCode> {
         let description = match model::has_weights(&self.name) {
             true => self.file(Path::new(&self.name))?,
-            false => Description { config: Config::preset(&self.name)?, card: None, inferred: None },
+            false => Description { config: model::untrained(&self.name)?, card: None, inferred: None },
         };
         let Description { config, card, inferred } = &description;
         let native = card.as_ref().map_or(config.input_size, Card::input_size);
@@ -73,29 +73,35 @@ fn describe(name: &str, costs: &info::Info, description: &Description) -> String
     });
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     let [channels, height, width] = costs.input;
-    let mut text = format!(
-        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}\n",
+    format!(
+        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}, {} classes\n{}\n{}",
         output::count(costs.params as u64),
         output::count(costs.macs),
-    );
-    if let Some(card) = &description.card {
+        description.config.num_classes,
+        about(description),
+        output::table(&rows)
+    )
+}
+
+/// What is known of the network beside its costs, a line each.
+fn about(Description { config, card, inferred }: &Description) -> String {
+    let preset = model::name(config).map(|name| format!("{name}: ")).unwrap_or_default();
+    let mut lines = vec![preset + &model::structure(config)];
+    if let Some(card) = card {
         if !card.dataset.is_empty() {
-            text += &format!("trained on {} for {} epochs, seed {}\n", card.dataset, card.epoch, card.seed);
+            lines.push(format!("trained on {} for {} epochs, seed {}", card.dataset, card.epoch, card.seed));
         }
+        lines.extend(card.preprocessing.as_ref().map(|how| format!("pictures: {}", model::in_words(how))));
         if !card.labels.is_empty() {
-            text += &format!("classes: {}\n", card.labels.join(", "));
+            lines.push(format!("classes: {}", card.labels.join(", ")));
         }
-        if let Some(licence) = &card.licence {
-            text += &format!("licence: {licence}\n");
-        }
+        lines.extend(card.licence.as_ref().map(|licence| format!("licence: {licence}")));
     }
-    if let Some(inferred) = &description.inferred {
-        text += &format!("{}\ntensors are named as by {}\n", model::network(&description.config), inferred.spelling);
-        let assumptions = inferred.assumptions.iter();
-        text += &assumptions
-            .map(|a| format!("not told: {} (taken: {}; {})\n", a.what, a.taken, a.option))
-            .collect::<String>();
-        text += &inferred.remarks.iter().map(|remark| format!("{remark}\n")).collect::<String>();
+    if let Some(inferred) = inferred {
+        lines.push(format!("tensors are named as by {}", inferred.spelling));
+        let taken = inferred.assumptions.iter();
+        lines.extend(taken.map(|a| format!("not told: {} (taken: {}; {})", a.what, a.taken, a.option)));
+        lines.extend(inferred.remarks.iter().cloned());
     }
-    text + "\n" + &output::table(&rows)
+    lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, Args};
 use densenet::checkpoint::{Card, Inferred, Reader, Weights};
-use densenet::config::{Stem, StemShape};
+use densenet::config::{PRESETS, Stem, StemShape};
 use densenet::data::{self, PREPROCESSINGS, Preprocessing};
 use densenet::models;
 use densenet::network::DenseNet;
@@ -30,7 +30,7 @@ pub struct Reading {
     final_relu: Option<bool>,
 }
 
-/// How a picture becomes the input of a network whose file does not say it.
+/// How a picture becomes the input of a network whose file does not say it, and what its classes are called.
 #[derive(Args)]
 pub struct Preparing {
     /// Prepare pictures as for imagenet, cifar10, cifar100, fashion-mnist or mnist [default: as the file says]
@@ -45,6 +45,9 @@ pub struct Preparing {
     /// Height and width of the input [default: as the file or the preset says, else the network's usual]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    /// A text file of the classes' names, one a line [default: as the file says, else the preset's data set]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 }
 
 /// The name of a network that there is.
@@ -57,12 +60,38 @@ pub fn has_weights(name: &str) -> bool {
     models::find(name).is_some() || Path::new(name).is_file()
 }
 
+/// The configuration of a network that has no weights here.
+pub fn untrained(name: &str) -> Result<Config> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Err(Misuse(a_folder(path)).into());
+    }
+    if path.extension().is_some() || path.components().count() > 1 {
+        return Err(Misuse(format!("{name}: no such file")).into());
+    }
+    Ok(Config::preset(name)?)
+}
+
 /// Opens a built-in model or a weight file.
 pub fn open(weights: &Path) -> Result<Reader> {
-    if weights.to_str().and_then(models::find).is_none() && !weights.exists() {
+    let built_in = weights.to_str().and_then(models::find).is_some();
+    if !built_in && !weights.exists() {
         bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display());
     }
+    if !built_in && weights.is_dir() {
+        bail!(a_folder(weights));
+    }
     Ok(models::open(weights)?)
+}
+
+/// That `path` is a folder, and which weight file is in it where it is that of a training run.
+fn a_folder(path: &Path) -> String {
+    let files = ["best.safetensors", "last.safetensors"].map(|name| path.join(name));
+    let instead = match files.iter().find(|file| file.is_file()) {
+        Some(file) => format!("{} is a weight file in it", file.display()),
+        None => "a weight file is needed".into(),
+    };
+    format!("{}: a folder; {instead}", path.display())
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -96,8 +125,10 @@ impl Model {
     /// How a picture becomes the network's input.
     pub fn preprocessing(&self) -> Result<&Preprocessing> {
         self.card.preprocessing.as_ref().ok_or_else(|| {
+            let names = PREPROCESSINGS.join(", ");
             let reason = format!(
-                "{} does not say how pictures are prepared for it; say it with --preset NAME or with --mean and --std",
+                "{} does not say how pictures are prepared for it; say it with --preset (one of {names}), or with \
+                 --mean, --std and --size",
                 self.path.display()
             );
             Misuse(reason).into()
@@ -162,7 +193,7 @@ impl Reading {
         };
         let card = preparing.complete(card)?;
         if let Some(inferred) = &inferred {
-            output::note(format_args!("{}: {}", path.display(), brief(inferred)));
+            output::note(brief(path, inferred));
         }
         if let Some(preprocessing) = card.preprocessing.as_ref().filter(|_| foreign || preparing.says_anything()) {
             output::note(format_args!("pictures are prepared with {}", in_words(preprocessing)));
@@ -180,9 +211,10 @@ impl Preparing {
     /// The `card` with what the command line says of pictures and classes.
     fn complete(&self, card: Card) -> Result<Card> {
         let preprocessing = self.preprocessing(&card)?;
-        let labels = match card.labels.is_empty() {
-            true => self.classes(card.config.num_classes).unwrap_or_default(),
-            false => card.labels,
+        let labels = match &self.labels {
+            Some(path) => class_names(path, card.config.num_classes)?,
+            None if card.labels.is_empty() => self.classes(card.config.num_classes).unwrap_or_default(),
+            None => card.labels,
         };
         Ok(Card { preprocessing, labels, ..card })
     }
@@ -218,6 +250,20 @@ impl Preparing {
     fn classes(&self, count: usize) -> Option<Vec<String>> {
         data::classes(self.preset.as_deref()?).filter(|classes| classes.len() == count)
     }
+}
+
+/// The names of `count` classes, one a line of the file `path`.
+fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
+    let unread = || format!("{}: no text of the classes' names", path.display());
+    let text = std::fs::read_to_string(path).with_context(unread)?;
+    let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().into()).collect();
+    if let Some(line) = names.iter().position(String::is_empty) {
+        bail!("{}: line {} is empty; each must name a class", path.display(), line + 1);
+    }
+    if names.len() != count {
+        bail!("{}: {} names of classes, one a line; the network has {count} classes", path.display(), names.len());
+    }
+    Ok(names)
 }
 
 /// Size and crop as is usual for networks of that input, with no normalisation yet.
@@ -256,34 +302,48 @@ pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Pat
     }
 }
 
-/// What was made out, in a line.
-fn brief(inferred: &Inferred) -> String {
+/// What was made out: a line for what it is, and one for what is taken where the file does not tell.
+fn brief(path: &Path, inferred: &Inferred) -> String {
     let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
-    let taken: Vec<String> = taken.map(|a| format!("{}: {} ({})", a.what, a.taken, a.option)).collect();
-    format!("{}; taken for what the file does not tell: {}", network(&inferred.config), taken.join(", "))
+    let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
+    format!("{}: {}\nnot told by it, so taken: {}", path.display(), network(&inferred.config), taken.join(", "))
 }
 
-/// The network in words: `DenseNet-BC, blocks 6, 12, 24, 16, growth rate 32, ...`.
-pub fn network(config: &Config) -> String {
+/// The network in words, by its name if it has one: `densenet121, 3 input channels, 1000 classes`.
+fn network(config: &Config) -> String {
+    let what = name(config).map_or_else(|| structure(config), String::from);
+    format!("{what}, {} input channels, {} classes", config.in_channels, config.num_classes)
+}
+
+/// The preset that a network is, whatever it reads and answers.
+pub fn name(config: &Config) -> Option<&'static str> {
+    let Config { in_channels, num_classes, drop_rate, input_size, .. } = *config;
+    let same = |name: &&str| {
+        let preset = Config::preset(name).expect("presets are sound");
+        *config == Config { in_channels, num_classes, drop_rate, input_size, ..preset }
+    };
+    PRESETS.into_iter().find(same)
+}
+
+/// The network between input and classes: `a DenseNet of blocks of 6, 12, 24, 16 layers, growth rate k = 32, ...`.
+pub fn structure(config: &Config) -> String {
     let blocks: Vec<String> = config.block_config.iter().map(usize::to_string).collect();
     let StemShape { kernel, norm, pool, .. } = config.stem.shape();
     let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
     format!(
-        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem{}{} \
-         of {} channels, {} input channels and {} classes",
+        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem of \
+         {} channels{}{}",
         blocks.join(", "),
         config.growth_rate,
         config.compression,
+        config.num_init_features,
         if norm { " with batch-norm" } else { "" },
         if pool { " and pooling" } else { "" },
-        config.num_init_features,
-        config.in_channels,
-        config.num_classes,
     )
 }
 
 /// The preprocessing in words.
-fn in_words(preprocessing: &Preprocessing) -> String {
+pub fn in_words(preprocessing: &Preprocessing) -> String {
     let Preprocessing { size, resize, mean, std, .. } = preprocessing;
     let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
     let framing = match resize {

@@ -41,7 +41,20 @@ pub fn note(line: impl Display) {
 
 /// Writes an error or a warning to stderr with its causes.
 pub fn complain(kind: &str, error: &anyhow::Error) {
-    note(format_args!("densenet: {kind}: {error:#}"));
+    note(format_args!("densenet: {kind}: {}", with_causes(error)));
+}
+
+/// An error and its causes, but for those that it already ends with.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for part in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = part;
+        } else if !text.ends_with(&part) {
+            text = format!("{text}: {part}");
+        }
+    }
+    text
 }
 
 /// Lays rows out in columns: the first to the left, the others to the right.
@@ -73,6 +86,13 @@ mod tests {
     #[test]
     fn counts_have_their_thousands_apart() {
         assert_eq!([0, 999, 1_000, 7_978_856].map(count), ["0", "999", "1,000", "7,978,856"]);
+    }
+
+    #[test]
+    fn a_cause_is_named_once() {
+        let cause = std::io::Error::other("no room");
+        let error = anyhow::Error::from(densenet::Error::io("w.onnx")(cause)).context("exporting");
+        assert_eq!(with_causes(&error), "exporting: w.onnx: no room");
     }
 
     #[test]

@@ -121,6 +121,7 @@ fn info_tells_people_and_programs() {
     world.fails("info densenet121 --size 16", 2, &["16x16", "smallest"]);
     let text = world.done("info seed");
     assert!(text.contains("758,226 parameters") && text.contains("features.transition3"), "{text}");
+    assert!(text.contains("1x96x96, 10 classes\nseed: a DenseNet of blocks of 4, 4, 4, 4 layers, "), "{text}");
 }
 
 #[test]
@@ -328,12 +329,54 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
     assert_ne!(logits("--stem-pool no"), plain);
     assert_ne!(logits("--final-relu no"), plain);
     world.fails(&format!("predict --weights {file} --model densenet121 a.bmp"), 1, &["missing (", "of another shape"]);
-    world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset", "--mean", "--std"]);
+    world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset (one of imagenet, ", "--mean", "--std"]);
     world.fails(&format!("predict --weights {file} --mean 0.5 --std 0.5 a.bmp"), 2, &["1 channels", "takes 3"]);
+    let of_255 = format!("predict --weights {file} --mean 125.3,123,113.9 --std 63,62.1,66.7 a.bmp");
+    world.fails(&of_255, 2, &["mean is [125.3, 123.0, 113.9]", "scale 0 to 1"]);
     let preset = world.run(&format!("predict --weights {file} --preset imagenet --size 64 a.bmp"));
     assert!(preset.0 == Some(0) && preset.2.contains("--mean 0.485,0.456,0.406"), "{}", preset.2);
     assert!(preset.2.contains("a crop of 64x64") && preset.1.contains("class "), "{} {}", preset.1, preset.2);
     world.done(&format!("predict --weights {file} --mean 0.5,0.5,0.5 --std 0.2,0.2,0.2 --size 40 a.bmp"));
+}
+
+#[test]
+fn classes_are_named_by_a_file() {
+    let world = World::new();
+    let file = golden("torchvision.pth").display().to_string();
+    let words = format!("predict --weights {file} --preset imagenet --size 64 --labels names.txt a.bmp");
+    let names = "tench\ngreat white shark\r\n cock \nhen\nostrich\n\n";
+    fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();
+    fs::write(world.path("names.txt"), names).unwrap();
+    let said = world.done(&words);
+    let known = ["tench", "great white shark", "cock", "hen", "ostrich"];
+    let labels = said.trim_start_matches("a.bmp: ").split(", ").map(|class| class.rsplitn(3, ' ').last().unwrap());
+    let mut labels: Vec<&str> = labels.collect();
+    labels.sort_by_key(|label| known.iter().position(|name| name == label));
+    assert_eq!(labels, known, "{said}");
+    // They travel on, and another file's replace them.
+    let named = "--preset imagenet --size 64 --labels names.txt --format densenet --out named.safetensors";
+    world.done(&format!("export --weights {file} {named}"));
+    let info = world.done("info named.safetensors");
+    assert!(info.contains("pictures: the short side at 73, a crop of 64x64, --mean 0.485,"), "{info}");
+    assert!(info.contains("classes: tench, great white shark, cock, hen, ostrich"));
+    fs::write(world.path("names.txt"), "a\nb\nc\nd\ne").unwrap();
+    world.done("export --weights named.safetensors --labels names.txt --format densenet --out again.safetensors");
+    assert!(world.done("info again.safetensors").contains("classes: a, b, c, d, e\n"));
+    for (text, parts) in [
+        ("a\nb\nc\nd\n", ["names.txt", "4 names", "5 classes"]),
+        ("a\n\nb\nc\nd\n", ["names.txt", "line 2", "empty"]),
+        ("", ["names.txt", "0 names", "5 classes"]),
+    ] {
+        fs::write(world.path("names.txt"), text).unwrap();
+        world.fails(&words, 1, &parts);
+    }
+    fs::write(world.path("names.txt"), [0xff, 0xfe, 0]).unwrap();
+    world.fails(&words, 1, &["names.txt", "UTF-8"]);
+    fs::remove_file(world.path("names.txt")).unwrap();
+    world.fails(&words, 1, &["names.txt", "No such file"]);
+    fs::write(world.path("names.txt"), "T-shirt/top\na\nb\nc\nd\ne\nf\ng\nh\ni\n").unwrap();
+    let eval = "eval --weights fashion-mnist --labels names.txt --data ./fashion-mnist";
+    world.fails(eval, 1, &["class 1 of ./fashion-mnist is ", "these weights know it as a"]);
 }
 
 #[test]
@@ -536,7 +579,11 @@ fn labels(path: &Path, labels: &[u8]) {
 fn weights_and_inputs_that_are_not_what_they_should_be() {
     let world = World::new();
     world.done(&format!("{TRAIN} --max-steps 1 --out run"));
-    world.fails("info missing.safetensors", 2, &["missing.safetensors"]);
+    world.fails("info missing.safetensors", 2, &["missing.safetensors: no such file"]);
+    world.fails("info ./missing", 2, &["./missing: no such file"]);
+    world.fails("info fashion-mnist/", 2, &["fashion-mnist/: a folder; a weight file is needed"]);
+    world.fails("info run", 2, &["run: a folder; run/last.safetensors is a weight file in it"]);
+    world.fails("predict --weights run a.bmp", 1, &["run: a folder; run/last.safetensors is a weight file in it"]);
     world.fails("eval --weights none.safetensors --data ./fashion-mnist", 1, &["none.safetensors"]);
     let other = "train --model densenet-40-12 --data ./fashion-mnist --size 8 --init run/last.safetensors --out other";
     world.fails(other, 1, &["missing (", "unexpected (", "of another shape", "features.conv0.weight", "norm2.bias"]);

@@ -9,7 +9,7 @@ mod kinds;
 mod peers;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use densenet::checkpoint::{Card, Contents, Reader};
@@ -108,6 +108,36 @@ fn other_programs_read_what_is_exported() {
             comes_back(&folder, &network);
         }
     }
+}
+
+/// The README's path from a torchvision checkpoint to predictions, to ONNX and back, as it stands there; only the trained
+/// weights, which would have to be downloaded, are random ones.
+#[test]
+fn the_path_in_the_readme() {
+    let Some(python) = peers::python() else { return };
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(crates.join("../../README.md")).unwrap();
+    let section = readme.split("### From torchvision to predictions and to ONNX").nth(1).unwrap();
+    let lines: Vec<&str> = section.lines().skip(2).take_while(|line| line.starts_with("    ")).collect();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    let script = lines.join("\n").replacen("densenet121(weights=w)", "densenet121()", 1);
+    let same = "import torch, safetensors.torch as s; a, b = torch.load('densenet121.pth'), \
+                s.load_file('densenet121.safetensors'); \
+                assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)";
+    let world = tempfile::tempdir().unwrap();
+    fs::copy(crates.join("../densenet/tests/goldens/preprocessing/dress.jpg"), world.path().join("photo.jpg")).unwrap();
+    let mut programs: Vec<PathBuf> =
+        [&*python, Path::new(env!("CARGO_BIN_EXE_densenet"))].map(|program| program.parent().unwrap().into()).to_vec();
+    programs.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap()));
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &format!("{script}\npython3 -c \"{same}\"")]).current_dir(world.path());
+    let output = shell.env("PATH", std::env::join_paths(programs).unwrap()).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}\n{err}");
+    let names = fs::read_to_string(world.path().join("imagenet.txt")).unwrap();
+    let answer = out.lines().find_map(|line| line.strip_prefix("photo.jpg: ")).unwrap_or_else(|| panic!("{out}"));
+    let named = names.lines().filter(|name| answer.contains(&format!("{name} "))).count();
+    assert!(names.lines().count() == 1000 && named >= 3, "{answer}");
 }
 
 /// What torchvision saved of what it loaded is the same to the bit, and so is what is exported from it.

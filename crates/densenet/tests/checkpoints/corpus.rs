@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use densenet::Architecture;
+use densenet::checkpoint::Reader;
 use densenet_kernels::random::Stream;
 use tempfile::TempDir;
 
@@ -35,6 +37,20 @@ fn every_file_is_read_or_refused_by_name() {
             }
         }
     }
+}
+
+/// Zip archives, bare pickles and the tar files before them, from the same network.
+#[test]
+fn every_format_of_pytorch_holds_the_same_weights() {
+    let files: Vec<PathBuf> =
+        corpus().into_iter().filter(|path| path.to_string_lossy().contains("pth/sound")).collect();
+    let weights = files.iter().map(|path| {
+        let mut reader = Reader::open(path).unwrap();
+        let architecture = Architecture::new(&reader.config().unwrap()).unwrap();
+        reader.weights(&architecture).unwrap()
+    });
+    let weights: Vec<_> = weights.collect();
+    assert!(weights.len() == 4 && weights.iter().all(|other| *other == weights[0]), "{files:?}");
 }
 
 #[test]
