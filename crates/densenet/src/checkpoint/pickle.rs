@@ -4,11 +4,13 @@
 //! tensors to a function it does not know.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
 use safetensors::Dtype;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::element::widen;
 use super::file::Stored;
@@ -33,12 +35,42 @@ const WRAPPERS: [&str; 13] = [
     "_orig_mod",
 ];
 
-/// Opens `path` and returns its tensors, in the order in which the pickle names them where it can be told and else by
+/// Bytes of the longest pickle that is read from an archive; that of the largest network, with all that an optimiser
+/// keeps, has a quarter of it. What a pickle describes can take a hundred times its own length.
+const LONGEST_PICKLE: u64 = 4 << 20;
+
+/// Checks that the pickle of a zip archive is as PyTorch writes it, short and not compressed, before anything is built of
+/// it: a compressed one may be a thousand times longer than the file.
+fn check_archive(path: &Path) -> Result<()> {
+    let wrong = |reason: String| Error::format(path, format!("not a sound PyTorch checkpoint: {reason}"));
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| wrong(error.to_string()))?;
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(|error| wrong(error.to_string()))?;
+        let name = entry.name().map_err(|error| wrong(error.to_string()))?;
+        let size = entry.compressed_size();
+        if !name.ends_with(".pkl") {
+            continue;
+        }
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(wrong(format!("{name} in it is compressed, which PyTorch's never is")));
+        }
+        if size > LONGEST_PICKLE {
+            return Err(wrong(format!("{name} in it has {size} bytes; that of a DenseNet has below {LONGEST_PICKLE}")));
+        }
+    }
+    Ok(())
+}
+
+/// Opens `path`, an `archive` or an older file, and returns its tensors, in the order in which the pickle names them where it can be told and else by
 /// name.
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no tensors.
-pub(super) fn open(path: &Path) -> Result<(Vec<Stored>, Vec<Tensor>)> {
+pub(super) fn open(path: &Path, archive: bool) -> Result<(Vec<Stored>, Vec<Tensor>)> {
+    if archive {
+        check_archive(path)?;
+    }
     let reader = PytorchReader::new(path)
         .map_err(|error| Error::format(path, format!("not a sound PyTorch checkpoint: {error}")))?;
     let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();

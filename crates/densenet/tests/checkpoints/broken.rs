@@ -1,10 +1,13 @@
 //! Files that are damaged, hostile, or no checkpoints at all.
 
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use densenet::checkpoint::Reader;
 use densenet::{Architecture, Config};
 use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 use crate::goldens;
 use crate::written::{tensors, write};
@@ -96,6 +99,20 @@ fn sizes_beyond_all_measure() {
     folder.refuses("deep.pth", &pickle, "not a sound PyTorch checkpoint");
     let long = [b"\x80\x04\x8d", &u64::MAX.to_le_bytes()[..], b"x"].concat();
     folder.refuses("long.pth", &long, "not a sound PyTorch checkpoint");
+}
+
+/// Pickles of which a hundred times their length would be built, and which may be a thousand times longer than the file.
+#[test]
+fn archives_that_are_bombs() {
+    let folder = Folder::new();
+    let archive = |method, length: usize| {
+        let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file("a/data.pkl", SimpleFileOptions::default().compression_method(method)).unwrap();
+        writer.write_all(&[b"\x80\x02", &vec![b'}'; length][..], b"."].concat()).unwrap();
+        writer.finish().unwrap().into_inner()
+    };
+    folder.refuses("long.pth", &archive(CompressionMethod::Stored, 5 << 20), "a/data.pkl in it has 5242883 bytes");
+    folder.refuses("deflated.pth", &archive(CompressionMethod::Deflated, 5 << 20), "a/data.pkl in it is compressed");
 }
 
 #[test]
