@@ -16,6 +16,7 @@ mod infer;
 mod layers;
 mod modules;
 mod names;
+mod opcodes;
 mod pickle;
 mod pickle_order;
 mod reader;

@@ -71,7 +71,7 @@ impl WeightFile {
                 (tensors, texts, Values::Safetensors(values))
             }
             Some(Kind::Pickle) => {
-                let (tensors, values) = pickle::open(path, head.starts_with(b"PK"))?;
+                let (tensors, values) = pickle::open(path, &head)?;
                 (tensors, HashMap::new(), Values::Pickle(values))
             }
             None => {

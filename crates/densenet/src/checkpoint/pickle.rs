@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::element::widen;
 use super::file::Stored;
 use super::names::natural;
-use super::pickle_order;
+use super::{opcodes, pickle_order};
 use crate::{Error, Result};
 
 /// Names under which training programs keep the weights beside other things, the likeliest first.
@@ -35,7 +35,7 @@ const WRAPPERS: [&str; 13] = [
     "_orig_mod",
 ];
 
-/// Bytes of the longest pickle that is read from an archive; that of the largest network, with all that an optimiser
+/// Bytes of the longest pickle that is read; that of the largest network, with all that an optimiser
 /// keeps, has a quarter of it. What a pickle describes can take a hundred times its own length.
 const LONGEST_PICKLE: u64 = 4 << 20;
 
@@ -62,14 +62,31 @@ fn check_archive(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens `path`, an `archive` or an older file, and returns its tensors, in the order in which the pickle names them where it can be told and else by
-/// name.
+/// Pickles that the bare format begins with: a magic number, the protocol, the system, the object, its storages' names.
+const BARE_PICKLES: usize = 5;
+
+/// Checks that the pickles of a bare file end before they are absurdly long; what follows them is values.
+fn check_bare(path: &Path) -> Result<()> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(LONGEST_PICKLE + 1).read_to_end(&mut head).map_err(Error::io(path))?;
+    if head.len() as u64 > LONGEST_PICKLE && opcodes::end(&head, BARE_PICKLES).is_none() {
+        let reason = format!("not a sound PyTorch checkpoint: its pickles do not end within {LONGEST_PICKLE} bytes");
+        return Err(Error::format(path, reason));
+    }
+    Ok(())
+}
+
+/// Opens `path`, of the format that `head`, its first bytes, tell, and returns its tensors, in the order in which the pickle
+/// names them where it can be told and else by name.
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no tensors.
-pub(super) fn open(path: &Path, archive: bool) -> Result<(Vec<Stored>, Vec<Tensor>)> {
-    if archive {
-        check_archive(path)?;
+pub(super) fn open(path: &Path, head: &[u8]) -> Result<(Vec<Stored>, Vec<Tensor>)> {
+    match head {
+        [b'P', b'K', ..] => check_archive(path)?,
+        [0x80, ..] => check_bare(path)?,
+        _ => {}
     }
     let reader = PytorchReader::new(path)
         .map_err(|error| Error::format(path, format!("not a sound PyTorch checkpoint: {error}")))?;

@@ -103,7 +103,7 @@ fn sizes_beyond_all_measure() {
 
 /// Pickles of which a hundred times their length would be built, and which may be a thousand times longer than the file.
 #[test]
-fn archives_that_are_bombs() {
+fn pickles_that_are_bombs() {
     let folder = Folder::new();
     let archive = |method, length: usize| {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -113,6 +113,8 @@ fn archives_that_are_bombs() {
     };
     folder.refuses("long.pth", &archive(CompressionMethod::Stored, 5 << 20), "a/data.pkl in it has 5242883 bytes");
     folder.refuses("deflated.pth", &archive(CompressionMethod::Deflated, 5 << 20), "a/data.pkl in it is compressed");
+    let bare = [b"\x80\x02", &vec![b'}'; 5 << 20][..], b"."].concat();
+    folder.refuses("bare.pth", &bare, "its pickles do not end within 4194304 bytes");
 }
 
 #[test]
