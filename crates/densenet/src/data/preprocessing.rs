@@ -94,6 +94,7 @@ impl Preprocessing {
         check(matches!(mean.len(), 1 | 3) && std.len() == mean.len(), || {
             format!("{} means and {} deviations; it takes 1 each (grey) or 3 each (RGB)", mean.len(), std.len())
         })?;
+        check(mean.iter().all(|m| m.is_finite()), || format!("mean is {mean:?}; it must be finite"))?;
         check(mean.iter().all(|m| m.abs() <= 1.0), || {
             format!("mean is {mean:?}; it must be on the scale 0 to 1 (divide by 255 what is on that of 0 to 255)")
         })?;
