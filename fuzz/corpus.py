@@ -1,11 +1,7 @@
 """Writes the corpus: small checkpoints that are sound, and files with one fault each."""
 
-import io
 import json
-import pickle
 import struct
-import tarfile
-from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -19,39 +15,6 @@ SAFETENSORS, PTH = HERE / "safetensors", HERE / "pth"
 def header(value):
     text = value if isinstance(value, bytes) else json.dumps(value).encode()
     return struct.pack("<Q", len(text)) + text
-
-
-class Persistent(pickle.Pickler):
-    """Names a tensor by its number, as the tar files did."""
-
-    def persistent_id(self, value):
-        return value.number if isinstance(value, Numbered) else None
-
-
-class Numbered:
-    def __init__(self, number):
-        self.number = number
-
-
-def write_tar(state, path):
-    """As PyTorch saved before 0.1.10: a tar file of `storages`, `tensors` and `pickle`."""
-    storages, tensors, named = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    for part in (storages, tensors):
-        pickle.dump(len(state), part, protocol=2)
-    for number, value in enumerate(state.values()):
-        kind = torch.LongStorage if value.dtype == torch.int64 else torch.FloatStorage
-        pickle.dump((number, "cpu", kind), storages, protocol=2)
-        storages.write(struct.pack("<q", value.numel()) + value.contiguous().numpy().tobytes())
-        pickle.dump((1000 + number, number, type(value)), tensors, protocol=2)
-        extents = (*value.shape, *value.stride(), value.storage_offset())
-        tensors.write(struct.pack(f"<ii{len(extents)}q", value.dim(), 0, *extents))
-    pickle.dump([], storages, protocol=2)
-    Persistent(named, protocol=2).dump(OrderedDict((name, Numbered(str(1000 + i))) for i, name in enumerate(state)))
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, part in (("storages", storages), ("tensors", tensors), ("pickle", named)):
-            entry = tarfile.TarInfo(name)
-            entry.size = part.tell()
-            archive.addfile(entry, io.BytesIO(part.getvalue()))
 
 
 torch.manual_seed(1)
@@ -70,7 +33,6 @@ sound = (SAFETENSORS / "sound.safetensors").read_bytes()
 
 torch.save(state, PTH / "sound.pth")
 torch.save(state, PTH / "sound-legacy.pth", _use_new_zipfile_serialization=False)
-write_tar(state, PTH / "sound-tar.pth")
 torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 1}, PTH / "sound-wrapped.pth")
 torch.save({"a": torch.zeros(1).expand(1 << 12, 1 << 12)}, PTH / "view.pth")
 (PTH / "call.pth").write_bytes(b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.")

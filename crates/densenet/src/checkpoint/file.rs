@@ -74,6 +74,10 @@ impl WeightFile {
                 let (tensors, values) = pickle::open(path, &head)?;
                 (tensors, HashMap::new(), Values::Pickle(values))
             }
+            Some(Kind::Tar) => {
+                let reason = "a tar file, as PyTorch wrote before 2017; load it there and save it again";
+                return Err(Error::format(path, reason));
+            }
             None => {
                 let reason = "neither a safetensors file nor a PyTorch checkpoint (.pth, .pt): its first bytes are of \
                               neither";
@@ -142,16 +146,18 @@ impl WeightFile {
 enum Kind {
     Safetensors,
     Pickle,
+    Tar,
 }
 
 /// The format of a file that begins with `head`.
 fn kind(path: &Path, head: &[u8]) -> Option<Kind> {
-    let tar = head.get(257..262) == Some(b"ustar");
     // The length of a header, below 2^40, and its first character.
     if head.get(5..9) == Some(b"\0\0\0{") {
         Some(Kind::Safetensors)
-    } else if tar || head.starts_with(b"PK") || head.first() == Some(&0x80) {
+    } else if head.starts_with(b"PK") || head.first() == Some(&0x80) {
         Some(Kind::Pickle)
+    } else if head.get(257..262) == Some(b"ustar") {
+        Some(Kind::Tar)
     } else if path.extension().is_some_and(|ending| ending == "safetensors") {
         // A damaged one, whose reader says what is wrong.
         Some(Kind::Safetensors)

@@ -1,4 +1,4 @@
-//! Reading PyTorch's files: zip archives, the bare pickles before them, and tar files before those.
+//! Reading PyTorch's files: zip archives, and the bare pickles before them.
 //!
 //! A pickle is a program. `pytorch-reader` reads what it would build and runs nothing of it, and refuses one that hands
 //! tensors to a function it does not know.
@@ -83,10 +83,9 @@ fn check_bare(path: &Path) -> Result<()> {
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no tensors.
 pub(super) fn open(path: &Path, head: &[u8]) -> Result<(Vec<Stored>, Vec<Tensor>)> {
-    match head {
-        [b'P', b'K', ..] => check_archive(path)?,
-        [0x80, ..] => check_bare(path)?,
-        _ => {}
+    match head.starts_with(b"PK") {
+        true => check_archive(path)?,
+        false => check_bare(path)?,
     }
     let reader = PytorchReader::new(path)
         .map_err(|error| Error::format(path, format!("not a sound PyTorch checkpoint: {error}")))?;

@@ -117,6 +117,14 @@ fn pickles_that_are_bombs() {
     folder.refuses("bare.pth", &bare, "its pickles do not end within 4194304 bytes");
 }
 
+/// What a tar file describes has no bound that could be checked before it is built.
+#[test]
+fn tar_files() {
+    let mut tar = vec![0; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    Folder::new().refuses("old.pth", &tar, "a tar file, as PyTorch wrote before 2017");
+}
+
 #[test]
 fn a_tensor_twice() {
     let folder = Folder::new();
