@@ -25,9 +25,9 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
         Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), ahead: 0, data: PhantomData }
     }
 
-    /// What is read next lies `ahead` elements from what is read now: loads ask for it.
+    /// Loads ask for what lies `ahead` elements from what they read.
     #[inline(always)]
-    pub fn next(&mut self, ahead: isize) {
+    pub fn ask_ahead(&mut self, ahead: isize) {
         self.ahead = ahead;
     }
 

@@ -174,7 +174,7 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
             false => (E::STEP * width * map_width) as isize - ((channels.len() - 1) / map_width) as isize * whole,
         };
         for start in (from..end).step_by(S::LANES) {
-            rows.next(if start + S::LANES < end { S::LANES as isize } else { behind - (start - from) as isize });
+            rows.ask_ahead(if start + S::LANES < end { S::LANES as isize } else { behind - (start - from) as isize });
             let affine = source.affine.map(|affine| affine.of(first, map_width));
             evaluate_columns::<S, E>(simd, &rows, (start - first, map_width), affine, memory.strip);
             let to = &mut to[start - channels.start..];
@@ -321,32 +321,46 @@ pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
     (products, step): (&[S::T], usize),
     target: Target<'_, S::T>,
 ) {
-    let Target { pixels, rows, columns, step: pixel, bias, floor } = target;
-    let (point, width, floor) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width, simd.splat(floor));
-    let across = tiling.across();
-    let top = |row: usize| {
-        let (image, y) = tiling.place(row);
-        (image * tiling.grid.height + y, A::OUTPUTS.min(tiling.grid.height - y))
-    };
-    let first = top(rows.start).0;
-    for tile in 0..rows.len() * across {
-        let ((y, height), x) = (top(rows.start + tile / across), tile % across * A::OUTPUTS);
-        let (y, extents) = (y - first, (height, A::OUTPUTS.min(width - x)));
-        for start in (0..columns).step_by(S::LANES) {
-            let lanes = S::LANES.min(columns - start);
-            let bias = match bias {
-                Some(bias) => simd.load(&bias[start..start + lanes]),
-                None => simd.splat(S::T::default()),
-            };
-            let sums = output_tile::<S, A>(simd, &products[tile * step + start..], point, (bias, floor));
-            let to = &mut pixels[(y * width + x) * pixel + start..];
-            if extents == (A::OUTPUTS, A::OUTPUTS) {
-                store_tile::<S, A>(simd, &sums, to, (width * pixel, pixel, lanes));
-                continue;
-            }
-            for (i, row) in sums[..extents.0].iter().enumerate() {
-                apart::store(simd, &row[..extents.1], &mut to[i * width * pixel..], pixel, lanes);
-            }
+    let Target { mut pixels, rows, columns, step: pixel, bias, floor } = target;
+    let (point, width) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width);
+    for (i, row) in rows.enumerate() {
+        let height = A::OUTPUTS.min(tiling.grid.height - tiling.place(row).1);
+        let (here, behind) = pixels.split_at_mut(height * width * pixel);
+        pixels = behind;
+        for tile in 0..tiling.across() {
+            let (from, x) = ((i * tiling.across() + tile) * step, tile * A::OUTPUTS);
+            let to = (&mut here[x * pixel..], width * pixel, pixel);
+            let extents = (height, A::OUTPUTS.min(width - x));
+            turn_tile_back::<S, A>(simd, (&products[from..], point), (columns, bias, floor), to, extents);
+        }
+    }
+}
+
+/// Turns the products of one tile, points `point` elements apart, to `columns` channels of its pixels that lie in the image,
+/// rows `row` and pixels `pixel` elements apart.
+#[inline(always)]
+fn turn_tile_back<S: Simd<T: Dispatch>, A: Transform>(
+    simd: S,
+    (products, point): (&[S::T], usize),
+    (columns, bias, floor): (usize, Option<&[S::T]>, S::T),
+    (to, row, pixel): (&mut [S::T], usize, usize),
+    extents: (usize, usize),
+) {
+    let floor = simd.splat(floor);
+    for start in (0..columns).step_by(S::LANES) {
+        let lanes = S::LANES.min(columns - start);
+        let bias = match bias {
+            Some(bias) => simd.load(&bias[start..start + lanes]),
+            None => simd.splat(S::T::default()),
+        };
+        let sums = output_tile::<S, A>(simd, &products[start..], point, (bias, floor));
+        let to = &mut to[start..];
+        if extents == (A::OUTPUTS, A::OUTPUTS) {
+            store_tile::<S, A>(simd, &sums, to, (row, pixel, lanes));
+            continue;
+        }
+        for (i, sums) in sums[..extents.0].iter().enumerate() {
+            apart::store(simd, &sums[..extents.1], &mut to[i * row..], pixel, lanes);
         }
     }
 }
