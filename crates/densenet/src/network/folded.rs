@@ -11,7 +11,7 @@ use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Grid;
 use densenet_kernels::patch::{Affine, Input, Window};
 use densenet_kernels::winograd::{self, Filters};
-use densenet_kernels::{Panels, norm};
+use densenet_kernels::{Element, Panels, norm};
 
 use super::DenseNet;
 use super::pre_activation::window;
@@ -58,6 +58,15 @@ pub(super) struct FoldedConv<T> {
     bias: Option<Vec<T>>,
 }
 
+/// Takes `scale * y + shift` of a convolution's output channels into it: scales its `weight`, `[out][in][kernel][kernel]`,
+/// and returns its new bias.
+pub(crate) fn fold<T: Element>(weight: &mut [T], bias: Option<&[T]>, (scale, shift): (&[T], &[T])) -> Vec<T> {
+    let outputs = weight.chunks_exact_mut(weight.len() / scale.len());
+    outputs.zip(scale).for_each(|(weights, &scale)| weights.iter_mut().for_each(|w| *w *= scale));
+    let before = |channel: usize| bias.map_or(T::zero(), |bias| bias[channel]);
+    (0..scale.len()).map(|channel| before(channel) * scale[channel] + shift[channel]).collect()
+}
+
 impl<T: Dispatch> FoldedConv<T> {
     /// Prepares `conv`, whose output is usually `height` pixels high, and the batch-norm `behind` it.
     pub fn new(conv: &Conv, behind: Option<&Norm>, height: usize, network: &DenseNet<T>) -> Self {
@@ -65,10 +74,7 @@ impl<T: Dispatch> FoldedConv<T> {
         let mut bias = conv.bias.as_ref().map(|bias| network.parameters[bias.clone()].to_vec());
         if let Some(norm) = behind {
             let RunningAffine { scale, shift } = RunningAffine::new(norm, network);
-            let outputs = weight.to_mut().chunks_exact_mut(conv.in_channels * conv.kernel * conv.kernel);
-            outputs.zip(&scale).for_each(|(weights, &scale)| weights.iter_mut().for_each(|w| *w *= scale));
-            let before = bias.unwrap_or_else(|| vec![T::zero(); conv.out_channels]);
-            bias = Some(before.iter().zip(&scale).zip(shift).map(|((&b, &scale), shift)| b * scale + shift).collect());
+            bias = Some(fold(weight.to_mut(), bias.as_deref(), (&scale, &shift)));
         }
         let (window, out, channels) = (window(conv), conv.out_channels, conv.in_channels);
         let weights = match tiling::in_inference(conv, height) {

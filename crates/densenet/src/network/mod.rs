@@ -22,6 +22,7 @@ use densenet_kernels::maps::{Grid, Maps};
 use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
 pub use backprop::{Backprop, StepOptions, StepOutcome};
+pub(crate) use folded::fold;
 pub use memory::Memory;
 use predictor::{Predictor, Visit};
 pub use steps::{Method, Part, Step};

@@ -6,6 +6,7 @@ use densenet_kernels::norm::{affine, inv_std};
 
 use crate::architecture::{Conv, Norm};
 use crate::checkpoint::Contents;
+use crate::network::fold;
 
 /// Weight `[out, in, kernel, kernel]` and bias `[out]` of the convolution that does what `conv` and `norm`, which reads
 /// it alone, do with running statistics: `scale * (w * x + b) + shift`, worked out in `f64`.
@@ -14,11 +15,8 @@ pub(super) fn folded(contents: &Contents<'_>, conv: &Conv, norm: &Norm) -> (Vec<
     let statistic = |range: &Range<usize>| wide(&contents.running[range.clone()]);
     let inv_std = inv_std(&statistic(&norm.variance));
     let (scale, shift) = affine(&parameter(&norm.weight), &parameter(&norm.bias), &statistic(&norm.mean), &inv_std);
-    let mut weight = parameter(&conv.weight);
-    let outputs = weight.chunks_exact_mut(conv.in_channels * conv.kernel * conv.kernel);
-    outputs.zip(&scale).for_each(|(weights, scale)| weights.iter_mut().for_each(|w| *w *= scale));
-    let mut bias = conv.bias.as_ref().map_or_else(|| vec![0.0; conv.out_channels], parameter);
-    bias.iter_mut().zip(&scale).zip(&shift).for_each(|((b, scale), shift)| *b = *b * scale + shift);
+    let (mut weight, bias) = (parameter(&conv.weight), conv.bias.as_ref().map(parameter));
+    let bias = fold(&mut weight, bias.as_deref(), (&scale, &shift));
     (narrow(&weight), narrow(&bias))
 }
 
