@@ -21,8 +21,8 @@ const TRANSFORMED: usize = 80 * 1024;
 /// Rows that a low band may have.
 pub(crate) const LOW: usize = 64;
 
-/// Least tiles of a piece: as many as the rows of the largest micro-tile, which shares the weights among them.
-const LEAST_TILES: usize = 14;
+/// Rows of the largest micro-tile, which shares the weights among them.
+const TILE_ROWS: usize = 14;
 
 /// Bands of whole rows, the same number in every image, or cut from all images as if one.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,13 @@ pub(crate) struct Band {
     pub image: usize,
     /// Its rows, on from that image's first.
     pub rows: Range<usize>,
+}
+
+/// A band's part of each map of a buffer of gradients, and its sums, zero at first and `[map][2][width]`.
+pub(crate) struct BandMaps<'a, T> {
+    pub band: Band,
+    pub maps: Vec<&'a mut [T]>,
+    pub sums: &'a mut [T],
 }
 
 /// Bands of at most `most` of so many granules; an even number shares them evenly between two threads.
@@ -72,10 +79,16 @@ impl Bands {
     /// Cuts `grid`, all images as one, between rows of tiles of height `tile`, `across` tiles each and `row` elements of
     /// transformed input.
     pub fn tiles(grid: Grid, (across, row): (usize, usize), tile: usize) -> Self {
-        let most = (TRANSFORMED / row.max(1)).max(LEAST_TILES.div_ceil(across));
+        let most = (TRANSFORMED / row.max(1)).max(TILE_ROWS.div_ceil(across));
         let granules = grid.height.div_ceil(tile);
         let count = evenly(granules * grid.images, most);
         Self { grid, together: grid.images, count, granule: tile, granules }
+    }
+
+    /// Cuts all pixels, as one column, into bands of at most `most`, which fill the micro-tile.
+    pub fn of_pixels(grid: Grid, most: usize) -> Self {
+        let column = grid.flattened();
+        Self::cut(column, (TILE_ROWS, column.height.div_ceil(TILE_ROWS)), most / TILE_ROWS)
     }
 
     /// One band an image.
@@ -148,18 +161,33 @@ impl Bands {
         (buffer, widths): (&mut [T], &[usize]),
         work: &(impl Fn(Band, &mut [&mut [T]], &mut [T]) + Sync),
     ) -> NormGradient<T> {
-        let mut parts: Vec<Vec<&mut [T]>> = (0..self.len()).map(|_| Vec::with_capacity(widths.len())).collect();
+        self.summed_maps((buffer, widths), |mut bands| {
+            bands
+                .par_iter_mut()
+                .with_max_len(1)
+                .for_each(|BandMaps { band, maps, sums }| work(band.clone(), maps, sums));
+        })
+    }
+
+    /// Cuts each map of a `buffer` of gradients into bands, has `work` done on them, and adds up the sums that it leaves.
+    pub fn summed_maps<T: Dispatch>(
+        &self,
+        (buffer, widths): (&mut [T], &[usize]),
+        work: impl FnOnce(Vec<BandMaps<'_, T>>),
+    ) -> NormGradient<T> {
+        let slot = 2 * widths.iter().sum::<usize>();
+        let mut slots = vec![T::zero(); self.len() * slot];
+        let parts = slots.chunks_exact_mut(slot).enumerate();
+        let parts = parts.map(|(i, sums)| BandMaps { band: self.get(i), maps: Vec::with_capacity(widths.len()), sums });
+        let mut parts: Vec<_> = parts.collect();
         for (mut map, width) in split_mut(buffer, self.grid.pixels(), widths).into_iter().zip(widths) {
-            for (band, part) in parts.iter_mut().enumerate() {
-                let (here, behind) = map.split_at_mut(self.pixels(&self.get(band)).len() * width);
-                part.push(here);
+            for part in &mut parts {
+                let (here, behind) = map.split_at_mut(self.pixels(&part.band).len() * width);
+                part.maps.push(here);
                 map = behind;
             }
         }
-        let slot = 2 * widths.iter().sum::<usize>();
-        let mut slots = vec![T::zero(); self.len() * slot];
-        let bands = parts.into_par_iter().zip(slots.par_chunks_mut(slot)).enumerate();
-        bands.with_max_len(1).for_each(|(band, (mut maps, sums))| work(self.get(band), &mut maps, sums));
+        work(parts);
         NormGradient::merge(&slots, widths)
     }
 

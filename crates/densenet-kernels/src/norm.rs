@@ -217,7 +217,8 @@ impl<'a, T: Element> MapNorm<'a, T> {
             let both = if N == 1 {
                 let first = places.first * self.width + start;
                 let (x, gradient) = (&map[first..], &mut gradient[first..]);
-                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len() };
+                let ahead = self.map.len() * (2 * S::LANES).div_ceil(self.width);
+                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len(), ahead };
                 apart::back(simd, norm, pixels, mode == Mode::Add)
             } else {
                 self.back_averaged::<S, N>(simd, (lanes.clone(), rows, places), norm, dy, mode, (map, gradient))
@@ -378,6 +379,80 @@ pub struct Correction<'a, T> {
     pub s1: &'a [T],
 }
 
+/// [`Correction`] of some lanes.
+struct CorrectionLanes<S: Simd> {
+    mean: S::V,
+    inv_std: S::V,
+    slope: S::V,
+    constant: S::V,
+}
+
+impl<T: Element> Correction<'_, T> {
+    /// Some lanes of it, where a pixel is `share` of all.
+    #[inline(always)]
+    fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>, share: T) -> CorrectionLanes<S> {
+        let inv_std = simd.load(&self.inv_std[lanes.clone()]);
+        let minus = simd.mul(inv_std, simd.splat(-share));
+        CorrectionLanes {
+            mean: simd.load(&self.mean[lanes.clone()]),
+            inv_std,
+            slope: simd.mul(simd.mul(simd.load(&self.s1[lanes.clone()]), inv_std), minus),
+            constant: simd.mul(simd.load(&self.s0[lanes]), minus),
+        }
+    }
+}
+
+impl<S: Simd> CorrectionLanes<S> {
+    /// The gradient of `x`, of the readers' added gradient `g`.
+    #[inline(always)]
+    fn apply(&self, simd: S, g: S::V, x: S::V) -> S::V {
+        let rest = simd.mul_add(simd.sub(x, self.mean), self.slope, self.constant);
+        simd.mul_add(g, self.inv_std, rest)
+    }
+}
+
+/// The readers' added gradients `G` of a map, whose correction is made by what reads them.
+#[derive(Clone, Copy, Debug)]
+pub struct Uncorrected<'a, T> {
+    /// `G`, `[pixel][channel]`.
+    pub gradient: &'a [T],
+    /// The map.
+    pub map: &'a [T],
+    /// Its correction.
+    pub correction: Correction<'a, T>,
+}
+
+impl<T: Element> Uncorrected<'_, T> {
+    /// Channels of the map.
+    pub fn width(&self) -> usize {
+        self.correction.mean.len()
+    }
+
+    /// The share of a pixel in all.
+    fn share(&self) -> T {
+        let width = self.width();
+        assert_eq!(self.gradient.len(), self.map.len(), "a map and its gradient");
+        assert_eq!(self.map.len() % width, 0, "a map of {width} channels");
+        T::of(width as f64 / self.map.len() as f64)
+    }
+
+    /// The gradient of `pixels` of the map, to pixels of `to` that are `step` elements apart.
+    #[inline(always)]
+    pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], step: usize) {
+        let (width, share) = (self.width(), self.share());
+        let (gradient, map) = (&self.gradient[pixels.start * width..], &self.map[pixels.start * width..]);
+        let pairs = gradient.chunks_exact(width).zip(map.chunks_exact(width)).take(pixels.len());
+        for ((g, x), to) in pairs.zip(to.chunks_mut(step)) {
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let correction = self.correction.load(simd, lanes.clone(), share);
+                let (g, x) = (simd.load(&g[lanes.clone()]), simd.load(&x[lanes.clone()]));
+                simd.store(correction.apply(simd, g, x), &mut to[lanes]);
+            }
+        }
+    }
+}
+
 /// Pixels of a piece of work that goes over a map once.
 const PIECE: usize = 512;
 
@@ -389,20 +464,14 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
 
         #[inline(always)]
         fn run<S: Simd<T = T>>(self, simd: S) {
-            let Self(gradient, map, correction, per_pixel) = self;
+            let Self(gradient, map, correction, share) = self;
             let width = correction.mean.len();
             for start in (0..width).step_by(S::LANES) {
                 let lanes = start..(start + S::LANES).min(width);
-                let mean = simd.load(&correction.mean[lanes.clone()]);
-                let inv_std = simd.load(&correction.inv_std[lanes.clone()]);
-                let minus = simd.mul(inv_std, simd.splat(-per_pixel));
-                let constant = simd.mul(simd.load(&correction.s0[lanes.clone()]), minus);
-                let slope = simd.mul(simd.mul(simd.load(&correction.s1[lanes.clone()]), inv_std), minus);
+                let correction = correction.load(simd, lanes.clone(), share);
                 for (g, x) in gradient.chunks_exact_mut(width).zip(map.chunks_exact(width)) {
                     let g = &mut g[lanes.clone()];
-                    let deviation = simd.sub(simd.load(&x[lanes.clone()]), mean);
-                    let rest = simd.mul_add(deviation, slope, constant);
-                    simd.store(simd.mul_add(simd.load(g), inv_std, rest), g);
+                    simd.store(correction.apply(simd, simd.load(g), simd.load(&x[lanes.clone()])), g);
                 }
             }
         }
@@ -410,9 +479,9 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
     let width = correction.mean.len();
     assert_eq!(gradient.len(), map.len(), "a map and its gradient");
     assert_eq!(map.len() % width, 0, "a map of {width} channels");
-    let per_pixel = T::of(width as f64 / map.len() as f64);
+    let share = T::of(width as f64 / map.len() as f64);
     let pieces = gradient.par_chunks_mut(PIECE * width).zip(map.par_chunks(PIECE * width));
-    pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, per_pixel)));
+    pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, share)));
 }
 
 /// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.

@@ -136,11 +136,9 @@ impl<T: Dispatch> Input<'_, T> {
     fn fill_row<S: Simd<T = T>>(&self, simd: S, image: usize, y: usize, row: &mut [T], pixel: usize) {
         match *self {
             Self::PreActivation(maps, affine) => {
-                let (grid, pixels) = (maps.grid(), row.len() / pixel);
-                for (first, width, map) in maps.iter() {
-                    let from = &map[(image * grid.height + y) * grid.width * width..][..pixels * width];
-                    normalise(simd, from, affine.of(first, width), &mut row[first..], pixel);
-                }
+                let (grid, count) = (maps.grid(), row.len() / pixel);
+                let pixels = ((image * grid.height + y) * grid.width, count);
+                pre_activation(simd, (&maps, affine), pixels, 0..maps.channels(), (row, pixel));
             }
             Self::Pooled(maps, affine) => {
                 let grid = maps.grid();
@@ -174,11 +172,35 @@ impl<'a, T> Affine<'a, T> {
     }
 }
 
-/// Pixels of `from`, normalised and rectified, to every `pixel`-th element of `to`.
+/// `channels` of so many pixels of maps from pixel `first` on, normalised and rectified, to every `pixel`-th element of `to`.
 #[inline(always)]
-fn normalise<S: Simd>(simd: S, from: &[S::T], affine: Affine<'_, S::T>, to: &mut [S::T], pixel: usize) {
+pub(crate) fn pre_activation<S: Simd>(
+    simd: S,
+    (maps, affine): (&Maps<'_, S::T>, Affine<'_, S::T>),
+    (first, count): (usize, usize),
+    channels: Range<usize>,
+    (to, pixel): (&mut [S::T], usize),
+) {
+    for (start, width, map) in maps.iter() {
+        let (from, end) = (channels.start.max(start), channels.end.min(start + width));
+        if from < end {
+            let map = &map[first * width + from - start..];
+            let to = &mut to[from - channels.start..];
+            normalise(simd, map, affine.of(from, end - from), to, ((width, pixel), count));
+        }
+    }
+}
+
+/// Some channels of `count` pixels of `from`, normalised and rectified, into pixels of `to`; `steps` from one to the next.
+#[inline(always)]
+fn normalise<S: Simd>(
+    simd: S,
+    from: &[S::T],
+    affine: Affine<'_, S::T>,
+    to: &mut [S::T],
+    (steps, count): ((usize, usize), usize),
+) {
     let width = affine.scale.len();
-    let (steps, count) = ((width, pixel), from.len() / width);
     let mut start = 0;
     while start < width {
         let affine = (&affine.scale[start..], &affine.shift[start..]);

@@ -1,8 +1,6 @@
 //! Sums over pixels that several threads add up: each part of the pixels has a copy of the sums, and the copies are added
 //! in order, so that the bits do not depend on the threads.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::isa::{Dispatch, Operation, Simd};
@@ -16,19 +14,22 @@ const COPIES: usize = 2 * 1024 * 1024;
 /// Elements of a piece of the sums, when copies are added.
 const PIECE: usize = 4096;
 
-/// Cuts `0..count` into parts, has `add` put the sums of each into its copy of `len` elements, whose content is left over
-/// from earlier work, and calls `with` with the sums of all.
-pub(crate) fn summed<T: Dispatch, R>(
-    count: usize,
+/// Cuts `work` into parts, has `add` put the sums of each into its copy of `len` elements, whose content is left over from
+/// earlier work, and calls `with` with the sums of all.
+pub(crate) fn summed<T: Dispatch, W: Send, R>(
+    work: &mut [W],
     len: usize,
-    add: impl Fn(Range<usize>, &mut [T]) + Sync,
+    add: impl Fn(&mut [W], &mut [T]) + Sync,
     with: impl FnOnce(&[T]) -> R,
 ) -> R {
+    let count = work.len();
     let parts = count.min((COPIES / len).clamp(2, MOST));
+    let mut behind = work;
+    let works: Vec<_> = (0..parts)
+        .map(|part| behind.split_off_mut(..(part + 1) * count / parts - part * count / parts).expect("a part"))
+        .collect();
     T::scratch(parts * len, |copies| {
-        copies.par_chunks_mut(len).enumerate().with_max_len(1).for_each(|(part, copy)| {
-            add(part * count / parts..(part + 1) * count / parts, copy);
-        });
+        works.into_par_iter().zip(copies.par_chunks_mut(len)).with_max_len(1).for_each(|(work, copy)| add(work, copy));
         let (sums, others) = copies.split_at_mut(len);
         sums.par_chunks_mut(PIECE).enumerate().for_each(|(piece, sums)| {
             others.chunks_exact(len).for_each(|other| T::dispatch(Add(sums, &other[piece * PIECE..])));
@@ -60,14 +61,14 @@ mod tests {
     fn every_part_counts_once_whatever_the_copies_held() {
         for (count, len) in [(1, 3), (5, PIECE + 17), (100, 1), (9, COPIES / 3)] {
             f32::scratch(MOST * len, |memory| memory.fill(f32::NAN));
-            let add = |part: Range<usize>, copy: &mut [f32]| {
-                copy.iter_mut()
-                    .enumerate()
-                    .for_each(|(i, sum)| *sum = part.clone().sum::<usize>() as f32 + (i % 7) as f32)
+            let mut work: Vec<usize> = (0..count).collect();
+            let add = |part: &mut [usize], copy: &mut [f32]| {
+                let total = part.iter().sum::<usize>() as f32;
+                copy.iter_mut().enumerate().for_each(|(i, sum)| *sum = total + (i % 7) as f32)
             };
             let parts = count.min((COPIES / len).clamp(2, MOST));
             let expected = |i: usize| (count * (count - 1) / 2 + parts * (i % 7)) as f32;
-            summed(count, len, add, |sums| {
+            summed(&mut work, len, add, |sums| {
                 assert!(sums.len() == len && sums.iter().enumerate().all(|(i, &sum)| sum == expected(i)));
             });
         }

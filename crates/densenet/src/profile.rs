@@ -19,6 +19,8 @@ pub enum Pass {
     DataGradient,
     /// A convolution's or linear layer's gradient to its weights.
     WeightGradient,
+    /// Both gradients of a convolution in one sweep over what it read; its multiply-adds count twice.
+    Gradients,
     /// Everything else: pooling, batch-norm's corrections, the loss, the optimiser.
     Rest,
 }

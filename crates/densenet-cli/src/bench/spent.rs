@@ -17,11 +17,12 @@ pub struct Spent {
 }
 
 /// The kinds of work as the table's columns name them.
-const COLUMNS: [(Pass, &str); 5] = [
+const COLUMNS: [(Pass, &str); 6] = [
     (Pass::Forward, "forward"),
     (Pass::Recompute, "again"),
     (Pass::DataGradient, "dgrad"),
     (Pass::WeightGradient, "wgrad"),
+    (Pass::Gradients, "both"),
     (Pass::Rest, "rest"),
 ];
 

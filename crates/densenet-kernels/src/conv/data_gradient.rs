@@ -1,11 +1,12 @@
 //! The gradient of what a convolution reads.
 
 use super::of_pixels;
+use crate::Element;
 use crate::bands::{Band, Bands};
-use crate::isa::{Dispatch, Operation, Simd, Start};
+use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
-use crate::panels::Panels;
+use crate::panels::{Panel, Panels};
 use crate::patch::{Input, Layout, Window};
 
 /// Takes the gradient of a convolution's output back to the maps that it read: with `dz` the gradient behind
@@ -53,7 +54,7 @@ struct Back<'a, T> {
 }
 
 /// Vectors of the largest micro-tile of any instruction set.
-const MOST_TILE: usize = 32;
+pub(super) const MOST_TILE: usize = 32;
 
 /// The part of a data gradient that goes to one band of all feature maps.
 struct BackBand<'a, 'b, T> {
@@ -82,20 +83,37 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
         let mut maps = MapNorms { norms, first: bands.pixels(band).start, mode, gradient, sums };
         let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
         input.fill(simd, layout, &seen, patch);
-        let ((taps, count), no_floor) = (layout.taps(), T::neg_infinity());
-        for (panel, b) in weights.iter() {
-            let columns = panel.first..panel.first + panel.columns;
-            let under = maps.under(&columns);
-            for (from, to, pixels) in layout.tiles(seen.rows.len(), S::ROWS[panel.vectors - 1]) {
-                let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor);
-                product.run(simd, Start::Zero, tile, panel.width);
-                let at = (columns.clone(), pixels, Places { first: to, outputs: layout.outputs, width: grid.width });
-                if *pooled {
-                    maps.back::<S, 4>(simd, under.clone(), at, (tile, panel.width));
-                } else {
-                    maps.back::<S, 1>(simd, under.clone(), at, (tile, panel.width));
-                }
+        let patch = (&*patch, layout, seen.rows.len());
+        for weights in weights.iter() {
+            match pooled {
+                true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, tile),
+                false => back_panel::<S, 1>(simd, patch, weights, grid.width, &mut maps, tile),
             }
         }
+    }
+}
+
+/// Takes `rows` rows of the output's gradient, in a patch, back to the channels of a panel of weights, by way of a `tile`;
+/// maps are `width` pixels wide, and `N` of their pixels were averaged to one that the convolution saw.
+#[inline(always)]
+pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
+    simd: S,
+    (patch, layout, rows): (&[S::T], &Layout, usize),
+    (panel, b): (Panel, &[S::T]),
+    width: usize,
+    maps: &mut MapNorms<'_, '_, S::T>,
+    tile: &mut [S::T],
+) {
+    let ((taps, count), no_floor) = (layout.taps(), S::T::of(f64::NEG_INFINITY));
+    let columns = panel.first..panel.first + panel.columns;
+    let under = maps.under(&columns);
+    for (from, first, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
+        let product = Product {
+            columns: panel.width,
+            ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor)
+        };
+        product.run(simd, Start::Zero, tile, panel.width);
+        let at = (columns.clone(), pixels, Places { first, outputs: layout.outputs, width });
+        maps.back::<S, N>(simd, under.clone(), at, (tile, panel.width));
     }
 }

@@ -1,15 +1,19 @@
 //! Convolution of a pre-activation, forward and backward: the operation that a DenseNet consists of.
 //!
 //! [`forward`] makes `y`; [`data_gradient`] takes the gradient of `y` back through convolution, ReLU and the linear part
-//! of batch-norm; [`weight_gradient`] makes the gradient of the weights. All three pack a band of their input into a
-//! [patch](crate::patch) and multiply it out of there, and none needs a transpose.
+//! of batch-norm; [`weight_gradient`] makes the gradient of the weights; [`point_gradients`] does both for a bottleneck. All
+//! pack a band of their input into a [patch](crate::patch) and multiply it out of there, and none needs a transpose.
 
 mod data_gradient;
 mod forward;
+mod outer;
+mod point_gradients;
 mod weight_gradient;
 
 pub use data_gradient::data_gradient;
 pub use forward::{forward, forward_with_moments};
+pub(crate) use outer::{Lines, outer_products};
+pub use point_gradients::point_gradients;
 pub use weight_gradient::weight_gradient;
 
 use crate::isa::{Dispatch, Product};

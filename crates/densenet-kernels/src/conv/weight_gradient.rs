@@ -1,12 +1,8 @@
 //! The gradient of a convolution's weights.
 
-use std::ops::Range;
-
-use rayon::prelude::*;
-
-use crate::Element;
+use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::bands::{Band, Bands, LOW};
-use crate::isa::{Dispatch, Operation, Product, Simd, Start};
+use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::panels::cut;
 use crate::patch::{Input, Layout, Window};
 use crate::splits::summed;
@@ -21,18 +17,13 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, window: Window, output
     assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
     assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
     let bands = if window == Window::POINT { Bands::new(grid, layout.row()) } else { Bands::low(grid, layout.row()) };
-    let lanes = T::lanes();
-    let back = WeightBack { input, layout, bands, output_gradient, out, padded: out.next_multiple_of(lanes) };
-    summed(
-        bands.len(),
-        rows * back.padded,
-        |part, copy| back.add(part, copy),
-        |sums| {
-            gradient.par_chunks_mut(lanes * rows).enumerate().for_each(|(group, gradient)| {
-                back.transpose(&sums[group * lanes..], window.kernel * window.kernel, gradient);
-            });
-        },
-    );
+    let padded = out.next_multiple_of(T::lanes());
+    let back = WeightBack { input, layout, bands, output_gradient, out, padded };
+    let mut numbers: Vec<usize> = (0..bands.len()).collect();
+    let add = |numbers: &mut [usize], copy: &mut [T]| back.add(numbers, copy);
+    summed(&mut numbers, rows * padded, add, |sums| {
+        transpose(sums, padded, (input.channels(), window.kernel * window.kernel), gradient);
+    });
 }
 
 /// A weight gradient, before it is cut into bands.
@@ -46,26 +37,15 @@ struct WeightBack<'a, T> {
 }
 
 impl<T: Dispatch> WeightBack<'_, T> {
-    /// Puts the sums over the bands of `part` into `copy`.
-    fn add(&self, part: Range<usize>, copy: &mut [T]) {
-        for index in part.clone() {
-            let band = self.bands.get(index);
-            let start = if index == part.start { Start::Zero } else { Start::Output };
+    /// Puts the sums over the bands of those `numbers` into `copy`.
+    fn add(&self, numbers: &[usize], copy: &mut [T]) {
+        for (i, &number) in numbers.iter().enumerate() {
+            let band = self.bands.get(number);
+            let start = if i == 0 { Start::Zero } else { Start::Output };
             let memory = self.layout.len(band.rows.len()) + self.bands.pixels(&band).len() * self.padded;
             T::scratch(memory, |memory| {
                 T::dispatch(WeightBand { back: self, band: &band, start, memory, copy });
             });
-        }
-    }
-
-    /// Puts the sums of some output channels, of `taps` taps each, into their places.
-    fn transpose(&self, sums: &[T], taps: usize, gradient: &mut [T]) {
-        let channels = self.input.channels();
-        for (k, sums) in sums.chunks(self.padded).enumerate() {
-            let place = k % channels * taps + k / channels;
-            for (weights, &sum) in gradient.chunks_exact_mut(channels * taps).zip(sums) {
-                weights[place] = sum;
-            }
         }
     }
 }
@@ -85,66 +65,20 @@ impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { back, band, start, memory, copy } = self;
-        let WeightBack { input, layout, bands, output_gradient, out, .. } = back;
+        let WeightBack { input, layout, bands, output_gradient, out, padded } = back;
         let (patch, dy) = memory.split_at_mut(layout.len(band.rows.len()));
         input.fill(simd, layout, band, patch);
         let pixels = bands.pixels(band);
-        panels_of(simd, &output_gradient[pixels.start * out..pixels.end * out], *out, dy);
-        outer_products(simd, (patch, layout, band.rows.len()), (dy, *out), start, copy);
-    }
-}
-
-/// Copies pixels of `out` channels to panels, `[panel][pixel][width]`, zeros behind the last channel.
-#[inline(always)]
-fn panels_of<S: Simd>(simd: S, pixels: &[S::T], out: usize, mut panels: &mut [S::T]) {
-    let count = pixels.len() / out;
-    for (first, columns, vectors) in cut(out, S::LANES) {
-        let width = vectors * S::LANES;
-        let (panel, behind) = std::mem::take(&mut panels).split_at_mut(count * width);
-        panels = behind;
-        for (from, to) in pixels.chunks_exact(out).zip(panel.chunks_exact_mut(width)) {
-            let from = &from[first..first + columns];
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(columns);
-                simd.store(simd.load(&from[lanes]), &mut to[start..start + S::LANES]);
-            }
-        }
-    }
-}
-
-/// Adds `patch` transposed times `dy` to `copy`: rows of the micro-tile are channels, its depth is pixels.
-#[inline(always)]
-fn outer_products<S: Simd<T: Dispatch>>(
-    simd: S,
-    (patch, layout, rows): (&[S::T], &Layout, usize),
-    (mut dy, out): (&[S::T], usize),
-    start: Start<'_, S::T>,
-    copy: &mut [S::T],
-) {
-    let padded = out.next_multiple_of(S::LANES);
-    let (taps, count) = layout.taps();
-    let mut lines = [0; LOW];
-    let (lines, depth) = layout.lines(rows, &mut lines);
-    for (first, columns, vectors) in cut(out, S::LANES) {
-        let (panel, behind) = dy.split_at(rows * layout.outputs * vectors * S::LANES);
-        dy = behind;
-        for (t, tap) in taps[..count].iter().enumerate() {
-            let tiles = layout.depth.div_ceil(S::ROWS[vectors - 1]);
-            for tile in 0..tiles {
-                let channels = tile * layout.depth / tiles..(tile + 1) * layout.depth / tiles;
-                let product = Product {
-                    a: &patch[tap + channels.start..],
-                    row: 1,
-                    step: layout.step(),
-                    taps: lines,
-                    depth,
-                    b: panel,
-                    rows: channels.len(),
-                    vectors,
-                    columns: columns.next_multiple_of(S::LANES),
-                    floor: S::T::of(f64::NEG_INFINITY),
-                };
-                product.run(simd, start, &mut copy[(t * layout.depth + channels.start) * padded + first..], padded);
+        panels_of(simd, (&output_gradient[pixels.start * out..pixels.end * out], *out), *out, dy);
+        let ((taps, count), mut starts) = (layout.taps(), [0; LOW]);
+        let (starts, len) = layout.lines(band.rows.len(), &mut starts);
+        let (lines, mut dy) = (Lines { starts, step: layout.step(), len }, &*dy);
+        for (first, _, vectors) in cut(*out, S::LANES) {
+            let (panel, behind) = dy.split_at(pixels.len() * vectors * S::LANES);
+            dy = behind;
+            for (t, tap) in taps[..count].iter().enumerate() {
+                let copy = &mut copy[t * layout.depth * padded + first..];
+                outer_products(simd, (&patch[*tap..], lines), (panel, vectors), (copy, *padded, start), layout.depth);
             }
         }
     }

@@ -165,6 +165,8 @@ pub(crate) struct Pixels<'a, T> {
     pub count: usize,
     /// Channels of each pixel, a vector's or fewer.
     pub lanes: usize,
+    /// Elements to what is asked for ahead.
+    pub ahead: usize,
 }
 
 /// With `dz` the gradient `dy` where `scale * x + shift` is above `floor`, puts `gamma * dz` into the gradient, or adds it if
@@ -189,7 +191,7 @@ fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     norm: Lanes<S>,
     mut pixels: Pixels<'_, S::T>,
 ) -> (S::V, S::V) {
-    let Pixels { dy: (dy, row), x, ref gradient, step, count, lanes } = pixels;
+    let Pixels { dy: (dy, row), x, ref gradient, step, count, lanes, .. } = pixels;
     let reach = |step: usize| (count - 1) * step + if FULL { S::LANES } else { lanes };
     assert!(
         count >= 1 && (1..=S::LANES).contains(&lanes) && reach(row) <= dy.len(),
@@ -197,20 +199,23 @@ fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     );
     assert!(reach(step) <= x.len() && reach(step) <= gradient.len(), "vectors behind the end of the map");
     let zero = simd.splat(S::T::default());
-    let (mut sums, whole) = ((zero, zero), count / TOGETHER * TOGETHER);
+    let (mut sums, mut first) = ((zero, zero), 0);
     // SAFETY: the last pixel's lanes end inside all three.
     unsafe {
-        for first in (0..whole).step_by(TOGETHER) {
-            back_pixels::<S, FULL, ADD, TOGETHER>(simd, &norm, &mut pixels, first, &mut sums);
+        while first + TOGETHER <= count {
+            back_pixels::<S, FULL, ADD, TOGETHER>(simd, &norm, &mut pixels, &mut first, &mut sums);
         }
-        for first in whole..count {
-            back_pixels::<S, FULL, ADD, 1>(simd, &norm, &mut pixels, first, &mut sums);
+        while first + 2 <= count {
+            back_pixels::<S, FULL, ADD, 2>(simd, &norm, &mut pixels, &mut first, &mut sums);
+        }
+        if first < count {
+            back_pixels::<S, FULL, ADD, 1>(simd, &norm, &mut pixels, &mut first, &mut sums);
         }
     }
     sums
 }
 
-/// [`back`] for `N` pixels from `first` on.
+/// [`back`] for `N` pixels from `first` on, which moves behind them.
 ///
 /// # Safety
 /// All of `pixels` must hold pixels of `lanes` elements to that of number `first + N - 1`, of a whole vector if `FULL`.
@@ -218,8 +223,8 @@ fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
 unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize>(
     simd: S,
     &Lanes { floor, scale, shift, mean, gamma }: &Lanes<S>,
-    Pixels { dy: (dy, row), x, gradient, step, lanes, .. }: &mut Pixels<'_, S::T>,
-    first: usize,
+    Pixels { dy: (dy, row), x, gradient, step, lanes, ahead, .. }: &mut Pixels<'_, S::T>,
+    first: &mut usize,
     (sum, sum_deviation): &mut (S::V, S::V),
 ) {
     let zero = simd.splat(S::T::default());
@@ -227,14 +232,14 @@ unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize
     // SAFETY: the caller's.
     unsafe {
         for (i, there) in there.iter_mut().enumerate().filter(|_| ADD) {
-            *there = load_lanes::<S, FULL>(simd, gradient.as_ptr().add((first + i) * *step), *lanes);
+            *there = load_lanes::<S, FULL>(simd, gradient.as_ptr().add((*first + i) * *step), *lanes);
         }
         for (i, there) in there.into_iter().enumerate() {
-            let (at, to) = (x.as_ptr().add((first + i) * *step), gradient.as_mut_ptr().add((first + i) * *step));
-            simd.prefetch(at.wrapping_add(AHEAD));
-            simd.prefetch(to.wrapping_add(AHEAD));
+            let (at, to) = (x.as_ptr().add((*first + i) * *step), gradient.as_mut_ptr().add((*first + i) * *step));
+            simd.prefetch_l2(at.wrapping_add(*ahead));
+            simd.prefetch_l2(to.wrapping_add(*ahead));
             let x = load_lanes::<S, FULL>(simd, at, *lanes);
-            let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add((first + i) * *row), *lanes);
+            let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add((*first + i) * *row), *lanes);
             let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
             *sum = simd.add(*sum, dz);
             *sum_deviation = simd.mul_add(dz, simd.sub(x, mean), *sum_deviation);
@@ -245,6 +250,7 @@ unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize
             }
         }
     }
+    *first += N;
 }
 
 /// A vector, or the first `lanes` of one with zeros behind them, unless `FULL`.

@@ -292,7 +292,7 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
                 b: &b[p * depth * panel.width..][..depth * panel.width],
                 rows: behind - first,
                 vectors: panel.vectors,
-                columns: panel.columns,
+                columns: panel.width,
                 floor: S::T::of(f64::NEG_INFINITY),
             };
             product.run(simd, Start::Zero, &mut products[p * to + first * width..], width);

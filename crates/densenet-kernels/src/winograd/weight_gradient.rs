@@ -8,9 +8,9 @@ use rayon::prelude::*;
 use super::tiles::{GAP, Memory, Source, Tiling, evaluate_row, tile_step, with_memory};
 use super::transform::{Inputs, MOST_INPUTS, OutputGradients, Transform};
 use super::{MOST_LANES, Tile, TileOperation};
-use crate::Element;
+use crate::conv::{Lines, outer_products};
 use crate::isa::apart;
-use crate::isa::{Dispatch, Product, Simd, Start};
+use crate::isa::{Dispatch, Simd, Start};
 use crate::panels::cut;
 use crate::patch::Input;
 use crate::splits::summed;
@@ -55,10 +55,10 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, tile: Tile, output_gra
     let at_a_time = (DEPTH / tiling.across()).max(1);
     let rows = tiling.grid.images * tiling.down();
     let back = Back { source, output_gradient, tiling, channels, runs: &runs, widths: &widths, padded, at_a_time };
-    let add = |part: Range<usize>, copy: &mut [T]| {
-        back.add(tile, part.start * at_a_time..rows.min(part.end * at_a_time), copy);
-    };
-    summed(rows.div_ceil(at_a_time), tiling.points() * channels * padded, add, |sums| {
+    let mut runs_of_rows: Vec<_> =
+        (0..rows).step_by(at_a_time).map(|first| first..rows.min(first + at_a_time)).collect();
+    let add = |rows: &mut [Range<usize>], copy: &mut [T]| back.add(tile, rows, copy);
+    summed(&mut runs_of_rows, tiling.points() * channels * padded, add, |sums| {
         gradient.par_chunks_mut(T::lanes() * channels * 9).enumerate().for_each(|(group, gradient)| {
             tile.dispatch(Filter { sums, group: group * T::lanes(), channels, padded, gradient });
         });
@@ -82,8 +82,8 @@ struct Back<'a, T> {
 }
 
 impl<T: Dispatch> Back<'_, T> {
-    /// Puts the sums over the tiles of `rows` into `copy`, `[point][channel][output channel]`.
-    fn add(&self, tile: Tile, rows: Range<usize>, copy: &mut [T]) {
+    /// Puts the sums over the tiles of runs of `rows` into `copy`, `[point][channel][output channel]`.
+    fn add(&self, tile: Tile, rows: &[Range<usize>], copy: &mut [T]) {
         let (tiling, points) = (&self.tiling, self.tiling.points());
         let tiles = self.at_a_time * tiling.across();
         let widest = self.source.maps.widths().iter().copied().max().expect("a map").max(self.padded);
@@ -95,11 +95,11 @@ impl<T: Dispatch> Back<'_, T> {
     }
 }
 
-/// A part of the rows of tiles, and where they are evaluated, some at a time: `[point][tile][channel]` of some channels, and
+/// Runs of rows of tiles, and where they are evaluated, some at a time: `[point][tile][channel]` of some channels, and
 /// the outputs' gradients, `[panel][point][tile][output channel]`.
 struct Part<'a, T> {
     back: &'a Back<'a, T>,
-    rows: Range<usize>,
+    rows: &'a [Range<usize>],
     memory: Memory<'a, T>,
     transformed: &'a mut [T],
     gradients: &'a mut [T],
@@ -109,12 +109,11 @@ struct Part<'a, T> {
 impl<T: Dispatch> TileOperation<T> for Part<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>, A: Transform>(mut self, simd: S) {
-        for first in self.rows.clone().step_by(self.back.at_a_time) {
-            let rows = first..self.rows.end.min(first + self.back.at_a_time);
-            let start = if first == self.rows.start { Start::Zero } else { Start::Output };
-            self.evaluate_gradients::<S, A>(simd, &rows);
+        for (i, rows) in self.rows.iter().enumerate() {
+            let start = if i == 0 { Start::Zero } else { Start::Output };
+            self.evaluate_gradients::<S, A>(simd, rows);
             for channels in self.back.runs {
-                self.add_channels::<S, A>(simd, &rows, channels.clone(), start);
+                self.add_channels::<S, A>(simd, rows, channels.clone(), start);
             }
         }
     }
@@ -163,38 +162,10 @@ impl<T: Dispatch> Part<'_, T> {
             for point in 0..points {
                 let (a, b) = (&self.transformed[point * from..], &panel[point * to..][..tiles * width]);
                 let copy = &mut self.copy[(point * all + channels.start) * padded + first..];
-                outer_products(simd, (a, step), (b, tiles, vectors), (copy, *padded, start), channels.len());
+                let pixels = Lines { starts: &[0], step, len: tiles };
+                outer_products(simd, (a, pixels), (b, vectors), (copy, *padded, start), channels.len());
             }
         }
-    }
-}
-
-/// Adds the products of `channels` channels of tiles, `step` elements apart, and a panel of their gradients, summed over
-/// the tiles, to `start`, into `copy`, `[channel][output channel]`, channels `padded` elements apart.
-#[inline(always)]
-fn outer_products<S: Simd<T: Dispatch>>(
-    simd: S,
-    (a, step): (&[S::T], usize),
-    (b, tiles, vectors): (&[S::T], usize, usize),
-    (copy, padded, start): (&mut [S::T], usize, Start<'_, S::T>),
-    channels: usize,
-) {
-    let parts = channels.div_ceil(S::ROWS[vectors - 1]);
-    for part in 0..parts {
-        let (first, behind) = (part * channels / parts, (part + 1) * channels / parts);
-        let product = Product {
-            a: &a[first..],
-            row: 1,
-            step,
-            taps: &[0],
-            depth: tiles,
-            b,
-            rows: behind - first,
-            vectors,
-            columns: vectors * S::LANES,
-            floor: S::T::of(f64::NEG_INFINITY),
-        };
-        product.run(simd, start, &mut copy[first * padded..], padded);
     }
 }
 

@@ -14,6 +14,7 @@ mod head;
 mod layout;
 mod moments;
 mod norm;
+mod point_gradients;
 mod stem;
 mod threads;
 mod weight_gradient;

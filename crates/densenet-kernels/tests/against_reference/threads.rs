@@ -11,6 +11,7 @@ use crate::check::elements;
 use crate::conv_case::{Case, Kind, WINDOWS};
 use crate::draw::Draw;
 use crate::layout::to_maps;
+use crate::point_gradients::Bottleneck;
 
 /// Everything that the convolution's passes make.
 fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
@@ -38,6 +39,18 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
         ("gradient of gamma", sums.gamma),
         ("gradient of beta", sums.beta),
         ("gradient of the bias", bias),
+    ]
+}
+
+/// Everything that a bottleneck's backward pass makes.
+fn bottleneck_gradients<T: Dispatch>(bottleneck: &Bottleneck) -> Vec<(&'static str, Vec<T>)> {
+    let before = vec![T::nan(); bottleneck.elements()];
+    let (gradient, sums, weight_gradient) = bottleneck.run("on some threads", Mode::Set, before);
+    vec![
+        ("data gradient", gradient),
+        ("gradient of gamma", sums.gamma),
+        ("gradient of beta", sums.beta),
+        ("weight gradient", weight_gradient),
     ]
 }
 
@@ -126,6 +139,16 @@ fn convolutions_do_not_depend_on_threads() {
             assert_same(&format!("f64, tiles, {case:?}"), || tiles::<f64>(&case, &reader, &weights, &dy));
         }
     }
+}
+
+#[test]
+fn a_bottleneck_does_not_depend_on_threads() {
+    let mut draw = Draw::new(16, 0);
+    let case =
+        Case { kind: Kind::PreActivation, window: WINDOWS[0], extents: (3, 37, 39), widths: vec![40, 12, 33], out: 50 };
+    let bottleneck = Bottleneck::new(&mut draw, case);
+    assert_same("f32", || bottleneck_gradients::<f32>(&bottleneck));
+    assert_same("f64", || bottleneck_gradients::<f64>(&bottleneck));
 }
 
 #[test]

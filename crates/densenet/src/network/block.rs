@@ -4,7 +4,7 @@ use densenet_kernels::Dropout;
 use densenet_kernels::conv::Epilogue;
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Maps;
-use densenet_kernels::norm::{self, Mode, Moments};
+use densenet_kernels::norm::{self, Mode, Moments, Uncorrected};
 use densenet_kernels::random::Stream;
 
 use super::accumulate::add;
@@ -198,14 +198,16 @@ impl<T: Dispatch> BlockState<T> {
                 if i < self.room.recomputed {
                     pre_act::forward_again(bottleneck, arenas, &reads, narrow);
                 }
-                self.narrow_backward(layer, i, arenas, output_gradient, (narrow, narrow_gradient));
-                (bottleneck, pre_act::backward(bottleneck, arenas, &reads, false, narrow_gradient, (mode, gradient)))
+                let statistics = self.narrow_backward(layer, i, arenas, output_gradient, (narrow, narrow_gradient));
+                let correction = statistics.correction(0..bottleneck.conv.out_channels);
+                let output = Uncorrected { gradient: narrow_gradient, map: narrow, correction };
+                (bottleneck, pre_act::backward_from_norm(bottleneck, arenas, &reads, &output, (mode, gradient)))
             }
         };
         self.statistics.add_reader(first, &arenas.parameters[reader.norm.weight.clone()], &sums);
     }
 
-    /// The gradient of layer `i`'s bottleneck output `narrow`, into `gradient`.
+    /// The gradient of layer `i`'s bottleneck output `narrow`, into `gradient`, and the statistics that correct it.
     fn narrow_backward(
         &self,
         layer: &DenseLayer,
@@ -213,13 +215,12 @@ impl<T: Dispatch> BlockState<T> {
         arenas: &mut Arenas<'_, T>,
         output_gradient: &[T],
         (narrow, gradient): (&[T], &mut [T]),
-    ) {
+    ) -> Statistics<T> {
         let (statistics, widths) = (&self.narrow_statistics[i], [layer.conv.conv.in_channels]);
         let reads = Reads { maps: Maps::new(narrow, self.room.grid, &widths), first: 0, statistics };
         let sums = pre_act::backward(&layer.conv, arenas, &reads, false, output_gradient, (Mode::Set, gradient));
         let mut statistics = statistics.clone();
         statistics.add_reader(0, &arenas.parameters[layer.conv.norm.weight.clone()], &sums);
-        let correction = statistics.correction(0..widths[0]);
-        arenas.probe.time(Pass::Rest, 0, || norm::finish(gradient, narrow, &correction));
+        statistics
     }
 }

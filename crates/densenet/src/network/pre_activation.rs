@@ -3,7 +3,7 @@
 use densenet_kernels::conv::{self, Epilogue};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
-use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised};
+use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised, Uncorrected};
 use densenet_kernels::patch::{Affine, Input, Window};
 use densenet_kernels::winograd::{self, Filters, Tile};
 
@@ -209,6 +209,29 @@ pub(super) fn backward<T: Dispatch>(
         conv::data_gradient(output_gradient, window(conv), pooled, &panels, &reader, target)
     });
     store_norm(&op.norm, &sums, arenas.gradients);
+    sums
+}
+
+/// [`backward`] of a bottleneck, whose `output` a batch-norm reads.
+pub(super) fn backward_from_norm<T: Dispatch>(
+    op: &PreAct,
+    arenas: &mut Arenas<'_, T>,
+    reads: &Reads<'_, T>,
+    output: &Uncorrected<'_, T>,
+    target: (Mode, &mut [T]),
+) -> NormGradient<T> {
+    let (conv, affine) = (&op.conv, ScaleShift::of(&op.norm, arenas.parameters, reads));
+    let Arenas { parameters, gradients, probe } = arenas;
+    let sums = probe.time(Pass::Gradients, 2 * macs(conv, reads.maps.grid()), || {
+        let panels = conv::backward_panels(&parameters[conv.weight.clone()], conv.out_channels, conv.in_channels, 1);
+        let reader = reads.normalised(&op.norm, parameters, affine.affine());
+        conv::point_gradients(output, &panels, &reader, target, &mut gradients[conv.weight.clone()])
+    });
+    if let Some(bias) = &conv.bias {
+        // The batch-norm takes off whatever the bias adds.
+        gradients[bias.clone()].fill(T::zero());
+    }
+    store_norm(&op.norm, &sums, gradients);
     sums
 }
 

@@ -1,0 +1,106 @@
+//! `conv::point_gradients`.
+
+use densenet_kernels::conv::{backward_panels, point_gradients};
+use densenet_kernels::isa::Dispatch;
+use densenet_kernels::norm::{Correction, Mode, NormGradient, Uncorrected};
+use densenet_kernels::patch::Window;
+use densenet_kernels::reference::relu;
+
+use crate::block::{Reader, Typed};
+use crate::check::{assert_close, doubles, elements, guarded, poisoned};
+use crate::conv_case::{Case, Kind};
+use crate::data_gradient::assert_sums;
+use crate::draw::Draw;
+use crate::layout::{from_maps, to_maps};
+
+/// A bottleneck that reads some maps, and the batch-norm that reads it.
+pub struct Bottleneck {
+    case: Case,
+    reader: Reader,
+    weights: Vec<f64>,
+    behind: Reader,
+    /// Gradient behind the batch-norm that reads it, `(N, O, H, W)`.
+    dz_behind: Vec<f64>,
+}
+
+/// What is made: the gradient of the maps, the batch-norm's, the weights'.
+type Gradients<T> = (Vec<T>, NormGradient<T>, Vec<T>);
+
+impl Bottleneck {
+    pub fn new(draw: &mut Draw, case: Case) -> Self {
+        let (reader, weights) = (Reader::new(draw, case.extents, &case.widths), case.weights(draw));
+        let behind = Reader::new(draw, case.extents, &[case.out]);
+        let dz_behind = draw.values(behind.shape.len(), 1.0);
+        Self { case, reader, weights, behind, dz_behind }
+    }
+
+    /// Elements of the maps.
+    pub fn elements(&self) -> usize {
+        self.reader.shape.len()
+    }
+
+    /// The fast backward pass onto a gradient that held `before`.
+    pub fn run<T: Dispatch>(&self, name: &str, mode: Mode, before: Vec<T>) -> Gradients<T> {
+        let Self { case, reader, weights, behind, .. } = self;
+        let scaled: Vec<T> = to_maps(behind.shape, &[case.out], &behind.scaled(&self.dz_behind));
+        let (own, typed) = (Typed::new(behind), Typed::new(reader));
+        let sums = behind.backward(&self.dz_behind);
+        let product =
+            |sums: &[f64]| -> Vec<T> { behind.gamma.iter().zip(sums).map(|(gamma, sum)| T::of(gamma * sum)).collect() };
+        let (s0, s1) = (product(&sums.dbeta), product(&sums.dgamma));
+        let correction = Correction { mean: &own.mean, inv_std: &own.inv_std, s0: &s0, s1: &s1 };
+        let output = Uncorrected { gradient: &scaled, map: &own.data, correction };
+        let panels = backward_panels::<T>(&elements(weights), case.out, case.channels(), 1);
+        let (gradient, (weight_gradient, sums)) = guarded(name, before, |gradient| {
+            poisoned(name, weights.len(), |weight_gradient| {
+                point_gradients(&output, &panels, &typed.normalised(), (mode, gradient), weight_gradient)
+            })
+        });
+        (gradient, sums, weight_gradient)
+    }
+
+    fn check<T: Dispatch>(&self, name: &str, before: &[f64]) {
+        let Self { case, reader, weights, behind, .. } = self;
+        let (shape, seen) = case.seen(reader);
+        let dy = behind.backward(&self.dz_behind).dx;
+        let expected = case.conv().backward(shape, &seen, weights, &dy);
+        let dz = relu::backward(&reader.z(), &expected.dx);
+        let scaled = reader.scaled(&dz);
+        for (mode, before) in [(Mode::Set, None), (Mode::Add, Some(before))] {
+            let there = before.map_or(vec![T::nan(); shape.len()], |before| to_maps(shape, &case.widths, before));
+            let (gradient, sums, dweight) = self.run::<T>(name, mode, there);
+            let zeros = vec![0.0; shape.len()];
+            let total: Vec<f64> = scaled.iter().zip(before.unwrap_or(&zeros)).map(|(a, b)| a + b).collect();
+            assert_close::<T>(name, "gradient", &from_maps(shape, &case.widths, &gradient), &total);
+            assert_sums(name, reader, &dz, &sums);
+            assert_close::<T>(name, "weight gradient", &doubles(&dweight), &expected.dweight);
+        }
+    }
+}
+
+#[test]
+fn equal_the_reference() {
+    for seed in 0..40 {
+        let mut draw = Draw::new(14, seed);
+        let case = Case::new(&mut draw, Kind::PreActivation, Window::POINT);
+        let name = format!("seed {seed}, {case:?}");
+        let bottleneck = Bottleneck::new(&mut draw, case);
+        let before = draw.values(bottleneck.elements(), 1.0);
+        bottleneck.check::<f32>(&name, &before);
+        bottleneck.check::<f64>(&name, &before);
+    }
+}
+
+/// So many channels that they are worked on in several groups, of maps that end anywhere.
+#[test]
+fn of_many_channels_equal_the_reference() {
+    for (seed, widths) in [vec![64, 32, 32, 32, 32, 32, 48, 16], vec![100, 12, 12, 190, 7]].into_iter().enumerate() {
+        let mut draw = Draw::new(15, seed as u64);
+        let case = Case { kind: Kind::PreActivation, window: Window::POINT, extents: (2, 13, 11), widths, out: 40 };
+        let name = format!("{case:?}");
+        let bottleneck = Bottleneck::new(&mut draw, case);
+        let before = draw.values(bottleneck.elements(), 1.0);
+        bottleneck.check::<f32>(&name, &before);
+        bottleneck.check::<f64>(&name, &before);
+    }
+}
