@@ -124,18 +124,15 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn accumulate<const M: usize, const V: usize>(
+    unsafe fn multiply<const M: usize, const V: usize>(
         self,
         product: &Product<'_, f32>,
-        row: usize,
-        step: usize,
-    ) -> [[__m512; V]; M] {
-        let mut sums = std::mem::MaybeUninit::<[[__m512; V]; M]>::uninit();
-        // SAFETY: the caller checked the product; the kernel for `V` vectors writes `M` rows of them.
-        unsafe {
-            super::avx512_micro::accumulate::<M, V>(product, row, step, sums.as_mut_ptr().cast());
-            sums.assume_init()
-        }
+        distances: (usize, usize),
+        start: (*const f32, usize),
+        c: (*mut f32, usize),
+    ) {
+        // SAFETY: the features are there; the rest is the caller's.
+        unsafe { super::avx512_micro::multiply::<M, V>(product, distances, start, c) }
     }
 
     #[inline]

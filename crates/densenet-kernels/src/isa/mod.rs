@@ -70,20 +70,23 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// [`Simd::prefetch`] to the second level of the cache.
     #[inline(always)]
     fn prefetch_l2(self, _address: *const Self::T) {}
-    /// The sums of `M` rows by `V` vectors of a product, with `row` and `step` its distances in `a`.
+    /// Computes `M` rows by `V` whole vectors of a product, with `row` and `step` its distances in `a`, into `c`. What it
+    /// starts from and `c` are pointers and the elements from one row to the next; a null pointer stands for zeros.
     ///
     /// # Safety
-    /// The product's operands were checked against `M` and `V`.
+    /// The product's operands were checked against `M` and `V`; `start`, unless it is null, must be valid for reads and `c`
+    /// for writes of `M` rows of `V` vectors.
     #[inline(always)]
     #[allow(unsafe_code)]
-    unsafe fn accumulate<const M: usize, const V: usize>(
+    unsafe fn multiply<const M: usize, const V: usize>(
         self,
         product: &Product<'_, Self::T>,
-        row: usize,
-        step: usize,
-    ) -> [[Self::V; V]; M] {
+        (row, step): (usize, usize),
+        start: (*const Self::T, usize),
+        c: (*mut Self::T, usize),
+    ) {
         // SAFETY: the caller's.
-        unsafe { tile::accumulate(self, product, row, step) }
+        unsafe { tile::multiply::<Self, M, V>(self, product, (row, step), start, c) }
     }
 
     /// Runs `operation` compiled for this instruction set.

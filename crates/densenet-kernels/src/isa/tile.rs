@@ -108,22 +108,44 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self(p, to) = self;
-        let (row, step) = if BY_CHANNEL { (1, p.step) } else { (p.row, 1) };
-        // SAFETY: `check` saw that every tap plus the reach of all rows and steps lies inside `a`, and that `b` has
-        // `taps * depth` rows of `V` vectors.
-        let acc = unsafe { simd.accumulate::<M, V>(p, row, step) };
-        to.finish(simd, &acc, p);
+        let distances = if BY_CHANNEL { (1, p.step) } else { (p.row, 1) };
+        let width = V * S::LANES;
+        if p.columns < width {
+            return to.by_way_of_whole_vectors::<S, M, V>(simd, p, distances);
+        }
+        let start = match to.start {
+            Start::Zero => (std::ptr::null(), 0),
+            Start::Columns(values) => (values[..width].as_ptr(), 0),
+            Start::Output => (to.c.as_ptr(), to.c_row),
+        };
+        // SAFETY: `check` saw that every tap plus the reach of all rows and steps lies inside `a`, that `b` has
+        // `taps * depth` rows of `V` vectors, and that all columns of all rows lie inside `c`.
+        unsafe { simd.multiply::<M, V>(p, distances, start, (to.c.as_mut_ptr(), to.c_row)) };
     }
 }
 
+/// Most elements of a micro-tile of any instruction set.
+const MOST: usize = 28 * 16;
+
 impl<T: Element> Target<'_, T> {
-    /// The sums, on top of where they start from and bounded from below, in their places.
+    /// Takes columns of which a vector is not wanted in whole from a tile of whole vectors.
     #[inline(always)]
-    fn finish<S: Simd<T = T>, const M: usize, const V: usize>(self, simd: S, acc: &[[S::V; V]; M], p: &Product<'_, T>) {
+    fn by_way_of_whole_vectors<S: Simd<T = T>, const M: usize, const V: usize>(
+        self,
+        simd: S,
+        p: &Product<'_, T>,
+        distances: (usize, usize),
+    ) {
+        let (mut tile, width) = ([T::zero(); MOST], V * S::LANES);
+        assert!(M * width <= MOST, "more than a micro-tile");
+        let whole = Product { floor: T::neg_infinity(), ..*p };
+        // SAFETY: as above, and the tile has `M` rows of `width` elements.
+        unsafe { simd.multiply::<M, V>(&whole, distances, (std::ptr::null(), 0), (tile.as_mut_ptr(), width)) };
         let floor = simd.splat(p.floor);
-        for (i, row) in acc.iter().enumerate() {
-            for (v, &sum) in row.iter().enumerate() {
-                let lanes = (v * S::LANES).min(p.columns)..((v + 1) * S::LANES).min(p.columns);
+        for i in 0..M {
+            for start in (0..p.columns).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(p.columns);
+                let sum = simd.load(&tile[i * width + start..][..S::LANES]);
                 let to = &mut self.c[i * self.c_row..][lanes.clone()];
                 let sum = match self.start {
                     Start::Zero => sum,
@@ -136,17 +158,18 @@ impl<T: Element> Target<'_, T> {
     }
 }
 
-/// The sums of `M` rows by `V` vectors of a product, in plain code.
+/// [`Simd::multiply`] in plain code.
 ///
 /// # Safety
-/// [`Product::check`] passed.
+/// That of [`Simd::multiply`].
 #[inline(always)]
-pub(super) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
+pub(super) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     simd: S,
     p: &Product<'_, S::T>,
-    row: usize,
-    step: usize,
-) -> [[S::V; V]; M] {
+    (row, step): (usize, usize),
+    (start, start_row): (*const S::T, usize),
+    (c, c_row): (*mut S::T, usize),
+) {
     let mut acc = [[simd.splat(S::T::of(0.0)); V]; M];
     let mut b = p.b.as_ptr();
     for &tap in p.taps {
@@ -168,7 +191,19 @@ pub(super) unsafe fn accumulate<S: Simd, const M: usize, const V: usize>(
             }
         }
     }
-    acc
+    let floor = simd.splat(p.floor);
+    for (i, sums) in acc.iter().enumerate() {
+        for (v, &sum) in sums.iter().enumerate() {
+            // SAFETY: the caller vouches for `M` rows of `V` vectors.
+            unsafe {
+                let sum = match start.is_null() {
+                    true => sum,
+                    false => simd.add(sum, simd.load_unchecked(start.add(i * start_row + v * S::LANES))),
+                };
+                simd.store_unchecked(simd.max(floor, sum), c.add(i * c_row + v * S::LANES));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
