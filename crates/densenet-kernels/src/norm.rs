@@ -217,8 +217,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
             let both = if N == 1 {
                 let first = places.first * self.width + start;
                 let (x, gradient) = (&map[first..], &mut gradient[first..]);
-                let ahead = self.map.len() * (2 * S::LANES).div_ceil(self.width);
-                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len(), ahead };
+                let pixels = Pixels { dy, x, gradient, step: self.width, count: rows, lanes: lanes.len() };
                 apart::back(simd, norm, pixels, mode == Mode::Add)
             } else {
                 self.back_averaged::<S, N>(simd, (lanes.clone(), rows, places), norm, dy, mode, (map, gradient))

@@ -15,7 +15,7 @@ use crate::patch::{Input, Layout, Window, pre_activation};
 use crate::splits::summed;
 
 /// Most pixels of a band: enough that the weights' sums are seldom loaded and stored.
-const PIXELS: usize = 126;
+const PIXELS: usize = 252;
 
 /// Channels of a band that are worked on at a time, about, so that with their gradient, weights and sums they stay in the
 /// second-level cache.

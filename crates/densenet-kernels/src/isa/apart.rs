@@ -165,8 +165,6 @@ pub(crate) struct Pixels<'a, T> {
     pub count: usize,
     /// Channels of each pixel, a vector's or fewer.
     pub lanes: usize,
-    /// Elements to what is asked for ahead.
-    pub ahead: usize,
 }
 
 /// With `dz` the gradient `dy` where `scale * x + shift` is above `floor`, puts `gamma * dz` into the gradient, or adds it if
@@ -223,7 +221,7 @@ fn back_lanes<S: Simd, const FULL: bool, const ADD: bool>(
 unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize>(
     simd: S,
     &Lanes { floor, scale, shift, mean, gamma }: &Lanes<S>,
-    Pixels { dy: (dy, row), x, gradient, step, lanes, ahead, .. }: &mut Pixels<'_, S::T>,
+    Pixels { dy: (dy, row), x, gradient, step, lanes, .. }: &mut Pixels<'_, S::T>,
     first: &mut usize,
     (sum, sum_deviation): &mut (S::V, S::V),
 ) {
@@ -236,8 +234,8 @@ unsafe fn back_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: usize
         }
         for (i, there) in there.into_iter().enumerate() {
             let (at, to) = (x.as_ptr().add((*first + i) * *step), gradient.as_mut_ptr().add((*first + i) * *step));
-            simd.prefetch_l2(at.wrapping_add(*ahead));
-            simd.prefetch_l2(to.wrapping_add(*ahead));
+            simd.prefetch_l2(at.wrapping_add(AHEAD));
+            simd.prefetch_l2(to.wrapping_add(AHEAD));
             let x = load_lanes::<S, FULL>(simd, at, *lanes);
             let dy = load_lanes::<S, FULL>(simd, dy.as_ptr().add((*first + i) * *row), *lanes);
             let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
