@@ -1,9 +1,9 @@
 //! Both gradients of a bottleneck, a 1x1 convolution, in one sweep: to the maps that it read and to its weights.
 //!
-//! The larger part of a training step's memory traffic are the maps of a block, which every layer behind them reads. Here
-//! they come to the cache once for both gradients: some channels of a run of pixels are normalised and rectified again and
-//! multiplied by the gradient of the output, for the weights; then that gradient is multiplied by the weights and goes back
-//! to the maps past the same values. The correction of the output's own batch-norm is made as its gradient is packed.
+//! Most of a training step's memory traffic is the maps of a block, which every layer behind them reads. Here they come to
+//! the cache once for both gradients: some channels of a run of pixels are normalised and rectified again and multiplied by
+//! the gradient of the output, for the weights; then that gradient is multiplied by the weights and goes back to the maps
+//! past the same values. The correction of the output's own batch-norm is made as its gradient is packed.
 
 use super::data_gradient::{MOST_TILE, back_panel};
 use super::outer::{Lines, outer_products, panels_of, transpose};
