@@ -140,17 +140,18 @@ pub struct NormGradient<T> {
 impl<T: Element> NormGradient<T> {
     /// Adds up the bands' sums, `[band][map][dz, dz * xh][channel]`, in order and in double precision.
     pub(crate) fn merge(sums: &[T], widths: &[usize]) -> Self {
-        let channels: usize = widths.iter().sum();
-        let total = |part: usize| {
-            let mut first = 0;
-            let channels = widths.iter().flat_map(|&width| {
-                let places = 2 * first + part * width..2 * first + (part + 1) * width;
-                first += width;
-                places.map(|place| T::of(sums[place..].iter().step_by(2 * channels).map(|sum| sum.f64()).sum()))
-            });
-            channels.collect()
-        };
-        Self { beta: total(0), gamma: total(1) }
+        let mut totals = vec![0.0; 2 * widths.iter().sum::<usize>()];
+        for band in sums.chunks_exact(totals.len()) {
+            totals.iter_mut().zip(band).for_each(|(total, sum)| *total += sum.f64());
+        }
+        let (mut beta, mut gamma, mut totals) = (Vec::new(), Vec::new(), totals.as_slice());
+        for &width in widths {
+            let (map, behind) = totals.split_at(2 * width);
+            beta.extend(map[..width].iter().map(|&total| T::of(total)));
+            gamma.extend(map[width..].iter().map(|&total| T::of(total)));
+            totals = behind;
+        }
+        Self { gamma, beta }
     }
 }
 
@@ -387,6 +388,14 @@ struct CorrectionLanes<S: Simd> {
 }
 
 impl<T: Element> Correction<'_, T> {
+    /// The share of a pixel in all of a `map`.
+    fn share(&self, gradient: &[T], map: &[T]) -> T {
+        let width = self.mean.len();
+        assert_eq!(gradient.len(), map.len(), "a map and its gradient");
+        assert_eq!(map.len() % width, 0, "a map of {width} channels");
+        T::of(width as f64 / map.len() as f64)
+    }
+
     /// Some lanes of it, where a pixel is `share` of all.
     #[inline(always)]
     fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>, share: T) -> CorrectionLanes<S> {
@@ -427,18 +436,10 @@ impl<T: Element> Uncorrected<'_, T> {
         self.correction.mean.len()
     }
 
-    /// The share of a pixel in all.
-    fn share(&self) -> T {
-        let width = self.width();
-        assert_eq!(self.gradient.len(), self.map.len(), "a map and its gradient");
-        assert_eq!(self.map.len() % width, 0, "a map of {width} channels");
-        T::of(width as f64 / self.map.len() as f64)
-    }
-
     /// The gradient of `pixels` of the map, to pixels of `to` that are `step` elements apart.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], step: usize) {
-        let (width, share) = (self.width(), self.share());
+        let (width, share) = (self.width(), self.correction.share(self.gradient, self.map));
         let (gradient, map) = (&self.gradient[pixels.start * width..], &self.map[pixels.start * width..]);
         let pairs = gradient.chunks_exact(width).zip(map.chunks_exact(width)).take(pixels.len());
         for ((g, x), to) in pairs.zip(to.chunks_mut(step)) {
@@ -475,10 +476,7 @@ pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correctio
             }
         }
     }
-    let width = correction.mean.len();
-    assert_eq!(gradient.len(), map.len(), "a map and its gradient");
-    assert_eq!(map.len() % width, 0, "a map of {width} channels");
-    let share = T::of(width as f64 / map.len() as f64);
+    let (width, share) = (correction.mean.len(), correction.share(gradient, map));
     let pieces = gradient.par_chunks_mut(PIECE * width).zip(map.par_chunks(PIECE * width));
     pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, share)));
 }
