@@ -3,7 +3,7 @@
 use super::of_pixels;
 use crate::Element;
 use crate::bands::{Band, Bands};
-use crate::isa::{Dispatch, Operation, Product, Simd, Start};
+use crate::isa::{Dispatch, MOST_VECTORS, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
 use crate::panels::{Panel, Panels};
@@ -35,7 +35,7 @@ pub fn data_gradient<T: Dispatch>(
     let norms = MapNorm::all(reader, true);
     let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-        T::scratch(layout.len(band.rows.len()) + MOST_TILE * T::lanes(), |memory| {
+        T::scratch(layout.len(band.rows.len()) + MOST_VECTORS * T::lanes(), |memory| {
             T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
         });
     })
@@ -52,9 +52,6 @@ struct Back<'a, T> {
     mode: Mode,
     grid: Grid,
 }
-
-/// Vectors of the largest micro-tile of any instruction set.
-pub(super) const MOST_TILE: usize = 32;
 
 /// The part of a data gradient that goes to one band of all feature maps.
 struct BackBand<'a, 'b, T> {

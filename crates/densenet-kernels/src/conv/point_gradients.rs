@@ -5,10 +5,10 @@
 //! the gradient of the output, for the weights; then that gradient is multiplied by the weights and goes back to the maps
 //! past the same values. The correction of the output's own batch-norm is made as its gradient is packed.
 
-use super::data_gradient::{MOST_TILE, back_panel};
+use super::data_gradient::back_panel;
 use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::bands::{BandMaps, Bands};
-use crate::isa::{Dispatch, Operation, Simd, Start};
+use crate::isa::{Dispatch, MOST_VECTORS, Operation, Simd, Start};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Uncorrected};
 use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window, pre_activation};
@@ -81,7 +81,8 @@ impl<T: Dispatch> Sweep<'_, T> {
         for (i, BandMaps { band, maps, sums }) in parts.iter_mut().enumerate() {
             let start = if i == 0 { Start::Zero } else { Start::Output };
             let (first, pixels) = (self.bands.pixels(band).start, band.rows.len());
-            let lengths = [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, MOST_TILE * T::lanes()];
+            let lengths =
+                [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, MOST_VECTORS * T::lanes()];
             T::scratch(lengths.iter().sum(), |mut memory| {
                 let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
                 let maps = MapNorms { norms: self.norms, first, mode: self.mode, gradient: maps, sums };

@@ -7,11 +7,11 @@
 #![allow(unsafe_code)]
 
 use std::arch::asm;
+use std::mem::offset_of;
 
 use super::Product;
 
 /// What the kernel reads seldom enough to keep in memory; distances in bytes.
-#[repr(C)]
 struct Seldom {
     taps_end: *const usize,
     depth: usize,
@@ -19,8 +19,8 @@ struct Seldom {
     start_row: usize,
     c: *mut f32,
     c_row: usize,
-    /// The floor, as bits, if there is one.
-    floor: u32,
+    /// The floor, if there is one.
+    floor: f32,
     has_floor: u32,
 }
 
@@ -103,7 +103,6 @@ macro_rules! kernel {
         $product:ident, $distances:ident, $start:ident, $c:ident, $width:literal, [$($load:literal)*]
         $($i:literal $address:literal { $($sum:literal $column:literal $place:literal;)* })*
     ) => {{
-        let floor = $product.floor;
         let seldom = Seldom {
             taps_end: $product.taps.as_ptr_range().end,
             depth: $product.depth,
@@ -111,8 +110,8 @@ macro_rules! kernel {
             start_row: 4 * $start.1,
             c: $c.0,
             c_row: 4 * $c.1,
-            floor: floor.to_bits(),
-            has_floor: (floor > f32::NEG_INFINITY).into(),
+            floor: $product.floor,
+            has_floor: ($product.floor > f32::NEG_INFINITY).into(),
         };
         // SAFETY: the caller vouches that all rows of all steps of all taps lie inside the operands, and for the rows of
         // `start` and `c`; only pointers inside them are read and written through. Every register that is written is named.
@@ -123,7 +122,7 @@ macro_rules! kernel {
                 "mov {p0}, qword ptr [{taps}]",
                 "lea {p0}, [{a} + 4*{p0}]",
                 point!(),
-                "mov {k}, qword ptr [{seldom} + 8]",
+                "mov {k}, qword ptr [{seldom} + {depth}]",
                 "3:",
                 $($load,)*
                 $(row!($i $address $($sum $column)*),)*
@@ -134,22 +133,30 @@ macro_rules! kernel {
                 "dec {k}",
                 "jnz 3b",
                 "add {taps}, 8",
-                "cmp {taps}, qword ptr [{seldom}]",
+                "cmp {taps}, qword ptr [{seldom} + {taps_end}]",
                 "jne 2b",
-                "cmp qword ptr [{seldom} + 16], 0",
+                "cmp qword ptr [{seldom} + {start}], 0",
                 "je 4f",
-                point_at!(16 24),
+                point_at!("{start}" "{start_row}"),
                 $(start!($i $address $($sum $place)*),)*
                 "4:",
-                "cmp dword ptr [{seldom} + 52], 0",
+                "cmp dword ptr [{seldom} + {has_floor}], 0",
                 "je 5f",
-                "vbroadcastss zmm31, dword ptr [{seldom} + 48]",
+                "vbroadcastss zmm31, dword ptr [{seldom} + {floor}]",
                 $(floor!($i $($sum)*),)*
                 "5:",
-                point_at!(32 40),
+                point_at!("{c}" "{c_row}"),
                 $(store!($i $address $($sum $place)*),)*
                 m = const M,
                 ahead = const AHEAD,
+                taps_end = const offset_of!(Seldom, taps_end),
+                depth = const offset_of!(Seldom, depth),
+                start = const offset_of!(Seldom, start),
+                start_row = const offset_of!(Seldom, start_row),
+                c = const offset_of!(Seldom, c),
+                c_row = const offset_of!(Seldom, c_row),
+                floor = const offset_of!(Seldom, floor),
+                has_floor = const offset_of!(Seldom, has_floor),
                 taps = inout(reg) $product.taps.as_ptr() => _,
                 a = in(reg) $product.a.as_ptr(),
                 b = inout(reg) $product.b.as_ptr() => _,

@@ -23,6 +23,12 @@ pub(crate) use tile::Start;
 use crate::Element;
 use crate::scratch::Scratch;
 
+/// Most lanes of a vector of any instruction set.
+pub(crate) const MOST_LANES: usize = 16;
+
+/// Most vectors of a micro-tile of any instruction set.
+pub(crate) const MOST_VECTORS: usize = 28;
+
 /// Vectors of one instruction set. Methods that take slices check their lengths.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// What a lane holds.

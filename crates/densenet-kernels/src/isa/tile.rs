@@ -1,7 +1,7 @@
 //! The micro-kernel: a product of a few rows by a few vectors, held in registers over its whole depth.
 #![allow(unsafe_code)]
 
-use super::{Operation, Simd};
+use super::{MOST_LANES, MOST_VECTORS, Operation, Simd};
 use crate::Element;
 
 /// What the sums are added to.
@@ -113,19 +113,17 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
         if p.columns < width {
             return to.by_way_of_whole_vectors::<S, M, V>(simd, p, distances);
         }
+        let c = (to.c.as_mut_ptr(), to.c_row);
         let start = match to.start {
             Start::Zero => (std::ptr::null(), 0),
             Start::Columns(values) => (values[..width].as_ptr(), 0),
-            Start::Output => (to.c.as_ptr(), to.c_row),
+            Start::Output => (c.0.cast_const(), c.1),
         };
         // SAFETY: `check` saw that every tap plus the reach of all rows and steps lies inside `a`, that `b` has
         // `taps * depth` rows of `V` vectors, and that all columns of all rows lie inside `c`.
-        unsafe { simd.multiply::<M, V>(p, distances, start, (to.c.as_mut_ptr(), to.c_row)) };
+        unsafe { simd.multiply::<M, V>(p, distances, start, c) };
     }
 }
-
-/// Most elements of a micro-tile of any instruction set.
-const MOST: usize = 28 * 16;
 
 impl<T: Element> Target<'_, T> {
     /// Takes columns of which a vector is not wanted in whole from a tile of whole vectors.
@@ -136,10 +134,10 @@ impl<T: Element> Target<'_, T> {
         p: &Product<'_, T>,
         distances: (usize, usize),
     ) {
-        let (mut tile, width) = ([T::zero(); MOST], V * S::LANES);
-        assert!(M * width <= MOST, "more than a micro-tile");
+        let (mut tile, width) = ([T::zero(); MOST_VECTORS * MOST_LANES], V * S::LANES);
+        assert!(M * width <= tile.len(), "more than a micro-tile");
         let whole = Product { floor: T::neg_infinity(), ..*p };
-        // SAFETY: as above, and the tile has `M` rows of `width` elements.
+        // SAFETY: `check` saw that all reads lie inside `a` and `b`, and the tile has `M` rows of `width` elements.
         unsafe { simd.multiply::<M, V>(&whole, distances, (std::ptr::null(), 0), (tile.as_mut_ptr(), width)) };
         let floor = simd.splat(p.floor);
         for i in 0..M {

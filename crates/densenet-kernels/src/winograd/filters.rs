@@ -2,7 +2,7 @@
 
 use super::transform::{MOST_INPUTS, Transform};
 use super::{Tile, TileOperation};
-use crate::isa::{Dispatch, Simd};
+use crate::isa::{Dispatch, MOST_LANES, Simd};
 use crate::panels::{Panel, Panels};
 
 /// The weights of a 3x3 convolution at the points of tiles.
@@ -104,7 +104,7 @@ impl<T: Dispatch> TileOperation<T> for AtPoints<'_, T> {
 /// The nine weights of `lanes` filters of row `row`, from column `column` on, a vector each.
 #[inline(always)]
 fn load_filters<S: Simd>(simd: S, weights: &Weights<'_, S::T>, row: usize, column: usize, lanes: usize) -> [S::V; 9] {
-    let mut taps = [S::T::default(); 9 * super::MOST_LANES];
+    let mut taps = [S::T::default(); 9 * MOST_LANES];
     for lane in 0..lanes {
         let filter = &weights.weight[9 * (row * weights.row + (column + lane) * weights.column)..][..9];
         for (tap, &weight) in filter.iter().enumerate() {

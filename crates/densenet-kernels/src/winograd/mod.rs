@@ -35,9 +35,6 @@ pub enum Tile {
     Four,
 }
 
-/// Most lanes of a vector of any instruction set.
-const MOST_LANES: usize = 16;
-
 /// Something to be run for one size of tile on one instruction set; see [`Operation`].
 trait TileOperation<T> {
     /// Runs it.

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 
 use super::tiles::{GAP, Memory, Source, Tiling, evaluate_row, tile_step, with_memory};
 use super::transform::{Inputs, MOST_INPUTS, OutputGradients, Transform};
-use super::{MOST_LANES, Tile, TileOperation};
+use super::{Tile, TileOperation};
 use crate::conv::{Lines, outer_products};
 use crate::isa::apart;
-use crate::isa::{Dispatch, Simd, Start};
+use crate::isa::{Dispatch, MOST_LANES, Simd, Start};
 use crate::panels::cut;
 use crate::patch::Input;
 use crate::splits::summed;
