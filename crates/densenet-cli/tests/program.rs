@@ -653,6 +653,12 @@ fn bench_tells_its_figures() {
         ["forward ms", "dgrad ms", "wgrad ms", "transition 3", "optimiser"].iter().all(|part| out.contains(part)),
         "{out}"
     );
+    let bottlenecks = "bench train --model densenet-bc-40-12 --batch 2 --seconds 0 --profile";
+    assert!(world.done(bottlenecks).contains("both ms"));
+    let figures: Value = serde_json::from_str(&world.done(&format!("{bottlenecks} --json"))).unwrap();
+    let gradients = |row: &&Value| row["stage"] == "block 1" && row["pass"] == "gradients";
+    let row = figures["profile"].as_array().unwrap().iter().find(gradients).expect("gradients of block 1");
+    assert!(row["ms"].as_f64().unwrap() > 0.0 && row["gflops"].as_f64().unwrap() > 0.0, "{row}");
     let infer = "bench infer --model seed --size 32 --batch 2 --seconds 0 --profile";
     let out = world.done(infer);
     let parts = ["features.denseblock1.denselayer1.conv1", "64→32 3x3 at 8x8", "pooled first", "transition", "\nall "];
