@@ -122,6 +122,12 @@ impl Bands {
         pixel(band.rows.start)..pixel(band.rows.end)
     }
 
+    /// As many pixels behind `band`: about what its thread works on next.
+    pub fn behind(&self, band: &Band) -> Range<usize> {
+        let pixels = self.pixels(band);
+        pixels.end..pixels.end + pixels.len()
+    }
+
     /// Pixels before the band of that number.
     fn pixels_before(&self, index: usize) -> usize {
         if index == self.len() { self.grid.pixels() } else { self.pixels(&self.get(index)).start }

@@ -4,6 +4,7 @@
 //! The fast ones work on [`maps`] and go through [`isa`], which picks the instruction set; they are generic over `f32`,
 //! for work, and `f64`, to check the same code to fourteen digits.
 
+mod ahead;
 mod bands;
 pub mod conv;
 mod dropout;

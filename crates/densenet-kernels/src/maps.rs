@@ -4,6 +4,8 @@
 //! then each layer's output), each channels-last: `[image][y][x][channel]`. So a layer reads everything before a
 //! point of the buffer and writes what follows it, nothing is ever concatenated, and each map is contiguous.
 
+use std::ops::Range;
+
 /// Extents that all feature maps of a block share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
@@ -81,6 +83,13 @@ impl<'a, T> Maps<'a, T> {
             channel += width;
             (first, width, map)
         })
+    }
+
+    /// Those of `pixels`, counted over all images, that there are: of each map whose first channel is one of `channels`.
+    pub(crate) fn runs(&self, pixels: Range<usize>, channels: Range<usize>) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+        let end = pixels.end.min(self.grid.pixels());
+        let pixels = pixels.start.min(end)..end;
+        self.iter().filter(move |(first, ..)| channels.contains(first)).map(move |(_, width, map)| &map[pixels.start * width..pixels.end * width])
     }
 }
 

@@ -436,6 +436,15 @@ impl<T: Element> Uncorrected<'_, T> {
         self.correction.mean.len()
     }
 
+    /// `pixels` of both, as many of them as there are.
+    pub(crate) fn runs(&self, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
+        let elements = pixels.start * self.width()..pixels.end * self.width();
+        [self.gradient, self.map].into_iter().map(move |all| {
+            let end = elements.end.min(all.len());
+            &all[elements.start.min(end)..end]
+        })
+    }
+
     /// The gradient of `pixels` of the map, to pixels of `to` that are `step` elements apart.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], step: usize) {

@@ -78,6 +78,22 @@ impl<T: Dispatch> Input<'_, T> {
         }
     }
 
+    /// The maps that the convolution reads, unless it reads pictures.
+    fn maps(&self) -> Option<Maps<'_, T>> {
+        match self {
+            Self::PreActivation(maps, _) | Self::Pooled(maps, _) => Some(*maps),
+            Self::Raw(data, grid, channels) => Some(Maps::new(data, *grid, std::slice::from_ref(channels))),
+            Self::Pictures(..) => None,
+        }
+    }
+
+    /// What lies under so many of the pixels that the convolution sees.
+    pub(crate) fn runs(&self, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
+        let averaged = if matches!(self, Self::Pooled(..)) { 4 } else { 1 };
+        let pixels = averaged * pixels.start..averaged * pixels.end;
+        self.maps().into_iter().flat_map(move |maps| maps.runs(pixels.clone(), 0..maps.channels()))
+    }
+
     /// The same for a convolution of `window`: to a 1x1 convolution all pixels are alike, so they become a column, which
     /// can be cut anywhere.
     pub(crate) fn for_window(self, window: Window) -> Self {

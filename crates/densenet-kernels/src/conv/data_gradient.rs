@@ -2,6 +2,7 @@
 
 use super::of_pixels;
 use crate::Element;
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, MOST_VECTORS, Operation, Product, Simd, Start};
 use crate::maps::Grid;
@@ -81,17 +82,19 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
         let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
         input.fill(simd, layout, &seen, patch);
         let patch = (&*patch, layout, seen.rows.len());
+        let mut ahead = Ahead::nothing();
         for weights in weights.iter() {
             match pooled {
-                true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, tile),
-                false => back_panel::<S, 1>(simd, patch, weights, grid.width, &mut maps, tile),
+                true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, tile, &mut ahead),
+                false => back_panel::<S, 1>(simd, patch, weights, grid.width, &mut maps, tile, &mut ahead),
             }
         }
     }
 }
 
 /// Takes `rows` rows of the output's gradient, in a patch, back to the channels of a panel of weights, by way of a `tile`;
-/// maps are `width` pixels wide, and `N` of their pixels were averaged to one that the convolution saw.
+/// maps are `width` pixels wide, and `N` of their pixels were averaged to one that the convolution saw. Asks for what is
+/// `ahead`.
 #[inline(always)]
 pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     simd: S,
@@ -100,6 +103,7 @@ pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     width: usize,
     maps: &mut MapNorms<'_, '_, S::T>,
     tile: &mut [S::T],
+    ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let ((taps, count), no_floor) = (layout.taps(), S::T::of(f64::NEG_INFINITY));
     let columns = panel.first..panel.first + panel.columns;
@@ -107,7 +111,7 @@ pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     for (from, first, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
         let product = Product {
             columns: panel.width,
-            ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor)
+            ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor, ahead)
         };
         product.run(simd, Start::Zero, tile, panel.width);
         let at = (columns.clone(), pixels, Places { first, outputs: layout.outputs, width });

@@ -1,6 +1,7 @@
 //! A convolution forward.
 
 use super::{Epilogue, of_pixels};
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::maps::Grid;
@@ -79,23 +80,20 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { forward, band, patch, output } = self;
-        let Forward { input, layout, weights, epilogue, .. } = forward;
+        let Forward { input, layout, bands, weights, epilogue, .. } = forward;
         let start = match epilogue.bias {
             Some(bias) => Start::Columns(bias),
             None => Start::Zero,
         };
         input.fill(simd, layout, band, patch);
-        multiply(
-            simd,
-            (patch, layout, band.rows.len()),
-            weights,
-            (start, epilogue.floor()),
-            (output, weights.columns()),
-        );
+        let mut behind = input.runs(bands.behind(band));
+        let patch = (&*patch, layout, band.rows.len());
+        let to = (output, weights.columns());
+        multiply(simd, patch, weights, (start, epilogue.floor()), to, &mut Ahead::new(&mut behind));
     }
 }
 
-/// Multiplies a patch by `weights` into `output`, pixels `step` elements apart.
+/// Multiplies a patch by `weights` into `output`, pixels `step` elements apart, and asks for what is `ahead`.
 #[inline(always)]
 fn multiply<S: Simd<T: Dispatch>>(
     simd: S,
@@ -103,6 +101,7 @@ fn multiply<S: Simd<T: Dispatch>>(
     weights: &Panels<S::T>,
     (start, floor): (Start<'_, S::T>, S::T),
     (output, step): (&mut [S::T], usize),
+    ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let (taps, count) = layout.taps();
     for (panel, b) in weights.iter() {
@@ -111,7 +110,7 @@ fn multiply<S: Simd<T: Dispatch>>(
             other => other,
         };
         for (from, to, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
-            let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor);
+            let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor, ahead);
             product.run(simd, start, &mut output[to * step + panel.first..], step);
         }
     }

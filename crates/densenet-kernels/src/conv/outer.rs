@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::ahead::Ahead;
 use crate::isa::{Dispatch, Product, Simd, Start};
 use crate::panels::cut;
 
@@ -16,7 +17,7 @@ pub(crate) struct Lines<'a> {
 
 /// Puts `start` and the products of each of `channels` neighbouring channels of `a` with each column of the panel `b`, which
 /// has a row of `vectors` vectors for every pixel, summed over the pixels, into `copy`: `[channel][column]`, channels `padded`
-/// elements apart.
+/// elements apart. Asks for what is `ahead`.
 #[inline(always)]
 pub(crate) fn outer_products<S: Simd<T: Dispatch>>(
     simd: S,
@@ -24,6 +25,7 @@ pub(crate) fn outer_products<S: Simd<T: Dispatch>>(
     (b, vectors): (&[S::T], usize),
     (copy, padded, start): (&mut [S::T], usize, Start<'_, S::T>),
     channels: usize,
+    ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let parts = channels.div_ceil(S::ROWS[vectors - 1]);
     for part in 0..parts {
@@ -39,6 +41,7 @@ pub(crate) fn outer_products<S: Simd<T: Dispatch>>(
             vectors,
             columns: vectors * S::LANES,
             floor: S::T::of(f64::NEG_INFINITY),
+            ahead: ahead.take(pixels.starts.len() * pixels.len),
         };
         product.run(simd, start, &mut copy[first * padded..], padded);
     }

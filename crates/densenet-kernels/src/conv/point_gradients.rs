@@ -5,8 +5,11 @@
 //! the gradient of the output, for the weights; then that gradient is multiplied by the weights and goes back to the maps
 //! past the same values. The correction of the output's own batch-norm is made as its gradient is packed.
 
+use std::ops::Range;
+
 use super::data_gradient::back_panel;
 use super::outer::{Lines, outer_products, panels_of, transpose};
+use crate::ahead::Ahead;
 use crate::bands::{BandMaps, Bands};
 use crate::isa::{Dispatch, MOST_VECTORS, Operation, Simd, Start};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Uncorrected};
@@ -53,7 +56,7 @@ pub fn point_gradients<T: Dispatch>(
 }
 
 /// Channels of neighbouring panels.
-fn channels_of<T>(group: &[(Panel, &[T])]) -> std::ops::Range<usize> {
+fn channels_of<T>(group: &[(Panel, &[T])]) -> Range<usize> {
     let (first, last) = (group[0].0, group[group.len() - 1].0);
     first.first..last.first + last.columns
 }
@@ -76,6 +79,18 @@ struct Sweep<'a, T> {
 }
 
 impl<T: Dispatch> Sweep<'_, T> {
+    /// What is packed behind group number `group` of `pixels`: the next group, or that and the output's gradient of as many
+    /// pixels more.
+    fn behind(&self, group: usize, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
+        let last = group + 1 == self.groups.len();
+        let (group, pixels) = match last {
+            false => (self.groups[group + 1], pixels),
+            true => (self.groups[0], pixels.end..pixels.end + pixels.len()),
+        };
+        let output = last.then(|| self.output.runs(pixels.clone())).into_iter().flatten();
+        output.chain(self.reader.maps.runs(pixels, channels_of(group)))
+    }
+
     /// Takes bands back to the maps, and puts their sums for the weights into `copy`, `[channel][padded output channel]`.
     fn add(&self, parts: &mut [BandMaps<'_, T>], copy: &mut [T]) {
         for (i, BandMaps { band, maps, sums }) in parts.iter_mut().enumerate() {
@@ -113,19 +128,23 @@ impl<T: Dispatch> Operation<T> for SweepBand<'_, '_, T> {
         output.finish(simd, first..first + count, dy, layout.pixel);
         panels_of(simd, (dy, layout.pixel), output.width(), dy_panels);
         let lines = Lines { starts: &[0], step: *pixel, len: count };
-        for &group in groups {
+        for (i, &group) in groups.iter().enumerate() {
             let channels = channels_of(group);
             let to = (&mut *patch, *pixel);
             pre_activation(simd, (&reader.maps, reader.affine), (first, count), channels.clone(), to);
+            let mut gradients = maps.gradient[maps.under(&channels)].iter().map(|map| &**map);
+            let mut ahead = Ahead::new(&mut gradients);
             let mut panels = &*dy_panels;
             for (column, _, vectors) in cut(output.width(), S::LANES) {
                 let (panel, behind) = panels.split_at(count * vectors * S::LANES);
                 panels = behind;
                 let copy = (&mut copy[channels.start * padded + column..], *padded, start);
-                outer_products(simd, (patch, lines), (panel, vectors), copy, channels.len());
+                outer_products(simd, (patch, lines), (panel, vectors), copy, channels.len(), &mut ahead);
             }
+            let mut next = sweep.behind(i, first..first + count);
+            let mut ahead = Ahead::new(&mut next);
             for &weights in group {
-                back_panel::<S, 1>(simd, (dy, layout, count), weights, 1, &mut maps, tile);
+                back_panel::<S, 1>(simd, (dy, layout, count), weights, 1, &mut maps, tile, &mut ahead);
             }
         }
     }

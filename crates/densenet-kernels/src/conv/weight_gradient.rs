@@ -1,6 +1,7 @@
 //! The gradient of a convolution's weights.
 
 use super::outer::{Lines, outer_products, panels_of, transpose};
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands, LOW};
 use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::panels::cut;
@@ -71,6 +72,10 @@ impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
         let pixels = bands.pixels(band);
         panels_of(simd, (&output_gradient[pixels.start * out..pixels.end * out], *out), *out, dy);
         let ((taps, count), mut starts) = (layout.taps(), [0; LOW]);
+        let behind = bands.behind(band);
+        let gradients = output_gradient[pixels.end * out..].get(..pixels.len() * out);
+        let mut behind = input.runs(behind).chain(gradients);
+        let mut ahead = Ahead::new(&mut behind);
         let (starts, len) = layout.lines(band.rows.len(), &mut starts);
         let (lines, mut dy) = (Lines { starts, step: layout.step(), len }, &*dy);
         for (first, _, vectors) in cut(*out, S::LANES) {
@@ -78,7 +83,7 @@ impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
             dy = behind;
             for (t, tap) in taps[..count].iter().enumerate() {
                 let copy = &mut copy[t * layout.depth * padded + first..];
-                outer_products(simd, (&patch[*tap..], lines), (panel, vectors), (copy, *padded, start), layout.depth);
+                outer_products(simd, (&patch[*tap..], lines), (panel, vectors), (copy, *padded, start), layout.depth, &mut ahead);
             }
         }
     }

@@ -7,14 +7,15 @@ use super::Simd;
 use crate::Element;
 use crate::norm::Lanes;
 
+/// Pixels between one that is read and one that is asked for meanwhile, from the second-level cache to the first.
+const PIXELS_AHEAD: usize = 8;
+
 /// Rows of equally many pixels and channels, wherever they lie.
 pub(crate) struct Rows<'a, T, const N: usize> {
     /// First pixels, and the elements from one pixel to the next; all of a row's pixels are valid for `'a`.
     rows: [(*const T, usize); N],
     pixels: usize,
     channels: usize,
-    /// Elements to what is asked for ahead.
-    ahead: isize,
     data: PhantomData<&'a [T]>,
 }
 
@@ -22,13 +23,7 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
     /// `N` rows of `pixels` times the pixel `zeros`.
     #[inline(always)]
     pub fn all(zeros: &'a [T], pixels: usize) -> Self {
-        Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), ahead: 0, data: PhantomData }
-    }
-
-    /// Loads ask for what lies `ahead` elements from what they read.
-    #[inline(always)]
-    pub fn ask_ahead(&mut self, ahead: isize) {
-        self.ahead = ahead;
+        Self { rows: [(zeros.as_ptr(), 0); N], pixels, channels: zeros.len(), data: PhantomData }
     }
 
     /// Makes row `i` the pixels of `row`, `step` elements apart.
@@ -58,7 +53,7 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
             // SAFETY: `all` and `set` saw that every row has `pixels` of `channels` elements; what is read ends there.
             unsafe {
                 let from = row.add(x * step + start);
-                simd.prefetch_l2(from.wrapping_offset(self.ahead));
+                simd.prefetch(from.wrapping_add(PIXELS_AHEAD * step));
                 *vector = load_lanes::<S, FULL>(simd, from, self.channels - start);
             }
         }

@@ -3,6 +3,7 @@
 
 use super::{MOST_LANES, MOST_VECTORS, Operation, Simd};
 use crate::Element;
+use crate::ahead::Asked;
 
 /// What the sums are added to.
 #[derive(Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Product<'a, T> {
     pub columns: usize,
     /// Lower bound of the result: zero rectifies, minus infinity does nothing.
     pub floor: T,
+    /// What its steps ask memory for.
+    pub ahead: Asked<T>,
 }
 
 impl<T: Element> Product<'_, T> {
@@ -169,9 +172,11 @@ pub(super) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     (c, c_row): (*mut S::T, usize),
 ) {
     let mut acc = [[simd.splat(S::T::of(0.0)); V]; M];
-    let mut b = p.b.as_ptr();
+    let (mut b, mut ahead) = (p.b.as_ptr(), p.ahead.from);
     for &tap in p.taps {
         for k in 0..p.depth {
+            simd.prefetch(ahead);
+            ahead = ahead.wrapping_byte_add(p.ahead.bytes);
             // SAFETY: the caller vouches that all of it lies inside the operands.
             unsafe {
                 let a = p.a.as_ptr().add(tap + k * step);
@@ -260,8 +265,9 @@ mod tests {
                 1 => Start::Columns(&bias),
                 _ => Start::Output,
             };
+            let (floor_value, ahead) = (S::T::of(floor), Asked { from: b.as_ptr(), bytes: 48 });
             let product =
-                Product { a: &a, row, step, taps: &taps, depth, b: &b, rows, vectors, columns, floor: S::T::of(floor) };
+                Product { a: &a, row, step, taps: &taps, depth, b: &b, rows, vectors, columns, floor: floor_value, ahead };
             product.run(simd, start, &mut c, c_row);
             for (i, &got) in c.iter().enumerate() {
                 let (y, x) = (i / c_row, i % c_row);

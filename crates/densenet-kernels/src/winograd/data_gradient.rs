@@ -4,6 +4,7 @@
 use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
 use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, Simd};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
@@ -21,7 +22,7 @@ pub fn data_gradient<T: Dispatch>(
     let bands = tiling.bands(step);
     let norms = MapNorm::all(reader, true);
     let source = Source::raw(output_gradient, tiling.grid, &out);
-    let back = Back { source, filters, tiling, bands, step, norms: &norms, mode };
+    let back = Back { source, filters, tiling, bands, step, reader, norms: &norms, mode };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| back.run(&band, gradient, sums))
 }
 
@@ -32,11 +33,19 @@ struct Back<'a, T> {
     tiling: Tiling,
     bands: Bands,
     step: usize,
+    reader: &'a Normalised<'a, T>,
     norms: &'a [MapNorm<'a, T>],
     mode: Mode,
 }
 
 impl<T: Dispatch> Back<'_, T> {
+    /// What is read after the gradient of `band`: its maps, and the next one's gradient.
+    fn runs(&self, band: &Band) -> impl Iterator<Item = &[T]> {
+        let Self { source, reader, bands, .. } = self;
+        let maps = reader.maps.runs(bands.pixels(band), 0..reader.maps.channels());
+        maps.chain(source.maps.runs(bands.behind(band), 0..1))
+    }
+
     /// The part of one band.
     fn run(&self, band: &Band, gradient: &mut [&mut [T]], sums: &mut [T]) {
         let Self { filters, tiling, .. } = self;
@@ -72,9 +81,11 @@ impl<T: Dispatch> TileOperation<T> for BackBand<'_, '_, T> {
         let (tiles, pixels) = (rows.len() * tiling.across(), band.rows.len() * width);
         evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, *step));
         let point = products.len() / points;
+        let mut next = back.runs(band);
+        let mut ahead = Ahead::new(&mut next);
         for (panel, b) in filters.panels().iter() {
             let (shape, row) = ((tiles, points, filters.channels()), panel.width);
-            multiply(simd, shape, (transformed, *step), (panel, b), (products, row, point));
+            multiply(simd, shape, (transformed, *step), (panel, b), (products, row, point), &mut ahead);
             let floor = T::neg_infinity();
             let target = Target { pixels: behind, rows: rows.clone(), columns: row, step: row, bias: None, floor };
             turn_back::<S, A>(simd, tiling, (products, row), target);

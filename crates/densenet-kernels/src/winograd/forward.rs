@@ -3,6 +3,7 @@
 use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
 use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::conv::Epilogue;
 use crate::isa::{Dispatch, Simd};
@@ -80,10 +81,12 @@ impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
         let (rows, points, columns) = (tiling.rows(band), A::INPUTS * A::INPUTS, filters.columns());
         evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
         let point = products.len() / points;
+        let mut behind = source.maps.runs(forward.bands.behind(band), 0..filters.channels());
+        let mut ahead = Ahead::new(&mut behind);
         for (panel, b) in filters.panels().iter() {
             let shape = (rows.len() * tiling.across(), points, filters.channels());
             let products = (&mut products[panel.first..], steps[1], point);
-            multiply(simd, shape, (transformed, steps[0]), (panel, b), products);
+            multiply(simd, shape, (transformed, steps[0]), (panel, b), products, &mut ahead);
         }
         let (bias, floor) = (epilogue.bias, epilogue.floor());
         let target = Target { pixels: output, rows, columns, step: columns, bias, floor };

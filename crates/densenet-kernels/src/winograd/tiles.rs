@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::transform::{Evaluate, MOST_INPUTS, MOST_OUTPUTS, Transform};
 use crate::Element;
+use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::isa::apart::{self, Rows};
 use crate::isa::{Dispatch, Product, Simd, Start};
@@ -50,6 +51,16 @@ impl Tiling {
     /// The image of row `row` of the tiles, and its first row of pixels there.
     pub fn place(&self, row: usize) -> (usize, usize) {
         (row / self.down(), row % self.down() * self.outputs)
+    }
+
+    /// Pixels of `rows` of tiles, counted over all images.
+    pub fn pixels(&self, rows: &Range<usize>) -> Range<usize> {
+        let Grid { height, width, .. } = self.grid;
+        let pixel = |row: usize| {
+            let (image, y) = self.place(row);
+            (image * height + y) * width
+        };
+        pixel(rows.start)..pixel(rows.end)
     }
 
     /// Elements of a strip, see [`Memory`].
@@ -167,14 +178,7 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
                 rows.set(i, &map[y * width * map_width..], map_width);
             }
         }
-        // What is read after this map: the next, if that is as wide, or the first one's next row of tiles.
-        let whole = (tiling.grid.pixels() * map_width) as isize;
-        let behind = match end < channels.end {
-            true => whole,
-            false => (E::STEP * width * map_width) as isize - ((channels.len() - 1) / map_width) as isize * whole,
-        };
         for start in (from..end).step_by(S::LANES) {
-            rows.ask_ahead(if start + S::LANES < end { S::LANES as isize } else { behind - (start - from) as isize });
             let affine = source.affine.map(|affine| affine.of(first, map_width));
             evaluate_columns::<S, E>(simd, &rows, (start - first, map_width), affine, memory.strip);
             let to = &mut to[start - channels.start..];
@@ -269,7 +273,7 @@ fn evaluate_tiles<S: Simd, E: Evaluate>(
 }
 
 /// Multiplies `tiles` tiles, `[point][tile][channel]` and `step` elements apart, by a panel of filters, point by point, into
-/// `[point][tile]`, tiles `width` and points `to` elements apart.
+/// `[point][tile]`, tiles `width` and points `to` elements apart. Asks for what is `ahead`.
 #[inline(always)]
 pub(super) fn multiply<S: Simd<T: Dispatch>>(
     simd: S,
@@ -277,6 +281,7 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
     (transformed, step): (&[S::T], usize),
     (panel, b): (Panel, &[S::T]),
     (products, width, to): (&mut [S::T], usize, usize),
+    ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let from = transformed.len() / points;
     let parts = tiles.div_ceil(S::ROWS[panel.vectors - 1]);
@@ -294,6 +299,7 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
                 vectors: panel.vectors,
                 columns: panel.width,
                 floor: S::T::of(f64::NEG_INFINITY),
+                ahead: ahead.take(depth),
             };
             product.run(simd, Start::Zero, &mut products[p * to + first * width..], width);
         }

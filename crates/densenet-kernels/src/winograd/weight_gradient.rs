@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::tiles::{GAP, Memory, Source, Tiling, evaluate_row, tile_step, with_memory};
 use super::transform::{Inputs, MOST_INPUTS, OutputGradients, Transform};
 use super::{Tile, TileOperation};
+use crate::ahead::Ahead;
 use crate::conv::{Lines, outer_products};
 use crate::isa::apart;
 use crate::isa::{Dispatch, MOST_LANES, Simd, Start};
@@ -82,6 +83,19 @@ struct Back<'a, T> {
 }
 
 impl<T: Dispatch> Back<'_, T> {
+    /// What is read behind run number `run` of the channels of `rows` of tiles: the next run, or the first of the rows
+    /// behind and the gradients of their outputs.
+    fn behind(&self, (rows, behind): (&Range<usize>, Option<&Range<usize>>), run: usize) -> impl Iterator<Item = &[T]> {
+        let Self { source, output_gradient, tiling, runs, .. } = self;
+        let (rows, run, out) = match (runs.get(run + 1), behind) {
+            (Some(run), _) => (rows, run.clone(), 0..0),
+            (None, Some(behind)) => (behind, runs[0].clone(), 0..1),
+            (None, None) => (rows, 0..0, 0..0),
+        };
+        let pixels = tiling.pixels(rows);
+        output_gradient.maps.runs(pixels.clone(), out).chain(source.maps.runs(pixels, run))
+    }
+
     /// Puts the sums over the tiles of runs of `rows` into `copy`, `[point][channel][output channel]`.
     fn add(&self, tile: Tile, rows: &[Range<usize>], copy: &mut [T]) {
         let (tiling, points) = (&self.tiling, self.tiling.points());
@@ -112,8 +126,10 @@ impl<T: Dispatch> TileOperation<T> for Part<'_, T> {
         for (i, rows) in self.rows.iter().enumerate() {
             let start = if i == 0 { Start::Zero } else { Start::Output };
             self.evaluate_gradients::<S, A>(simd, rows);
-            for channels in self.back.runs {
-                self.add_channels::<S, A>(simd, rows, channels.clone(), start);
+            for (j, channels) in self.back.runs.iter().enumerate() {
+                let back = self.back;
+                let mut behind = back.behind((rows, self.rows.get(i + 1)), j);
+                self.add_channels::<S, A>(simd, rows, (channels.clone(), start), &mut Ahead::new(&mut behind));
             }
         }
     }
@@ -137,14 +153,15 @@ impl<T: Dispatch> Part<'_, T> {
         }
     }
 
-    /// Evaluates some channels of `rows`, and adds their products with the gradients to the sums, on top of `start`.
+    /// Evaluates some channels of `rows`, and adds their products with the gradients to the sums, on top of `start`. Asks
+    /// for what is `ahead`.
     #[inline(always)]
     fn add_channels<S: Simd<T = T>, A: Transform>(
         &mut self,
         simd: S,
         rows: &Range<usize>,
-        channels: Range<usize>,
-        start: Start<'_, T>,
+        (channels, start): (Range<usize>, Start<'_, T>),
+        ahead: &mut Ahead<'_, '_, T>,
     ) {
         let Back { source, tiling, widths, padded, channels: all, .. } = self.back;
         let (points, across, step) = (A::INPUTS * A::INPUTS, tiling.across(), tile_step::<T>(CHANNELS));
@@ -163,7 +180,7 @@ impl<T: Dispatch> Part<'_, T> {
                 let (a, b) = (&self.transformed[point * from..], &panel[point * to..][..tiles * width]);
                 let copy = &mut self.copy[(point * all + channels.start) * padded + first..];
                 let pixels = Lines { starts: &[0], step, len: tiles };
-                outer_products(simd, (a, pixels), (b, vectors), (copy, *padded, start), channels.len());
+                outer_products(simd, (a, pixels), (b, vectors), (copy, *padded, start), channels.len(), ahead);
             }
         }
     }
