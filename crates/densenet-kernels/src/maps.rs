@@ -87,10 +87,15 @@ impl<'a, T> Maps<'a, T> {
 
     /// Those of `pixels`, counted over all images, that there are: of each map whose first channel is one of `channels`.
     pub(crate) fn runs(&self, pixels: Range<usize>, channels: Range<usize>) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
-        let end = pixels.end.min(self.grid.pixels());
-        let pixels = pixels.start.min(end)..end;
-        self.iter().filter(move |(first, ..)| channels.contains(first)).map(move |(_, width, map)| &map[pixels.start * width..pixels.end * width])
+        let begins = self.iter().filter(move |(first, ..)| channels.contains(first));
+        begins.map(move |(_, width, map)| run(map, width, &pixels))
     }
+}
+
+/// Those of `pixels` that there are, of a `map` of `width` channels.
+pub(crate) fn run<'a, T>(map: &'a [T], width: usize, pixels: &Range<usize>) -> &'a [T] {
+    let end = (pixels.end * width).min(map.len());
+    &map[(pixels.start * width).min(end)..end]
 }
 
 /// The maps of `buffer`, each for writing.

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use crate::Element;
 use crate::isa::apart::{self, Pixels};
 use crate::isa::{Dispatch, Operation, Simd};
-use crate::maps::Maps;
+use crate::maps::{Maps, run};
 use crate::patch::Affine;
 pub use crate::reference::batch_norm::{EPSILON, MOMENTUM};
 /// Batch statistics, one of each a channel.
@@ -436,27 +436,24 @@ impl<T: Element> Uncorrected<'_, T> {
         self.correction.mean.len()
     }
 
-    /// `pixels` of both, as many of them as there are.
+    /// Those of `pixels` that there are, of both.
     pub(crate) fn runs(&self, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
-        let elements = pixels.start * self.width()..pixels.end * self.width();
-        [self.gradient, self.map].into_iter().map(move |all| {
-            let end = elements.end.min(all.len());
-            &all[elements.start.min(end)..end]
-        })
+        [self.gradient, self.map].into_iter().map(move |map| run(map, self.width(), &pixels))
     }
 
     /// The gradient of `pixels` of the map, to pixels of `to` that are `step` elements apart.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], step: usize) {
         let (width, share) = (self.width(), self.correction.share(self.gradient, self.map));
-        let (gradient, map) = (&self.gradient[pixels.start * width..], &self.map[pixels.start * width..]);
-        let pairs = gradient.chunks_exact(width).zip(map.chunks_exact(width)).take(pixels.len());
-        for ((g, x), to) in pairs.zip(to.chunks_mut(step)) {
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
-                let correction = self.correction.load(simd, lanes.clone(), share);
+        let elements = pixels.start * width..pixels.end * width;
+        let (gradient, map) = (&self.gradient[elements.clone()], &self.map[elements]);
+        for start in (0..width).step_by(S::LANES) {
+            let lanes = start..(start + S::LANES).min(width);
+            let correction = self.correction.load(simd, lanes.clone(), share);
+            let pairs = gradient.chunks_exact(width).zip(map.chunks_exact(width));
+            for ((g, x), to) in pairs.zip(to.chunks_mut(step)) {
                 let (g, x) = (simd.load(&g[lanes.clone()]), simd.load(&x[lanes.clone()]));
-                simd.store(correction.apply(simd, g, x), &mut to[lanes]);
+                simd.store(correction.apply(simd, g, x), &mut to[lanes.clone()]);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::Element;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::{Grid, Maps};
-use crate::norm::{MapNorm, Moments, NormGradient, Normalised};
+use crate::norm::{Lanes, MapNorm, Moments, NormGradient, Normalised};
 use crate::patch::{Affine, Window};
 
 /// The window of the ImageNet stem's pooling.
@@ -128,41 +128,69 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { norm, grid, pool, map, dy, gradient, sums } = self;
         let (width, pooled) = (norm.width, pool.output(grid));
-        let (zero, half) = (simd.splat(T::zero()), simd.splat(T::of(0.5)));
-        gradient.fill(T::zero());
-        for start in (0..width).step_by(S::LANES) {
-            let lanes = start..(start + S::LANES).min(width);
-            let n = norm.load(simd, lanes.clone());
-            let (mut sum, mut sum_deviation) = (zero, zero);
-            for (i, dy) in dy.chunks_exact(width).take(pooled.height * pooled.width).enumerate() {
-                let (y, x) = (i / pooled.width, i % pooled.width);
-                // The largest value above zero and its pixel; a window without one passes nothing on.
-                let (mut most, mut winner, mut deviation) = (zero, simd.splat(-T::one()), zero);
-                for row in under(pool, y, grid.height) {
-                    for column in under(pool, x, grid.width) {
-                        let at = row * grid.width + column;
-                        let value = simd.load(&map[at * width..][lanes.clone()]);
-                        let z = simd.mul_add(value, n.scale, n.shift);
-                        winner = simd.select_gt(z, most, simd.splat(T::of(at as f64)), winner);
-                        deviation = simd.select_gt(z, most, simd.sub(value, n.mean), deviation);
-                        most = simd.max(most, z);
-                    }
+        let row = grid.width * width;
+        // Rows are cleared right before the first window over them is taken back.
+        let mut cleared = 0;
+        for (y, dy) in dy.chunks_exact(pooled.width * width).take(pooled.height).enumerate() {
+            let rows = under(pool, y, grid.height);
+            gradient[cleared * row..rows.end * row].fill(T::zero());
+            cleared = rows.end;
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let n = norm.load(simd, lanes.clone());
+                let mut both = (simd.splat(T::zero()), simd.splat(T::zero()));
+                for (x, dy) in dy.chunks_exact(width).enumerate() {
+                    let pixels = Pixels { rows: rows.clone(), columns: under(pool, x, grid.width), row, width };
+                    let dy = simd.load(&dy[lanes.clone()]);
+                    window_back(simd, &n, &pixels, (map, &mut *gradient), (dy, lanes.clone()), &mut both);
                 }
-                let dz = simd.select_gt(most, zero, simd.load(&dy[lanes.clone()]), zero);
-                sum = simd.add(sum, dz);
-                sum_deviation = simd.mul_add(dz, deviation, sum_deviation);
-                let scaled = simd.mul(n.gamma, dz);
-                for row in under(pool, y, grid.height) {
-                    for column in under(pool, x, grid.width) {
-                        let at = row * grid.width + column;
-                        let distance = simd.sub(winner, simd.splat(T::of(at as f64)));
-                        let won = simd.select_gt(half, simd.mul(distance, distance), scaled, zero);
-                        let there = &mut gradient[at * width..][lanes.clone()];
-                        simd.store(simd.add(simd.load(there), won), there);
-                    }
-                }
+                norm.add_sums(simd, lanes, both, sums);
             }
-            norm.add_sums(simd, lanes, (sum, sum_deviation), sums);
+        }
+        gradient[cleared * row..].fill(T::zero());
+    }
+}
+
+/// Where the pixels under a window lie.
+struct Pixels {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    /// Elements of a row.
+    row: usize,
+    /// Elements of a pixel.
+    width: usize,
+}
+
+/// Takes the gradient `dy` of one window back: `gamma * dz` is added to the gradient, `dz` and `dz * (x - mean)` to the sums.
+#[inline(always)]
+fn window_back<S: Simd>(
+    simd: S,
+    norm: &Lanes<S>,
+    Pixels { rows, columns, row, width }: &Pixels,
+    (map, gradient): (&[S::T], &mut [S::T]),
+    (dy, lanes): (S::V, Range<usize>),
+    (sum, sum_deviation): &mut (S::V, S::V),
+) {
+    let zero = simd.splat(S::T::default());
+    let mut most = zero;
+    for y in rows.clone() {
+        for x in columns.clone() {
+            let x = simd.load(&map[y * row + x * width..][lanes.clone()]);
+            most = simd.max(most, simd.mul_add(x, norm.scale, norm.shift));
+        }
+    }
+    // A window without a value above zero passes nothing on; else the first of the largest takes all.
+    let mut left = simd.select_gt(most, zero, dy, zero);
+    *sum = simd.add(*sum, left);
+    for y in rows.clone() {
+        for x in columns.clone() {
+            let at = y * row + x * width;
+            let x = simd.load(&map[at..][lanes.clone()]);
+            let dz = simd.select_gt(most, simd.mul_add(x, norm.scale, norm.shift), zero, left);
+            left = simd.sub(left, dz);
+            *sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), *sum_deviation);
+            let there = &mut gradient[at..][lanes.clone()];
+            simd.store(simd.mul_add(norm.gamma, dz, simd.load(there)), there);
         }
     }
 }

@@ -73,7 +73,8 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
         let rows = if *pooled { band.rows.start / 2..band.rows.end / 2 } else { band.rows.clone() };
         let seen = Band { rows, ..*band };
         let mut mode = *mode;
-        if *pooled && mode == Mode::Set {
+        let outside = grid.width % 2 == 1 || band.rows.len() % 2 == 1;
+        if *pooled && outside && mode == Mode::Set {
             // Pixels of an odd last row or column are in no window.
             gradient.iter_mut().for_each(|gradient| gradient.fill(T::zero()));
             mode = Mode::Add;

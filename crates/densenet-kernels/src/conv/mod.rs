@@ -14,7 +14,7 @@ pub use data_gradient::data_gradient;
 pub use forward::{forward, forward_with_moments};
 pub(crate) use outer::{Lines, outer_products};
 pub use point_gradients::point_gradients;
-pub use weight_gradient::weight_gradient;
+pub use weight_gradient::{OutputGradient, weight_gradient};
 
 use crate::ahead::Ahead;
 use crate::isa::{Dispatch, Product};

@@ -2,10 +2,11 @@
 
 use densenet_kernels::conv::{backward_panels, point_gradients};
 use densenet_kernels::isa::Dispatch;
-use densenet_kernels::norm::{Correction, Mode, NormGradient, Uncorrected};
+use densenet_kernels::norm::{Mode, NormGradient};
 use densenet_kernels::patch::Window;
 use densenet_kernels::reference::relu;
 
+use crate::behind::Behind;
 use crate::block::{Reader, Typed};
 use crate::check::{assert_close, doubles, elements, guarded, poisoned};
 use crate::conv_case::{Case, Kind};
@@ -18,9 +19,7 @@ pub struct Bottleneck {
     case: Case,
     reader: Reader,
     weights: Vec<f64>,
-    behind: Reader,
-    /// Gradient behind the batch-norm that reads it, `(N, O, H, W)`.
-    dz_behind: Vec<f64>,
+    behind: Behind,
 }
 
 /// What is made: the gradient of the maps, the batch-norm's, the weights'.
@@ -29,9 +28,8 @@ type Gradients<T> = (Vec<T>, NormGradient<T>, Vec<T>);
 impl Bottleneck {
     pub fn new(draw: &mut Draw, case: Case) -> Self {
         let (reader, weights) = (Reader::new(draw, case.extents, &case.widths), case.weights(draw));
-        let behind = Reader::new(draw, case.extents, &[case.out]);
-        let dz_behind = draw.values(behind.shape.len(), 1.0);
-        Self { case, reader, weights, behind, dz_behind }
+        let behind = Behind::new(draw, case.extents, case.out);
+        Self { case, reader, weights, behind }
     }
 
     /// Elements of the maps.
@@ -41,19 +39,14 @@ impl Bottleneck {
 
     /// The fast backward pass onto a gradient that held `before`.
     pub fn run<T: Dispatch>(&self, name: &str, mode: Mode, before: Vec<T>) -> Gradients<T> {
-        let Self { case, reader, weights, behind, .. } = self;
-        let scaled: Vec<T> = to_maps(behind.shape, &[case.out], &behind.scaled(&self.dz_behind));
-        let (own, typed) = (Typed::new(behind), Typed::new(reader));
-        let sums = behind.backward(&self.dz_behind);
-        let product =
-            |sums: &[f64]| -> Vec<T> { behind.gamma.iter().zip(sums).map(|(gamma, sum)| T::of(gamma * sum)).collect() };
-        let (s0, s1) = (product(&sums.dbeta), product(&sums.dgamma));
-        let correction = Correction { mean: &own.mean, inv_std: &own.inv_std, s0: &s0, s1: &s1 };
-        let output = Uncorrected { gradient: &scaled, map: &own.data, correction };
+        let Self { case, reader, weights, behind } = self;
+        let typed = Typed::new(reader);
         let panels = backward_panels::<T>(&elements(weights), case.out, case.channels(), 1);
         let (gradient, (weight_gradient, sums)) = guarded(name, before, |gradient| {
             poisoned(name, weights.len(), |weight_gradient| {
-                point_gradients(&output, &panels, &typed.normalised(), (mode, gradient), weight_gradient)
+                behind.uncorrected(|output| {
+                    point_gradients(output, &panels, &typed.normalised(), (mode, gradient), weight_gradient)
+                })
             })
         });
         (gradient, sums, weight_gradient)
@@ -62,7 +55,7 @@ impl Bottleneck {
     fn check<T: Dispatch>(&self, name: &str, before: &[f64]) {
         let Self { case, reader, weights, behind, .. } = self;
         let (shape, seen) = case.seen(reader);
-        let dy = behind.backward(&self.dz_behind).dx;
+        let dy = behind.gradient();
         let expected = case.conv().backward(shape, &seen, weights, &dy);
         let dz = relu::backward(&reader.z(), &expected.dx);
         let scaled = reader.scaled(&dz);

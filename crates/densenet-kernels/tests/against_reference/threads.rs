@@ -1,6 +1,6 @@
 //! The same bits on any number of threads.
 
-use densenet_kernels::conv::{self, Epilogue};
+use densenet_kernels::conv::{self, Epilogue, OutputGradient};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::norm::{Correction, Mode, column_sums, finish};
 use densenet_kernels::winograd::{self, Filters, Tile};
@@ -21,7 +21,7 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
     let mut y = vec![T::nan(); output.len()];
     let mut dweight = vec![T::nan(); weights.len()];
     let moments = case.input::<T, _>(reader, |input| {
-        conv::weight_gradient(input, case.window, &dy, &mut dweight);
+        conv::weight_gradient(input, case.window, &OutputGradient::Finished(&dy, case.out), &mut dweight);
         let panels = conv::forward_panels(&weights, case.out, case.channels(), kernel);
         conv::forward_with_moments(input, case.window, &panels, &Epilogue::default(), &mut y)
     });

@@ -1,22 +1,27 @@
 //! `conv::weight_gradient` and, where it applies, `winograd::weight_gradient`.
 
-use densenet_kernels::conv::weight_gradient;
+use densenet_kernels::conv::{OutputGradient, weight_gradient};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::winograd::{self, Tile};
 
+use crate::behind::Behind;
 use crate::block::Reader;
 use crate::check::{assert_close, doubles, poisoned};
 use crate::conv_case::{Case, Kind, WINDOWS, for_each_case};
 use crate::draw::Draw;
 use crate::layout::to_maps;
 
-fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expected: &[f64]) {
+fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, behind: &Behind, expected: &[f64]) {
     let output = case.conv().output(case.seen(reader).0);
-    let dy: Vec<T> = to_maps(output, &[case.out], dy);
-    let (dweight, ()) = case.input::<T, _>(reader, |input| {
-        poisoned(name, expected.len(), |dweight| weight_gradient(input, case.window, &dy, dweight))
-    });
-    assert_close::<T>(name, "weight gradient", &doubles(&dweight), expected);
+    let dy: Vec<T> = to_maps(output, &[case.out], &behind.gradient());
+    let of = |gradient: &OutputGradient<'_, T>, what: &str| {
+        let (dweight, ()) = case.input::<T, _>(reader, |input| {
+            poisoned(name, expected.len(), |dweight| weight_gradient(input, case.window, gradient, dweight))
+        });
+        assert_close::<T>(name, what, &doubles(&dweight), expected);
+    };
+    of(&OutputGradient::Finished(&dy, case.out), "weight gradient");
+    behind.uncorrected(|output| of(&OutputGradient::Uncorrected(*output), "weight gradient of what is not corrected"));
     for tile in [Tile::Two, Tile::Four].into_iter().filter(|_| case.has_tiles()) {
         let (dweight, ()) = case.input::<T, _>(reader, |input| {
             poisoned(name, expected.len(), |dweight| winograd::weight_gradient(input, tile, &dy, dweight))
@@ -29,11 +34,11 @@ fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, dy: &[f64], expe
 fn check_case(name: &str, draw: &mut Draw, case: &Case) {
     let reader = Reader::new(draw, case.extents, &case.widths);
     let (shape, seen) = case.seen(&reader);
-    let weights = case.weights(draw);
-    let dy = draw.values(case.conv().output(shape).len(), 1.0);
-    let expected = case.conv().backward(shape, &seen, &weights, &dy).dweight;
-    check::<f32>(name, case, &reader, &dy, &expected);
-    check::<f64>(name, case, &reader, &dy, &expected);
+    let (weights, output) = (case.weights(draw), case.conv().output(shape));
+    let behind = Behind::new(draw, (output.n, output.h, output.w), case.out);
+    let expected = case.conv().backward(shape, &seen, &weights, &behind.gradient()).dweight;
+    check::<f32>(name, case, &reader, &behind, &expected);
+    check::<f64>(name, case, &reader, &behind, &expected);
 }
 
 #[test]

@@ -174,6 +174,7 @@ impl<T: Dispatch> Backprop<T> {
                 Some(transition) => {
                     arenas.probe = step.probe.at(&names.0);
                     let target = (Mode::Set, gradient);
+                    pre_act::bias_gradient(&transition.conv, arenas.gradients, None);
                     (&transition.norm, pre_act::backward(transition, &mut arenas, &reads, true, &self.passed, target))
                 }
             };

@@ -185,6 +185,8 @@ impl<T: Dispatch> BlockState<T> {
                 dropout.apply_to_map(output_gradient, self.widths[i + 1], self.room.grid);
             });
         }
+        let conv = &layer.conv.conv;
+        pre_act::bias_gradient(conv, arenas.gradients, dropout.is_some().then_some(&*output_gradient));
         let mode = if step.joining == Joining::Dense { Mode::Add } else { Mode::Set };
         let reads = self.reads(maps, read);
         let first = reads.first;

@@ -1,14 +1,14 @@
 //! The two ends of the network in training, forward and backward: the stem, and the head with its loss.
 
-use densenet_kernels::conv::{self, Epilogue};
+use densenet_kernels::conv::{self, Epilogue, OutputGradient};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
-use densenet_kernels::norm::{self, Moments, NormGradient};
+use densenet_kernels::norm::{self, Moments, NormGradient, Uncorrected};
 use densenet_kernels::patch::{Input, Window};
 use densenet_kernels::reference::cross_entropy;
 use densenet_kernels::{Panels, head, stem};
 
-use super::pre_activation::{Arenas, Reads, ScaleShift, Statistics, Values, conv_gradients, macs, store_norm, window};
+use super::pre_activation::{Arenas, Reads, ScaleShift, Statistics, Values, bias_gradient, macs, store_norm, window};
 use crate::Architecture;
 use crate::architecture::Conv;
 use crate::profile::Pass;
@@ -67,7 +67,7 @@ impl<T: Dispatch> StemState<T> {
     ) {
         let conv = &arch.stem_conv;
         let input = Input::Pictures(images, grid, conv.in_channels);
-        let mut gradient = output_gradient;
+        let mut gradient = OutputGradient::Finished(output_gradient, conv.out_channels);
         if let Some(norm) = &arch.stem_norm {
             let widths = [conv.out_channels];
             let reads = self.reads(raw, window(conv).output(grid), &widths);
@@ -78,10 +78,13 @@ impl<T: Dispatch> StemState<T> {
             store_norm(norm, &sums, arenas.gradients);
             self.statistics.add_reader(0, &arenas.parameters[norm.weight.clone()], &sums);
             let correction = self.statistics.correction(0..widths[0]);
-            arenas.probe.time(Pass::Rest, 0, || norm::finish(raw_gradient, raw, &correction));
-            gradient = raw_gradient;
+            gradient = OutputGradient::Uncorrected(Uncorrected { gradient: raw_gradient, map: raw, correction });
         }
-        conv_gradients(conv, None, arenas, &input, gradient, macs(conv, window(conv).output(grid)));
+        arenas.probe.time(Pass::WeightGradient, macs(conv, window(conv).output(grid)), || {
+            let weight_gradient = &mut arenas.gradients[conv.weight.clone()];
+            conv::weight_gradient(&input, window(conv), &gradient, weight_gradient);
+        });
+        bias_gradient(conv, arenas.gradients, None);
     }
 }
 
@@ -179,8 +182,10 @@ impl<T: Dispatch> HeadState<T> {
         probe.time(Pass::WeightGradient, linear_macs(arch, images), || {
             let features = Input::Raw(&self.pooled, in_a_row(images), arch.final_norm.channels);
             let weight_gradient = &mut gradients[arch.classifier_weight.clone()];
-            conv::weight_gradient(&features, Window::POINT, logits_gradient, weight_gradient);
-            let sums = norm::column_sums(logits_gradient, arch.config.num_classes);
+            let classes = arch.config.num_classes;
+            let output_gradient = OutputGradient::Finished(logits_gradient, classes);
+            conv::weight_gradient(&features, Window::POINT, &output_gradient, weight_gradient);
+            let sums = norm::column_sums(logits_gradient, classes);
             gradients[arch.classifier_bias.clone()].copy_from_slice(&sums);
         });
     }

@@ -1,11 +1,11 @@
 //! One `conv(relu(bn(x)))` of the network in training, forward and backward.
 
-use densenet_kernels::conv::{self, Epilogue};
+use densenet_kernels::conv::{self, Epilogue, OutputGradient};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::norm::{self, Correction, MOMENTUM, Mode, Moments, NormGradient, Normalised, Uncorrected};
 use densenet_kernels::patch::{Affine, Input, Window};
-use densenet_kernels::winograd::{self, Filters, Tile};
+use densenet_kernels::winograd::{self, Filters};
 
 use super::tiling;
 use crate::architecture::{Conv, Norm, PreAct};
@@ -184,8 +184,8 @@ pub(super) fn macs(conv: &Conv, grid: Grid) -> u64 {
     (conv.weight.len() * grid.pixels()) as u64
 }
 
-/// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters into the arena, `gamma * dz`
-/// into `gradient`, laid out as the maps. Returns what the maps' statistics need to know.
+/// Takes `output_gradient` back through [`forward`]: the gradients of all its parameters but the bias into the arena,
+/// `gamma * dz` into `gradient`, laid out as the maps. Returns what the maps' statistics need to know.
 pub(super) fn backward<T: Dispatch>(
     op: &PreAct,
     arenas: &mut Arenas<'_, T>,
@@ -197,7 +197,17 @@ pub(super) fn backward<T: Dispatch>(
     let affine = ScaleShift::of(&op.norm, arenas.parameters, reads);
     let (conv, affine, seen) = (&op.conv, affine.affine(), seen(reads, pooled));
     let (tile, macs) = (tiling::in_training(conv, seen), macs(conv, seen));
-    conv_gradients(conv, tile, arenas, &input(reads.maps, affine, pooled), output_gradient, macs);
+    let Arenas { gradients, probe, .. } = arenas;
+    probe.time(Pass::WeightGradient, macs, || {
+        let (input, gradient) = (input(reads.maps, affine, pooled), &mut gradients[conv.weight.clone()]);
+        match tile {
+            Some(tile) => winograd::weight_gradient(&input, tile, output_gradient, gradient),
+            None => {
+                let output_gradient = OutputGradient::Finished(output_gradient, conv.out_channels);
+                conv::weight_gradient(&input, window(conv), &output_gradient, gradient);
+            }
+        }
+    });
     let sums = arenas.probe.time(Pass::DataGradient, macs, || {
         let weight = &arenas.parameters[conv.weight.clone()];
         let reader = reads.normalised(&op.norm, arenas.parameters, affine);
@@ -227,34 +237,21 @@ pub(super) fn backward_from_norm<T: Dispatch>(
         let reader = reads.normalised(&op.norm, parameters, affine.affine());
         conv::point_gradients(output, &panels, &reader, target, &mut gradients[conv.weight.clone()])
     });
-    if let Some(bias) = &conv.bias {
-        // The batch-norm takes off whatever the bias adds.
-        gradients[bias.clone()].fill(T::zero());
-    }
+    bias_gradient(conv, gradients, None);
     store_norm(&op.norm, &sums, gradients);
     sums
 }
 
-/// Gradients of a convolution's weights and bias into the arena.
-pub(super) fn conv_gradients<T: Dispatch>(
-    conv: &Conv,
-    tile: Option<Tile>,
-    arenas: &mut Arenas<'_, T>,
-    input: &Input<'_, T>,
-    output_gradient: &[T],
-    macs: u64,
-) {
-    let Arenas { gradients, probe, .. } = arenas;
-    probe.time(Pass::WeightGradient, macs, || {
-        let gradient = &mut gradients[conv.weight.clone()];
-        match tile {
-            Some(tile) => winograd::weight_gradient(input, tile, output_gradient, gradient),
-            None => conv::weight_gradient(input, window(conv), output_gradient, gradient),
-        }
-        if let Some(bias) = &conv.bias {
+/// The gradient of a convolution's bias into the arena: the sums of that of the output where some of it is `dropped`; none
+/// elsewhere, since the batch-norms that alone read the output take off whatever the bias adds.
+pub(super) fn bias_gradient<T: Dispatch>(conv: &Conv, gradients: &mut [T], dropped: Option<&[T]>) {
+    let Some(bias) = &conv.bias else { return };
+    match dropped {
+        Some(output_gradient) => {
             gradients[bias.clone()].copy_from_slice(&norm::column_sums(output_gradient, conv.out_channels));
         }
-    });
+        None => gradients[bias.clone()].fill(T::zero()),
+    }
 }
 
 /// Puts a batch-norm's gradients in their places.
