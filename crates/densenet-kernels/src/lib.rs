@@ -5,6 +5,7 @@
 //! for work, and `f64`, to check the same code to fourteen digits.
 
 mod ahead;
+mod aligned;
 mod bands;
 pub mod conv;
 mod dropout;
@@ -23,6 +24,7 @@ mod splits;
 pub mod stem;
 pub mod winograd;
 
+pub use aligned::Aligned;
 pub use dropout::Dropout;
 pub use element::Element;
 pub use panels::Panels;

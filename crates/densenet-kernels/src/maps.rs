@@ -86,7 +86,11 @@ impl<'a, T> Maps<'a, T> {
     }
 
     /// Those of `pixels`, counted over all images, that there are: of each map whose first channel is one of `channels`.
-    pub(crate) fn runs(&self, pixels: Range<usize>, channels: Range<usize>) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
+    pub(crate) fn runs(
+        &self,
+        pixels: Range<usize>,
+        channels: Range<usize>,
+    ) -> impl Iterator<Item = &'a [T]> + use<'a, T> {
         let begins = self.iter().filter(move |(first, ..)| channels.contains(first));
         begins.map(move |(_, width, map)| run(map, width, &pixels))
     }

@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
+use crate::Aligned;
 use crate::isa::Dispatch;
 
 /// A matrix `[depth][columns]` cut into panels of one to three vectors of columns, each stored depth-major.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Panels<T> {
     depth: usize,
-    data: Vec<T>,
+    data: Aligned<T>,
     panels: Vec<Panel>,
 }
 
@@ -61,8 +62,8 @@ impl<T: Dispatch> Panels<T> {
                 panel
             })
             .collect();
-        let mut data = vec![T::zero(); start];
-        let mut rest = data.as_mut_slice();
+        let mut data = Aligned::zeros(start);
+        let mut rest = &mut *data;
         let parts: Vec<(Panel, &mut [T])> = panels
             .iter()
             .map(|&panel| {

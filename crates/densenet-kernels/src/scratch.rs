@@ -2,27 +2,25 @@
 
 use std::cell::RefCell;
 
-use crate::Element;
+use crate::{Aligned, Element};
 
 thread_local! {
-    static SINGLE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-    static DOUBLE: RefCell<Vec<Vec<f64>>> = const { RefCell::new(Vec::new()) };
+    static SINGLE: RefCell<Vec<Aligned<f32>>> = const { RefCell::new(Vec::new()) };
+    static DOUBLE: RefCell<Vec<Aligned<f64>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Elements that have working memory.
 pub trait Scratch: Element {
-    /// Runs `work` on `len` elements of this thread's working memory, whose content is left over from earlier work.
+    /// Runs `work` on `len` elements of this thread's working memory, which begin a cache line and whose content is left
+    /// over from earlier work.
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
 /// Takes a memory off the stack while it is used and puts it back on top: work within work finds the next one, the same
 /// every time.
-fn with<T: Element, R>(stack: &RefCell<Vec<Vec<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+fn with<T: Element, R>(stack: &RefCell<Vec<Aligned<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let mut memory = stack.borrow_mut().pop().unwrap_or_default();
-    if memory.len() < len {
-        memory.resize(len, T::zero());
-    }
-    let result = work(&mut memory[..len]);
+    let result = work(memory.at_least(len));
     stack.borrow_mut().push(memory);
     result
 }

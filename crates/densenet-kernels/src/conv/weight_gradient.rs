@@ -115,8 +115,7 @@ impl<T: Dispatch> WeightBack<'_, T> {
             let band = self.bands.get(number);
             let start = if i == 0 { Start::Zero } else { Start::Output };
             let pixels = self.bands.pixels(&band).len();
-            let lengths =
-                [self.layout.len(band.rows.len()), pixels * self.padded, self.output_gradient.rows(pixels)];
+            let lengths = [pixels * self.padded, self.output_gradient.rows(pixels), self.layout.len(band.rows.len())];
             T::scratch(lengths.iter().sum(), |mut memory| {
                 let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
                 T::dispatch(WeightBand { back: self, band: &band, start, arrays, copy });
@@ -130,7 +129,7 @@ struct WeightBand<'a, T> {
     back: &'a WeightBack<'a, T>,
     band: &'a Band,
     start: Start<'a, T>,
-    /// Where it is packed: what is read; the output's gradient in panels, and the rows on its way there.
+    /// Where it is packed: the output's gradient in panels, and the rows on its way there; what is read.
     arrays: [&'a mut [T]; 3],
     copy: &'a mut [T],
 }
@@ -140,7 +139,7 @@ impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { back, band, start, arrays: [patch, dy, rows], copy } = self;
+        let Self { back, band, start, arrays: [dy, rows, patch], copy } = self;
         let WeightBack { input, layout, bands, output_gradient, out, padded } = back;
         input.fill(simd, layout, band, patch);
         let pixels = bands.pixels(band);
@@ -155,7 +154,14 @@ impl<T: Dispatch> Operation<T> for WeightBand<'_, T> {
             dy = behind;
             for (t, tap) in taps[..count].iter().enumerate() {
                 let copy = &mut copy[t * layout.depth * padded + first..];
-                outer_products(simd, (&patch[*tap..], lines), (panel, vectors), (copy, *padded, start), layout.depth, &mut ahead);
+                outer_products(
+                    simd,
+                    (&patch[*tap..], lines),
+                    (panel, vectors),
+                    (copy, *padded, start),
+                    layout.depth,
+                    &mut ahead,
+                );
             }
         }
     }

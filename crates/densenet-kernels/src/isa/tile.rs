@@ -79,6 +79,10 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
+/// A micro-tile that begins a cache line.
+#[repr(align(64))]
+struct Tile<T>([T; MOST_VECTORS * MOST_LANES]);
+
 /// Where a product goes, and what it starts from.
 struct Target<'a, T> {
     start: Start<'a, T>,
@@ -137,7 +141,8 @@ impl<T: Element> Target<'_, T> {
         p: &Product<'_, T>,
         distances: (usize, usize),
     ) {
-        let (mut tile, width) = ([T::zero(); MOST_VECTORS * MOST_LANES], V * S::LANES);
+        let (mut tile, width) = (Tile([T::zero(); MOST_VECTORS * MOST_LANES]), V * S::LANES);
+        let Tile(tile) = &mut tile;
         assert!(M * width <= tile.len(), "more than a micro-tile");
         let whole = Product { floor: T::neg_infinity(), ..*p };
         // SAFETY: `check` saw that all reads lie inside `a` and `b`, and the tile has `M` rows of `width` elements.
@@ -266,8 +271,19 @@ mod tests {
                 _ => Start::Output,
             };
             let (floor_value, ahead) = (S::T::of(floor), Asked { from: b.as_ptr(), bytes: 48 });
-            let product =
-                Product { a: &a, row, step, taps: &taps, depth, b: &b, rows, vectors, columns, floor: floor_value, ahead };
+            let product = Product {
+                a: &a,
+                row,
+                step,
+                taps: &taps,
+                depth,
+                b: &b,
+                rows,
+                vectors,
+                columns,
+                floor: floor_value,
+                ahead,
+            };
             product.run(simd, start, &mut c, c_row);
             for (i, &got) in c.iter().enumerate() {
                 let (y, x) = (i / c_row, i % c_row);

@@ -6,7 +6,7 @@ use crate::isa::{Dispatch, MOST_LANES, Simd};
 use crate::panels::{Panel, Panels};
 
 /// The weights of a 3x3 convolution at the points of tiles.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Filters<T> {
     tile: Tile,
     channels: usize,

@@ -120,15 +120,11 @@ pub(super) fn with_memory<T: Dispatch, const N: usize>(
     work: impl FnOnce(Memory<'_, T>, [&mut [T]; N]),
 ) {
     let strip = tiling.strip::<T>();
-    T::scratch(channels + strip + lengths.iter().sum::<usize>(), |memory| {
-        let (zeros, memory) = memory.split_at_mut(channels);
-        zeros.fill(T::zero());
+    T::scratch(strip + lengths.iter().sum::<usize>() + channels, |memory| {
         let (strip, mut memory) = memory.split_at_mut(strip);
-        let arrays = lengths.map(|len| {
-            let (array, behind) = std::mem::take(&mut memory).split_at_mut(len);
-            memory = behind;
-            array
-        });
+        let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
+        let zeros = memory;
+        zeros.fill(T::zero());
         work(Memory { zeros, strip }, arrays);
     });
 }

@@ -1,5 +1,6 @@
 //! Training steps: the forward pass, the loss, and all gradients.
 
+use densenet_kernels::Aligned;
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Grid;
 use ndarray::{Array2, ArrayView4};
@@ -46,7 +47,7 @@ pub struct Backprop<T: Dispatch = f32> {
     blocks: Vec<BlockState<T>>,
     head: HeadState<T>,
     /// What [`Plan`] lays out.
-    arena: Vec<T>,
+    arena: Aligned<T>,
     /// Gradient of the input of the block that the backward pass left last.
     passed: Vec<T>,
 }
@@ -60,7 +61,7 @@ impl<T: Dispatch> Backprop<T> {
             stem: StemState::new(),
             blocks: Vec::new(),
             head: HeadState::new(),
-            arena: Vec::new(),
+            arena: Aligned::default(),
             passed: Vec::new(),
         }
     }
@@ -98,7 +99,7 @@ impl<T: Dispatch> Backprop<T> {
         let shape = (grid.images, config.num_classes);
         let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
         let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
-        self.make_room(plan.len);
+        self.arena.at_least(plan.len);
         let (loss, logits) = in_pool(|| {
             let logits = self.forward(network, &plan, (pixels, grid), &step);
             let loss = || loss(&logits, &labels, options.label_smoothing);
@@ -107,14 +108,6 @@ impl<T: Dispatch> Backprop<T> {
             (loss, logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
-    }
-
-    /// Sees to an arena of `len` elements; what it holds is not kept.
-    fn make_room(&mut self, len: usize) {
-        if self.arena.len() < len {
-            self.arena = Vec::new();
-            self.arena = vec![T::zero(); len];
-        }
     }
 
     fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, pictures: (&[T], Grid), step: &Step<'_>) -> Vec<T> {

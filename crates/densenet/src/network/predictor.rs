@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::{Grid, Maps};
 use densenet_kernels::patch::Input;
-use densenet_kernels::{Panels, head, stem};
+use densenet_kernels::{Aligned, Panels, head, stem};
 use rayon::prelude::*;
 
 use super::DenseNet;
@@ -83,22 +83,14 @@ struct Workspace<T> {
     /// Extents of each block's maps.
     sizes: Vec<(usize, usize)>,
     /// Each block's maps.
-    buffers: Vec<Vec<T>>,
+    buffers: Vec<Aligned<T>>,
     /// Output of a bottleneck or of the stem's convolution.
-    narrow: Vec<T>,
-    pooled: Vec<T>,
-}
-
-/// The first `len` elements, of memory that grows if it must.
-fn first<T: Dispatch>(memory: &mut Vec<T>, len: usize) -> &mut [T] {
-    if memory.len() < len {
-        memory.resize(len, T::zero());
-    }
-    &mut memory[..len]
+    narrow: Aligned<T>,
+    pooled: Aligned<T>,
 }
 
 /// Room for the output of bottlenecks, and where the time is told to.
-type Aside<'a, T> = (&'a mut Vec<T>, Probe<'a>);
+type Aside<'a, T> = (&'a mut Aligned<T>, Probe<'a>);
 
 impl<T: Dispatch> ReadyLayer<T> {
     fn new(layer: &DenseLayer, height: usize, network: &DenseNet<T>) -> Self {
@@ -117,7 +109,7 @@ impl<T: Dispatch> ReadyLayer<T> {
             return self.first.conv.run(&input, false, skip, output, probe);
         };
         let width = self.first.conv.columns();
-        let narrow = first(narrow, width * maps.grid().pixels());
+        let narrow = narrow.at_least(width * maps.grid().pixels());
         self.first.conv.run(&input, true, None, narrow, probe);
         second.run(&Input::Raw(narrow, maps.grid(), width), false, skip, output, probe);
     }
@@ -186,7 +178,7 @@ impl<T: Dispatch> ReadyBlock<T> {
 
 impl<T: Dispatch> Workspace<T> {
     fn new() -> Self {
-        Self { extents: (0, 0), sizes: vec![], buffers: vec![], narrow: vec![], pooled: vec![] }
+        Self { extents: (0, 0), sizes: vec![], buffers: vec![], narrow: Aligned::default(), pooled: Aligned::default() }
     }
 }
 
@@ -200,19 +192,19 @@ struct Passage<'a, T> {
     pictures: &'a [T],
     sizes: &'a [(usize, usize)],
     extents: (usize, usize),
-    narrow: &'a mut Vec<T>,
+    narrow: &'a mut Aligned<T>,
     visit: Visit<'a, T>,
     probe: Probe<'a>,
 }
 
 impl<T: Dispatch> Passage<'_, T> {
     /// Maps of `block`, in the last of `buffers`, of a group of `images`; `buffers` holds one for each block up to it.
-    fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Vec<T>]) {
+    fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Aligned<T>]) {
         let predictor = self.predictor;
         let ready = &predictor.blocks[block];
         let grid = self.grid(block, images.len());
         let (buffer, before) = buffers.split_last_mut().expect("one a block");
-        let buffer = first(buffer, ready.channels() * grid.pixels());
+        let buffer = buffer.at_least(ready.channels() * grid.pixels());
         let (input, image) = (ready.widths[0] * grid.pixels(), ready.widths[0] * grid.height * grid.width);
         self.input(block, images.clone(), before, image, &mut buffer[..input]);
         ready.run(buffer, grid, predictor.joining, (self.narrow, self.probe));
@@ -220,7 +212,14 @@ impl<T: Dispatch> Passage<'_, T> {
     }
 
     /// The first map of `block`, `image` elements for each of `images`.
-    fn input(&mut self, block: usize, images: Range<usize>, buffers: &mut [Vec<T>], image: usize, output: &mut [T]) {
+    fn input(
+        &mut self,
+        block: usize,
+        images: Range<usize>,
+        buffers: &mut [Aligned<T>],
+        image: usize,
+        output: &mut [T],
+    ) {
         let predictor = self.predictor;
         let Some(before) = block.checked_sub(1) else {
             return self.stem(images, output);
@@ -250,7 +249,7 @@ impl<T: Dispatch> Passage<'_, T> {
             return stem.run(&input, relu, None, output, self.probe);
         };
         let (grid, widths) = (stem.window().output(grid), [stem.columns()]);
-        let raw = first(self.narrow, grid.pixels() * widths[0]);
+        let raw = self.narrow.at_least(grid.pixels() * widths[0]);
         stem.run(&input, false, None, raw, self.probe);
         let maps = Maps::new(raw, grid, &widths);
         self.probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), stem::POOL, output));
@@ -337,11 +336,11 @@ impl<T: Dispatch> Predictor<T> {
         if workspace.extents != (grid.height, grid.width) {
             workspace.sizes = arch.block_sizes(grid.height, grid.width)?;
             workspace.extents = (grid.height, grid.width);
-            workspace.buffers.resize_with(self.blocks.len(), Vec::new);
+            workspace.buffers.resize_with(self.blocks.len(), Aligned::default);
         }
         let Workspace { extents, sizes, buffers, narrow, pooled: own } = &mut workspace;
         let features = grid.images * self.final_affine.affine().scale.len();
-        let pooled = pooled.unwrap_or_else(|| first(own, features));
+        let pooled = pooled.unwrap_or_else(|| own.at_least(features));
         let mut passage = Passage { predictor: self, pictures, sizes, extents: *extents, narrow, visit, probe };
         self.pool(&mut passage, buffers, pooled);
         let macs = features * self.classifier.columns();
@@ -353,7 +352,7 @@ impl<T: Dispatch> Predictor<T> {
     }
 
     /// Pooled features `(N, channels)` of all pictures.
-    fn pool(&self, passage: &mut Passage<'_, T>, buffers: &mut [Vec<T>], pooled: &mut [T]) {
+    fn pool(&self, passage: &mut Passage<'_, T>, buffers: &mut [Aligned<T>], pooled: &mut [T]) {
         let (last, affine) = (self.blocks.len() - 1, self.final_affine.affine());
         let (block, channels) = (&self.blocks[last], affine.scale.len());
         let images = pooled.len() / channels;

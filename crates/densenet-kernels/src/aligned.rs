@@ -1,0 +1,69 @@
+//! Memory that begins where a cache line does, so that no vector of it lies in two.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::Element;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// A slice of its own whose first element begins a cache line.
+#[derive(Debug, Default)]
+pub struct Aligned<T> {
+    memory: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Element> Aligned<T> {
+    /// So many zeros.
+    pub fn zeros(len: usize) -> Self {
+        let spare = LINE / size_of::<T>();
+        let memory = vec![T::zero(); len + spare];
+        // What cannot be aligned is as good elsewhere.
+        let start = memory.as_ptr().align_offset(LINE).min(spare);
+        Self { memory, start, len }
+    }
+
+    /// Its first `len` elements; if it has fewer, it becomes so many zeros.
+    pub fn at_least(&mut self, len: usize) -> &mut [T] {
+        if self.len < len {
+            // What is too short goes before more is taken.
+            *self = Self { memory: Vec::new(), start: 0, len: 0 };
+            *self = Self::zeros(len);
+        }
+        &mut self[..len]
+    }
+}
+
+impl<T> Deref for Aligned<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.memory[self.start..self.start + self.len]
+    }
+}
+
+impl<T> DerefMut for Aligned<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn begins_a_line_and_keeps_what_is_written_until_it_grows() {
+        let mut memory = Aligned::<f32>::default();
+        for len in [1, 15, 16, 1000, 100_000] {
+            assert!(memory.at_least(len).iter().all(|&value| value == 0.0), "{len} elements");
+            assert_eq!(memory.as_ptr().addr() % LINE, 0, "{len} elements");
+            memory.iter_mut().for_each(|value| *value = 1.0);
+            let moved = memory;
+            memory = moved;
+            assert_eq!(memory.at_least(len / 2), vec![1.0; len / 2]);
+        }
+    }
+}
