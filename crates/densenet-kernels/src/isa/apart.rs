@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::Simd;
+use super::{Dispatch, Simd};
 use crate::Element;
 use crate::norm::Lanes;
 
@@ -58,6 +58,49 @@ impl<'a, T: Element, const N: usize> Rows<'a, T, N> {
             }
         }
         vectors
+    }
+}
+
+/// Columns that a [`Ring`] holds: those of a tile and those that the next one adds.
+const COLUMNS: usize = 8;
+
+/// Elements of a ring whose columns have at most so many `points`.
+pub(crate) fn ring_len<T: Dispatch>(points: usize) -> usize {
+    COLUMNS * points * T::lanes()
+}
+
+/// The last few columns of vectors: a new one takes the place of the oldest.
+pub(crate) struct Ring<'a, T> {
+    memory: &'a mut [T],
+    /// Vectors of a column.
+    points: usize,
+}
+
+impl<'a, T: Element> Ring<'a, T> {
+    /// A ring of columns of so many `points`, in memory of [`ring_len`].
+    pub fn new(memory: &'a mut [T], points: usize) -> Self {
+        Self { memory, points }
+    }
+
+    /// Vectors number `point` of `count` columns from `first` on.
+    #[inline(always)]
+    pub fn load<S: Simd<T = T>, const N: usize>(&self, simd: S, count: usize, first: usize, point: usize) -> [S::V; N] {
+        assert!(point < self.points && COLUMNS * self.points * S::LANES <= self.memory.len(), "not in the ring");
+        let mut vectors = [simd.splat(T::zero()); N];
+        for (i, vector) in vectors[..count].iter_mut().enumerate() {
+            let place = (first + i) % COLUMNS * self.points + point;
+            // SAFETY: the ring has `COLUMNS` columns, and this is one of a column's points.
+            *vector = unsafe { simd.load_unchecked(self.memory.as_ptr().add(place * S::LANES)) };
+        }
+        vectors
+    }
+
+    /// Makes `vectors` column number `column`.
+    #[inline(always)]
+    pub fn store<S: Simd<T = T>>(&mut self, simd: S, column: usize, vectors: &[S::V]) {
+        assert_eq!(vectors.len(), self.points, "points of a column");
+        let place = column % COLUMNS * self.points * S::LANES;
+        store(simd, vectors, &mut self.memory[place..], S::LANES, S::LANES);
     }
 }
 

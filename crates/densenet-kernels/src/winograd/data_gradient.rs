@@ -56,7 +56,7 @@ impl<T: Dispatch> Back<'_, T> {
         let lengths = [at_points(self.step), at_points(width), behind];
         let first = self.bands.pixels(band).start;
         let maps = MapNorms { norms: self.norms, first, mode: self.mode, gradient, sums };
-        with_memory(tiling, filters.channels(), lengths, |memory, arrays| {
+        with_memory(filters.channels(), lengths, |memory, arrays| {
             filters.tile().dispatch(BackBand { back: self, band, memory, arrays, maps });
         });
     }

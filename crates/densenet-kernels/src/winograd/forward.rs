@@ -55,7 +55,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         let Self { filters, tiling, .. } = self;
         let tiles = tiling.rows(band).len() * tiling.across();
         let lengths = self.steps.map(|step| tiling.points() * (tiles * step + GAP));
-        with_memory(tiling, filters.channels(), lengths, |memory, [transformed, products]| {
+        with_memory(filters.channels(), lengths, |memory, [transformed, products]| {
             filters.tile().dispatch(TileBand { forward: self, band, memory, transformed, products, output });
         });
         self.epilogue.finish(output, filters.columns(), tiling.grid, self.bands.pixels(band).start);

@@ -6,7 +6,7 @@ use super::transform::{Evaluate, MOST_INPUTS, MOST_OUTPUTS, Transform};
 use crate::Element;
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
-use crate::isa::apart::{self, Rows};
+use crate::isa::apart::{self, Ring, Rows, ring_len};
 use crate::isa::{Dispatch, Product, Simd, Start};
 use crate::maps::{Grid, Maps};
 use crate::panels::Panel;
@@ -62,11 +62,6 @@ impl Tiling {
         };
         pixel(rows.start)..pixel(rows.end)
     }
-
-    /// Elements of a strip, see [`Memory`].
-    fn strip<T: Dispatch>(&self) -> usize {
-        (self.across() * self.outputs + 2) * (self.outputs + 2) * T::lanes()
-    }
 }
 
 /// Elements between one tile and the next, and between one point and the next: keep what is read together out of the
@@ -108,24 +103,23 @@ impl<'a, T: Dispatch> Source<'a, T> {
 pub(super) struct Memory<'a, T> {
     /// A pixel of zeros, for what lies outside.
     zeros: &'a [T],
-    /// One vector of channels of a row of tiles that is evaluated along y only, `[column][point][lane]`.
-    strip: &'a mut [T],
+    /// Columns of pixels that are evaluated along y only.
+    ring: &'a mut [T],
 }
 
 /// Runs `work` with memory to evaluate tiles of maps of at most `channels`, and arrays of `lengths` beside it.
 pub(super) fn with_memory<T: Dispatch, const N: usize>(
-    tiling: &Tiling,
     channels: usize,
     lengths: [usize; N],
     work: impl FnOnce(Memory<'_, T>, [&mut [T]; N]),
 ) {
-    let strip = tiling.strip::<T>();
-    T::scratch(strip + lengths.iter().sum::<usize>() + channels, |memory| {
-        let (strip, mut memory) = memory.split_at_mut(strip);
+    let ring = ring_len::<T>(MOST_INPUTS);
+    T::scratch(ring + lengths.iter().sum::<usize>() + channels, |memory| {
+        let (ring, mut memory) = memory.split_at_mut(ring);
         let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
         let zeros = memory;
         zeros.fill(T::zero());
-        work(Memory { zeros, strip }, arrays);
+        work(Memory { zeros, ring }, arrays);
     });
 }
 
@@ -156,10 +150,7 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
 ) {
     let Grid { height, width, .. } = tiling.grid;
     let (image, y) = tiling.place(row);
-    // Columns outside are zeros; those inside are written for every vector.
-    let column = E::POINTS * S::LANES;
-    memory.strip[..E::BEFORE * column].fill(S::T::default());
-    memory.strip[(E::BEFORE + width) * column..].fill(S::T::default());
+    let mut ring = Ring::new(memory.ring, E::POINTS);
     for (first, map_width, map) in source.maps.iter() {
         let (from, end) = (channels.start.max(first), channels.end.min(first + map_width));
         if from >= end {
@@ -175,35 +166,60 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
             }
         }
         for start in (from..end).step_by(S::LANES) {
-            let affine = source.affine.map(|affine| affine.of(first, map_width));
-            evaluate_columns::<S, E>(simd, &rows, (start - first, map_width), affine, memory.strip);
-            let to = &mut to[start - channels.start..];
-            evaluate_tiles::<S, E>(simd, memory.strip, tiling.across(), (to, step, point));
+            let lanes = start - first..(start - first + S::LANES).min(map_width);
+            let norm = match source.affine {
+                Some(affine) => Some(row_norm(simd, affine.of(first, map_width), lanes.clone(), &rows)),
+                None => None,
+            };
+            let to = (&mut to[start - channels.start..], step, point);
+            evaluate_tiles::<S, E>(simd, (&rows, lanes, norm), &mut ring, tiling.across(), to);
         }
     }
 }
 
-/// Evaluates one vector of channels, from `start` of `width` on, of all columns along y.
+/// Scale and shift of one vector of channels of a row of tiles; what lies outside is zero, and stays so without a shift.
 #[inline(always)]
-fn evaluate_columns<S: Simd, E: Evaluate>(
+fn row_norm<S: Simd>(
     simd: S,
+    affine: Affine<'_, S::T>,
+    lanes: Range<usize>,
     rows: &Rows<'_, S::T, MOST_INPUTS>,
-    (start, width): (usize, usize),
-    affine: Option<Affine<'_, S::T>>,
-    strip: &mut [S::T],
+) -> (S::V, [S::V; MOST_INPUTS]) {
+    let mut shifts = [simd.load(&affine.shift[lanes.clone()]); MOST_INPUTS];
+    for (i, shift) in shifts.iter_mut().enumerate() {
+        if rows.is_outside(i) {
+            *shift = simd.splat(S::T::default());
+        }
+    }
+    (simd.load(&affine.scale[lanes]), shifts)
+}
+
+/// Evaluates one vector of channels of `across` tiles: its new columns along y, then the tile along x, so that loads,
+/// arithmetic and stores take turns.
+#[inline(always)]
+fn evaluate_tiles<S: Simd, E: Evaluate>(
+    simd: S,
+    (rows, lanes, norm): (&Rows<'_, S::T, MOST_INPUTS>, Range<usize>, Option<(S::V, [S::V; MOST_INPUTS])>),
+    ring: &mut Ring<'_, S::T>,
+    across: usize,
+    (to, step, point): (&mut [S::T], usize, usize),
 ) {
-    let column = E::POINTS * S::LANES;
-    let strip = &mut strip[E::BEFORE * column..];
-    let lanes = start..(start + S::LANES).min(width);
-    let norm = match affine {
-        Some(affine) => Some((simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]))),
-        None => None,
-    };
-    match (norm, lanes.len() == S::LANES) {
-        (None, true) => columns::<S, E, true>(simd, rows, start, strip),
-        (None, false) => columns::<S, E, false>(simd, rows, start, strip),
-        (Some(norm), true) => normalised_columns::<S, E, true>(simd, rows, start, norm, strip),
-        (Some(norm), false) => normalised_columns::<S, E, false>(simd, rows, start, norm, strip),
+    let mut evaluated = 0;
+    for tile in 0..across {
+        let first = tile * E::STEP;
+        let new = evaluated..first + E::TAKES;
+        evaluated = new.end;
+        match (&norm, lanes.len() == S::LANES) {
+            (None, true) => columns::<S, E, true>(simd, rows, lanes.start, new, ring),
+            (None, false) => columns::<S, E, false>(simd, rows, lanes.start, new, ring),
+            (Some(norm), true) => normalised_columns::<S, E, true>(simd, rows, lanes.start, norm, new, ring),
+            (Some(norm), false) => normalised_columns::<S, E, false>(simd, rows, lanes.start, norm, new, ring),
+        }
+        for i in 0..E::POINTS {
+            let at = E::evaluate(simd, ring.load(simd, E::TAKES, first, i));
+            let to = &mut to[tile * step + i * E::POINTS * point..];
+            apart::store(simd, &at[..E::POINTS], to, point, S::LANES);
+        }
     }
 }
 
@@ -213,11 +229,17 @@ fn columns<S: Simd, E: Evaluate, const FULL: bool>(
     simd: S,
     rows: &Rows<'_, S::T, MOST_INPUTS>,
     start: usize,
-    strip: &mut [S::T],
+    columns: Range<usize>,
+    ring: &mut Ring<'_, S::T>,
 ) {
-    for (x, to) in strip.chunks_exact_mut(E::POINTS * S::LANES).take(rows.pixels()).enumerate() {
-        let at = E::evaluate(simd, rows.load::<S, FULL>(simd, E::TAKES, x, start));
-        apart::store(simd, &at[..E::POINTS], to, S::LANES, S::LANES);
+    for column in columns {
+        // A column before the first is a huge number.
+        let x = column.wrapping_sub(E::BEFORE);
+        let at = match x < rows.pixels() {
+            true => E::evaluate(simd, rows.load::<S, FULL>(simd, E::TAKES, x, start)),
+            false => [simd.splat(S::T::default()); MOST_INPUTS],
+        };
+        ring.store(simd, column, &at[..E::POINTS]);
     }
 }
 
@@ -227,44 +249,22 @@ fn normalised_columns<S: Simd, E: Evaluate, const FULL: bool>(
     simd: S,
     rows: &Rows<'_, S::T, MOST_INPUTS>,
     start: usize,
-    (scale, shift): (S::V, S::V),
-    strip: &mut [S::T],
+    &(scale, shifts): &(S::V, [S::V; MOST_INPUTS]),
+    columns: Range<usize>,
+    ring: &mut Ring<'_, S::T>,
 ) {
     let zero = simd.splat(S::T::default());
-    let mut shifts = [shift; MOST_INPUTS];
-    for (i, shift) in shifts[..E::TAKES].iter_mut().enumerate() {
-        // What lies outside is zero, and stays so without a shift.
-        if rows.is_outside(i) {
-            *shift = zero;
+    for column in columns {
+        let x = column.wrapping_sub(E::BEFORE);
+        let mut at = [zero; MOST_INPUTS];
+        if x < rows.pixels() {
+            let mut values = rows.load::<S, FULL>(simd, E::TAKES, x, start);
+            for (value, &shift) in values[..E::TAKES].iter_mut().zip(&shifts) {
+                *value = simd.max(zero, simd.mul_add(*value, scale, shift));
+            }
+            at = E::evaluate(simd, values);
         }
-    }
-    for (x, to) in strip.chunks_exact_mut(E::POINTS * S::LANES).take(rows.pixels()).enumerate() {
-        let mut values = rows.load::<S, FULL>(simd, E::TAKES, x, start);
-        for (value, &shift) in values[..E::TAKES].iter_mut().zip(&shifts) {
-            *value = simd.max(zero, simd.mul_add(*value, scale, shift));
-        }
-        let at = E::evaluate(simd, values);
-        apart::store(simd, &at[..E::POINTS], to, S::LANES, S::LANES);
-    }
-}
-
-/// Evaluates one vector of channels of `across` tiles along x.
-#[inline(always)]
-fn evaluate_tiles<S: Simd, E: Evaluate>(
-    simd: S,
-    strip: &[S::T],
-    across: usize,
-    (to, step, point): (&mut [S::T], usize, usize),
-) {
-    let column = E::POINTS * S::LANES;
-    for tile in 0..across {
-        let from = &strip[tile * E::STEP * column..][..E::TAKES * column];
-        for i in 0..E::POINTS {
-            let row = apart::load(simd, E::TAKES, &from[i * S::LANES..], column);
-            let at = E::evaluate(simd, row);
-            let to = &mut to[tile * step + i * E::POINTS * point..];
-            apart::store(simd, &at[..E::POINTS], to, point, S::LANES);
-        }
+        ring.store(simd, column, &at[..E::POINTS]);
     }
 }
 

@@ -103,7 +103,7 @@ impl<T: Dispatch> Back<'_, T> {
         let widest = self.source.maps.widths().iter().copied().max().expect("a map").max(self.padded);
         let transformed = points * (tiles * tile_step::<T>(CHANNELS) + GAP);
         let gradients = points * (tiles * self.padded + self.widths.len() * GAP);
-        with_memory(tiling, widest, [transformed, gradients], |memory, [transformed, gradients]| {
+        with_memory(widest, [transformed, gradients], |memory, [transformed, gradients]| {
             tile.dispatch(Part { back: self, rows, memory, transformed, gradients, copy });
         });
     }
