@@ -86,8 +86,8 @@ impl<T: Dispatch> TileOperation<T> for BackBand<'_, '_, T> {
         for (panel, b) in filters.panels().iter() {
             let (shape, row) = ((tiles, points, filters.channels()), panel.width);
             multiply(simd, shape, (transformed, *step), (panel, b), (products, row, point), &mut ahead);
-            let floor = T::neg_infinity();
-            let target = Target { pixels: behind, rows: rows.clone(), columns: row, step: row, bias: None, floor };
+            let target =
+                Target { pixels: behind, rows: rows.clone(), columns: row, step: row, bias: None, relu: false };
             turn_back::<S, A>(simd, tiling, (products, row), target);
             let columns = panel.first..panel.first + panel.columns;
             let (under, places) = (maps.under(&columns), Places { first: 0, outputs: width, width });

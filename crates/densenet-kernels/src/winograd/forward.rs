@@ -88,8 +88,8 @@ impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
             let products = (&mut products[panel.first..], steps[1], point);
             multiply(simd, shape, (transformed, steps[0]), (panel, b), products, &mut ahead);
         }
-        let (bias, floor) = (epilogue.bias, epilogue.floor());
-        let target = Target { pixels: output, rows, columns, step: columns, bias, floor };
+        let Epilogue { bias, relu, .. } = **epilogue;
+        let target = Target { pixels: output, rows, columns, step: columns, bias, relu };
         turn_back::<S, A>(simd, tiling, (products, steps[1]), target);
     }
 }

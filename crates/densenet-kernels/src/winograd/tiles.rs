@@ -311,8 +311,8 @@ pub(super) struct Target<'a, T> {
     pub step: usize,
     /// One value a channel to be added.
     pub bias: Option<&'a [T]>,
-    /// Lower bound.
-    pub floor: T,
+    /// Whether negative values become zero.
+    pub relu: bool,
 }
 
 /// Turns products, `[point][tile][channel]` and tiles `step` elements apart, to the target's pixels.
@@ -323,7 +323,7 @@ pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
     (products, step): (&[S::T], usize),
     target: Target<'_, S::T>,
 ) {
-    let Target { mut pixels, rows, columns, step: pixel, bias, floor } = target;
+    let Target { mut pixels, rows, columns, step: pixel, bias, relu } = target;
     let (point, width) = (products.len() / (A::INPUTS * A::INPUTS), tiling.grid.width);
     for (i, row) in rows.enumerate() {
         let height = A::OUTPUTS.min(tiling.grid.height - tiling.place(row).1);
@@ -333,7 +333,7 @@ pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
             let (from, x) = ((i * tiling.across() + tile) * step, tile * A::OUTPUTS);
             let to = (&mut here[x * pixel..], width * pixel, pixel);
             let extents = (height, A::OUTPUTS.min(width - x));
-            turn_tile_back::<S, A>(simd, (&products[from..], point), (columns, bias, floor), to, extents);
+            turn_tile_back::<S, A>(simd, (&products[from..], point), (columns, bias, relu), to, extents);
         }
     }
 }
@@ -344,18 +344,25 @@ pub(super) fn turn_back<S: Simd<T: Dispatch>, A: Transform>(
 fn turn_tile_back<S: Simd<T: Dispatch>, A: Transform>(
     simd: S,
     (products, point): (&[S::T], usize),
-    (columns, bias, floor): (usize, Option<&[S::T]>, S::T),
+    (columns, bias, relu): (usize, Option<&[S::T]>, bool),
     (to, row, pixel): (&mut [S::T], usize, usize),
     extents: (usize, usize),
 ) {
-    let floor = simd.splat(floor);
     for start in (0..columns).step_by(S::LANES) {
         let lanes = S::LANES.min(columns - start);
-        let bias = match bias {
-            Some(bias) => simd.load(&bias[start..start + lanes]),
-            None => simd.splat(S::T::default()),
-        };
-        let sums = output_tile::<S, A>(simd, &products[start..], point, (bias, floor));
+        let mut sums = output_tile::<S, A>(simd, &products[start..], point);
+        if let Some(bias) = bias {
+            let bias = simd.load(&bias[start..start + lanes]);
+            for sum in sums.as_flattened_mut() {
+                *sum = simd.add(*sum, bias);
+            }
+        }
+        if relu {
+            let zero = simd.splat(S::T::default());
+            for sum in sums.as_flattened_mut() {
+                *sum = simd.max(zero, *sum);
+            }
+        }
         let to = &mut to[start..];
         if extents == (A::OUTPUTS, A::OUTPUTS) {
             store_tile::<S, A>(simd, &sums, to, (row, pixel, lanes));
@@ -383,14 +390,12 @@ fn store_tile<S: Simd, A: Transform>(
     }
 }
 
-/// The outputs of one tile for one vector of channels, from products `point` elements apart, with something added and not
-/// below a floor.
+/// The outputs of one tile for one vector of channels, from products `point` elements apart.
 #[inline(always)]
 fn output_tile<S: Simd, A: Transform>(
     simd: S,
     products: &[S::T],
     point: usize,
-    (bias, floor): (S::V, S::V),
 ) -> [[S::V; MOST_OUTPUTS]; MOST_OUTPUTS] {
     let zero = simd.splat(S::T::default());
     let mut rows = [[zero; MOST_OUTPUTS]; MOST_INPUTS];
@@ -405,7 +410,7 @@ fn output_tile<S: Simd, A: Transform>(
             *value = row[j];
         }
         for (row, &value) in sums.iter_mut().zip(&A::output(simd, column)[..A::OUTPUTS]) {
-            row[j] = simd.max(floor, simd.add(value, bias));
+            row[j] = value;
         }
     }
     sums
