@@ -18,21 +18,23 @@ pub struct Aligned<T> {
 impl<T: Element> Aligned<T> {
     /// So many zeros.
     pub fn zeros(len: usize) -> Self {
-        let spare = LINE / size_of::<T>();
-        let memory = vec![T::zero(); len + spare];
-        // What cannot be aligned is as good elsewhere.
-        let start = memory.as_ptr().align_offset(LINE).min(spare);
-        Self { memory, start, len }
+        Self::within(vec![T::zero(); len + LINE / size_of::<T>()], len)
     }
 
-    /// Its first `len` elements; if it has fewer, it becomes so many zeros.
+    /// Its first `len` elements, of memory that grows if it must; what it holds is then moved or lost.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
-            // What is too short goes before more is taken.
-            *self = Self { memory: Vec::new(), start: 0, len: 0 };
-            *self = Self::zeros(len);
+            self.memory.resize(len + LINE / size_of::<T>(), T::zero());
+            *self = Self::within(std::mem::take(&mut self.memory), len);
         }
         &mut self[..len]
+    }
+
+    /// The first `len` elements of `memory` that begin a line.
+    fn within(memory: Vec<T>, len: usize) -> Self {
+        // What cannot be aligned is as good elsewhere.
+        let start = memory.as_ptr().align_offset(LINE).min(memory.len() - len);
+        Self { memory, start, len }
     }
 }
 
@@ -58,7 +60,7 @@ mod tests {
     fn begins_a_line_and_keeps_what_is_written_until_it_grows() {
         let mut memory = Aligned::<f32>::default();
         for len in [1, 15, 16, 1000, 100_000] {
-            assert!(memory.at_least(len).iter().all(|&value| value == 0.0), "{len} elements");
+            assert_eq!(memory.at_least(len).len(), len);
             assert_eq!(memory.as_ptr().addr() % LINE, 0, "{len} elements");
             memory.iter_mut().for_each(|value| *value = 1.0);
             let moved = memory;

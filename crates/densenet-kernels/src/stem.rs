@@ -66,11 +66,11 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
         let (_, _, map) = maps.iter().next().expect("the stem makes one map");
         let image = &map[band.image * grid.height * grid.width * width..][..grid.height * grid.width * width];
         let zero = simd.splat(T::zero());
-        for start in (0..width).step_by(S::LANES) {
-            let lanes = start..(start + S::LANES).min(width);
-            let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
-            for (i, pixel) in output.chunks_exact_mut(width).enumerate() {
-                let (y, x) = (band.rows.start + i / pooled.width, i % pooled.width);
+        for (i, pixel) in output.chunks_exact_mut(width).enumerate() {
+            let (y, x) = (band.rows.start + i / pooled.width, i % pooled.width);
+            for start in (0..width).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(width);
+                let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
                 // `max` forgets a NaN that is not a window's last. None gets lost for that: the 7x7 convolution before
                 // spreads a NaN of the picture over neighbours, and of two in a row one is some window's last.
                 let mut most = zero;
@@ -135,16 +135,15 @@ impl<T: Element> Operation<T> for PoolBack<'_, T> {
             let rows = under(pool, y, grid.height);
             gradient[cleared * row..rows.end * row].fill(T::zero());
             cleared = rows.end;
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
-                let n = norm.load(simd, lanes.clone());
-                let mut both = (simd.splat(T::zero()), simd.splat(T::zero()));
-                for (x, dy) in dy.chunks_exact(width).enumerate() {
-                    let pixels = Pixels { rows: rows.clone(), columns: under(pool, x, grid.width), row, width };
+            for (x, dy) in dy.chunks_exact(width).enumerate() {
+                let pixels = Pixels { rows: rows.clone(), columns: under(pool, x, grid.width), row, width };
+                for start in (0..width).step_by(S::LANES) {
+                    let lanes = start..(start + S::LANES).min(width);
                     let dy = simd.load(&dy[lanes.clone()]);
-                    window_back(simd, &n, &pixels, (map, &mut *gradient), (dy, lanes.clone()), &mut both);
+                    let n = norm.load(simd, lanes.clone());
+                    let both = window_back(simd, &n, &pixels, (map, &mut *gradient), (dy, lanes.clone()));
+                    norm.add_sums(simd, lanes, both, sums);
                 }
-                norm.add_sums(simd, lanes, both, sums);
             }
         }
         gradient[cleared * row..].fill(T::zero());
@@ -161,7 +160,8 @@ struct Pixels {
     width: usize,
 }
 
-/// Takes the gradient `dy` of one window back: `gamma * dz` is added to the gradient, `dz` and `dz * (x - mean)` to the sums.
+/// Takes the gradient `dy` of one window back: adds `gamma * dz` to the gradient, and returns the sums of `dz` and
+/// `dz * (x - mean)`.
 #[inline(always)]
 fn window_back<S: Simd>(
     simd: S,
@@ -169,8 +169,7 @@ fn window_back<S: Simd>(
     Pixels { rows, columns, row, width }: &Pixels,
     (map, gradient): (&[S::T], &mut [S::T]),
     (dy, lanes): (S::V, Range<usize>),
-    (sum, sum_deviation): &mut (S::V, S::V),
-) {
+) -> (S::V, S::V) {
     let zero = simd.splat(S::T::default());
     let mut most = zero;
     for y in rows.clone() {
@@ -181,16 +180,17 @@ fn window_back<S: Simd>(
     }
     // A window without a value above zero passes nothing on; else the first of the largest takes all.
     let mut left = simd.select_gt(most, zero, dy, zero);
-    *sum = simd.add(*sum, left);
+    let (sum, mut sum_deviation) = (left, zero);
     for y in rows.clone() {
         for x in columns.clone() {
             let at = y * row + x * width;
             let x = simd.load(&map[at..][lanes.clone()]);
             let dz = simd.select_gt(most, simd.mul_add(x, norm.scale, norm.shift), zero, left);
             left = simd.sub(left, dz);
-            *sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), *sum_deviation);
+            sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sum_deviation);
             let there = &mut gradient[at..][lanes.clone()];
             simd.store(simd.mul_add(norm.gamma, dz, simd.load(there)), there);
         }
     }
+    (sum, sum_deviation)
 }

@@ -99,7 +99,7 @@ impl<T: Dispatch> Backprop<T> {
         let shape = (grid.images, config.num_classes);
         let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
         let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
-        self.arena.at_least(plan.len);
+        self.make_room(plan.len);
         let (loss, logits) = in_pool(|| {
             let logits = self.forward(network, &plan, (pixels, grid), &step);
             let loss = || loss(&logits, &labels, options.label_smoothing);
@@ -108,6 +108,15 @@ impl<T: Dispatch> Backprop<T> {
             (loss, logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
+    }
+
+    /// Sees to an arena of `len` elements; what it holds is not kept.
+    fn make_room(&mut self, len: usize) {
+        if self.arena.len() < len {
+            // What is too short goes before more is taken.
+            self.arena = Aligned::default();
+            self.arena = Aligned::zeros(len);
+        }
     }
 
     fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, pictures: (&[T], Grid), step: &Step<'_>) -> Vec<T> {
