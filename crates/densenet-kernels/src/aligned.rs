@@ -63,9 +63,9 @@ mod tests {
             assert_eq!(memory.at_least(len).len(), len);
             assert_eq!(memory.as_ptr().addr() % LINE, 0, "{len} elements");
             memory.iter_mut().for_each(|value| *value = 1.0);
-            let moved = memory;
-            memory = moved;
-            assert_eq!(memory.at_least(len / 2), vec![1.0; len / 2]);
+            let mut moved = Box::new(std::mem::take(&mut memory));
+            assert_eq!(moved.at_least(len / 2), vec![1.0; len / 2]);
+            memory = *moved;
         }
     }
 }

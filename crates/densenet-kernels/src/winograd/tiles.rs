@@ -177,14 +177,17 @@ pub(super) fn evaluate_row<S: Simd<T: Dispatch>, E: Evaluate>(
     }
 }
 
-/// Scale and shift of one vector of channels of a row of tiles; what lies outside is zero, and stays so without a shift.
+/// Scale of one vector of channels, and its shift in each row of pixels.
+type RowNorm<S> = (<S as Simd>::V, [<S as Simd>::V; MOST_INPUTS]);
+
+/// Scale and shifts of one vector of channels of a row of tiles; what lies outside is zero, and stays so without a shift.
 #[inline(always)]
 fn row_norm<S: Simd>(
     simd: S,
     affine: Affine<'_, S::T>,
     lanes: Range<usize>,
     rows: &Rows<'_, S::T, MOST_INPUTS>,
-) -> (S::V, [S::V; MOST_INPUTS]) {
+) -> RowNorm<S> {
     let mut shifts = [simd.load(&affine.shift[lanes.clone()]); MOST_INPUTS];
     for (i, shift) in shifts.iter_mut().enumerate() {
         if rows.is_outside(i) {
@@ -199,7 +202,7 @@ fn row_norm<S: Simd>(
 #[inline(always)]
 fn evaluate_tiles<S: Simd, E: Evaluate>(
     simd: S,
-    (rows, lanes, norm): (&Rows<'_, S::T, MOST_INPUTS>, Range<usize>, Option<(S::V, [S::V; MOST_INPUTS])>),
+    (rows, lanes, norm): (&Rows<'_, S::T, MOST_INPUTS>, Range<usize>, Option<RowNorm<S>>),
     ring: &mut Ring<'_, S::T>,
     across: usize,
     (to, step, point): (&mut [S::T], usize, usize),
@@ -249,7 +252,7 @@ fn normalised_columns<S: Simd, E: Evaluate, const FULL: bool>(
     simd: S,
     rows: &Rows<'_, S::T, MOST_INPUTS>,
     start: usize,
-    &(scale, shifts): &(S::V, [S::V; MOST_INPUTS]),
+    &(scale, shifts): &RowNorm<S>,
     columns: Range<usize>,
     ring: &mut Ring<'_, S::T>,
 ) {
