@@ -9,7 +9,7 @@ const BYTES: usize = 32;
 
 /// Runs of elements that are read next.
 pub(crate) struct Ahead<'a, 'b, T> {
-    runs: Option<&'b mut dyn Iterator<Item = &'a [T]>>,
+    runs: &'b mut dyn Iterator<Item = &'a [T]>,
     run: &'a [T],
 }
 
@@ -25,18 +25,13 @@ pub struct Asked<T> {
 impl<'a, 'b, T> Ahead<'a, 'b, T> {
     /// Asks for `runs`, one after the other.
     pub fn new(runs: &'b mut dyn Iterator<Item = &'a [T]>) -> Self {
-        Self { runs: Some(runs), run: &[] }
-    }
-
-    /// Asks for nothing.
-    pub fn nothing() -> Self {
-        Self { runs: None, run: &[] }
+        Self { runs, run: &[] }
     }
 
     /// What a product of so many steps asks for.
     pub fn take(&mut self, steps: usize) -> Asked<T> {
-        if let (true, Some(runs)) = (self.run.is_empty(), &mut self.runs) {
-            self.run = runs.next().unwrap_or_default();
+        if self.run.is_empty() {
+            self.run = self.runs.next().unwrap_or_default();
         }
         let (now, later) = self.run.split_at(self.run.len().min(steps * BYTES / size_of::<T>()));
         self.run = later;

@@ -83,7 +83,8 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
         let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
         input.fill(simd, layout, &seen, patch);
         let patch = (&*patch, layout, seen.rows.len());
-        let mut ahead = Ahead::nothing();
+        let mut nothing = std::iter::empty();
+        let mut ahead = Ahead::new(&mut nothing);
         for weights in weights.iter() {
             match pooled {
                 true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, tile, &mut ahead),
