@@ -32,7 +32,7 @@ pub fn forward_with_moments<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
-    let forward = Forward::new(input, window, weights, epilogue);
+    let forward = Forward { asks: true, ..Forward::new(input, window, weights, epilogue) };
     forward.bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
 }
 
@@ -44,6 +44,9 @@ struct Forward<'a, T> {
     weights: &'a Panels<T>,
     epilogue: &'a Epilogue<'a, T>,
     grid: Grid,
+    /// Whether products ask for what the next band reads: in training, where a batch's maps lie in memory. Those of
+    /// inference are in the cache, and asking for them costs time.
+    asks: bool,
 }
 
 impl<'a, T: Dispatch> Forward<'a, T> {
@@ -54,7 +57,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         let depth = window.kernel * window.kernel * input.channels();
         assert_eq!(weights.depth(), depth, "weights for {window:?} over {} channels", input.channels());
         let bands = Bands::new(window.output(input.grid()), layout.row());
-        Self { input, layout, bands, weights, epilogue, grid }
+        Self { input, layout, bands, weights, epilogue, grid, asks: false }
     }
 
     /// Makes one band of the output.
@@ -80,13 +83,13 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { forward, band, patch, output } = self;
-        let Forward { input, layout, bands, weights, epilogue, .. } = forward;
+        let Forward { input, layout, bands, weights, epilogue, asks, .. } = forward;
         let start = match epilogue.bias {
             Some(bias) => Start::Columns(bias),
             None => Start::Zero,
         };
         input.fill(simd, layout, band, patch);
-        let mut behind = input.runs(bands.behind(band));
+        let mut behind = asks.then(|| input.runs(bands.behind(band))).into_iter().flatten();
         let patch = (&*patch, layout, band.rows.len());
         let to = (output, weights.columns());
         multiply(simd, patch, weights, (start, epilogue.floor()), to, &mut Ahead::new(&mut behind));

@@ -26,7 +26,7 @@ pub fn forward_with_moments<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) -> Moments<T> {
-    let forward = Forward::new(input, filters, epilogue);
+    let forward = Forward { asks: true, ..Forward::new(input, filters, epilogue) };
     forward.bands.run_with_moments((output, filters.columns()), &|band, output| forward.run(&band, output))
 }
 
@@ -39,6 +39,9 @@ struct Forward<'a, T> {
     bands: Bands,
     /// Elements from one tile to the next at a point: of the transformed input, of the products.
     steps: [usize; 2],
+    /// Whether products ask for what the next band reads: in training, where a batch's maps lie in memory. Those of
+    /// inference are in the cache, and asking for them costs time.
+    asks: bool,
 }
 
 impl<'a, T: Dispatch> Forward<'a, T> {
@@ -47,7 +50,7 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
         let steps = [tile_step::<T>(filters.channels()), filters.columns().next_multiple_of(T::lanes())];
         let bands = tiling.bands(steps[0]);
-        Self { source: Source::new(input), filters, epilogue, tiling, bands, steps }
+        Self { source: Source::new(input), filters, epilogue, tiling, bands, steps, asks: false }
     }
 
     /// Makes one band of the output.
@@ -77,11 +80,12 @@ impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
         let Self { forward, band, mut memory, transformed, products, output } = self;
-        let Forward { source, filters, epilogue, tiling, steps, .. } = forward;
+        let Forward { source, filters, epilogue, tiling, bands, steps, asks } = forward;
         let (rows, points, columns) = (tiling.rows(band), A::INPUTS * A::INPUTS, filters.columns());
         evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
         let point = products.len() / points;
-        let mut behind = source.maps.runs(forward.bands.behind(band), 0..filters.channels());
+        let runs = || source.maps.runs(bands.behind(band), 0..filters.channels());
+        let mut behind = asks.then(runs).into_iter().flatten();
         let mut ahead = Ahead::new(&mut behind);
         for (panel, b) in filters.panels().iter() {
             let shape = (rows.len() * tiling.across(), points, filters.channels());
