@@ -217,3 +217,40 @@ impl Dispatch for f64 {
         Portable::new().run(operation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts of a vector, loaded and stored.
+    struct Parts;
+
+    impl<T: Element> Operation<T> for Parts {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd<T = T>>(self, simd: S) {
+            let numbers: Vec<T> = (1..=S::LANES + 1).map(|i| T::of(i as f64)).collect();
+            for lanes in 0..=S::LANES {
+                let mut to = vec![T::of(-1.0); S::LANES + 1];
+                simd.store(simd.load(&numbers[..lanes]), &mut to);
+                for (i, &value) in to.iter().enumerate() {
+                    let expected = if i < lanes { numbers[i].f64() } else { [0.0, -1.0][i / S::LANES] };
+                    assert_eq!(value.f64(), expected, "lane {i} of {lanes} loaded");
+                }
+                to.fill(T::of(-1.0));
+                simd.store(simd.load(&numbers), &mut to[..lanes]);
+                for (i, &value) in to.iter().enumerate() {
+                    let expected = if i < lanes { numbers[i].f64() } else { -1.0 };
+                    assert_eq!(value.f64(), expected, "lane {i} of {lanes} stored");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_vectors_end_where_slices_do() {
+        f32::dispatch(Parts);
+        f64::dispatch(Parts);
+    }
+}
