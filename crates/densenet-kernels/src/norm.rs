@@ -41,29 +41,52 @@ pub(crate) fn band_moments<T: Dispatch>(pixels: &[T], slot: &mut [T]) {
         fn run<S: Simd<T = T>>(self, simd: S) {
             let Self(pixels, slot) = self;
             let width = slot.len() / 2;
-            let (means, squares) = slot.split_at_mut(width);
-            let scale = simd.splat(T::of(1.0 / (pixels.len() / width) as f64));
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
-                let mut sum = simd.splat(T::zero());
-                for pixel in pixels.chunks_exact(width) {
-                    sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
-                }
-                let mean = simd.mul(sum, scale);
-                let (mut rest, mut square) = (simd.splat(T::zero()), simd.splat(T::zero()));
-                for pixel in pixels.chunks_exact(width) {
-                    let deviation = simd.sub(simd.load(&pixel[lanes.clone()]), mean);
-                    rest = simd.add(rest, deviation);
-                    square = simd.mul_add(deviation, deviation, square);
-                }
-                // Deviations from the true mean have no sum; what is left of it tells how far off the rounded one is.
-                let off = simd.mul(rest, scale);
-                simd.store(simd.add(mean, off), &mut means[lanes.clone()]);
-                simd.store(simd.sub(square, simd.mul(rest, off)), &mut squares[lanes]);
+            let mut start = 0;
+            while start < width {
+                start += S::LANES
+                    * match (width - start).div_ceil(S::LANES) {
+                        1 => moments_of::<S, 1>(simd, pixels, start, slot),
+                        2 | 3 => moments_of::<S, 2>(simd, pixels, start, slot),
+                        _ => moments_of::<S, 4>(simd, pixels, start, slot),
+                    };
             }
         }
     }
     T::dispatch(Band(pixels, slot));
+}
+
+/// [`band_moments`] of `V` neighbouring vectors of channels from `start` on, together, so that one's sum need not wait for
+/// the last to be added. Returns their number.
+#[inline(always)]
+fn moments_of<S: Simd, const V: usize>(simd: S, pixels: &[S::T], start: usize, slot: &mut [S::T]) -> usize {
+    let width = slot.len() / 2;
+    let (means, squares) = slot.split_at_mut(width);
+    let (zero, scale) = (simd.splat(S::T::default()), simd.splat(S::T::of(1.0 / (pixels.len() / width) as f64)));
+    let mut mean = [zero; V];
+    for pixel in pixels.chunks_exact(width) {
+        for (v, sum) in mean.iter_mut().enumerate() {
+            *sum = simd.add(*sum, simd.load(&pixel[start + v * S::LANES..]));
+        }
+    }
+    for mean in &mut mean {
+        *mean = simd.mul(*mean, scale);
+    }
+    let (mut rests, mut sums) = ([zero; V], [zero; V]);
+    for pixel in pixels.chunks_exact(width) {
+        for v in 0..V {
+            let deviation = simd.sub(simd.load(&pixel[start + v * S::LANES..]), mean[v]);
+            rests[v] = simd.add(rests[v], deviation);
+            sums[v] = simd.mul_add(deviation, deviation, sums[v]);
+        }
+    }
+    for v in 0..V {
+        let from = start + v * S::LANES;
+        // Deviations from the true mean have no sum; what is left of it tells how far off the rounded one is.
+        let off = simd.mul(rests[v], scale);
+        simd.store(simd.add(mean[v], off), &mut means[from..]);
+        simd.store(simd.sub(sums[v], simd.mul(rests[v], off)), &mut squares[from..]);
+    }
+    V
 }
 
 impl<T: Element> Moments<T> {
