@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use crate::Element;
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// A slice of its own whose first element begins a cache line.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 
 use super::{Epilogue, of_pixels};
 use crate::ahead::Ahead;
+use crate::aligned::LINE;
 use crate::bands::{Band, Bands};
 use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::maps::Grid;
@@ -114,7 +115,14 @@ fn multiply<S: Simd<T: Dispatch>>(
         };
         for (from, to, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
             let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor, ahead);
-            product.run(simd, start, &mut output[to * step + panel.first..], step);
+            let output = &mut output[to * step + panel.first..];
+            // Sums are not to wait, when they are stored, for lines that come from memory.
+            for pixel in output.chunks(step).take(pixels) {
+                for line in pixel[..panel.columns].chunks(LINE / size_of::<S::T>()) {
+                    simd.prefetch(line.as_ptr());
+                }
+            }
+            product.run(simd, start, output, step);
         }
     }
 }
