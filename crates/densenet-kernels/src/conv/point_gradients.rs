@@ -17,12 +17,12 @@ use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window, pre_activation};
 use crate::splits::summed;
 
-/// Most pixels of a band: enough that the weights' sums are seldom loaded and stored.
-const PIXELS: usize = 252;
+/// Most pixels of a band for each unit of cache: enough that the weights' sums are seldom loaded and stored.
+const PIXELS: usize = 126;
 
-/// Channels of a band that are worked on at a time, about, so that with their gradient, weights and sums they stay in the
-/// second-level cache.
-const CHANNELS: usize = 224;
+/// Channels of a band that are worked on at a time, about, for each unit of cache, so that with their gradient, weights and
+/// sums they stay there.
+const CHANNELS: usize = 112;
 
 /// Takes the gradient of a bottleneck's `output` back: what [`super::data_gradient`] does to `gradient` and returns, and what
 /// [`super::weight_gradient`] does to `weight_gradient`, `[out][in]`. `weights` are those of [`super::backward_panels`].
@@ -40,9 +40,9 @@ pub fn point_gradients<T: Dispatch>(
     assert_eq!((weights.depth(), weights.columns()), (out, channels), "weights for the maps");
     assert_eq!(weight_gradient.len(), out * channels, "gradient of {out} by {channels} weights");
     let layout = Layout::new(&Input::Raw(output.gradient, grid, out), Window::POINT);
-    let bands = Bands::of_pixels(grid, PIXELS);
+    let bands = Bands::of_pixels(grid, PIXELS * T::cache());
     let (panels, norms): (Vec<_>, _) = (weights.iter().collect(), MapNorm::all(reader, true));
-    let at_a_time = (CHANNELS / (2 * T::lanes())).max(1);
+    let at_a_time = (CHANNELS * T::cache() / (2 * T::lanes())).max(1);
     let groups: Vec<_> = panels.chunks(at_a_time).collect();
     let widest = groups.iter().map(|group| channels_of(group).len()).max().expect("weights have columns");
     let padded = out.next_multiple_of(T::lanes());

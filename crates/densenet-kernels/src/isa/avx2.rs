@@ -57,6 +57,7 @@ impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = LANES;
     const ROWS: [usize; 3] = [10, 6, 3];
+    const CACHE: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m256 {

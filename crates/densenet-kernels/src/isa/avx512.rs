@@ -34,6 +34,7 @@ impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = LANES;
     const ROWS: [usize; 3] = [14, 14, 9];
+    const CACHE: usize = 2;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {

@@ -39,6 +39,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of a micro-tile that is one, two or three vectors wide: as many as leave no register spilled.
     const ROWS: [usize; 3];
+    /// Second-level cache that most processors with this set have, in units of 512 KiB: what working sets are measured by.
+    const CACHE: usize;
 
     /// All lanes `value`.
     fn splat(self, value: Self::T) -> Self::V;
@@ -190,6 +192,19 @@ pub trait Dispatch: Scratch {
             }
         }
         Self::dispatch(Lanes)
+    }
+
+    /// Units of cache, [`Simd::CACHE`], of the instruction set in use.
+    fn cache() -> usize {
+        struct Cache;
+        impl<T: Element> Operation<T> for Cache {
+            type Output = usize;
+            #[inline(always)]
+            fn run<S: Simd<T = T>>(self, _: S) -> usize {
+                S::CACHE
+            }
+        }
+        Self::dispatch(Cache)
     }
 
     /// Runs `operation` on the instruction set in use.

@@ -34,6 +34,7 @@ impl<T: Element> Simd for Portable<T> {
     type V = [T; LANES];
     const LANES: usize = LANES;
     const ROWS: [usize; 3] = [4, 4, 2];
+    const CACHE: usize = 1;
 
     #[inline(always)]
     fn splat(self, value: T) -> Self::V {

@@ -19,16 +19,16 @@ use crate::splits::summed;
 /// Tiles that a product sums over, about: enough that the sums are seldom loaded and stored.
 const DEPTH: usize = 56;
 
-/// Most channels that are at the points at a time, so that they and the sums stay in the cache.
-const CHANNELS: usize = 36;
+/// Most channels that are at the points at a time, for each unit of cache, so that they and the sums stay there.
+const CHANNELS: usize = 18;
 
-/// Cuts the channels of maps of `widths` into runs of at most [`CHANNELS`], no vector of a map's channels in two of them.
-fn runs(widths: &[usize], lanes: usize) -> Vec<Range<usize>> {
+/// Cuts the channels of maps of `widths` into runs of at most `most`, no vector of a map's channels in two of them.
+fn runs(widths: &[usize], lanes: usize, most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut run) = (Vec::new(), 0..0);
     for &width in widths {
         for start in (0..width).step_by(lanes) {
             let end = run.end + lanes.min(width - start);
-            if end - run.start > CHANNELS {
+            if end - run.start > most {
                 runs.push(run.clone());
                 run.start = run.end;
             }
@@ -50,12 +50,14 @@ pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, tile: Tile, output_gra
     assert_eq!(gradient.len(), out * channels * 9, "gradient of {out} by {channels} filters");
     let widths: Vec<_> = cut(out, T::lanes()).collect();
     let source = Source::new(input);
-    let runs = runs(source.maps.widths(), T::lanes());
+    let runs = runs(source.maps.widths(), T::lanes(), CHANNELS * T::cache());
     let padded = out.next_multiple_of(T::lanes());
     let output_gradient = Source::raw(output_gradient, tiling.grid, &out);
     let at_a_time = (DEPTH / tiling.across()).max(1);
     let rows = tiling.grid.images * tiling.down();
-    let back = Back { source, output_gradient, tiling, channels, runs: &runs, widths: &widths, padded, at_a_time };
+    let step = tile_step::<T>(runs.iter().map(Range::len).max().expect("a map"));
+    let back =
+        Back { source, output_gradient, tiling, channels, runs: &runs, step, widths: &widths, padded, at_a_time };
     let mut runs_of_rows: Vec<_> =
         (0..rows).step_by(at_a_time).map(|first| first..rows.min(first + at_a_time)).collect();
     let add = |rows: &mut [Range<usize>], copy: &mut [T]| back.add(tile, rows, copy);
@@ -74,6 +76,8 @@ struct Back<'a, T> {
     channels: usize,
     /// Channels that are at the points at a time.
     runs: &'a [Range<usize>],
+    /// Elements from one of their tiles to the next.
+    step: usize,
     /// First column, columns and vectors of each panel of output channels.
     widths: &'a [(usize, usize, usize)],
     /// Output channels, with those that fill the last vector.
@@ -101,7 +105,7 @@ impl<T: Dispatch> Back<'_, T> {
         let (tiling, points) = (&self.tiling, self.tiling.points());
         let tiles = self.at_a_time * tiling.across();
         let widest = self.source.maps.widths().iter().copied().max().expect("a map").max(self.padded);
-        let transformed = points * (tiles * tile_step::<T>(CHANNELS) + GAP);
+        let transformed = points * (tiles * self.step + GAP);
         let gradients = points * (tiles * self.padded + self.widths.len() * GAP);
         with_memory(widest, [transformed, gradients], |memory, [transformed, gradients]| {
             tile.dispatch(Part { back: self, rows, memory, transformed, gradients, copy });
@@ -163,15 +167,15 @@ impl<T: Dispatch> Part<'_, T> {
         (channels, start): (Range<usize>, Start<'_, T>),
         ahead: &mut Ahead<'_, '_, T>,
     ) {
-        let Back { source, tiling, widths, padded, channels: all, .. } = self.back;
-        let (points, across, step) = (A::INPUTS * A::INPUTS, tiling.across(), tile_step::<T>(CHANNELS));
+        let &Back { ref source, ref tiling, step, widths, padded, channels: all, .. } = self.back;
+        let (points, across) = (A::INPUTS * A::INPUTS, tiling.across());
         let (tiles, from) = (rows.len() * across, self.transformed.len() / points);
         for (i, row) in rows.clone().enumerate() {
             let to = (&mut self.transformed[i * across * step..], step, from);
             evaluate_row::<S, Inputs<A>>(simd, (source, tiling, row), channels.clone(), &mut self.memory, to);
         }
         let mut panels = &*self.gradients;
-        for &(first, _, vectors) in *widths {
+        for &(first, _, vectors) in widths {
             let width = vectors * S::LANES;
             let to = tiles * width + GAP;
             let (panel, behind) = panels.split_at(points * to);
@@ -180,7 +184,7 @@ impl<T: Dispatch> Part<'_, T> {
                 let (a, b) = (&self.transformed[point * from..], &panel[point * to..][..tiles * width]);
                 let copy = &mut self.copy[(point * all + channels.start) * padded + first..];
                 let pixels = Lines { starts: &[0], step, len: tiles };
-                outer_products(simd, (a, pixels), (b, vectors), (copy, *padded, start), channels.len(), ahead);
+                outer_products(simd, (a, pixels), (b, vectors), (copy, padded, start), channels.len(), ahead);
             }
         }
     }
