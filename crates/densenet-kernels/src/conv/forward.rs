@@ -45,7 +45,7 @@ struct Forward<'a, T> {
     weights: &'a Panels<T>,
     epilogue: &'a Epilogue<'a, T>,
     grid: Grid,
-    /// Whether products ask for what the next band reads: in training, where a batch's maps lie in memory. Those of
+    /// Whether products ask for what they write and the next band reads: in training, where a batch's maps lie in memory. Those of
     /// inference are in the cache, and asking for them costs time.
     asks: bool,
 }
@@ -93,11 +93,12 @@ impl<T: Dispatch> Operation<T> for ForwardBand<'_, T> {
         let mut behind = asks.then(|| input.runs(bands.behind(band))).into_iter().flatten();
         let patch = (&*patch, layout, band.rows.len());
         let to = (output, weights.columns());
-        multiply(simd, patch, weights, (start, epilogue.floor()), to, &mut Ahead::new(&mut behind));
+        multiply(simd, patch, weights, (start, epilogue.floor()), to, (*asks, &mut Ahead::new(&mut behind)));
     }
 }
 
-/// Multiplies a patch by `weights` into `output`, pixels `step` elements apart, and asks for what is `ahead`.
+/// Multiplies a patch by `weights` into `output`, pixels `step` elements apart, and asks for what is `ahead`; for the output
+/// itself, too, if it `asks`.
 #[inline(always)]
 fn multiply<S: Simd<T: Dispatch>>(
     simd: S,
@@ -105,7 +106,7 @@ fn multiply<S: Simd<T: Dispatch>>(
     weights: &Panels<S::T>,
     (start, floor): (Start<'_, S::T>, S::T),
     (output, step): (&mut [S::T], usize),
-    ahead: &mut Ahead<'_, '_, S::T>,
+    (asks, ahead): (bool, &mut Ahead<'_, '_, S::T>),
 ) {
     let (taps, count) = layout.taps();
     for (panel, b) in weights.iter() {
@@ -117,7 +118,7 @@ fn multiply<S: Simd<T: Dispatch>>(
             let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor, ahead);
             let output = &mut output[to * step + panel.first..];
             // Sums are not to wait, when they are stored, for lines that come from memory.
-            for pixel in output.chunks(step).take(pixels) {
+            for pixel in output.chunks(step).take(if asks { pixels } else { 0 }) {
                 for line in pixel[..panel.columns].chunks(LINE / size_of::<S::T>()) {
                     simd.prefetch(line.as_ptr());
                 }
