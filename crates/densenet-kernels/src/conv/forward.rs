@@ -45,8 +45,8 @@ struct Forward<'a, T> {
     weights: &'a Panels<T>,
     epilogue: &'a Epilogue<'a, T>,
     grid: Grid,
-    /// Whether products ask for what they write and the next band reads: in training, where a batch's maps lie in memory. Those of
-    /// inference are in the cache, and asking for them costs time.
+    /// Whether products ask for what they write and for what the next band reads: in training, where a batch's maps lie in
+    /// memory. Those of inference are in the cache, and asking for them costs time.
     asks: bool,
 }
 
