@@ -27,9 +27,6 @@ pub(crate) struct Panel {
     start: usize,
 }
 
-/// Most vectors of a panel.
-pub(crate) const MOST_PANEL: usize = 3;
-
 /// Cuts `columns` into panels of two vectors, the last perhaps of one or three.
 pub(crate) fn cut(columns: usize, lanes: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     let mut first = 0;

@@ -4,10 +4,10 @@ use super::of_pixels;
 use crate::Element;
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
-use crate::isa::{Dispatch, Operation, Product, Simd, Start};
+use crate::isa::{Dispatch, MOST_VECTORS, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
-use crate::panels::{MOST_PANEL, Panel, Panels};
+use crate::panels::{Panel, Panels};
 use crate::patch::{Input, Layout, Window};
 
 /// Takes the gradient of a convolution's output back to the maps that it read: with `dz` the gradient behind
@@ -36,7 +36,7 @@ pub fn data_gradient<T: Dispatch>(
     let norms = MapNorm::all(reader, true);
     let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
     bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-        T::scratch(layout.len(band.rows.len()) + behind_len::<T>(), |memory| {
+        T::scratch(layout.len(band.rows.len()) + MOST_VECTORS * T::lanes(), |memory| {
             T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
         });
     })
@@ -80,32 +80,23 @@ impl<T: Dispatch> Operation<T> for BackBand<'_, '_, T> {
             mode = Mode::Add;
         }
         let mut maps = MapNorms { norms, first: bands.pixels(band).start, mode, gradient, sums };
-        let (patch, behind) = memory.split_at_mut(layout.len(seen.rows.len()));
+        let (patch, tile) = memory.split_at_mut(layout.len(seen.rows.len()));
         input.fill(simd, layout, &seen, patch);
         let patch = (&*patch, layout, seen.rows.len());
         let mut nothing = std::iter::empty();
         let mut ahead = Ahead::new(&mut nothing);
         for weights in weights.iter() {
             match pooled {
-                true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, behind, &mut ahead),
-                false => back_panel::<S, 1>(simd, patch, weights, grid.width, &mut maps, behind, &mut ahead),
+                true => back_panel::<S, 4>(simd, patch, weights, grid.width, &mut maps, tile, &mut ahead),
+                false => back_panel::<S, 1>(simd, patch, weights, grid.width, &mut maps, tile, &mut ahead),
             }
         }
     }
 }
 
-/// Pixels whose gradient behind the ReLU is made before all of them go back to the maps: several micro-tiles, since much of
-/// the work of going back is the same for few pixels as for many.
-const PIXELS_BEHIND: usize = 42;
-
-/// Elements of the gradient behind the ReLU that [`back_panel`] makes at a time.
-pub(super) fn behind_len<T: Dispatch>() -> usize {
-    PIXELS_BEHIND * MOST_PANEL * T::lanes()
-}
-
-/// Takes `rows` rows of the output's gradient, in a patch, back to the channels of a panel of weights, by way of `behind`:
-/// the gradient behind the ReLU, `[pixel][channel]`. Maps are `width` pixels wide, and `N` of their pixels were averaged to
-/// one that the convolution saw. Asks for what is `ahead`.
+/// Takes `rows` rows of the output's gradient, in a patch, back to the channels of a panel of weights, by way of a `tile`;
+/// maps are `width` pixels wide, and `N` of their pixels were averaged to one that the convolution saw. Asks for what is
+/// `ahead`.
 #[inline(always)]
 pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     simd: S,
@@ -113,28 +104,19 @@ pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     (panel, b): (Panel, &[S::T]),
     width: usize,
     maps: &mut MapNorms<'_, '_, S::T>,
-    behind: &mut [S::T],
+    tile: &mut [S::T],
     ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let ((taps, count), no_floor) = (layout.taps(), S::T::of(f64::NEG_INFINITY));
     let columns = panel.first..panel.first + panel.columns;
     let under = maps.under(&columns);
-    let (most, mut done) = (S::ROWS[panel.vectors - 1], 0);
-    let mut tiles = layout.tiles(rows, most).peekable();
-    while tiles.peek().is_some() {
-        let mut made = 0;
-        while made + most <= PIXELS_BEHIND
-            && let Some((from, _, pixels)) = tiles.next()
-        {
-            let product = Product {
-                columns: panel.width,
-                ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor, ahead)
-            };
-            product.run(simd, Start::Zero, &mut behind[made * panel.width..], panel.width);
-            made += pixels;
-        }
-        let at = (columns.clone(), made, Places { first: done, outputs: layout.outputs, width });
-        maps.back::<S, N>(simd, under.clone(), at, (behind, panel.width));
-        done += made;
+    for (from, first, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
+        let product = Product {
+            columns: panel.width,
+            ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor, ahead)
+        };
+        product.run(simd, Start::Zero, tile, panel.width);
+        let at = (columns.clone(), pixels, Places { first, outputs: layout.outputs, width });
+        maps.back::<S, N>(simd, under.clone(), at, (tile, panel.width));
     }
 }

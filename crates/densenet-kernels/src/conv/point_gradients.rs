@@ -7,11 +7,11 @@
 
 use std::ops::Range;
 
-use super::data_gradient::{back_panel, behind_len};
+use super::data_gradient::back_panel;
 use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::ahead::Ahead;
 use crate::bands::{BandMaps, Bands};
-use crate::isa::{Dispatch, Operation, Simd, Start};
+use crate::isa::{Dispatch, MOST_VECTORS, Operation, Simd, Start};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Uncorrected};
 use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window, pre_activation};
@@ -96,7 +96,8 @@ impl<T: Dispatch> Sweep<'_, T> {
         for (i, BandMaps { band, maps, sums }) in parts.iter_mut().enumerate() {
             let start = if i == 0 { Start::Zero } else { Start::Output };
             let (first, pixels) = (self.bands.pixels(band).start, band.rows.len());
-            let lengths = [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, behind_len::<T>()];
+            let lengths =
+                [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, MOST_VECTORS * T::lanes()];
             T::scratch(lengths.iter().sum(), |mut memory| {
                 let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
                 let maps = MapNorms { norms: self.norms, first, mode: self.mode, gradient: maps, sums };
@@ -107,7 +108,7 @@ impl<T: Dispatch> Sweep<'_, T> {
 }
 
 /// One band, and where it is packed: the output's gradient, `[pixel][output channel]` and in panels; some channels of the
-/// maps; the gradient behind their ReLU.
+/// maps; a tile.
 struct SweepBand<'a, 'b, T> {
     sweep: &'a Sweep<'a, T>,
     pixels: (usize, usize),
@@ -122,8 +123,7 @@ impl<T: Dispatch> Operation<T> for SweepBand<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { sweep, pixels: (first, count), mut maps, start, arrays: [dy, dy_panels, patch, behind], copy } =
-            self;
+        let Self { sweep, pixels: (first, count), mut maps, start, arrays: [dy, dy_panels, patch, tile], copy } = self;
         let Sweep { output, layout, groups, reader, padded, pixel, .. } = sweep;
         output.finish(simd, first..first + count, dy, layout.pixel);
         panels_of(simd, (dy, layout.pixel), output.width(), dy_panels);
@@ -136,15 +136,15 @@ impl<T: Dispatch> Operation<T> for SweepBand<'_, '_, T> {
             let mut ahead = Ahead::new(&mut gradients);
             let mut panels = &*dy_panels;
             for (column, _, vectors) in cut(output.width(), S::LANES) {
-                let (panel, rest) = panels.split_at(count * vectors * S::LANES);
-                panels = rest;
+                let (panel, behind) = panels.split_at(count * vectors * S::LANES);
+                panels = behind;
                 let copy = (&mut copy[channels.start * padded + column..], *padded, start);
                 outer_products(simd, (patch, lines), (panel, vectors), copy, channels.len(), &mut ahead);
             }
             let mut next = sweep.behind(i, first..first + count);
             let mut ahead = Ahead::new(&mut next);
             for &weights in group {
-                back_panel::<S, 1>(simd, (dy, layout, count), weights, 1, &mut maps, behind, &mut ahead);
+                back_panel::<S, 1>(simd, (dy, layout, count), weights, 1, &mut maps, tile, &mut ahead);
             }
         }
     }
