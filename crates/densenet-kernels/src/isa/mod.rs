@@ -179,32 +179,28 @@ impl Isa {
     }
 }
 
+/// [`Simd::LANES`] and [`Simd::CACHE`].
+struct Constants;
+
+impl<T: Element> Operation<T> for Constants {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, _: S) -> (usize, usize) {
+        (S::LANES, S::CACHE)
+    }
+}
+
 /// Elements that operations can be dispatched for. Only `f32` has a choice; `f64` is for checking and runs in plain code.
 pub trait Dispatch: Scratch {
     /// Lanes of a vector of the instruction set in use.
     fn lanes() -> usize {
-        struct Lanes;
-        impl<T: Element> Operation<T> for Lanes {
-            type Output = usize;
-            #[inline(always)]
-            fn run<S: Simd<T = T>>(self, _: S) -> usize {
-                S::LANES
-            }
-        }
-        Self::dispatch(Lanes)
+        Self::dispatch(Constants).0
     }
 
     /// Units of cache, [`Simd::CACHE`], of the instruction set in use.
     fn cache() -> usize {
-        struct Cache;
-        impl<T: Element> Operation<T> for Cache {
-            type Output = usize;
-            #[inline(always)]
-            fn run<S: Simd<T = T>>(self, _: S) -> usize {
-                S::CACHE
-            }
-        }
-        Self::dispatch(Cache)
+        Self::dispatch(Constants).1
     }
 
     /// Runs `operation` on the instruction set in use.
