@@ -27,8 +27,8 @@ fn first(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(start).cast()) }
 }
 
-/// Lanes into the elements of `to`, fewer than a vector's: four, two and one at a time, since AMD's processors take a dozen
-/// cycles and more for a masked store.
+/// Lanes into the elements of `to`, fewer than a vector's: four, two and one at a time, since AMD's processors are
+/// slow at masked stores.
 #[inline(always)]
 fn store_part(value: __m256, to: &mut [f32]) {
     let mut at = to.as_mut_ptr();

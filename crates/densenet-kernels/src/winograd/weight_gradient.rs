@@ -167,15 +167,15 @@ impl<T: Dispatch> Part<'_, T> {
         (channels, start): (Range<usize>, Start<'_, T>),
         ahead: &mut Ahead<'_, '_, T>,
     ) {
-        let &Back { ref source, ref tiling, step, widths, padded, channels: all, .. } = self.back;
-        let (points, across) = (A::INPUTS * A::INPUTS, tiling.across());
+        let Back { source, tiling, step, widths, padded, channels: all, .. } = self.back;
+        let (points, across, step) = (A::INPUTS * A::INPUTS, tiling.across(), *step);
         let (tiles, from) = (rows.len() * across, self.transformed.len() / points);
         for (i, row) in rows.clone().enumerate() {
             let to = (&mut self.transformed[i * across * step..], step, from);
             evaluate_row::<S, Inputs<A>>(simd, (source, tiling, row), channels.clone(), &mut self.memory, to);
         }
         let mut panels = &*self.gradients;
-        for &(first, _, vectors) in widths {
+        for &(first, _, vectors) in *widths {
             let width = vectors * S::LANES;
             let to = tiles * width + GAP;
             let (panel, behind) = panels.split_at(points * to);
@@ -184,7 +184,7 @@ impl<T: Dispatch> Part<'_, T> {
                 let (a, b) = (&self.transformed[point * from..], &panel[point * to..][..tiles * width]);
                 let copy = &mut self.copy[(point * all + channels.start) * padded + first..];
                 let pixels = Lines { starts: &[0], step, len: tiles };
-                outer_products(simd, (a, pixels), (b, vectors), (copy, padded, start), channels.len(), ahead);
+                outer_products(simd, (a, pixels), (b, vectors), (copy, *padded, start), channels.len(), ahead);
             }
         }
     }
