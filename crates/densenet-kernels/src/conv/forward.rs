@@ -21,8 +21,7 @@ pub fn forward<T: Dispatch>(
     epilogue: &Epilogue<'_, T>,
     output: &mut [T],
 ) {
-    let forward = Forward::new(input, window, weights, epilogue);
-    forward.bands.run((output, weights.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+    Forward::new(input, window, weights, epilogue).run_all(output);
 }
 
 /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
@@ -35,6 +34,17 @@ pub fn forward_with_moments<T: Dispatch>(
 ) -> Moments<T> {
     let forward = Forward { asks: true, ..Forward::new(input, window, weights, epilogue) };
     forward.bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
+}
+
+/// The output of [`forward_with_moments`] once more, without its statistics.
+pub fn forward_again<T: Dispatch>(
+    input: &Input<'_, T>,
+    window: Window,
+    weights: &Panels<T>,
+    epilogue: &Epilogue<'_, T>,
+    output: &mut [T],
+) {
+    Forward { asks: true, ..Forward::new(input, window, weights, epilogue) }.run_all(output);
 }
 
 /// A forward convolution and how it is cut into bands.
@@ -59,6 +69,11 @@ impl<'a, T: Dispatch> Forward<'a, T> {
         assert_eq!(weights.depth(), depth, "weights for {window:?} over {} channels", input.channels());
         let bands = Bands::new(window.output(input.grid()), layout.row());
         Self { input, layout, bands, weights, epilogue, grid, asks: false }
+    }
+
+    /// Makes all of the output.
+    fn run_all(&self, output: &mut [T]) {
+        self.bands.run((output, self.weights.columns()), (&mut [], 0), &|band, output, _| self.run(&band, output));
     }
 
     /// Makes one band of the output.
@@ -117,13 +132,20 @@ fn multiply<S: Simd<T: Dispatch>>(
         for (from, to, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
             let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor, ahead);
             let output = &mut output[to * step + panel.first..];
-            // Sums are not to wait, when they are stored, for lines that come from memory.
-            for pixel in output.chunks(step).take(if asks { pixels } else { 0 }) {
-                for line in pixel[..panel.columns].chunks(LINE / size_of::<S::T>()) {
-                    simd.prefetch(line.as_ptr());
-                }
+            if asks {
+                ask_for(simd, output.chunks(step).take(pixels).map(|pixel| &pixel[..panel.columns]));
             }
             product.run(simd, start, output, step);
+        }
+    }
+}
+
+/// Asks for `pixels` of the output, so that sums, when they are stored, do not wait for lines that come from memory.
+#[inline(always)]
+fn ask_for<'a, S: Simd<T: 'a>>(simd: S, pixels: impl Iterator<Item = &'a [S::T]>) {
+    for pixel in pixels {
+        for line in pixel.chunks(LINE / size_of::<S::T>()) {
+            simd.prefetch(line.as_ptr());
         }
     }
 }

@@ -11,7 +11,7 @@ mod point_gradients;
 mod weight_gradient;
 
 pub use data_gradient::data_gradient;
-pub use forward::{forward, forward_with_moments};
+pub use forward::{forward, forward_again, forward_with_moments};
 pub(crate) use outer::{Lines, outer_products};
 pub use point_gradients::point_gradients;
 pub use weight_gradient::{OutputGradient, weight_gradient};

@@ -1,6 +1,6 @@
 //! `conv::forward_with_moments`.
 
-use densenet_kernels::conv::{Epilogue, forward, forward_panels, forward_with_moments};
+use densenet_kernels::conv::{Epilogue, forward, forward_again, forward_panels, forward_with_moments};
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::norm::Moments;
 use densenet_kernels::reference::Shape4;
@@ -32,9 +32,10 @@ fn run<T: Dispatch>(
     let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
     case.input::<T, _>(reader, |input| {
         let (plain, ()) = poisoned(name, output.len(), |y| forward(input, case.window, &panels, &epilogue, y));
+        let (again, ()) = poisoned(name, output.len(), |y| forward_again(input, case.window, &panels, &epilogue, y));
         let (y, moments) =
             poisoned(name, output.len(), |y| forward_with_moments(input, case.window, &panels, &epilogue, y));
-        assert!(y == plain, "{name}: the output depends on whether moments are taken");
+        assert!(y == plain && y == again, "{name}: the output depends on whether moments are taken");
         (y, moments)
     })
 }

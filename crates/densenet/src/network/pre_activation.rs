@@ -170,7 +170,7 @@ pub(super) fn forward_again<T: Dispatch>(op: &PreAct, arenas: &Arenas<'_, T>, re
         let panels = conv::forward_panels(weight, conv.out_channels, conv.in_channels, conv.kernel);
         let bias = conv.bias.as_ref().map(|bias| &arenas.parameters[bias.clone()]);
         let input = input(reads.maps, affine.affine(), false);
-        conv::forward(&input, window(conv), &panels, &Epilogue { bias, ..Epilogue::default() }, output);
+        conv::forward_again(&input, window(conv), &panels, &Epilogue { bias, ..Epilogue::default() }, output);
     });
 }
 
