@@ -127,7 +127,7 @@ def torch_train(channels_last: bool, bf16: bool) -> Peer:
     from . import models
 
     if bf16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        sys.exit("this processor has no bfloat16; PyTorch takes ten times its float32 step without")
+        sys.exit("this processor has no bfloat16; without, PyTorch takes seven to ten times its float32 step")
 
     def prepare(job: Job) -> Step:
         torch.set_num_threads(job.threads)
