@@ -4,19 +4,44 @@ use rayon::prelude::*;
 
 use crate::Element;
 use crate::bands::Bands;
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::Maps;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places, passing};
 use crate::patch::Affine;
 
-/// Means over each image's pixels of `relu(scale * x + shift)`, into `pooled`, `[image][channel]`; without `relu`, of
-/// `scale * x + shift`.
-pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, relu: bool, pooled: &mut [T]) {
-    let channels = maps.channels();
-    assert_eq!(pooled.len(), maps.grid().images * channels, "pooled features of {:?}", maps.grid());
-    pooled.par_chunks_mut(channels).enumerate().with_max_len(1).for_each(|(image, pooled)| {
-        T::dispatch(Pool { maps, affine, floor: passing(relu), image, pooled });
-    });
+compiled! {
+    /// Means over each image's pixels of `relu(scale * x + shift)`, into `pooled`, `[image][channel]`; without `relu`, of
+    /// `scale * x + shift`.
+    pub fn forward<T>(maps: &Maps<'_, T>, affine: Affine<'_, T>, relu: bool, pooled: &mut [T]) {
+        let channels = maps.channels();
+        assert_eq!(pooled.len(), maps.grid().images * channels, "pooled features of {:?}", maps.grid());
+        pooled.par_chunks_mut(channels).enumerate().with_max_len(1).for_each(|(image, pooled)| {
+            T::dispatch(Pool { maps, affine, floor: passing(relu), image, pooled });
+        });
+    }
+
+    /// Takes the gradient of `pooled`, `[image][channel]`, back to the maps: `gradient` gets `gamma * dz`, see
+    /// [`crate::conv::data_gradient`].
+    pub fn backward<T>(
+        reader: &Normalised<'_, T>,
+        relu: bool,
+        pooled_gradient: &[T],
+        gradient: &mut [T],
+    ) -> NormGradient<T> {
+        let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
+        let plane = grid.height * grid.width;
+        assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
+        let share = T::of(1.0 / plane as f64);
+        let shares: Vec<T> = pooled_gradient.iter().map(|&gradient| gradient * share).collect();
+        let norms = MapNorm::all(reader, relu);
+        Bands::images(grid).run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
+            let image = band.rows.start;
+            let dy = &shares[image * channels..][..channels];
+            let maps = MapNorms { norms: &norms, first: image * plane, mode: Mode::Set, gradient, sums };
+            T::dispatch(Back { maps, dy, plane });
+        })
+    }
 }
 
 /// One image.
@@ -51,28 +76,6 @@ impl<T: Element> Operation<T> for Pool<'_, T> {
             }
         }
     }
-}
-
-/// Takes the gradient of `pooled`, `[image][channel]`, back to the maps: `gradient` gets `gamma * dz`, see
-/// [`crate::conv::data_gradient`].
-pub fn backward<T: Dispatch>(
-    reader: &Normalised<'_, T>,
-    relu: bool,
-    pooled_gradient: &[T],
-    gradient: &mut [T],
-) -> NormGradient<T> {
-    let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
-    let plane = grid.height * grid.width;
-    assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
-    let share = T::of(1.0 / plane as f64);
-    let shares: Vec<T> = pooled_gradient.iter().map(|&gradient| gradient * share).collect();
-    let norms = MapNorm::all(reader, relu);
-    Bands::images(grid).run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-        let image = band.rows.start;
-        let dy = &shares[image * channels..][..channels];
-        let maps = MapNorms { norms: &norms, first: image * plane, mode: Mode::Set, gradient, sums };
-        T::dispatch(Back { maps, dy, plane });
-    })
 }
 
 /// One image.

@@ -7,6 +7,7 @@
 mod ahead;
 mod aligned;
 mod bands;
+mod compiled;
 pub mod conv;
 mod dropout;
 mod element;

@@ -16,6 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::Element;
+use crate::compiled::compiled;
 use crate::isa::apart::{self, Pixels};
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::{Maps, run};
@@ -485,53 +486,55 @@ impl<T: Element> Uncorrected<'_, T> {
 /// Pixels of a piece of work that goes over a map once.
 const PIECE: usize = 512;
 
-/// Turns `G`, the readers' added gradients of one map, into the gradient of the map, in place.
-pub fn finish<T: Dispatch>(gradient: &mut [T], map: &[T], correction: &Correction<'_, T>) {
-    struct Piece<'a, T>(&'a mut [T], &'a [T], &'a Correction<'a, T>, T);
-    impl<T: Element> Operation<T> for Piece<'_, T> {
-        type Output = ();
+compiled! {
+    /// Turns `G`, the readers' added gradients of one map, into the gradient of the map, in place.
+    pub fn finish<T>(gradient: &mut [T], map: &[T], correction: &Correction<'_, T>) {
+        struct Piece<'a, T>(&'a mut [T], &'a [T], &'a Correction<'a, T>, T);
+        impl<T: Element> Operation<T> for Piece<'_, T> {
+            type Output = ();
 
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, simd: S) {
-            let Self(gradient, map, correction, share) = self;
-            let width = correction.mean.len();
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
-                let correction = correction.load(simd, lanes.clone(), share);
-                for (g, x) in gradient.chunks_exact_mut(width).zip(map.chunks_exact(width)) {
-                    let g = &mut g[lanes.clone()];
-                    simd.store(correction.apply(simd, simd.load(g), simd.load(&x[lanes.clone()])), g);
+            #[inline(always)]
+            fn run<S: Simd<T = T>>(self, simd: S) {
+                let Self(gradient, map, correction, share) = self;
+                let width = correction.mean.len();
+                for start in (0..width).step_by(S::LANES) {
+                    let lanes = start..(start + S::LANES).min(width);
+                    let correction = correction.load(simd, lanes.clone(), share);
+                    for (g, x) in gradient.chunks_exact_mut(width).zip(map.chunks_exact(width)) {
+                        let g = &mut g[lanes.clone()];
+                        simd.store(correction.apply(simd, simd.load(g), simd.load(&x[lanes.clone()])), g);
+                    }
                 }
             }
         }
+        let (width, share) = (correction.mean.len(), correction.share(gradient, map));
+        let pieces = gradient.par_chunks_mut(PIECE * width).zip(map.par_chunks(PIECE * width));
+        pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, share)));
     }
-    let (width, share) = (correction.mean.len(), correction.share(gradient, map));
-    let pieces = gradient.par_chunks_mut(PIECE * width).zip(map.par_chunks(PIECE * width));
-    pieces.with_max_len(1).for_each(|(gradient, map)| T::dispatch(Piece(gradient, map, correction, share)));
-}
 
-/// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
-pub fn column_sums<T: Dispatch>(pixels: &[T], width: usize) -> Vec<T> {
-    struct Piece<'a, T>(&'a [T], &'a mut [T]);
-    impl<T: Element> Operation<T> for Piece<'_, T> {
-        type Output = ();
+    /// Sums over the pixels of `[pixel][channel]`: the gradient of a convolution's bias.
+    pub fn column_sums<T>(pixels: &[T], width: usize) -> Vec<T> {
+        struct Piece<'a, T>(&'a [T], &'a mut [T]);
+        impl<T: Element> Operation<T> for Piece<'_, T> {
+            type Output = ();
 
-        #[inline(always)]
-        fn run<S: Simd<T = T>>(self, simd: S) {
-            let Self(pixels, sums) = self;
-            let width = sums.len();
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
-                let mut sum = simd.splat(T::zero());
-                for pixel in pixels.chunks_exact(width) {
-                    sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
+            #[inline(always)]
+            fn run<S: Simd<T = T>>(self, simd: S) {
+                let Self(pixels, sums) = self;
+                let width = sums.len();
+                for start in (0..width).step_by(S::LANES) {
+                    let lanes = start..(start + S::LANES).min(width);
+                    let mut sum = simd.splat(T::zero());
+                    for pixel in pixels.chunks_exact(width) {
+                        sum = simd.add(sum, simd.load(&pixel[lanes.clone()]));
+                    }
+                    simd.store(sum, &mut sums[lanes]);
                 }
-                simd.store(sum, &mut sums[lanes]);
             }
         }
+        let mut slots = vec![T::default(); (pixels.len() / width).div_ceil(PIECE) * width];
+        let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(PIECE * width));
+        pieces.with_max_len(1).for_each(|(sums, pixels)| T::dispatch(Piece(pixels, sums)));
+        (0..width).map(|c| T::of(slots.iter().skip(c).step_by(width).map(|sum| sum.f64()).sum())).collect()
     }
-    let mut slots = vec![T::zero(); (pixels.len() / width).div_ceil(PIECE) * width];
-    let pieces = slots.par_chunks_mut(width).zip(pixels.par_chunks(PIECE * width));
-    pieces.with_max_len(1).for_each(|(sums, pixels)| T::dispatch(Piece(pixels, sums)));
-    (0..width).map(|c| T::of(slots.iter().skip(c).step_by(width).map(|sum| sum.f64()).sum())).collect()
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::Element;
 use crate::bands::{Band, Bands};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, Operation, Simd};
 use crate::maps::{Grid, Maps};
 use crate::norm::{Lanes, MapNorm, Moments, NormGradient, Normalised};
@@ -15,23 +16,49 @@ use crate::patch::{Affine, Window};
 /// The window of the ImageNet stem's pooling.
 pub const POOL: Window = Window { kernel: 3, stride: 2, padding: 1 };
 
-/// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
-pub fn forward<T: Dispatch>(maps: &Maps<'_, T>, affine: Affine<'_, T>, pool: Window, output: &mut [T]) {
-    pool_bands(maps, pool).run((output, maps.channels()), (&mut [], 0), &|band, output, _| {
-        T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
-    });
-}
+compiled! {
+    /// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
+    pub fn forward<T>(maps: &Maps<'_, T>, affine: Affine<'_, T>, pool: Window, output: &mut [T]) {
+        pool_bands(maps, pool).run((output, maps.channels()), (&mut [], 0), &|band, output, _| {
+            T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
+        });
+    }
 
-/// [`forward`], and the batch statistics of what it makes.
-pub fn forward_with_moments<T: Dispatch>(
-    maps: &Maps<'_, T>,
-    affine: Affine<'_, T>,
-    pool: Window,
-    output: &mut [T],
-) -> Moments<T> {
-    pool_bands(maps, pool).run_with_moments((output, maps.channels()), &|band, output| {
-        T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
-    })
+    /// [`forward`], and the batch statistics of what it makes.
+    pub fn forward_with_moments<T>(
+        maps: &Maps<'_, T>,
+        affine: Affine<'_, T>,
+        pool: Window,
+        output: &mut [T],
+    ) -> Moments<T> {
+        pool_bands(maps, pool).run_with_moments((output, maps.channels()), &|band, output| {
+            T::dispatch(PoolBand { maps, affine, pool, band: &band, output });
+        })
+    }
+
+    /// Takes the gradient of the pooled maxima back to the map: `gradient` gets `gamma * dz`, where `dz` goes to the first
+    /// of the largest values of each window, and the sums over `dz` are returned, as in [`crate::conv::data_gradient`].
+    pub fn backward<T>(
+        reader: &Normalised<'_, T>,
+        pool: Window,
+        output_gradient: &[T],
+        gradient: &mut [T],
+    ) -> NormGradient<T> {
+        let (grid, width) = (reader.maps.grid(), reader.maps.channels());
+        let (plane, pooled) = (grid.height * grid.width * width, pool.output(grid));
+        assert_eq!(gradient.len(), grid.images * plane, "gradient of {grid:?} by {width}");
+        assert_eq!(output_gradient.len(), pooled.pixels() * width, "output gradient of {pooled:?} by {width}");
+        let map = reader.maps.iter().next().expect("the stem makes one map");
+        let norm = MapNorm::new(reader, map);
+        let mut slots = vec![T::default(); grid.images * 2 * width];
+        let images = gradient.par_chunks_mut(plane).zip(slots.par_chunks_mut(2 * width));
+        images.enumerate().with_max_len(1).for_each(|(image, (gradient, sums))| {
+            let map = &norm.map[image * plane..][..plane];
+            let dy = &output_gradient[image * pooled.height * pooled.width * width..];
+            T::dispatch(PoolBack { norm: &norm, grid, pool, map, dy, gradient, sums });
+        });
+        NormGradient::merge(&slots, &[width])
+    }
 }
 
 fn pool_bands<T>(maps: &Maps<'_, T>, pool: Window) -> Bands {
@@ -84,30 +111,6 @@ impl<T: Element> Operation<T> for PoolBand<'_, T> {
             }
         }
     }
-}
-
-/// Takes the gradient of the pooled maxima back to the map: `gradient` gets `gamma * dz`, where `dz` goes to the first
-/// of the largest values of each window, and the sums over `dz` are returned, as in [`crate::conv::data_gradient`].
-pub fn backward<T: Dispatch>(
-    reader: &Normalised<'_, T>,
-    pool: Window,
-    output_gradient: &[T],
-    gradient: &mut [T],
-) -> NormGradient<T> {
-    let (grid, width) = (reader.maps.grid(), reader.maps.channels());
-    let (plane, pooled) = (grid.height * grid.width * width, pool.output(grid));
-    assert_eq!(gradient.len(), grid.images * plane, "gradient of {grid:?} by {width}");
-    assert_eq!(output_gradient.len(), pooled.pixels() * width, "output gradient of {pooled:?} by {width}");
-    let map = reader.maps.iter().next().expect("the stem makes one map");
-    let norm = MapNorm::new(reader, map);
-    let mut slots = vec![T::zero(); grid.images * 2 * width];
-    let images = gradient.par_chunks_mut(plane).zip(slots.par_chunks_mut(2 * width));
-    images.enumerate().with_max_len(1).for_each(|(image, (gradient, sums))| {
-        let map = &norm.map[image * plane..][..plane];
-        let dy = &output_gradient[image * pooled.height * pooled.width * width..];
-        T::dispatch(PoolBack { norm: &norm, grid, pool, map, dy, gradient, sums });
-    });
-    NormGradient::merge(&slots, &[width])
 }
 
 /// One image.

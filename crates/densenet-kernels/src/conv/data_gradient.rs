@@ -4,42 +4,47 @@ use super::of_pixels;
 use crate::Element;
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, MOST_VECTORS, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
 use crate::panels::{Panel, Panels};
 use crate::patch::{Input, Layout, Window};
+use crate::scratch::Scratch;
 
-/// Takes the gradient of a convolution's output back to the maps that it read: with `dz` the gradient behind
-/// batch-norm, masked by ReLU, `gradient` gets `gamma * dz` and the sums of `dz` and `dz * xh` are returned. Batch-norm's
-/// correction is linear, so it waits until all readers of a map have added theirs: [`crate::norm::finish`].
-///
-/// `output_gradient` is `[image][y][x][channel]`, `window` the forward one (of stride 1), `weights` those of
-/// [`super::backward_panels`], `pooled` says that the convolution read [`Input::Pooled`]. `gradient` is laid out as the
-/// maps.
-pub fn data_gradient<T: Dispatch>(
-    output_gradient: &[T],
-    window: Window,
-    pooled: bool,
-    weights: &Panels<T>,
-    reader: &Normalised<'_, T>,
-    (mode, gradient): (Mode, &mut [T]),
-) -> NormGradient<T> {
-    assert_eq!(window.stride, 1, "the data gradient of a strided convolution is not needed by any DenseNet");
-    assert_eq!(weights.columns(), reader.maps.channels(), "weights for the maps");
-    let column = window == Window::POINT && !pooled;
-    let grid = if column { reader.maps.grid().flattened() } else { reader.maps.grid() };
-    let seen = if pooled { grid.halved() } else { grid };
-    let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
-    let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
-    let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
-    let norms = MapNorm::all(reader, true);
-    let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
-    bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-        T::scratch(layout.len(band.rows.len()) + MOST_VECTORS * T::lanes(), |memory| {
-            T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
-        });
-    })
+compiled! {
+    /// Takes the gradient of a convolution's output back to the maps that it read: with `dz` the gradient behind
+    /// batch-norm, masked by ReLU, `gradient` gets `gamma * dz` and the sums of `dz` and `dz * xh` are returned. Batch-norm's
+    /// correction is linear, so it waits until all readers of a map have added theirs: [`crate::norm::finish`].
+    ///
+    /// `output_gradient` is `[image][y][x][channel]`, `window` the forward one (of stride 1), `weights` those of
+    /// [`super::backward_panels`], `pooled` says that the convolution read [`Input::Pooled`]. `gradient` is laid out as the
+    /// maps.
+    pub fn data_gradient<T>(
+        output_gradient: &[T],
+        window: Window,
+        pooled: bool,
+        weights: &Panels<T>,
+        reader: &Normalised<'_, T>,
+        target: (Mode, &mut [T]),
+    ) -> NormGradient<T> {
+        let (mode, gradient) = target;
+        assert_eq!(window.stride, 1, "the data gradient of a strided convolution is not needed by any DenseNet");
+        assert_eq!(weights.columns(), reader.maps.channels(), "weights for the maps");
+        let column = window == Window::POINT && !pooled;
+        let grid = if column { reader.maps.grid().flattened() } else { reader.maps.grid() };
+        let seen = if pooled { grid.halved() } else { grid };
+        let input = Input::Raw(output_gradient, window.output(seen), weights.depth() / (window.kernel * window.kernel));
+        let layout = Layout::new(&input, Window { padding: window.kernel - 1 - window.padding, ..window });
+        let bands = if pooled { Bands::pairs(grid, layout.row()) } else { Bands::new(grid, layout.row()) };
+        let norms = MapNorm::all(reader, true);
+        let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
+        bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
+            T::scratch(layout.len(band.rows.len()) + MOST_VECTORS * T::lanes(), |memory| {
+                T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
+            });
+        })
+    }
 }
 
 /// A data gradient, before it is cut into bands.

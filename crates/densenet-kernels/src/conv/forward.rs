@@ -4,47 +4,50 @@ use super::{Epilogue, of_pixels};
 use crate::ahead::Ahead;
 use crate::aligned::LINE;
 use crate::bands::{Band, Bands};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::Moments;
 use crate::panels::Panels;
 use crate::patch::{Input, Layout, Window};
 
-/// `output[image][y][x][channel]` of a convolution of `input`.
-///
-/// # Panics
-/// `weights` or `output` do not fit `input` and `window`.
-pub fn forward<T: Dispatch>(
-    input: &Input<'_, T>,
-    window: Window,
-    weights: &Panels<T>,
-    epilogue: &Epilogue<'_, T>,
-    output: &mut [T],
-) {
-    Forward::new(input, window, weights, epilogue).run_all(output);
-}
+compiled! {
+    /// `output[image][y][x][channel]` of a convolution of `input`.
+    ///
+    /// # Panics
+    /// `weights` or `output` do not fit `input` and `window`.
+    pub fn forward<T>(
+        input: &Input<'_, T>,
+        window: Window,
+        weights: &Panels<T>,
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) {
+        Forward::new(input, window, weights, epilogue).run_all(output);
+    }
 
-/// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
-pub fn forward_with_moments<T: Dispatch>(
-    input: &Input<'_, T>,
-    window: Window,
-    weights: &Panels<T>,
-    epilogue: &Epilogue<'_, T>,
-    output: &mut [T],
-) -> Moments<T> {
-    let forward = Forward { asks: true, ..Forward::new(input, window, weights, epilogue) };
-    forward.bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
-}
+    /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
+    pub fn forward_with_moments<T>(
+        input: &Input<'_, T>,
+        window: Window,
+        weights: &Panels<T>,
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) -> Moments<T> {
+        let forward = Forward { asks: true, ..Forward::new(input, window, weights, epilogue) };
+        forward.bands.run_with_moments((output, weights.columns()), &|band, output| forward.run(&band, output))
+    }
 
-/// The output of [`forward_with_moments`] once more, without its statistics.
-pub fn forward_again<T: Dispatch>(
-    input: &Input<'_, T>,
-    window: Window,
-    weights: &Panels<T>,
-    epilogue: &Epilogue<'_, T>,
-    output: &mut [T],
-) {
-    Forward { asks: true, ..Forward::new(input, window, weights, epilogue) }.run_all(output);
+    /// The output of [`forward_with_moments`] once more, without its statistics.
+    pub fn forward_again<T>(
+        input: &Input<'_, T>,
+        window: Window,
+        weights: &Panels<T>,
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) {
+        Forward { asks: true, ..Forward::new(input, window, weights, epilogue) }.run_all(output);
+    }
 }
 
 /// A forward convolution and how it is cut into bands.

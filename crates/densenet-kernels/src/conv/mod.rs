@@ -4,11 +4,11 @@
 //! of batch-norm; [`weight_gradient`] makes the gradient of the weights; [`point_gradients`] does both for a bottleneck. All
 //! pack a band of their input into a [patch](crate::patch) and multiply it out of there, and none needs a transpose.
 
-mod data_gradient;
-mod forward;
+pub(crate) mod data_gradient;
+pub(crate) mod forward;
 mod outer;
-mod point_gradients;
-mod weight_gradient;
+pub(crate) mod point_gradients;
+pub(crate) mod weight_gradient;
 
 pub use data_gradient::data_gradient;
 pub use forward::{forward, forward_again, forward_with_moments};

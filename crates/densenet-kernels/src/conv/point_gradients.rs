@@ -11,6 +11,7 @@ use super::data_gradient::back_panel;
 use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::ahead::Ahead;
 use crate::bands::{BandMaps, Bands};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, MOST_VECTORS, Operation, Simd, Start};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Uncorrected};
 use crate::panels::{Panel, Panels, cut};
@@ -24,35 +25,38 @@ const PIXELS: usize = 126;
 /// sums they stay there.
 const CHANNELS: usize = 112;
 
-/// Takes the gradient of a bottleneck's `output` back: what [`super::data_gradient`] does to `gradient` and returns, and what
-/// [`super::weight_gradient`] does to `weight_gradient`, `[out][in]`. `weights` are those of [`super::backward_panels`].
-///
-/// # Panics
-/// `output`, `weights`, `reader` and the gradients do not fit each other.
-pub fn point_gradients<T: Dispatch>(
-    output: &Uncorrected<'_, T>,
-    weights: &Panels<T>,
-    reader: &Normalised<'_, T>,
-    (mode, gradient): (Mode, &mut [T]),
-    weight_gradient: &mut [T],
-) -> NormGradient<T> {
-    let (grid, channels, out) = (reader.maps.grid().flattened(), reader.maps.channels(), output.width());
-    assert_eq!((weights.depth(), weights.columns()), (out, channels), "weights for the maps");
-    assert_eq!(weight_gradient.len(), out * channels, "gradient of {out} by {channels} weights");
-    let layout = Layout::new(&Input::Raw(output.gradient, grid, out), Window::POINT);
-    let bands = Bands::of_pixels(grid, PIXELS * T::cache());
-    let (panels, norms): (Vec<_>, _) = (weights.iter().collect(), MapNorm::all(reader, true));
-    let at_a_time = (CHANNELS * T::cache() / (2 * T::lanes())).max(1);
-    let groups: Vec<_> = panels.chunks(at_a_time).collect();
-    let widest = groups.iter().map(|group| channels_of(group).len()).max().expect("weights have columns");
-    let padded = out.next_multiple_of(T::lanes());
-    // An odd number of cache lines keeps neighbouring pixels out of the same cache set.
-    let pixel = (widest.div_ceil(16) | 1) * 16;
-    let sweep = Sweep { output, layout, bands, groups, reader, norms: &norms, mode, padded, pixel };
-    bands.summed_maps((gradient, reader.maps.widths()), |mut parts| {
-        let add = |parts: &mut [BandMaps<'_, T>], copy: &mut [T]| sweep.add(parts, copy);
-        summed(&mut parts, channels * padded, add, |sums| transpose(sums, padded, (channels, 1), weight_gradient));
-    })
+compiled! {
+    /// Takes the gradient of a bottleneck's `output` back: what [`super::data_gradient`] does to `gradient` and returns, and what
+    /// [`super::weight_gradient`] does to `weight_gradient`, `[out][in]`. `weights` are those of [`super::backward_panels`].
+    ///
+    /// # Panics
+    /// `output`, `weights`, `reader` and the gradients do not fit each other.
+    pub fn point_gradients<T>(
+        output: &Uncorrected<'_, T>,
+        weights: &Panels<T>,
+        reader: &Normalised<'_, T>,
+        target: (Mode, &mut [T]),
+        weight_gradient: &mut [T],
+    ) -> NormGradient<T> {
+        let (mode, gradient) = target;
+        let (grid, channels, out) = (reader.maps.grid().flattened(), reader.maps.channels(), output.width());
+        assert_eq!((weights.depth(), weights.columns()), (out, channels), "weights for the maps");
+        assert_eq!(weight_gradient.len(), out * channels, "gradient of {out} by {channels} weights");
+        let layout = Layout::new(&Input::Raw(output.gradient, grid, out), Window::POINT);
+        let bands = Bands::of_pixels(grid, PIXELS * T::cache());
+        let (panels, norms): (Vec<_>, _) = (weights.iter().collect(), MapNorm::all(reader, true));
+        let at_a_time = (CHANNELS * T::cache() / (2 * T::lanes())).max(1);
+        let groups: Vec<_> = panels.chunks(at_a_time).collect();
+        let widest = groups.iter().map(|group| channels_of(group).len()).max().expect("weights have columns");
+        let padded = out.next_multiple_of(T::lanes());
+        // An odd number of cache lines keeps neighbouring pixels out of the same cache set.
+        let pixel = (widest.div_ceil(16) | 1) * 16;
+        let sweep = Sweep { output, layout, bands, groups, reader, norms: &norms, mode, padded, pixel };
+        bands.summed_maps((gradient, reader.maps.widths()), |mut parts| {
+            let add = |parts: &mut [BandMaps<'_, T>], copy: &mut [T]| sweep.add(parts, copy);
+            summed(&mut parts, channels * padded, add, |sums| transpose(sums, padded, (channels, 1), weight_gradient));
+        })
+    }
 }
 
 /// Channels of neighbouring panels.

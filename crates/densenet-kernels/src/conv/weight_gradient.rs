@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands, LOW};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::maps::run;
 use crate::norm::Uncorrected;
@@ -71,31 +72,33 @@ impl<T: Dispatch> OutputGradient<'_, T> {
     }
 }
 
-/// `gradient` of convolution weights, `[out][in][kernel][kernel]`, from the gradient of the output. The input is normalised
-/// and rectified again instead of having been kept.
-///
-/// # Panics
-/// The gradients do not fit `input` and `window`.
-pub fn weight_gradient<T: Dispatch>(
-    input: &Input<'_, T>,
-    window: Window,
-    output_gradient: &OutputGradient<'_, T>,
-    gradient: &mut [T],
-) {
-    let input = &input.for_window(window);
-    let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
-    let rows = window.kernel * window.kernel * input.channels();
-    let out = output_gradient.channels();
-    assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
-    assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
-    let bands = if window == Window::POINT { Bands::new(grid, layout.row()) } else { Bands::low(grid, layout.row()) };
-    let padded = out.next_multiple_of(T::lanes());
-    let back = WeightBack { input, layout, bands, output_gradient, out, padded };
-    let mut numbers: Vec<usize> = (0..bands.len()).collect();
-    let add = |numbers: &mut [usize], copy: &mut [T]| back.add(numbers, copy);
-    summed(&mut numbers, rows * padded, add, |sums| {
-        transpose(sums, padded, (input.channels(), window.kernel * window.kernel), gradient);
-    });
+compiled! {
+    /// `gradient` of convolution weights, `[out][in][kernel][kernel]`, from the gradient of the output. The input is normalised
+    /// and rectified again instead of having been kept.
+    ///
+    /// # Panics
+    /// The gradients do not fit `input` and `window`.
+    pub fn weight_gradient<T>(
+        input: &Input<'_, T>,
+        window: Window,
+        output_gradient: &OutputGradient<'_, T>,
+        gradient: &mut [T],
+    ) {
+        let input = &input.for_window(window);
+        let (layout, grid) = (Layout::new(input, window), window.output(input.grid()));
+        let rows = window.kernel * window.kernel * input.channels();
+        let out = output_gradient.channels();
+        assert_eq!(output_gradient.len(), out * grid.pixels(), "output gradient of {grid:?}");
+        assert_eq!(gradient.len(), out * rows, "gradient of {out} by {rows} weights");
+        let bands = if window == Window::POINT { Bands::new(grid, layout.row()) } else { Bands::low(grid, layout.row()) };
+        let padded = out.next_multiple_of(T::lanes());
+        let back = WeightBack { input, layout, bands, output_gradient, out, padded };
+        let mut numbers: Vec<usize> = (0..bands.len()).collect();
+        let add = |numbers: &mut [usize], copy: &mut [T]| back.add(numbers, copy);
+        summed(&mut numbers, rows * padded, add, |sums| {
+            transpose(sums, padded, (input.channels(), window.kernel * window.kernel), gradient);
+        });
+    }
 }
 
 /// A weight gradient, before it is cut into bands.

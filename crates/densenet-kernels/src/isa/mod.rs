@@ -21,6 +21,7 @@ pub use tile::Product;
 pub(crate) use tile::Start;
 
 use crate::Element;
+use crate::compiled::Operations;
 use crate::scratch::Scratch;
 
 /// Most lanes of a vector of any instruction set.
@@ -192,7 +193,7 @@ impl<T: Element> Operation<T> for Constants {
 }
 
 /// Elements that operations can be dispatched for. Only `f32` has a choice; `f64` is for checking and runs in plain code.
-pub trait Dispatch: Scratch {
+pub trait Dispatch: Scratch + Operations {
     /// Lanes of a vector of the instruction set in use.
     fn lanes() -> usize {
         Self::dispatch(Constants).0

@@ -6,24 +6,28 @@ use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, Simd};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
 
-/// What [`crate::conv::data_gradient`] does, for `filters` made by [`Filters::turned`].
-pub fn data_gradient<T: Dispatch>(
-    output_gradient: &[T],
-    filters: &Filters<T>,
-    reader: &Normalised<'_, T>,
-    (mode, gradient): (Mode, &mut [T]),
-) -> NormGradient<T> {
-    assert_eq!(filters.columns(), reader.maps.channels(), "filters for the maps");
-    let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile().outputs() };
-    let (out, step) = (filters.channels(), tile_step::<T>(filters.channels()));
-    let bands = tiling.bands(step);
-    let norms = MapNorm::all(reader, true);
-    let source = Source::raw(output_gradient, tiling.grid, &out);
-    let back = Back { source, filters, tiling, bands, step, reader, norms: &norms, mode };
-    bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| back.run(&band, gradient, sums))
+compiled! {
+    /// What [`crate::conv::data_gradient`] does, for `filters` made by [`Filters::turned`].
+    pub fn data_gradient<T>(
+        output_gradient: &[T],
+        filters: &Filters<T>,
+        reader: &Normalised<'_, T>,
+        target: (Mode, &mut [T]),
+    ) -> NormGradient<T> {
+        let (mode, gradient) = target;
+        assert_eq!(filters.columns(), reader.maps.channels(), "filters for the maps");
+        let tiling = Tiling { grid: reader.maps.grid(), outputs: filters.tile().outputs() };
+        let (out, step) = (filters.channels(), tile_step::<T>(filters.channels()));
+        let bands = tiling.bands(step);
+        let norms = MapNorm::all(reader, true);
+        let source = Source::raw(output_gradient, tiling.grid, &out);
+        let back = Back { source, filters, tiling, bands, step, reader, norms: &norms, mode };
+        bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| back.run(&band, gradient, sums))
+    }
 }
 
 /// A data gradient, before it is cut into bands.

@@ -2,6 +2,7 @@
 
 use super::transform::{MOST_INPUTS, Transform};
 use super::{Tile, TileOperation};
+use crate::compiled::compiled;
 use crate::isa::{Dispatch, MOST_LANES, Simd};
 use crate::panels::{Panel, Panels};
 
@@ -28,11 +29,7 @@ impl<T: Dispatch> Filters<T> {
     }
 
     fn of(tile: Tile, (channels, columns): (usize, usize), weights: Weights<'_, T>) -> Self {
-        let points = (tile.outputs() + 2) * (tile.outputs() + 2);
-        let panels = Panels::filled(points * channels, columns, |panel, part| {
-            tile.dispatch(AtPoints { weights, channels, panel, part });
-        });
-        Self { tile, channels, panels }
+        Self { tile, channels, panels: at_points(tile, (channels, columns), weights) }
     }
 
     /// Tiles at whose points they are.
@@ -58,11 +55,22 @@ impl<T: Dispatch> Filters<T> {
 
 /// Filters, nine weights each: that of row `k` and column `j` is number `k * row + j * column`.
 #[derive(Clone, Copy)]
-struct Weights<'a, T> {
+pub struct Weights<'a, T> {
     weight: &'a [T],
     row: usize,
     column: usize,
     turned: bool,
+}
+
+compiled! {
+    /// `weights` of so many channels and columns at the points of a tile.
+    fn at_points<T>(tile: Tile, shape: (usize, usize), weights: Weights<'_, T>) -> Panels<T> {
+        let (channels, columns) = shape;
+        let points = (tile.outputs() + 2) * (tile.outputs() + 2);
+        Panels::filled(points * channels, columns, |panel, part| {
+            tile.dispatch(AtPoints { weights, channels, panel, part });
+        })
+    }
 }
 
 /// A panel of filters, `[point][channel][width]`.

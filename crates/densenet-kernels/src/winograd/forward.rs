@@ -5,29 +5,32 @@ use super::transform::{Inputs, Transform};
 use super::{Filters, TileOperation};
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
+use crate::compiled::compiled;
 use crate::conv::Epilogue;
 use crate::isa::{Dispatch, Simd};
 use crate::norm::Moments;
 use crate::patch::Input;
 
-/// `output[image][y][x][channel]` of a 3x3 convolution of stride 1 and padding 1.
-///
-/// # Panics
-/// `input` is neither raw nor a pre-activation, or `filters` or `output` do not fit it.
-pub fn forward<T: Dispatch>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
-    let forward = Forward::new(input, filters, epilogue);
-    forward.bands.run((output, filters.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
-}
+compiled! {
+    /// `output[image][y][x][channel]` of a 3x3 convolution of stride 1 and padding 1.
+    ///
+    /// # Panics
+    /// `input` is neither raw nor a pre-activation, or `filters` or `output` do not fit it.
+    pub fn forward<T>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
+        let forward = Forward::new(input, filters, epilogue);
+        forward.bands.run((output, filters.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+    }
 
-/// [`forward`], and the batch statistics of what it makes.
-pub fn forward_with_moments<T: Dispatch>(
-    input: &Input<'_, T>,
-    filters: &Filters<T>,
-    epilogue: &Epilogue<'_, T>,
-    output: &mut [T],
-) -> Moments<T> {
-    let forward = Forward { asks: true, ..Forward::new(input, filters, epilogue) };
-    forward.bands.run_with_moments((output, filters.columns()), &|band, output| forward.run(&band, output))
+    /// [`forward`], and the batch statistics of what it makes.
+    pub fn forward_with_moments<T>(
+        input: &Input<'_, T>,
+        filters: &Filters<T>,
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) -> Moments<T> {
+        let forward = Forward { asks: true, ..Forward::new(input, filters, epilogue) };
+        forward.bands.run_with_moments((output, filters.columns()), &|band, output| forward.run(&band, output))
+    }
 }
 
 /// A convolution and how it is cut into bands.

@@ -4,12 +4,12 @@
 //! A band's input is cut into overlapping tiles, each tile transformed; at each of a tile's points, the tiles' channels
 //! are multiplied by that point's weights, which is a product of matrices; the products are transformed back.
 
-mod data_gradient;
-mod filters;
-mod forward;
+pub(crate) mod data_gradient;
+pub(crate) mod filters;
+pub(crate) mod forward;
 mod tiles;
 mod transform;
-mod weight_gradient;
+pub(crate) mod weight_gradient;
 
 pub use data_gradient::data_gradient;
 pub use filters::Filters;

@@ -9,6 +9,7 @@ use super::tiles::{GAP, Memory, Source, Tiling, evaluate_row, tile_step, with_me
 use super::transform::{Inputs, MOST_INPUTS, OutputGradients, Transform};
 use super::{Tile, TileOperation};
 use crate::ahead::Ahead;
+use crate::compiled::compiled;
 use crate::conv::{Lines, outer_products};
 use crate::isa::apart;
 use crate::isa::{Dispatch, MOST_LANES, Simd, Start};
@@ -39,33 +40,35 @@ fn runs(widths: &[usize], lanes: usize, most: usize) -> Vec<Range<usize>> {
     runs
 }
 
-/// `gradient` of 3x3 weights, `[out][in][3][3]`, as [`crate::conv::weight_gradient`].
-///
-/// # Panics
-/// `input` is neither raw nor a pre-activation, or the gradients do not fit it.
-pub fn weight_gradient<T: Dispatch>(input: &Input<'_, T>, tile: Tile, output_gradient: &[T], gradient: &mut [T]) {
-    let tiling = Tiling { grid: input.grid(), outputs: tile.outputs() };
-    let (channels, out) = (input.channels(), output_gradient.len() / tiling.grid.pixels());
-    assert_eq!(output_gradient.len(), out * tiling.grid.pixels(), "output gradient of {:?}", tiling.grid);
-    assert_eq!(gradient.len(), out * channels * 9, "gradient of {out} by {channels} filters");
-    let widths: Vec<_> = cut(out, T::lanes()).collect();
-    let source = Source::new(input);
-    let runs = runs(source.maps.widths(), T::lanes(), CHANNELS * T::cache());
-    let padded = out.next_multiple_of(T::lanes());
-    let output_gradient = Source::raw(output_gradient, tiling.grid, &out);
-    let at_a_time = (DEPTH / tiling.across()).max(1);
-    let rows = tiling.grid.images * tiling.down();
-    let step = tile_step::<T>(runs.iter().map(Range::len).max().expect("a map"));
-    let back =
-        Back { source, output_gradient, tiling, channels, runs: &runs, step, widths: &widths, padded, at_a_time };
-    let mut runs_of_rows: Vec<_> =
-        (0..rows).step_by(at_a_time).map(|first| first..rows.min(first + at_a_time)).collect();
-    let add = |rows: &mut [Range<usize>], copy: &mut [T]| back.add(tile, rows, copy);
-    summed(&mut runs_of_rows, tiling.points() * channels * padded, add, |sums| {
-        gradient.par_chunks_mut(T::lanes() * channels * 9).enumerate().for_each(|(group, gradient)| {
-            tile.dispatch(Filter { sums, group: group * T::lanes(), channels, padded, gradient });
+compiled! {
+    /// `gradient` of 3x3 weights, `[out][in][3][3]`, as [`crate::conv::weight_gradient`].
+    ///
+    /// # Panics
+    /// `input` is neither raw nor a pre-activation, or the gradients do not fit it.
+    pub fn weight_gradient<T>(input: &Input<'_, T>, tile: Tile, output_gradient: &[T], gradient: &mut [T]) {
+        let tiling = Tiling { grid: input.grid(), outputs: tile.outputs() };
+        let (channels, out) = (input.channels(), output_gradient.len() / tiling.grid.pixels());
+        assert_eq!(output_gradient.len(), out * tiling.grid.pixels(), "output gradient of {:?}", tiling.grid);
+        assert_eq!(gradient.len(), out * channels * 9, "gradient of {out} by {channels} filters");
+        let widths: Vec<_> = cut(out, T::lanes()).collect();
+        let source = Source::new(input);
+        let runs = runs(source.maps.widths(), T::lanes(), CHANNELS * T::cache());
+        let padded = out.next_multiple_of(T::lanes());
+        let output_gradient = Source::raw(output_gradient, tiling.grid, &out);
+        let at_a_time = (DEPTH / tiling.across()).max(1);
+        let rows = tiling.grid.images * tiling.down();
+        let step = tile_step::<T>(runs.iter().map(Range::len).max().expect("a map"));
+        let back =
+            Back { source, output_gradient, tiling, channels, runs: &runs, step, widths: &widths, padded, at_a_time };
+        let mut runs_of_rows: Vec<_> =
+            (0..rows).step_by(at_a_time).map(|first| first..rows.min(first + at_a_time)).collect();
+        let add = |rows: &mut [Range<usize>], copy: &mut [T]| back.add(tile, rows, copy);
+        summed(&mut runs_of_rows, tiling.points() * channels * padded, add, |sums| {
+            gradient.par_chunks_mut(T::lanes() * channels * 9).enumerate().for_each(|(group, gradient)| {
+                tile.dispatch(Filter { sums, group: group * T::lanes(), channels, padded, gradient });
+            });
         });
-    });
+    }
 }
 
 /// A weight gradient, before it is cut into parts.
