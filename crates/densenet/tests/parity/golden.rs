@@ -57,9 +57,9 @@ impl Golden {
     pub fn article() -> Self {
         let shape = Shape4::new(4, 1, 64, 72);
         Self {
-            first: 70,
+            first: 1,
             sketched: true,
-            learning_rate: 0.005,
+            learning_rate: 0.0001,
             ..Self::load("article", Config::preset("seed").unwrap(), shape)
         }
     }
@@ -76,9 +76,9 @@ impl Golden {
             compression: 0.6,
             ..Config::preset("densenet-bc-40-12").unwrap()
         };
-        let mut golden = Self::load("small_bc", config, Shape4::new(3, 3, 37, 29));
-        golden.training.label_smoothing = 0.1;
-        golden
+        let shape = Shape4::new(3, 3, 37, 29);
+        let training = Training { label_smoothing: 0.1, dropout_seed: 0 };
+        Self { first: 14, training, ..Self::load("small_bc", config, shape) }
     }
 
     fn load(name: &str, config: Config, shape: Shape4) -> Self {
@@ -89,7 +89,7 @@ impl Golden {
         let answers = tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect();
         let training = Training { label_smoothing: 0.0, dropout_seed: 0 };
         let arch = Architecture::new(&config).unwrap();
-        Self { arch, shape, training, first: 1, learning_rate: 0.05, sketched: false, answers }
+        Self { arch, shape, training, first: 0, learning_rate: 0.001, sketched: false, answers }
     }
 
     /// The parameters that everything starts from.
