@@ -13,10 +13,10 @@ pub(crate) struct Ahead<'a, 'b, T> {
     run: &'a [T],
 }
 
-/// What one product asks for.
+/// What some steps of a product ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<T> {
-    /// What its first step asks for; nothing is read there, so it may be anywhere.
+    /// What the first of them asks for; nothing is read there, so it may be anywhere.
     pub from: *const T,
     /// Bytes from there to what the next step asks for.
     pub bytes: usize,
@@ -28,14 +28,20 @@ impl<'a, 'b, T> Ahead<'a, 'b, T> {
         Self { runs, run: &[] }
     }
 
-    /// What a product of so many steps asks for.
+    /// What so many steps of a product ask for.
+    #[inline(always)]
     pub fn take(&mut self, steps: usize) -> Asked<T> {
         if self.run.is_empty() {
             self.run = self.runs.next().unwrap_or_default();
         }
-        let (now, later) = self.run.split_at(self.run.len().min(steps * BYTES / size_of::<T>()));
-        self.run = later;
-        Asked { from: now.as_ptr(), bytes: size_of_val(now).div_ceil(steps) }
+        let most = steps * BYTES / size_of::<T>();
+        if most < self.run.len() {
+            let (now, later) = self.run.split_at(most);
+            self.run = later;
+            return Asked { from: now.as_ptr(), bytes: BYTES };
+        }
+        let last = std::mem::take(&mut self.run);
+        Asked { from: last.as_ptr(), bytes: size_of_val(last).div_ceil(steps) }
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Panels<T> {
     panels: Vec<Panel>,
 }
 
+/// Most vectors of a panel.
+pub(crate) const MOST_VECTORS: usize = 3;
+
 /// A run of columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Panel {

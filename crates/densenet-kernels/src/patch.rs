@@ -322,8 +322,8 @@ impl Layout {
     }
 
     /// Cuts `rows` rows of output into runs of at most `most` pixels: start in the patch, first pixel, pixels.
-    pub fn tiles(&self, rows: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
-        // Rows of a 1x1 convolution follow each other without borders, so that tiles may span them.
+    pub fn runs(&self, rows: usize, most: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        // Rows of a 1x1 convolution follow each other without borders, so that runs may span them.
         let (rows, outputs) =
             if self.window == Window::POINT { (1, rows * self.outputs) } else { (rows, self.outputs) };
         let Self { window, columns, pixel, .. } = *self;

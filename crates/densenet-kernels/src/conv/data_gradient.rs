@@ -5,10 +5,10 @@ use crate::Element;
 use crate::ahead::Ahead;
 use crate::bands::{Band, Bands};
 use crate::compiled::compiled;
-use crate::isa::{Dispatch, MOST_VECTORS, Operation, Product, Simd, Start};
+use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places};
-use crate::panels::{Panel, Panels};
+use crate::panels::{MOST_VECTORS, Panel, Panels};
 use crate::patch::{Input, Layout, Window};
 use crate::scratch::Scratch;
 
@@ -40,11 +40,20 @@ compiled! {
         let norms = MapNorm::all(reader, true);
         let back = Back { input, layout, bands, weights, pooled, norms: &norms, mode, grid };
         bands.run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-            T::scratch(layout.len(band.rows.len()) + MOST_VECTORS * T::lanes(), |memory| {
+            T::scratch(layout.len(band.rows.len()) + tile_len::<T>(), |memory| {
                 T::dispatch(BackBand { back: &back, band: &band, gradient, sums, memory });
             });
         })
     }
+}
+
+/// Pixels that a panel's products go back to the maps of at a time: whole micro-tiles of every instruction set, and so many
+/// that what is done once for all of them counts little.
+const AT_ONCE: usize = 42;
+
+/// Elements of the products that go back at a time.
+pub(super) fn tile_len<T: Dispatch>() -> usize {
+    AT_ONCE * MOST_VECTORS * T::lanes()
 }
 
 /// A data gradient, before it is cut into bands.
@@ -115,12 +124,10 @@ pub(super) fn back_panel<S: Simd<T: Dispatch>, const N: usize>(
     let ((taps, count), no_floor) = (layout.taps(), S::T::of(f64::NEG_INFINITY));
     let columns = panel.first..panel.first + panel.columns;
     let under = maps.under(&columns);
-    for (from, first, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
-        let product = Product {
-            columns: panel.width,
-            ..of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), no_floor, ahead)
-        };
-        product.run(simd, Start::Zero, tile, panel.width);
+    for (from, first, pixels) in layout.runs(rows, AT_ONCE) {
+        let patch = (&patch[from..], layout, pixels);
+        let product = Product { columns: panel.width, ..of_pixels(patch, &taps[..count], (panel, b), no_floor) };
+        product.run(simd, Start::Zero, (tile, panel.width), ahead);
         let at = (columns.clone(), pixels, Places { first, outputs: layout.outputs, width });
         maps.back::<S, N>(simd, under.clone(), at, (tile, panel.width));
     }

@@ -2,10 +2,9 @@
 
 use super::{Epilogue, of_pixels};
 use crate::ahead::Ahead;
-use crate::aligned::LINE;
 use crate::bands::{Band, Bands};
 use crate::compiled::compiled;
-use crate::isa::{Dispatch, Operation, Simd, Start};
+use crate::isa::{Dispatch, Operation, Product, Simd, Start};
 use crate::maps::Grid;
 use crate::norm::Moments;
 use crate::panels::Panels;
@@ -132,23 +131,10 @@ fn multiply<S: Simd<T: Dispatch>>(
             Start::Columns(bias) => Start::Columns(&bias[panel.first..]),
             other => other,
         };
-        for (from, to, pixels) in layout.tiles(rows, S::ROWS[panel.vectors - 1]) {
-            let product = of_pixels((&patch[from..], layout, pixels), &taps[..count], (panel, b), floor, ahead);
-            let output = &mut output[to * step + panel.first..];
-            if asks {
-                ask_for(simd, output.chunks(step).take(pixels).map(|pixel| &pixel[..panel.columns]));
-            }
-            product.run(simd, start, output, step);
-        }
-    }
-}
-
-/// Asks for `pixels` of the output, so that sums, when they are stored, do not wait for lines that come from memory.
-#[inline(always)]
-fn ask_for<'a, S: Simd<T: 'a>>(simd: S, pixels: impl Iterator<Item = &'a [S::T]>) {
-    for pixel in pixels {
-        for line in pixel.chunks(LINE / size_of::<S::T>()) {
-            simd.prefetch(line.as_ptr());
+        for (from, to, pixels) in layout.runs(rows, usize::MAX) {
+            let patch = (&patch[from..], layout, pixels);
+            let product = Product { asks, ..of_pixels(patch, &taps[..count], (panel, b), floor) };
+            product.run(simd, start, (&mut output[to * step + panel.first..], step), ahead);
         }
     }
 }

@@ -16,7 +16,6 @@ pub(crate) use outer::{Lines, outer_products};
 pub use point_gradients::point_gradients;
 pub use weight_gradient::{OutputGradient, weight_gradient};
 
-use crate::ahead::Ahead;
 use crate::isa::{Dispatch, Product};
 use crate::maps::Grid;
 use crate::panels::{Panel, Panels};
@@ -75,14 +74,13 @@ pub fn backward_panels<T: Dispatch>(weight: &[T], out: usize, input: usize, kern
 }
 
 /// The product of so many neighbouring pixels of a patch, from `patch`'s start on, with a panel of weights: rows are
-/// pixels, depth is channels. It asks for what is `ahead`.
+/// pixels, depth is channels.
 #[inline(always)]
 fn of_pixels<'a, T: Element>(
     (patch, layout, pixels): (&'a [T], &Layout, usize),
     taps: &'a [usize],
     (panel, b): (Panel, &'a [T]),
     floor: T,
-    ahead: &mut Ahead<'_, '_, T>,
 ) -> Product<'a, T> {
     Product {
         a: patch,
@@ -95,6 +93,6 @@ fn of_pixels<'a, T: Element>(
         vectors: panel.vectors,
         columns: panel.columns,
         floor,
-        ahead: ahead.take(taps.len() * layout.depth),
+        asks: false,
     }
 }

@@ -27,24 +27,20 @@ pub(crate) fn outer_products<S: Simd<T: Dispatch>>(
     channels: usize,
     ahead: &mut Ahead<'_, '_, S::T>,
 ) {
-    let parts = channels.div_ceil(S::ROWS[vectors - 1]);
-    for part in 0..parts {
-        let (first, behind) = (part * channels / parts, (part + 1) * channels / parts);
-        let product = Product {
-            a: &a[first..],
-            row: 1,
-            step: pixels.step,
-            taps: pixels.starts,
-            depth: pixels.len,
-            b,
-            rows: behind - first,
-            vectors,
-            columns: vectors * S::LANES,
-            floor: S::T::of(f64::NEG_INFINITY),
-            ahead: ahead.take(pixels.starts.len() * pixels.len),
-        };
-        product.run(simd, start, &mut copy[first * padded..], padded);
-    }
+    let product = Product {
+        a,
+        row: 1,
+        step: pixels.step,
+        taps: pixels.starts,
+        depth: pixels.len,
+        b,
+        rows: channels,
+        vectors,
+        columns: vectors * S::LANES,
+        floor: S::T::of(f64::NEG_INFINITY),
+        asks: false,
+    };
+    product.run(simd, start, (copy, padded), ahead);
 }
 
 /// Copies pixels of `out` channels, `step` elements apart, to panels, `[panel][pixel][width]`, zeros behind the last channel.

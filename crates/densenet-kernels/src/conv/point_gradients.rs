@@ -7,12 +7,12 @@
 
 use std::ops::Range;
 
-use super::data_gradient::back_panel;
+use super::data_gradient::{back_panel, tile_len};
 use super::outer::{Lines, outer_products, panels_of, transpose};
 use crate::ahead::Ahead;
 use crate::bands::{BandMaps, Bands};
 use crate::compiled::compiled;
-use crate::isa::{Dispatch, MOST_VECTORS, Operation, Simd, Start};
+use crate::isa::{Dispatch, Operation, Simd, Start};
 use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Uncorrected};
 use crate::panels::{Panel, Panels, cut};
 use crate::patch::{Input, Layout, Window, pre_activation};
@@ -100,8 +100,7 @@ impl<T: Dispatch> Sweep<'_, T> {
         for (i, BandMaps { band, maps, sums }) in parts.iter_mut().enumerate() {
             let start = if i == 0 { Start::Zero } else { Start::Output };
             let (first, pixels) = (self.bands.pixels(band).start, band.rows.len());
-            let lengths =
-                [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, MOST_VECTORS * T::lanes()];
+            let lengths = [self.layout.len(pixels), pixels * self.padded, pixels * self.pixel, tile_len::<T>()];
             T::scratch(lengths.iter().sum(), |mut memory| {
                 let arrays = lengths.map(|len| memory.split_off_mut(..len).expect("as long as all"));
                 let maps = MapNorms { norms: self.norms, first, mode: self.mode, gradient: maps, sums };

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Operation, Product, Simd};
+use super::{Operation, Origin, Product, Simd};
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
@@ -129,11 +129,10 @@ impl Simd for Avx512 {
         self,
         product: &Product<'_, f32>,
         distances: (usize, usize),
-        start: (*const f32, usize),
-        c: (*mut f32, usize),
+        origin: Origin<f32>,
     ) {
         // SAFETY: the features are there; the rest is the caller's.
-        unsafe { super::avx512_micro::multiply::<M, V>(product, distances, start, c) }
+        unsafe { super::avx512_micro::multiply::<M, V>(product, distances, origin) }
     }
 
     #[inline]

@@ -9,7 +9,7 @@
 use std::arch::asm;
 use std::mem::offset_of;
 
-use super::Product;
+use super::{Origin, Product};
 
 /// What the kernel reads seldom enough to keep in memory; distances in bytes.
 struct Seldom {
@@ -101,17 +101,17 @@ macro_rules! point_at {
 /// The kernel for so many vectors: loads of the columns, then the rows.
 macro_rules! kernel {
     (
-        $product:ident, $distances:ident, $start:ident, $c:ident, $width:literal, [$($load:literal)*]
+        $product:ident, $distances:ident, $origin:ident, $width:literal, [$($load:literal)*]
         $($i:literal $address:literal { $($sum:literal $column:literal $place:literal;)* })*
     ) => {{
         let seldom = Seldom {
             taps_end: $product.taps.as_ptr_range().end,
             depth: $product.depth,
-            a: $product.a.as_ptr(),
-            start: $start.0,
-            start_row: 4 * $start.1,
-            c: $c.0,
-            c_row: 4 * $c.1,
+            a: $origin.a,
+            start: $origin.start.0,
+            start_row: 4 * $origin.start.1,
+            c: $origin.c.0,
+            c_row: 4 * $origin.c.1,
             floor: $product.floor,
             has_floor: ($product.floor > f32::NEG_INFINITY).into(),
         };
@@ -164,8 +164,8 @@ macro_rules! kernel {
                 floor = const offset_of!(Seldom, floor),
                 has_floor = const offset_of!(Seldom, has_floor),
                 taps = inout(reg) $product.taps.as_ptr() => _,
-                next = inout(reg) $product.ahead.from => _,
-                next_step = in(reg) $product.ahead.bytes,
+                next = inout(reg) $origin.ahead.from => _,
+                next_step = in(reg) $origin.ahead.bytes,
                 b = inout(reg) $product.b.as_ptr() => _,
                 row = inout(reg) 4 * $distances.0 => _,
                 row3 = inout(reg) 12 * $distances.0 => _,
@@ -193,12 +193,11 @@ macro_rules! kernel {
 pub(super) unsafe fn multiply<const M: usize, const V: usize>(
     product: &Product<'_, f32>,
     distances: (usize, usize),
-    start: (*const f32, usize),
-    c: (*mut f32, usize),
+    origin: Origin<f32>,
 ) {
     match V {
         1 => kernel! {
-            product, distances, start, c, 64,
+            product, distances, origin, 64,
             ["vmovups zmm28, zmmword ptr [{b}]" "prefetcht0 [{b} + {ahead}]"]
             0 "{p0}" { "zmm0" "zmm28" 0; }
             1 "{p0} + {row}" { "zmm1" "zmm28" 0; }
@@ -216,7 +215,7 @@ pub(super) unsafe fn multiply<const M: usize, const V: usize>(
             13 "{p2} + {row3}" { "zmm13" "zmm28" 0; }
         },
         2 => kernel! {
-            product, distances, start, c, 128,
+            product, distances, origin, 128,
             ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
              "prefetcht0 [{b} + {ahead}]" "prefetcht0 [{b} + {ahead} + 64]"]
             0 "{p0}" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; }
@@ -235,7 +234,7 @@ pub(super) unsafe fn multiply<const M: usize, const V: usize>(
             13 "{p2} + {row3}" { "zmm26" "zmm28" 0; "zmm27" "zmm29" 64; }
         },
         _ => kernel! {
-            product, distances, start, c, 192,
+            product, distances, origin, 192,
             ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
              "vmovups zmm30, zmmword ptr [{b} + 128]"
              "prefetcht0 [{b} + {ahead}]" "prefetcht0 [{b} + {ahead} + 64]" "prefetcht0 [{b} + {ahead} + 128]"]

@@ -17,8 +17,8 @@ mod tile;
 use std::sync::OnceLock;
 
 pub use portable::Portable;
-pub use tile::Product;
 pub(crate) use tile::Start;
+pub use tile::{Origin, Product};
 
 use crate::Element;
 use crate::compiled::Operations;
@@ -26,9 +26,6 @@ use crate::scratch::Scratch;
 
 /// Most lanes of a vector of any instruction set.
 pub(crate) const MOST_LANES: usize = 16;
-
-/// Most vectors of a micro-tile of any instruction set.
-pub(crate) const MOST_VECTORS: usize = 28;
 
 /// Vectors of one instruction set. Methods that take slices check their lengths.
 pub trait Simd: Copy + Send + Sync + 'static {
@@ -79,23 +76,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// [`Simd::prefetch`] to the second level of the cache.
     #[inline(always)]
     fn prefetch_l2(self, _address: *const Self::T) {}
-    /// Computes `M` rows by `V` whole vectors of a product, with `row` and `step` its distances in `a`, into `c`. What it
-    /// starts from and `c` are pointers and the elements from one row to the next; a null pointer stands for zeros.
+    /// Computes `M` rows by `V` whole vectors of a product, with `row` and `step` its distances in `a`, from `origin` on.
     ///
     /// # Safety
-    /// The product's operands were checked against `M` and `V`; `start`, unless it is null, must be valid for reads and `c`
-    /// for writes of `M` rows of `V` vectors.
+    /// The product's operands must hold all rows from `origin` on; its `start`, unless it is null, must be valid for reads and
+    /// its `c` for writes of `M` rows of `V` vectors.
     #[inline(always)]
     #[allow(unsafe_code)]
     unsafe fn multiply<const M: usize, const V: usize>(
         self,
         product: &Product<'_, Self::T>,
         (row, step): (usize, usize),
-        start: (*const Self::T, usize),
-        c: (*mut Self::T, usize),
+        origin: Origin<Self::T>,
     ) {
         // SAFETY: the caller's.
-        unsafe { tile::multiply::<Self, M, V>(self, product, (row, step), start, c) }
+        unsafe { tile::multiply::<Self, M, V>(self, product, (row, step), origin) }
     }
 
     /// Runs `operation` compiled for this instruction set.

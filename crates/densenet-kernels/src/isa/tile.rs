@@ -1,9 +1,10 @@
-//! The micro-kernel: a product of a few rows by a few vectors, held in registers over its whole depth.
+//! Products, and the micro-kernel that they are made of: a few rows by a few vectors, held in registers over the whole depth.
 #![allow(unsafe_code)]
 
-use super::{MOST_LANES, MOST_VECTORS, Operation, Simd};
+use super::{MOST_LANES, Operation, Simd};
 use crate::Element;
-use crate::ahead::Asked;
+use crate::ahead::{Ahead, Asked};
+use crate::aligned::LINE;
 
 /// What the sums are added to.
 #[derive(Clone, Copy)]
@@ -18,7 +19,7 @@ pub(crate) enum Start<'a, T> {
 
 /// `c[i][j] = max(floor, start + sum over t, k of a[taps[t] + i * row + k * step] * b[(t * depth + k) * panel + j])`
 ///
-/// for `i` below `rows` and `j` below `columns`, where `panel` is the width of `b` and of the micro-tile in elements.
+/// for `i` below `rows` and `j` below `columns`, where `panel` is the width of `b` in elements.
 /// Either `row` or `step` is 1: rows are pixels and depth is channels (forward, data gradient), or rows are channels
 /// and depth is pixels (weight gradient).
 pub struct Product<'a, T> {
@@ -34,7 +35,7 @@ pub struct Product<'a, T> {
     pub depth: usize,
     /// Right operand, `[taps * depth][vectors * LANES]`.
     pub b: &'a [T],
-    /// Rows wanted, at most `ROWS[vectors - 1]`.
+    /// Rows wanted.
     pub rows: usize,
     /// Width in vectors, 1 to 3.
     pub vectors: usize,
@@ -42,26 +43,44 @@ pub struct Product<'a, T> {
     pub columns: usize,
     /// Lower bound of the result: zero rectifies, minus infinity does nothing.
     pub floor: T,
+    /// Whether it asks for the memory that it writes to, which is not in the cache, so that stores need not wait for it.
+    pub asks: bool,
+}
+
+/// Where a micro-tile of a product begins, with the elements from one row to the next.
+pub struct Origin<T> {
+    /// In the left operand.
+    pub a: *const T,
+    /// In what the sums are added to; a null pointer stands for zeros.
+    pub start: (*const T, usize),
+    /// In the output.
+    pub c: (*mut T, usize),
     /// What its steps ask memory for.
     pub ahead: Asked<T>,
 }
 
 impl<T: Element> Product<'_, T> {
-    /// Computes into `c`, whose rows are `c_row` apart.
+    /// Computes into `c`, whose rows are `c_row` apart, and asks, step by step, for what is `ahead`.
     ///
     /// # Panics
     /// An operand is too short for what is asked.
     #[inline(always)]
-    pub(crate) fn run<S: Simd<T = T>>(&self, simd: S, start: Start<'_, T>, c: &mut [T], c_row: usize) {
+    pub(crate) fn run<S: Simd<T = T>>(
+        &self,
+        simd: S,
+        start: Start<'_, T>,
+        (c, c_row): (&mut [T], usize),
+        ahead: &mut Ahead<'_, '_, T>,
+    ) {
         self.check::<S>(c, c_row);
-        let target = Target { start, c, c_row };
+        let target = Target { start, c, c_row, ahead };
         match (self.step, self.vectors) {
-            (1, 1) => by_rows::<S, 1, false>(simd, self, target),
-            (1, 2) => by_rows::<S, 2, false>(simd, self, target),
-            (1, _) => by_rows::<S, 3, false>(simd, self, target),
-            (_, 1) => by_rows::<S, 1, true>(simd, self, target),
-            (_, 2) => by_rows::<S, 2, true>(simd, self, target),
-            (_, _) => by_rows::<S, 3, true>(simd, self, target),
+            (1, 1) => in_tiles::<S, 1, false>(simd, self, target),
+            (1, 2) => in_tiles::<S, 2, false>(simd, self, target),
+            (1, _) => in_tiles::<S, 3, false>(simd, self, target),
+            (_, 1) => in_tiles::<S, 1, true>(simd, self, target),
+            (_, 2) => in_tiles::<S, 2, true>(simd, self, target),
+            (_, _) => in_tiles::<S, 3, true>(simd, self, target),
         }
     }
 
@@ -70,8 +89,7 @@ impl<T: Element> Product<'_, T> {
     fn check<S: Simd<T = T>>(&self, c: &[T], c_row: usize) {
         assert!(self.step == 1 || self.row == 1, "rows or depth must be contiguous");
         assert!((1..=3).contains(&self.vectors) && self.columns <= self.vectors * S::LANES);
-        assert!(self.rows >= 1 && self.rows <= S::ROWS[self.vectors - 1]);
-        assert!(self.depth >= 1 && !self.taps.is_empty(), "a product of no depth");
+        assert!(self.rows >= 1 && self.depth >= 1 && !self.taps.is_empty(), "a product of no rows or depth");
         let reach = (self.rows - 1) * self.row + (self.depth - 1) * self.step;
         assert!(self.taps.iter().all(|&tap| tap + reach < self.a.len()), "left operand is too short");
         assert!(self.taps.len() * self.depth * self.vectors * S::LANES <= self.b.len(), "right operand is too short");
@@ -79,80 +97,125 @@ impl<T: Element> Product<'_, T> {
     }
 }
 
+/// Most vectors of a micro-tile of any instruction set.
+const MOST_VECTORS: usize = 28;
+
 /// A micro-tile that begins a cache line.
 #[repr(align(64))]
 struct Tile<T>([T; MOST_VECTORS * MOST_LANES]);
 
-/// Where a product goes, and what it starts from.
-struct Target<'a, T> {
+/// Where a product goes, what it starts from, and what its steps ask for.
+struct Target<'a, 'b, 'c, T> {
     start: Start<'a, T>,
     c: &'a mut [T],
     c_row: usize,
+    ahead: &'a mut Ahead<'b, 'c, T>,
 }
 
-/// Picks the micro-kernel of the right number of rows.
+/// Cuts the rows of a product whose operands were checked into micro-tiles, whose heights differ by one row at most.
 #[inline(always)]
-fn by_rows<S: Simd, const V: usize, const BY_CHANNEL: bool>(simd: S, p: &Product<'_, S::T>, to: Target<'_, S::T>) {
-    macro_rules! rows {
-        ($($m:literal)*) => {
-            match p.rows {
-                $($m if $m <= S::ROWS[V - 1] => simd.run(Micro::<S::T, $m, V, BY_CHANNEL>(p, to)),)*
-                _ => unreachable!("checked before"),
-            }
-        };
+fn in_tiles<S: Simd, const V: usize, const BY_CHANNEL: bool>(
+    simd: S,
+    product: &Product<'_, S::T>,
+    mut target: Target<'_, '_, '_, S::T>,
+) {
+    let tiles = product.rows.div_ceil(S::ROWS[V - 1]);
+    let (height, higher) = (product.rows / tiles, product.rows % tiles);
+    for (height, first, tiles) in [(height + 1, 0, higher), (height, higher * (height + 1), tiles - higher)] {
+        macro_rules! of_height {
+            ($($m:literal)*) => {
+                match height {
+                    _ if tiles == 0 => {}
+                    $($m if $m <= S::ROWS[V - 1] => {
+                        let target = &mut target;
+                        simd.run(Tiles::<S::T, $m, V, BY_CHANNEL> { product, target, first, tiles });
+                    })*
+                    _ => unreachable!("no more than a micro-tile's rows"),
+                }
+            };
+        }
+        of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     }
-    rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
-/// `M` rows by `V` vectors of a product whose operands were checked; compiled once an instruction set.
-struct Micro<'a, T, const M: usize, const V: usize, const BY_CHANNEL: bool>(&'a Product<'a, T>, Target<'a, T>);
+/// So many micro-tiles of `M` rows by `V` vectors, from row `first` on; compiled once an instruction set.
+struct Tiles<'a, 'b, 'c, 'd, T, const M: usize, const V: usize, const BY_CHANNEL: bool> {
+    product: &'a Product<'a, T>,
+    target: &'a mut Target<'b, 'c, 'd, T>,
+    first: usize,
+    tiles: usize,
+}
 
 impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operation<T>
-    for Micro<'_, T, M, V, BY_CHANNEL>
+    for Tiles<'_, '_, '_, '_, T, M, V, BY_CHANNEL>
 {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self(p, to) = self;
-        let distances = if BY_CHANNEL { (1, p.step) } else { (p.row, 1) };
-        let width = V * S::LANES;
-        if p.columns < width {
-            return to.by_way_of_whole_vectors::<S, M, V>(simd, p, distances);
+        let Self { product, target, first, tiles } = self;
+        let distances = if BY_CHANNEL { (1, product.step) } else { (product.row, 1) };
+        for first in (first..).step_by(M).take(tiles) {
+            let a = product.a[first * distances.0..].as_ptr();
+            let ahead = target.ahead.take(product.taps.len() * product.depth);
+            match product.columns < V * S::LANES {
+                true => target.by_way_of_whole_vectors::<S, M, V>(simd, (product, distances), first, (a, ahead)),
+                false => target.whole_vectors::<S, M, V>(simd, (product, distances), first, (a, ahead)),
+            }
         }
-        let c = (to.c.as_mut_ptr(), to.c_row);
-        let start = match to.start {
+    }
+}
+
+impl<T: Element> Target<'_, '_, '_, T> {
+    /// Computes `M` rows from row `first` on.
+    #[inline(always)]
+    fn whole_vectors<S: Simd<T = T>, const M: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        (product, distances): (&Product<'_, T>, (usize, usize)),
+        first: usize,
+        (a, ahead): (*const T, Asked<T>),
+    ) {
+        let c = (self.c[first * self.c_row..].as_mut_ptr(), self.c_row);
+        if product.asks {
+            for i in 0..M {
+                for line in (0..V * S::LANES).step_by(LINE / size_of::<T>()) {
+                    simd.prefetch(c.0.wrapping_add(i * c.1 + line));
+                }
+            }
+        }
+        let start = match self.start {
             Start::Zero => (std::ptr::null(), 0),
-            Start::Columns(values) => (values[..width].as_ptr(), 0),
+            Start::Columns(values) => (values[..V * S::LANES].as_ptr(), 0),
             Start::Output => (c.0.cast_const(), c.1),
         };
         // SAFETY: `check` saw that every tap plus the reach of all rows and steps lies inside `a`, that `b` has
         // `taps * depth` rows of `V` vectors, and that all columns of all rows lie inside `c`.
-        unsafe { simd.multiply::<M, V>(p, distances, start, c) };
+        unsafe { simd.multiply::<M, V>(product, distances, Origin { a, start, c, ahead }) };
     }
-}
 
-impl<T: Element> Target<'_, T> {
-    /// Takes columns of which a vector is not wanted in whole from a tile of whole vectors.
+    /// The same for columns of which a vector is not wanted in whole, by way of a tile of whole vectors.
     #[inline(always)]
     fn by_way_of_whole_vectors<S: Simd<T = T>, const M: usize, const V: usize>(
-        self,
+        &mut self,
         simd: S,
-        p: &Product<'_, T>,
-        distances: (usize, usize),
+        (product, distances): (&Product<'_, T>, (usize, usize)),
+        first: usize,
+        (a, ahead): (*const T, Asked<T>),
     ) {
         let (mut tile, width) = (Tile([T::zero(); MOST_VECTORS * MOST_LANES]), V * S::LANES);
         let Tile(tile) = &mut tile;
         assert!(M * width <= tile.len(), "more than a micro-tile");
-        let whole = Product { floor: T::neg_infinity(), ..*p };
+        let whole = Product { floor: T::neg_infinity(), ..*product };
+        let origin = Origin { a, start: (std::ptr::null(), 0), c: (tile.as_mut_ptr(), width), ahead };
         // SAFETY: `check` saw that all reads lie inside `a` and `b`, and the tile has `M` rows of `width` elements.
-        unsafe { simd.multiply::<M, V>(&whole, distances, (std::ptr::null(), 0), (tile.as_mut_ptr(), width)) };
-        let floor = simd.splat(p.floor);
+        unsafe { simd.multiply::<M, V>(&whole, distances, origin) };
+        let floor = simd.splat(product.floor);
         for i in 0..M {
-            for start in (0..p.columns).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(p.columns);
+            for start in (0..product.columns).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(product.columns);
                 let sum = simd.load(&tile[i * width + start..][..S::LANES]);
-                let to = &mut self.c[i * self.c_row..][lanes.clone()];
+                let to = &mut self.c[(first + i) * self.c_row..][lanes.clone()];
                 let sum = match self.start {
                     Start::Zero => sum,
                     Start::Columns(values) => simd.add(sum, simd.load(&values[lanes])),
@@ -171,20 +234,19 @@ impl<T: Element> Target<'_, T> {
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
     simd: S,
-    p: &Product<'_, S::T>,
+    product: &Product<'_, S::T>,
     (row, step): (usize, usize),
-    (start, start_row): (*const S::T, usize),
-    (c, c_row): (*mut S::T, usize),
+    Origin { a, start: (start, start_row), c: (c, c_row), ahead: Asked { from, bytes } }: Origin<S::T>,
 ) {
     let mut acc = [[simd.splat(S::T::of(0.0)); V]; M];
-    let (mut b, mut ahead) = (p.b.as_ptr(), p.ahead.from);
-    for &tap in p.taps {
-        for k in 0..p.depth {
+    let (mut b, mut ahead) = (product.b.as_ptr(), from);
+    for &tap in product.taps {
+        for k in 0..product.depth {
             simd.prefetch(ahead);
-            ahead = ahead.wrapping_byte_add(p.ahead.bytes);
+            ahead = ahead.wrapping_byte_add(bytes);
             // SAFETY: the caller vouches that all of it lies inside the operands.
             unsafe {
-                let a = p.a.as_ptr().add(tap + k * step);
+                let a = a.add(tap + k * step);
                 let mut columns = [simd.splat(S::T::of(0.0)); V];
                 for (v, column) in columns.iter_mut().enumerate() {
                     *column = simd.load_unchecked(b.add(v * S::LANES));
@@ -199,7 +261,7 @@ pub(super) unsafe fn multiply<S: Simd, const M: usize, const V: usize>(
             }
         }
     }
-    let floor = simd.splat(p.floor);
+    let floor = simd.splat(product.floor);
     for (i, sums) in acc.iter().enumerate() {
         for (v, &sum) in sums.iter().enumerate() {
             // SAFETY: the caller vouches for `M` rows of `V` vectors.
@@ -230,7 +292,7 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd<T = T>>(self, simd: S) {
             for vectors in 1..=3 {
-                for rows in 1..=S::ROWS[vectors - 1] {
+                for rows in 1..=2 * S::ROWS[vectors - 1] + 1 {
                     for columns in [1, S::LANES * vectors - 1, S::LANES * vectors] {
                         for (row, step) in [(11, 1), (1, 17)] {
                             check(simd, Case { rows, vectors, columns, row, step });
@@ -270,21 +332,10 @@ mod tests {
                 1 => Start::Columns(&bias),
                 _ => Start::Output,
             };
-            let (floor_value, ahead) = (S::T::of(floor), Asked { from: b.as_ptr(), bytes: 48 });
-            let product = Product {
-                a: &a,
-                row,
-                step,
-                taps: &taps,
-                depth,
-                b: &b,
-                rows,
-                vectors,
-                columns,
-                floor: floor_value,
-                ahead,
-            };
-            product.run(simd, start, &mut c, c_row);
+            let (floor, mut runs) = (S::T::of(floor), [&b[..]].into_iter());
+            let product =
+                Product { a: &a, row, step, taps: &taps, depth, b: &b, rows, vectors, columns, floor, asks: kind == 1 };
+            product.run(simd, start, (&mut c, c_row), &mut Ahead::new(&mut runs));
             for (i, &got) in c.iter().enumerate() {
                 let (y, x) = (i / c_row, i % c_row);
                 if x >= columns || i == before.len() {
@@ -298,7 +349,7 @@ mod tests {
                         sum += a[tap + y * row + k * step].f64() * b[(t * depth + k) * panel + x].f64();
                     }
                 }
-                assert!((got.f64() - sum.max(floor)).abs() < 1e-5, "row {y} column {x}: {got} for {sum}");
+                assert!((got.f64() - sum.max(floor.f64())).abs() < 1e-5, "row {y} column {x}: {got} for {sum}");
             }
         }
     }

@@ -283,25 +283,21 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
     ahead: &mut Ahead<'_, '_, S::T>,
 ) {
     let from = transformed.len() / points;
-    let parts = tiles.div_ceil(S::ROWS[panel.vectors - 1]);
     for p in 0..points {
-        for part in 0..parts {
-            let (first, behind) = (part * tiles / parts, (part + 1) * tiles / parts);
-            let product = Product {
-                a: &transformed[p * from + first * step..],
-                row: step,
-                step: 1,
-                taps: &[0],
-                depth,
-                b: &b[p * depth * panel.width..][..depth * panel.width],
-                rows: behind - first,
-                vectors: panel.vectors,
-                columns: panel.width,
-                floor: S::T::of(f64::NEG_INFINITY),
-                ahead: ahead.take(depth),
-            };
-            product.run(simd, Start::Zero, &mut products[p * to + first * width..], width);
-        }
+        let product = Product {
+            a: &transformed[p * from..],
+            row: step,
+            step: 1,
+            taps: &[0],
+            depth,
+            b: &b[p * depth * panel.width..][..depth * panel.width],
+            rows: tiles,
+            vectors: panel.vectors,
+            columns: panel.width,
+            floor: S::T::of(f64::NEG_INFINITY),
+            asks: false,
+        };
+        product.run(simd, Start::Zero, (&mut products[p * to..], width), ahead);
     }
 }
 
