@@ -268,6 +268,7 @@ impl<'a, T: Element> MapNorm<'a, T> {
             let dy = simd.mul(share, simd.load(&dy[i * row..][..lanes.len()]));
             for pixel in places.of::<N>(i) {
                 let at = pixel * self.width + lanes.start..pixel * self.width + lanes.end;
+                apart::ask_ahead(simd, &map[at.start..], &gradient[at.start..]);
                 let x = simd.load(&map[at.clone()]);
                 let dz = simd.select_gt(simd.mul_add(x, scale, shift), floor, dy, zero);
                 sum = simd.add(sum, dz);

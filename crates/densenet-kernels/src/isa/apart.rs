@@ -189,6 +189,13 @@ pub(crate) fn rectify_lanes<S: Simd>(
     lanes
 }
 
+/// Asks for what [`back`] reads some pixels behind the starts of a map and its gradient.
+#[inline(always)]
+pub(crate) fn ask_ahead<S: Simd>(simd: S, map: &[S::T], gradient: &[S::T]) {
+    simd.prefetch_l2(map.as_ptr().wrapping_add(AHEAD));
+    simd.prefetch_l2(gradient.as_ptr().wrapping_add(AHEAD));
+}
+
 /// What [`back`] goes over, pixel by pixel.
 pub(crate) struct Pixels<'a, T> {
     /// Gradient behind the ReLU, and the elements from one pixel to the next.
