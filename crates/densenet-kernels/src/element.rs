@@ -4,11 +4,12 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, SubAssign};
 
+use bytemuck::Pod;
 use num_traits::{Float, FromPrimitive};
 
 /// A floating-point element: `f32` for work, `f64` to check the same code to fourteen digits.
 pub trait Element:
-    Float + FromPrimitive + Sum + AddAssign + SubAssign + MulAssign + Default + Debug + Display + Send + Sync + 'static
+    Float + FromPrimitive + Sum + AddAssign + SubAssign + MulAssign + Default + Debug + Display + Pod + Send + Sync
 {
     /// The nearest element to `value`.
     fn of(value: f64) -> Self {

@@ -24,6 +24,16 @@ pub enum Error {
         /// What is not finite.
         what: String,
     },
+    /// A training step that there is no memory for.
+    #[error(
+        "no {mib} MiB of memory for a training step: {reason}; try a smaller batch or picture, micro-batches, or the low memory level"
+    )]
+    Memory {
+        /// Memory that was asked for, in units of 1,048,576 bytes.
+        mib: usize,
+        /// The operating system's reason.
+        reason: std::io::Error,
+    },
     /// A picture size that the network cannot take.
     #[error("picture size {height}x{width}: {reason}")]
     PictureSize {

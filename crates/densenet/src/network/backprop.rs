@@ -1,10 +1,10 @@
 //! Training steps: the forward pass, the loss, and all gradients.
 
-use densenet_kernels::Aligned;
 use densenet_kernels::isa::Dispatch;
 use densenet_kernels::maps::Grid;
 use ndarray::{Array2, ArrayView4};
 
+use super::arena::Arena;
 use super::block::{BlockState, Step};
 use super::ends::{HeadState, StemState, loss};
 use super::memory::{Memory, Plan};
@@ -47,7 +47,7 @@ pub struct Backprop<T: Dispatch = f32> {
     blocks: Vec<BlockState<T>>,
     head: HeadState<T>,
     /// What [`Plan`] lays out.
-    arena: Aligned<T>,
+    arena: Arena<T>,
     /// Gradient of the input of the block that the backward pass left last.
     passed: Vec<T>,
 }
@@ -61,7 +61,7 @@ impl<T: Dispatch> Backprop<T> {
             stem: StemState::new(),
             blocks: Vec::new(),
             head: HeadState::new(),
-            arena: Aligned::default(),
+            arena: Arena::empty(),
             passed: Vec::new(),
         }
     }
@@ -75,8 +75,8 @@ impl<T: Dispatch> Backprop<T> {
     /// network's running ones.
     ///
     /// # Errors
-    /// Pictures that the network cannot take, labels out of range or not as many as pictures, and batches with a single
-    /// value a channel, which have no variance.
+    /// Pictures that the network cannot take, labels out of range or not as many as pictures, batches with a single value a
+    /// channel, which have no variance, and batches for which there is no memory.
     pub fn run(
         &mut self,
         network: &mut DenseNet<T>,
@@ -99,7 +99,7 @@ impl<T: Dispatch> Backprop<T> {
         let shape = (grid.images, config.num_classes);
         let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
         let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
-        self.make_room(plan.len);
+        self.make_room(plan.len)?;
         let (loss, logits) = in_pool(|| {
             let logits = self.forward(network, &plan, (pixels, grid), &step);
             let loss = || loss(&logits, &labels, options.label_smoothing);
@@ -111,12 +111,13 @@ impl<T: Dispatch> Backprop<T> {
     }
 
     /// Sees to an arena of `len` elements; what it holds is not kept.
-    fn make_room(&mut self, len: usize) {
+    fn make_room(&mut self, len: usize) -> Result<()> {
         if self.arena.len() < len {
             // What is too short goes before more is taken.
-            self.arena = Aligned::default();
-            self.arena = Aligned::zeros(len);
+            self.arena = Arena::empty();
+            self.arena = Arena::zeros(len)?;
         }
+        Ok(())
     }
 
     fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, pictures: (&[T], Grid), step: &Step<'_>) -> Vec<T> {

@@ -4,6 +4,7 @@
 //! [`DenseNet`] holds the values and answers; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
 
 mod accumulate;
+mod arena;
 mod backprop;
 mod block;
 mod ends;
