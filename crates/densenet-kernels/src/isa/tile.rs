@@ -158,6 +158,9 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
         for first in (first..).step_by(M).take(tiles) {
             let a = product.a[first * distances.0..].as_ptr();
             let ahead = target.ahead.take(product.taps.len() * product.depth);
+            if product.asks {
+                target.ask::<S, M, V>(simd, first);
+            }
             match product.columns < V * S::LANES {
                 true => target.by_way_of_whole_vectors::<S, M, V>(simd, (product, distances), first, (a, ahead)),
                 false => target.whole_vectors::<S, M, V>(simd, (product, distances), first, (a, ahead)),
@@ -167,6 +170,16 @@ impl<T: Element, const M: usize, const V: usize, const BY_CHANNEL: bool> Operati
 }
 
 impl<T: Element> Target<'_, '_, '_, T> {
+    /// Asks for the output's memory from row `first` on.
+    #[inline(always)]
+    fn ask<S: Simd<T = T>, const M: usize, const V: usize>(&self, simd: S, first: usize) {
+        for i in first..first + M {
+            for line in (0..V * S::LANES).step_by(LINE / size_of::<T>()) {
+                simd.prefetch(self.c.as_ptr().wrapping_add(i * self.c_row + line));
+            }
+        }
+    }
+
     /// Computes `M` rows from row `first` on.
     #[inline(always)]
     fn whole_vectors<S: Simd<T = T>, const M: usize, const V: usize>(
@@ -177,13 +190,6 @@ impl<T: Element> Target<'_, '_, '_, T> {
         (a, ahead): (*const T, Asked<T>),
     ) {
         let c = (self.c[first * self.c_row..].as_mut_ptr(), self.c_row);
-        if product.asks {
-            for i in 0..M {
-                for line in (0..V * S::LANES).step_by(LINE / size_of::<T>()) {
-                    simd.prefetch(c.0.wrapping_add(i * c.1 + line));
-                }
-            }
-        }
         let start = match self.start {
             Start::Zero => (std::ptr::null(), 0),
             Start::Columns(values) => (values[..V * S::LANES].as_ptr(), 0),
