@@ -14,9 +14,9 @@ use densenet::network::{Backprop, DenseNet, Memory, Step, StepOptions};
 use densenet::optimiser::Sgd;
 use densenet::profile::{Pass, Probe, Profile};
 use densenet::{Architecture, Config};
-use densenet_kernels::isa::Isa;
 use densenet_kernels::peak::fma_peak;
 use densenet_kernels::random::Stream;
+use densenet_kernels::simd::Isa;
 use ndarray::Array4;
 use serde::Serialize;
 

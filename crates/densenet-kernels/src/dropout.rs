@@ -1,10 +1,10 @@
-//! Dropout of feature maps, drawn anew wherever it is needed instead of being stored.
+//! Dropout of feature maps. Masks are drawn again wherever they are needed instead of being stored.
 
 use rayon::prelude::*;
 
-use crate::Element;
-use crate::maps::Grid;
 use crate::random::Stream;
+use crate::scalar::Scalar;
+use crate::shapes::Grid;
 
 /// Zeroes elements with probability `rate` and scales the rest by `1 / (1 - rate)`.
 #[derive(Clone, Copy, Debug)]
@@ -20,21 +20,21 @@ const PIECE: usize = 512;
 
 impl Dropout {
     /// [`Self::apply`] to a whole feature map, on all threads.
-    pub fn apply_to_map<T: Element>(&self, map: &mut [T], width: usize, grid: Grid) {
-        let pieces = map.par_chunks_mut(PIECE * width).enumerate();
-        pieces.for_each(|(i, pixels)| self.apply(pixels, width, grid, i * PIECE));
+    pub fn apply_to_map<T: Scalar>(&self, map: &mut [T], channels: usize, grid: Grid) {
+        let pieces = map.par_chunks_mut(PIECE * channels).enumerate();
+        pieces.for_each(|(i, pixels)| self.apply(pixels, channels, grid, i * PIECE));
     }
 
-    /// Applies it to some pixels, `[pixel][channel]` of `width` channels, the first of which is number `first` of
+    /// Applies it to some pixels, `[pixel][channel]`, the first of which is number `first` of
     /// `grid`. The same function takes the gradient back. Elements are numbered as in N, C, H, W, whatever the order in
     /// memory, so that the mask is that of [`crate::reference::dropout`].
-    pub fn apply<T: Element>(&self, pixels: &mut [T], width: usize, grid: Grid, first: usize) {
+    pub fn apply<T: Scalar>(&self, pixels: &mut [T], channels: usize, grid: Grid, first: usize) {
         let scale = T::of(1.0 / (1.0 - self.rate));
         let plane = grid.height * grid.width;
-        for (pixel, channels) in (first..).zip(pixels.chunks_exact_mut(width)) {
+        for (pixel, values) in (first..).zip(pixels.chunks_exact_mut(channels)) {
             let (image, place) = (pixel / plane, pixel % plane);
-            for (c, value) in channels.iter_mut().enumerate() {
-                let index = (image * width + c) * plane + place;
+            for (c, value) in values.iter_mut().enumerate() {
+                let index = (image * channels + c) * plane + place;
                 *value = if self.stream.keep(index as u64, self.rate) { *value * scale } else { T::zero() };
             }
         }
@@ -47,12 +47,12 @@ mod tests {
 
     #[test]
     fn a_map_in_pieces_is_a_map_in_one() {
-        let (width, grid) = (3, Grid { images: 5, height: 19, width: 23 });
+        let (channels, grid) = (3, Grid { images: 5, height: 19, width: 23 });
         let dropout = Dropout { stream: Stream::new(1, 2), rate: 0.4 };
-        let map: Vec<f32> = (0..width * grid.pixels()).map(|i| i as f32 + 1.0).collect();
+        let map: Vec<f32> = (0..channels * grid.pixels()).map(|i| i as f32 + 1.0).collect();
         let (mut whole, mut pieces) = (map.clone(), map);
-        dropout.apply(&mut whole, width, grid, 0);
-        dropout.apply_to_map(&mut pieces, width, grid);
+        dropout.apply(&mut whole, channels, grid, 0);
+        dropout.apply_to_map(&mut pieces, channels, grid);
         assert!(grid.pixels() > PIECE && whole.contains(&0.0));
         assert_eq!(whole, pieces);
     }

@@ -2,75 +2,71 @@
 
 use rayon::prelude::*;
 
-use crate::Element;
-use crate::bands::Bands;
-use crate::compiled::compiled;
-use crate::isa::{Dispatch, Operation, Simd};
-use crate::maps::Maps;
-use crate::norm::{MapNorm, MapNorms, Mode, NormGradient, Normalised, Places, passing};
-use crate::patch::Affine;
+use crate::batch_norm::backward::{MapNorm, MapNorms, Places, Tile, run_maps};
+use crate::batch_norm::{NormGradient, Normalised, Write, relu_bound};
+use crate::instantiate::instantiate;
+use crate::parallel::Partition;
+use crate::scalar::Scalar;
+use crate::shapes::{Affine, FeatureMap, FeatureMaps};
+use crate::simd::strided::Matrix;
+use crate::simd::{Dispatch, Operation, Simd};
 
-compiled! {
+instantiate! {
     /// Means over each image's pixels of `relu(scale * x + shift)`, into `pooled`, `[image][channel]`; without `relu`, of
     /// `scale * x + shift`.
-    pub fn forward<T>(maps: &Maps<'_, T>, affine: Affine<'_, T>, relu: bool, pooled: &mut [T]) {
+    pub fn forward<T>(maps: &FeatureMaps<'_, T>, affine: Affine<'_, T>, relu: bool, pooled: &mut [T]) {
         let channels = maps.channels();
         assert_eq!(pooled.len(), maps.grid().images * channels, "pooled features of {:?}", maps.grid());
         pooled.par_chunks_mut(channels).enumerate().with_max_len(1).for_each(|(image, pooled)| {
-            T::dispatch(Pool { maps, affine, floor: passing(relu), image, pooled });
+            T::dispatch(GlobalPool { maps, affine, lower_clamp: relu_bound(relu), image, pooled });
         });
     }
 
-    /// Takes the gradient of `pooled`, `[image][channel]`, back to the maps: `gradient` gets `gamma * dz`, see
-    /// [`crate::conv::data_gradient`].
-    pub fn backward<T>(
-        reader: &Normalised<'_, T>,
-        relu: bool,
-        pooled_gradient: &[T],
-        gradient: &mut [T],
-    ) -> NormGradient<T> {
+    /// Takes the gradient `dy` of the pooled features, `[image][channel]`, back to the maps: `dx` gets `gamma * dz`, see
+    /// [`crate::direct::backward_data`].
+    pub fn backward<T>(reader: &Normalised<'_, T>, relu: bool, dy: &[T], dx: &mut [T]) -> NormGradient<T> {
         let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
         let plane = grid.height * grid.width;
-        assert_eq!(pooled_gradient.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
+        assert_eq!(dy.len(), grid.images * channels, "gradient of the pooled features of {grid:?}");
         let share = T::of(1.0 / plane as f64);
-        let shares: Vec<T> = pooled_gradient.iter().map(|&gradient| gradient * share).collect();
+        let shares: Vec<T> = dy.iter().map(|&dy| dy * share).collect();
         let norms = MapNorm::all(reader, relu);
-        Bands::images(grid).run_maps((gradient, reader.maps.widths()), &|band, gradient, sums| {
-            let image = band.rows.start;
+        run_maps(&Partition::images(grid), dx, reader.maps.map_channels(), &|block, dx, sums| {
+            let image = block.rows.start;
             let dy = &shares[image * channels..][..channels];
-            let maps = MapNorms { norms: &norms, first: image * plane, mode: Mode::Set, gradient, sums };
-            T::dispatch(Back { maps, dy, plane });
+            let maps = MapNorms { norms: &norms, first: image * plane, write: Write::Overwrite, dx, sums };
+            T::dispatch(GlobalPoolBackward { maps, dy, plane });
         })
     }
 }
 
-/// One image.
-struct Pool<'a, T> {
-    maps: &'a Maps<'a, T>,
+/// The pooled features of one image.
+struct GlobalPool<'a, T> {
+    maps: &'a FeatureMaps<'a, T>,
     affine: Affine<'a, T>,
-    floor: T,
+    lower_clamp: T,
     image: usize,
     pooled: &'a mut [T],
 }
 
-impl<T: Element> Operation<T> for Pool<'_, T> {
+impl<T: Scalar> Operation<T> for GlobalPool<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let grid = self.maps.grid();
         let plane = grid.height * grid.width;
-        let (floor, share) = (simd.splat(self.floor), simd.splat(T::of(1.0 / plane as f64)));
-        for (first, width, map) in self.maps.iter() {
-            let map = &map[self.image * plane * width..][..plane * width];
-            for start in (0..width).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(width);
+        let (lower_clamp, share) = (simd.splat(self.lower_clamp), simd.splat(T::of(1.0 / plane as f64)));
+        for FeatureMap { first, channels, data } in self.maps.iter() {
+            let data = &data[self.image * plane * channels..][..plane * channels];
+            for start in (0..channels).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(channels);
                 let scale = simd.load(&self.affine.scale[first..][lanes.clone()]);
                 let shift = simd.load(&self.affine.shift[first..][lanes.clone()]);
                 let mut sum = simd.splat(T::zero());
-                for pixel in map.chunks_exact(width) {
+                for pixel in data.chunks_exact(channels) {
                     let z = simd.mul_add(simd.load(&pixel[lanes.clone()]), scale, shift);
-                    sum = simd.add(sum, simd.max(floor, z));
+                    sum = simd.add(sum, simd.max(lower_clamp, z));
                 }
                 simd.store(simd.mul(sum, share), &mut self.pooled[first..][lanes]);
             }
@@ -78,22 +74,23 @@ impl<T: Element> Operation<T> for Pool<'_, T> {
     }
 }
 
-/// One image.
-struct Back<'a, 'b, T> {
+/// The gradient of one image.
+struct GlobalPoolBackward<'a, 'b, T> {
     maps: MapNorms<'a, 'b, T>,
     dy: &'a [T],
     plane: usize,
 }
 
-impl<T: Element> Operation<T> for Back<'_, '_, T> {
+impl<T: Scalar> Operation<T> for GlobalPoolBackward<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { mut maps, dy, plane } = self;
-        let (columns, all) = (0..dy.len(), 0..maps.norms.len());
+        let (channels, all) = (0..dy.len(), 0..maps.norms.len());
         let places = Places { first: 0, outputs: plane, width: plane };
         // Every pixel has the same gradient: rows of the tile that are no elements apart.
-        maps.back::<S, 1>(simd, all, (columns, plane, places), (dy, 0));
+        let tile = Tile { dy: Matrix { data: dy, ld: 0 }, channels, pixels: plane, places };
+        maps.backward::<S, 1>(simd, all, &tile);
     }
 }

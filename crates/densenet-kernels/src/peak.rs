@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::Element;
-use crate::isa::{Dispatch, Operation, Simd};
+use crate::scalar::Scalar;
+use crate::simd::{Dispatch, Operation, Simd};
 
 /// Independent sums: enough to fill two units of a latency of five.
 const SUMS: usize = 12;
@@ -24,7 +24,7 @@ pub fn fma_peak() -> f64 {
 /// Multiply-adds that wait for nothing but their own sum.
 struct MultiplyAdds;
 
-impl<T: Element> Operation<T> for MultiplyAdds {
+impl<T: Scalar> Operation<T> for MultiplyAdds {
     type Output = f64;
 
     #[inline(always)]

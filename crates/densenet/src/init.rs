@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
 
 use crate::Architecture;
@@ -16,7 +16,7 @@ const FIRST_STREAM: u64 = 1 << 32;
 
 /// Parameters and running statistics to start training from, each in its arena's order. A seed gives the same bits on
 /// every machine and any number of threads.
-pub fn initial<T: Element>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
+pub fn initial<T: Scalar>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
     let mut parameters = vec![T::zero(); arch.num_parameters()];
     for (i, tensor) in arch.parameters.iter().enumerate() {
         let stream = Stream::new(seed, FIRST_STREAM + i as u64);
@@ -38,7 +38,7 @@ pub fn initial<T: Element>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
     (parameters, running)
 }
 
-fn fill_one<T: Element>(arena: &mut [T], range: &Range<usize>) {
+fn fill_one<T: Scalar>(arena: &mut [T], range: &Range<usize>) {
     arena[range.clone()].fill(T::one());
 }
 

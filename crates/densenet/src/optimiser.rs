@@ -13,7 +13,7 @@ pub use average::Average;
 pub use gradients::{Gradients, norm};
 pub use sgd::Sgd;
 
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
 use serde::{Deserialize, Serialize};
 
 /// Values that a piece of work over an arena goes over.
@@ -38,7 +38,7 @@ pub enum Optimiser<T> {
     AdamW(AdamW<T>),
 }
 
-impl<T: Dispatch> Optimiser<T> {
+impl<T: Real> Optimiser<T> {
     /// One step of `learning_rate` down `gradients`; all in the arena's order.
     pub fn step<'a>(&mut self, learning_rate: f64, parameters: &mut [T], gradients: impl Into<Gradients<'a, T>>) {
         match self {

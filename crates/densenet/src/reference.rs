@@ -4,7 +4,7 @@
 mod backward;
 mod forward;
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use densenet_kernels::reference::pool::MaxPool;
 use densenet_kernels::reference::{Shape4, conv, cross_entropy};
 
@@ -52,7 +52,7 @@ pub struct Step<T> {
 ///
 /// # Errors
 /// A picture size that the network cannot take.
-pub fn forward<T: Element>(
+pub fn forward<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
     running: &[T],
@@ -67,7 +67,7 @@ pub fn forward<T: Element>(
 ///
 /// # Errors
 /// A picture size that the network cannot take.
-pub fn block_maps<T: Element>(
+pub fn block_maps<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
     running: &[T],
@@ -89,7 +89,7 @@ pub fn block_maps<T: Element>(
 ///
 /// # Errors
 /// A picture size that the network cannot take.
-pub fn train<T: Element>(
+pub fn train<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
     running: &mut [T],

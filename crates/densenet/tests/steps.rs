@@ -3,7 +3,7 @@
 use densenet::Config;
 use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::optimiser::Sgd;
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
 use densenet_kernels::random::Stream;
 use ndarray::{Array4, s};
 
@@ -100,7 +100,7 @@ fn one_micro_batch_is_a_step_and_more_are_bounded_by_the_pictures() {
 }
 
 /// Loss and the stem's running statistics after a step of the article's network on a first feature map of mean 1000.
-fn far_from_zero<T: Dispatch>() -> (f64, Vec<f64>) {
+fn far_from_zero<T: Real>() -> (f64, Vec<f64>) {
     let config = Config { in_channels: 3, ..Config::preset("seed").unwrap() };
     let mut network = DenseNet::<T>::new(&config, 1).unwrap();
     let bias = network.architecture().stem_conv.bias.clone().unwrap();

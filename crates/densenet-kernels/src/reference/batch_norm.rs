@@ -4,7 +4,7 @@
 //! ones. As PyTorch does, normalisation uses the biased variance and the running variance takes the unbiased one.
 
 use super::Shape4;
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
@@ -33,14 +33,14 @@ pub struct Gradients<T> {
 }
 
 /// Statistics of the batch `x` `(N, C, H, W)`, in two passes.
-pub fn statistics<T: Element>(shape: Shape4, x: &[T]) -> Statistics<T> {
+pub fn statistics<T: Scalar>(shape: Shape4, x: &[T]) -> Statistics<T> {
     let mean = channel_means(shape, |i, _| x[i]);
     let variance = channel_means(shape, |i, c| (x[i] - mean[c]) * (x[i] - mean[c]));
     Statistics { mean, variance }
 }
 
 /// Moves running statistics `mean` and `variance`, each `(C)`, towards those of a batch of `shape`.
-pub fn update_running<T: Element>(shape: Shape4, batch: &Statistics<T>, mean: &mut [T], variance: &mut [T]) {
+pub fn update_running<T: Scalar>(shape: Shape4, batch: &Statistics<T>, mean: &mut [T], variance: &mut [T]) {
     let momentum = T::of(MOMENTUM);
     let count = shape.n * shape.plane();
     // One value has no unbiased variance; its biased one, 0, stands in.
@@ -53,12 +53,12 @@ pub fn update_running<T: Element>(shape: Shape4, batch: &Statistics<T>, mean: &m
 
 /// `x` `(N, C, H, W)`, `gamma` and `beta` `(C)`; returns `y` `(N, C, H, W)`. Training passes the batch's statistics,
 /// inference the running ones.
-pub fn forward<T: Element>(shape: Shape4, x: &[T], statistics: &Statistics<T>, gamma: &[T], beta: &[T]) -> Vec<T> {
+pub fn forward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, gamma: &[T], beta: &[T]) -> Vec<T> {
     map(shape, |i, c| gamma[c] * normalised(x[i], statistics, c) + beta[c])
 }
 
 /// Gradients in training, where `statistics` are the batch's and so depend on `x`, for `dy` `(N, C, H, W)`.
-pub fn backward<T: Element>(shape: Shape4, x: &[T], statistics: &Statistics<T>, gamma: &[T], dy: &[T]) -> Gradients<T> {
+pub fn backward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, gamma: &[T], dy: &[T]) -> Gradients<T> {
     let mean_dy = channel_means(shape, |i, _| dy[i]);
     let mean_dy_xh = channel_means(shape, |i, c| dy[i] * normalised(x[i], statistics, c));
     let dx = map(shape, |i, c| {
@@ -70,16 +70,16 @@ pub fn backward<T: Element>(shape: Shape4, x: &[T], statistics: &Statistics<T>, 
     Gradients { dx, dgamma: total(mean_dy_xh), dbeta: total(mean_dy) }
 }
 
-fn normalised<T: Element>(x: T, statistics: &Statistics<T>, channel: usize) -> T {
+fn normalised<T: Scalar>(x: T, statistics: &Statistics<T>, channel: usize) -> T {
     (x - statistics.mean[channel]) * inverse_deviation(statistics, channel)
 }
 
-fn inverse_deviation<T: Element>(statistics: &Statistics<T>, channel: usize) -> T {
+fn inverse_deviation<T: Scalar>(statistics: &Statistics<T>, channel: usize) -> T {
     (statistics.variance[channel] + T::of(EPSILON)).sqrt().recip()
 }
 
 /// `f(element, channel)` for every element.
-fn map<T: Element>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
+fn map<T: Scalar>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
     shape
         .planes()
         .flat_map(|(start, c)| (start..start + shape.plane()).map(move |i| (i, c)))
@@ -88,7 +88,7 @@ fn map<T: Element>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
 }
 
 /// Mean of `f(element, channel)` over each channel.
-fn channel_means<T: Element>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
+fn channel_means<T: Scalar>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
     let mut sums = vec![T::zero(); shape.c];
     for (start, c) in shape.planes() {
         sums[c] += (start..start + shape.plane()).map(|i| f(i, c)).sum();

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::Shape4;
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// The geometry of a square convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Conv {
     }
 
     /// `x` `(N, C, H, W)` of `shape`, `weight` `(O, C, K, K)`, `bias` `(O)`; returns `y` `(N, O, H', W')`.
-    pub fn forward<T: Element>(&self, shape: Shape4, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+    pub fn forward<T: Scalar>(&self, shape: Shape4, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
         let output = self.output(shape);
         let mut y = vec![T::zero(); output.len()];
         if let Some(bias) = bias {
@@ -51,7 +51,7 @@ impl Conv {
     }
 
     /// Gradients for `x` and `weight` as in [`Self::forward`] and `dy` `(N, O, H', W')`.
-    pub fn backward<T: Element>(&self, shape: Shape4, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
+    pub fn backward<T: Scalar>(&self, shape: Shape4, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
         let mut dx = vec![T::zero(); x.len()];
         let mut dweight = vec![T::zero(); weight.len()];
         self.for_each_product(shape, |i, j, k| {

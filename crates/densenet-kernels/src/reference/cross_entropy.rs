@@ -1,10 +1,10 @@
 //! Softmax cross-entropy with label smoothing, the mean over the batch, by PyTorch's definition: the target is
 //! `1 - smoothing` at the label, plus `smoothing / classes` everywhere.
 
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// Mean loss of `logits` `(N, classes)` for `labels` `(N)`, each below `classes`; `smoothing` in `[0, 1]`.
-pub fn forward<T: Element>(logits: &[T], labels: &[usize], smoothing: f64) -> T {
+pub fn forward<T: Scalar>(logits: &[T], labels: &[usize], smoothing: f64) -> T {
     let classes = logits.len() / labels.len();
     let loss = |(logits, &label): (&[T], &usize)| -> T {
         let log_sum = log_sum_exp(logits);
@@ -15,7 +15,7 @@ pub fn forward<T: Element>(logits: &[T], labels: &[usize], smoothing: f64) -> T 
 }
 
 /// Gradient `(N, classes)` of the mean loss: `(softmax - target) / N`.
-pub fn backward<T: Element>(logits: &[T], labels: &[usize], smoothing: f64) -> Vec<T> {
+pub fn backward<T: Scalar>(logits: &[T], labels: &[usize], smoothing: f64) -> Vec<T> {
     let classes = logits.len() / labels.len();
     let count = T::of(labels.len() as f64);
     let mut dlogits = Vec::with_capacity(logits.len());
@@ -29,13 +29,13 @@ pub fn backward<T: Element>(logits: &[T], labels: &[usize], smoothing: f64) -> V
     dlogits
 }
 
-fn target<T: Element>(class: usize, label: usize, classes: usize, smoothing: f64) -> T {
+fn target<T: Scalar>(class: usize, label: usize, classes: usize, smoothing: f64) -> T {
     let uniform = smoothing / classes as f64;
     T::of(if class == label { 1.0 - smoothing + uniform } else { uniform })
 }
 
 /// Logarithm of the sum of exponentials; the largest is taken out so that none overflows.
-fn log_sum_exp<T: Element>(logits: &[T]) -> T {
+fn log_sum_exp<T: Scalar>(logits: &[T]) -> T {
     let largest = logits.iter().copied().fold(T::neg_infinity(), T::max);
     largest + logits.iter().map(|&logit| (logit - largest).exp()).sum::<T>().ln()
 }

@@ -1,11 +1,11 @@
 //! Dropout: an element is zeroed with probability `p` and scaled by `1 / (1 - p)` otherwise.
 
-use crate::Element;
 use crate::random::Stream;
+use crate::scalar::Scalar;
 
-/// `x` `(N, C, H, W)`, `p` in `[0, 1)`. Element `((n * C + c) * H + y) * W + x` is kept where [`Stream::keep`] of
+/// `x` `(N, C, H, W)`, `p` in `[0, 1)`. Scalar `((n * C + c) * H + y) * W + x` is kept where [`Stream::keep`] of
 /// `stream` says so, whatever the order in memory. The same function takes `dy` to `dx`.
-pub fn dropout<T: Element>(x: &[T], stream: Stream, p: f64) -> Vec<T> {
+pub fn dropout<T: Scalar>(x: &[T], stream: Stream, p: f64) -> Vec<T> {
     let scale = T::of(1.0 / (1.0 - p));
     let value = |(i, &x): (usize, &T)| if stream.keep(i as u64, p) { x * scale } else { T::zero() };
     x.iter().enumerate().map(value).collect()

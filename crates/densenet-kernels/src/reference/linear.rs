@@ -1,6 +1,6 @@
 //! A linear map: `y = x w^T + b`.
 
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// Gradients of a linear map.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Gradients<T> {
 }
 
 /// `x` `(N, C)`, `weight` `(O, C)`, `bias` `(O)`; returns `y` `(N, O)`.
-pub fn forward<T: Element>(x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
+pub fn forward<T: Scalar>(x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
     let inputs = weight.len() / bias.len();
     let value = |x: &[T], o: usize| {
         let row = &weight[o * inputs..(o + 1) * inputs];
@@ -24,7 +24,7 @@ pub fn forward<T: Element>(x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
 }
 
 /// Gradients for `x` `(N, C)`, `weight` `(O, C)` and `dy` `(N, O)` of `outputs` `O`.
-pub fn backward<T: Element>(outputs: usize, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
+pub fn backward<T: Scalar>(outputs: usize, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
     let inputs = weight.len() / outputs;
     let mut dx = vec![T::zero(); x.len()];
     let mut dweight = vec![T::zero(); weight.len()];

@@ -1,7 +1,7 @@
 //! Pooling: the stem's overlapping maximum, the transitions' 2x2 average and the head's global average.
 
 use super::Shape4;
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// A maximum over square windows, with PyTorch's padding: the padding is never the maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl MaxPool {
 
     /// `x` `(N, C, H, W)`; returns `y` `(N, C, H', W')` and, for each output, the place in `x` that it came from: the
     /// first maximum of its window in row-major order.
-    pub fn forward<T: Element>(&self, shape: Shape4, x: &[T]) -> (Vec<T>, Vec<usize>) {
+    pub fn forward<T: Scalar>(&self, shape: Shape4, x: &[T]) -> (Vec<T>, Vec<usize>) {
         let output = self.output(shape);
         let mut places = Vec::with_capacity(output.len());
         for (start, _) in shape.planes() {
@@ -35,7 +35,7 @@ impl MaxPool {
     }
 
     /// `dx` `(N, C, H, W)` for the places that [`Self::forward`] gave and `dy` `(N, C, H', W')`.
-    pub fn backward<T: Element>(&self, shape: Shape4, places: &[usize], dy: &[T]) -> Vec<T> {
+    pub fn backward<T: Scalar>(&self, shape: Shape4, places: &[usize], dy: &[T]) -> Vec<T> {
         let mut dx = vec![T::zero(); shape.len()];
         for (&place, &dy) in places.iter().zip(dy) {
             dx[place] += dy;
@@ -44,7 +44,7 @@ impl MaxPool {
     }
 
     /// Place of the first maximum in window `(i, j)` of a map. A value that is not a number counts as largest.
-    fn maximum<T: Element>(&self, shape: Shape4, map: &[T], i: usize, j: usize) -> usize {
+    fn maximum<T: Scalar>(&self, shape: Shape4, map: &[T], i: usize, j: usize) -> usize {
         let window = |output: usize, extent: usize| {
             let start = output * self.stride;
             start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(extent)
@@ -68,14 +68,14 @@ pub fn average_output(input: Shape4) -> Shape4 {
 }
 
 /// Mean of 2x2 windows of stride 2: `x` `(N, C, H, W)` to `y` `(N, C, H/2, W/2)`, rounded down.
-pub fn average<T: Element>(shape: Shape4, x: &[T]) -> Vec<T> {
+pub fn average<T: Scalar>(shape: Shape4, x: &[T]) -> Vec<T> {
     let mut y = vec![T::zero(); average_output(shape).len()];
     for_each_averaged(shape, |i, k| y[k] += T::of(0.25) * x[i]);
     y
 }
 
 /// `dx` `(N, C, H, W)` of [`average`] for `dy` `(N, C, H/2, W/2)`.
-pub fn average_backward<T: Element>(shape: Shape4, dy: &[T]) -> Vec<T> {
+pub fn average_backward<T: Scalar>(shape: Shape4, dy: &[T]) -> Vec<T> {
     let mut dx = vec![T::zero(); shape.len()];
     for_each_averaged(shape, |i, k| dx[i] += T::of(0.25) * dy[k]);
     dx
@@ -96,13 +96,13 @@ fn for_each_averaged(shape: Shape4, mut f: impl FnMut(usize, usize)) {
 }
 
 /// Mean of each map: `x` `(N, C, H, W)` to `y` `(N, C)`.
-pub fn global_average<T: Element>(shape: Shape4, x: &[T]) -> Vec<T> {
+pub fn global_average<T: Scalar>(shape: Shape4, x: &[T]) -> Vec<T> {
     let count = T::of(shape.plane() as f64);
     x.chunks_exact(shape.plane()).map(|map| map.iter().copied().sum::<T>() / count).collect()
 }
 
 /// `dx` `(N, C, H, W)` of [`global_average`] for `dy` `(N, C)`.
-pub fn global_average_backward<T: Element>(shape: Shape4, dy: &[T]) -> Vec<T> {
+pub fn global_average_backward<T: Scalar>(shape: Shape4, dy: &[T]) -> Vec<T> {
     let count = T::of(shape.plane() as f64);
     dy.iter().flat_map(|&dy| std::iter::repeat_n(dy / count, shape.plane())).collect()
 }

@@ -4,7 +4,7 @@
 use super::batch_norm::{self, Statistics};
 use super::conv::{self, Conv};
 use super::{Shape4, relu};
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// Learnable values.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ pub struct Gradients<T> {
 }
 
 /// `x` `(N, C, H, W)`; returns `y` `(N, O, H', W')`. Training passes the batch's statistics, inference the running ones.
-pub fn forward<T: Element>(
+pub fn forward<T: Scalar>(
     conv: &Conv,
     shape: Shape4,
     x: &[T],
@@ -47,7 +47,7 @@ pub fn forward<T: Element>(
 }
 
 /// Gradients in training, where `statistics` are the batch's and so depend on `x`, for `dy` `(N, O, H', W')`.
-pub fn backward<T: Element>(
+pub fn backward<T: Scalar>(
     conv: &Conv,
     shape: Shape4,
     x: &[T],

@@ -1,14 +1,14 @@
 //! Rectification: `y = max(x, 0)`.
 
-use crate::Element;
+use crate::scalar::Scalar;
 
 /// Any shape; a value that is not a number stays so.
-pub fn forward<T: Element>(x: &[T]) -> Vec<T> {
+pub fn forward<T: Scalar>(x: &[T]) -> Vec<T> {
     x.iter().map(|&x| if x <= T::zero() { T::zero() } else { x }).collect()
 }
 
 /// `dx` for `x` and `dy` of the same shape; the derivative at 0 is 0.
-pub fn backward<T: Element>(x: &[T], dy: &[T]) -> Vec<T> {
+pub fn backward<T: Scalar>(x: &[T], dy: &[T]) -> Vec<T> {
     x.iter().zip(dy).map(|(&x, &dy)| if x <= T::zero() { T::zero() } else { dy }).collect()
 }
 

@@ -1,74 +1,74 @@
 //! The weights of a convolution at the points.
 
-use super::transform::{MOST_INPUTS, Transform};
-use super::{Tile, TileOperation};
-use crate::compiled::compiled;
-use crate::isa::{Dispatch, MOST_LANES, Simd};
-use crate::panels::{Panel, Panels};
+use super::tile_size::{TileOperation, TileSize};
+use super::transform::{MAX_INPUTS, Transform};
+use crate::gemm::{PackedWeights, Panel};
+use crate::instantiate::instantiate;
+use crate::scalar::Precision;
+use crate::simd::{Dispatch, MAX_LANES, Simd};
 
 /// The weights of a 3x3 convolution at the points of tiles.
 #[derive(Debug)]
-pub struct Filters<T> {
-    tile: Tile,
-    channels: usize,
-    /// Rows are points, and channels within a point.
-    panels: Panels<T>,
+pub struct Filters<T: Precision> {
+    tile: TileSize,
+    in_channels: usize,
+    /// K is points, and input channels within a point.
+    packed: PackedWeights<T>,
 }
 
-impl<T: Dispatch> Filters<T> {
-    /// Those of weights `[out][in][3][3]`, for [`super::forward`].
-    pub fn new(tile: Tile, weight: &[T], out: usize, channels: usize) -> Self {
-        assert_eq!(weight.len(), out * channels * 9, "weights [{out}, {channels}, 3, 3]");
-        Self::of(tile, (channels, out), Weights { weight, row: 1, column: channels, turned: false })
+impl<T: Instance<T> + Precision> Filters<T> {
+    /// Transforms weights `[out][in][3][3]` for [`super::forward`].
+    pub fn new(tile: TileSize, weight: &[T], out: usize, input: usize) -> Self {
+        assert_eq!(weight.len(), out * input * 9, "weights [{out}, {input}, 3, 3]");
+        let packed = at_points(tile, input, out, Weights { weight, row: 1, column: input, rotated: false });
+        Self { tile, in_channels: input, packed }
     }
 
-    /// Those of the same weights, turned by half a circle and reading output channels, for [`super::data_gradient`].
-    pub fn turned(tile: Tile, weight: &[T], out: usize, channels: usize) -> Self {
-        assert_eq!(weight.len(), out * channels * 9, "weights [{out}, {channels}, 3, 3]");
-        Self::of(tile, (out, channels), Weights { weight, row: channels, column: 1, turned: true })
+    /// Transforms the same weights, rotated by half a turn and reading output channels, for [`super::backward_data`].
+    pub fn rotated(tile: TileSize, weight: &[T], out: usize, input: usize) -> Self {
+        assert_eq!(weight.len(), out * input * 9, "weights [{out}, {input}, 3, 3]");
+        let packed = at_points(tile, out, input, Weights { weight, row: input, column: 1, rotated: true });
+        Self { tile, in_channels: out, packed }
     }
+}
 
-    fn of(tile: Tile, (channels, columns): (usize, usize), weights: Weights<'_, T>) -> Self {
-        Self { tile, channels, panels: at_points(tile, (channels, columns), weights) }
-    }
-
-    /// Tiles at whose points they are.
-    pub fn tile(&self) -> Tile {
+impl<T: Precision> Filters<T> {
+    /// The size of tile at whose points the weights are.
+    pub fn tile(&self) -> TileSize {
         self.tile
     }
 
-    /// The matrix whose rows are points, and channels within a point.
-    pub(super) fn panels(&self) -> &Panels<T> {
-        &self.panels
+    /// The matrix of points and input channels by output channels.
+    pub(super) fn packed(&self) -> &PackedWeights<T> {
+        &self.packed
     }
 
     /// Output channels.
-    pub fn columns(&self) -> usize {
-        self.panels.columns()
+    pub fn out_channels(&self) -> usize {
+        self.packed.n()
     }
 
     /// Input channels.
-    pub fn channels(&self) -> usize {
-        self.channels
+    pub fn in_channels(&self) -> usize {
+        self.in_channels
     }
 }
 
-/// Filters, nine weights each: that of row `k` and column `j` is number `k * row + j * column`.
+/// Filters, nine weights each: the filter of row `k` and column `j` is number `k * row + j * column`.
 #[derive(Clone, Copy)]
 pub struct Weights<'a, T> {
     weight: &'a [T],
     row: usize,
     column: usize,
-    turned: bool,
+    rotated: bool,
 }
 
-compiled! {
-    /// `weights` of so many channels and columns at the points of a tile.
-    fn at_points<T>(tile: Tile, shape: (usize, usize), weights: Weights<'_, T>) -> Panels<T> {
-        let (channels, columns) = shape;
+instantiate! {
+    /// `weights` of `k` input and `n` output channels at the points of a tile.
+    fn at_points<T>(tile: TileSize, k: usize, n: usize, weights: Weights<'_, T>) -> PackedWeights<T> {
         let points = (tile.outputs() + 2) * (tile.outputs() + 2);
-        Panels::filled(points * channels, columns, |panel, part| {
-            tile.dispatch(AtPoints { weights, channels, panel, part });
+        PackedWeights::filled(points * k, n, T::lanes(), |panel, part| {
+            tile.dispatch(AtPoints { weights, channels: k, panel, part });
         })
     }
 }
@@ -87,11 +87,11 @@ impl<T: Dispatch> TileOperation<T> for AtPoints<'_, T> {
         let Self { weights, channels, panel, part } = self;
         let zero = simd.splat(T::zero());
         for channel in 0..channels {
-            for start in (0..panel.columns).step_by(S::LANES) {
-                let lanes = S::LANES.min(panel.columns - start);
+            for start in (0..panel.n).step_by(S::LANES) {
+                let lanes = S::LANES.min(panel.n - start);
                 let filters = load_filters(simd, &weights, channel, panel.first + start, lanes);
                 // Along y, then along x.
-                let mut rows = [[zero; 3]; MOST_INPUTS];
+                let mut rows = [[zero; 3]; MAX_INPUTS];
                 for x in 0..3 {
                     let column = A::filter(simd, [filters[x], filters[3 + x], filters[6 + x]]);
                     for (row, &value) in rows[..A::INPUTS].iter_mut().zip(&column) {
@@ -112,17 +112,17 @@ impl<T: Dispatch> TileOperation<T> for AtPoints<'_, T> {
 /// The nine weights of `lanes` filters of row `row`, from column `column` on, a vector each.
 #[inline(always)]
 fn load_filters<S: Simd>(simd: S, weights: &Weights<'_, S::T>, row: usize, column: usize, lanes: usize) -> [S::V; 9] {
-    let mut taps = [S::T::default(); 9 * MOST_LANES];
+    let mut transposed = [S::T::default(); 9 * MAX_LANES];
     for lane in 0..lanes {
         let filter = &weights.weight[9 * (row * weights.row + (column + lane) * weights.column)..][..9];
-        for (tap, &weight) in filter.iter().enumerate() {
-            let tap = if weights.turned { 8 - tap } else { tap };
-            taps[tap * S::LANES + lane] = weight;
+        for (place, &weight) in filter.iter().enumerate() {
+            let place = if weights.rotated { 8 - place } else { place };
+            transposed[place * S::LANES + lane] = weight;
         }
     }
     let mut vectors = [simd.splat(S::T::default()); 9];
-    for (tap, vector) in vectors.iter_mut().enumerate() {
-        *vector = simd.load(&taps[tap * S::LANES..][..S::LANES]);
+    for (place, vector) in vectors.iter_mut().enumerate() {
+        *vector = simd.load(&transposed[place * S::LANES..][..S::LANES]);
     }
     vectors
 }

@@ -1,24 +1,33 @@
 //! The convolution forward.
 
-use super::tiles::{GAP, Memory, Source, Target, Tiling, evaluate_band, multiply, tile_step, turn_back, with_memory};
-use super::transform::{Inputs, Transform};
-use super::{Filters, TileOperation};
-use crate::ahead::Ahead;
-use crate::bands::{Band, Bands};
-use crate::compiled::compiled;
-use crate::conv::Epilogue;
-use crate::isa::{Dispatch, Simd};
-use crate::norm::Moments;
-use crate::patch::Input;
+use std::ops::Range;
 
-compiled! {
+use super::Filters;
+use super::from_points::inverse_transform;
+use super::points::{GAP, PointsMut, multiply, tile_stride};
+use super::tile_size::TileOperation;
+use super::tiling::Tiling;
+use super::to_points::{Memory, Source, transform_block, with_memory};
+use super::transform::{Inputs, Transform};
+use crate::batch_norm::{Moments, run_with_moments};
+use crate::epilogue::Epilogue;
+use crate::gemm::{ColumnBlocks, PrefetchStream};
+use crate::instantiate::instantiate;
+use crate::memory::Scratch;
+use crate::pack::Input;
+use crate::parallel::{Partition, RowBlock};
+use crate::scalar::Precision;
+use crate::simd::strided::MatrixMut;
+use crate::simd::{Dispatch, Simd};
+
+instantiate! {
     /// `output[image][y][x][channel]` of a 3x3 convolution of stride 1 and padding 1.
     ///
     /// # Panics
-    /// `input` is neither raw nor a pre-activation, or `filters` or `output` do not fit it.
+    /// `input` is neither raw nor a pre-activation that is not pooled, or `filters` or `output` do not fit it.
     pub fn forward<T>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
-        let forward = Forward::new(input, filters, epilogue);
-        forward.bands.run((output, filters.columns()), (&mut [], 0), &|band, output, _| forward.run(&band, output));
+        let (forward, n) = (Forward::new(input, filters, epilogue).for_threads(), filters.out_channels());
+        forward.partition.run(MatrixMut::new(output, n, n), &|block, output| forward.run_row_block(&block, output));
     }
 
     /// [`forward`], and the batch statistics of what it makes.
@@ -28,75 +37,96 @@ compiled! {
         epilogue: &Epilogue<'_, T>,
         output: &mut [T],
     ) -> Moments<T> {
-        let forward = Forward { asks: true, ..Forward::new(input, filters, epilogue) };
-        forward.bands.run_with_moments((output, filters.columns()), &|band, output| forward.run(&band, output))
+        let forward = Forward { prefetch: true, ..Forward::new(input, filters, epilogue) };
+        let output = MatrixMut::new(output, filters.out_channels(), filters.out_channels());
+        run_with_moments(&forward.partition, output, &|block, output| forward.run_row_block(&block, output))
     }
 }
 
-/// A convolution and how it is cut into bands.
-struct Forward<'a, T> {
+/// A convolution and how it is cut into blocks.
+struct Forward<'a, T: Precision> {
     source: Source<'a, T>,
     filters: &'a Filters<T>,
     epilogue: &'a Epilogue<'a, T>,
     tiling: Tiling,
-    bands: Bands,
+    partition: Partition,
+    columns: ColumnBlocks,
     /// Elements from one tile to the next at a point: of the transformed input, of the products.
-    steps: [usize; 2],
-    /// Whether products ask for what the next band reads: in training, where a batch's maps lie in memory. Those of
-    /// inference are in the cache, and asking for them costs time.
-    asks: bool,
+    strides: [usize; 2],
+    /// Whether products prefetch what the next row block reads: in training, where a batch's maps are not in the cache. Those
+    /// of inference are, and prefetching them costs time.
+    prefetch: bool,
 }
 
-impl<'a, T: Dispatch> Forward<'a, T> {
+impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
+    /// A convolution whose sums over pixels, if it has any, are taken row block by row block.
     fn new(input: &'a Input<'a, T>, filters: &'a Filters<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
-        assert_eq!(filters.channels(), input.channels(), "channels of {:?}", input.grid());
+        assert_eq!(filters.in_channels(), input.channels(), "channels of {:?}", input.grid());
         let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
-        let steps = [tile_step::<T>(filters.channels()), filters.columns().next_multiple_of(T::lanes())];
-        let bands = tiling.bands(steps[0]);
-        Self { source: Source::new(input), filters, epilogue, tiling, bands, steps, asks: false }
+        let strides = [tile_stride::<T>(filters.in_channels()), filters.out_channels().next_multiple_of(T::lanes())];
+        let partition = tiling.partition(strides[0]);
+        let columns = ColumnBlocks::new(filters.packed(), 1);
+        Self { source: Source::new(input), filters, epilogue, tiling, partition, columns, strides, prefetch: false }
     }
 
-    /// Makes one band of the output.
-    fn run(&self, band: &Band, output: &mut [T]) {
+    /// The same, cut for as many threads as there are.
+    fn for_threads(self) -> Self {
+        // Dropout goes over whole pixels.
+        let most = if self.epilogue.dropout.is_some() { 1 } else { self.filters.packed().num_panels() };
+        let (partition, columns) = self.partition.for_threads(rayon::current_num_threads(), most);
+        Self { partition, columns: ColumnBlocks::new(self.filters.packed(), columns), ..self }
+    }
+
+    /// Computes one row block of the output.
+    fn run_row_block(&self, block: &RowBlock, output: MatrixMut<'_, T>) {
         let Self { filters, tiling, .. } = self;
-        let tiles = tiling.rows(band).len() * tiling.across();
-        let lengths = self.steps.map(|step| tiling.points() * (tiles * step + GAP));
-        with_memory(filters.channels(), lengths, |memory, [transformed, products]| {
-            filters.tile().dispatch(TileBand { forward: self, band, memory, transformed, products, output });
+        let tiles = tiling.rows(block).len() * tiling.across();
+        let lengths = self.strides.map(|stride| tiling.points() * (tiles * stride + GAP));
+        self.columns.run(output, &|panels, channels, mut output| {
+            with_memory(filters.in_channels(), lengths, |memory, [transformed, products]| {
+                let point = |stride: usize| tiles * stride + GAP;
+                let [tile, product_tile] = self.strides;
+                let transformed = PointsMut { data: transformed, tile, point: point(tile) };
+                let products = PointsMut { data: products, tile: product_tile, point: point(product_tile) };
+                let (panels, channels, output) = (panels.clone(), channels.clone(), output.reborrow());
+                let block =
+                    ForwardBlock { forward: self, block, panels, channels, memory, transformed, products, output };
+                filters.tile().dispatch(block);
+            });
+            let first = self.partition.pixels(block).start;
+            self.epilogue.finish(output, channels, filters.out_channels(), (tiling.grid, first));
         });
-        self.epilogue.finish(output, filters.columns(), tiling.grid, self.bands.pixels(band).start);
     }
 }
 
-/// One band of the output, and where it is made: the tiles at the points, `[point][tile][input channel]`, and their
-/// products, `[point][tile][output channel]`.
-struct TileBand<'a, T> {
+/// One row block and column block of the output, and where it is made: the tiles at the points, `[point][tile][input
+/// channel]`, and their products, `[point][tile][output channel]`.
+struct ForwardBlock<'a, T: Precision> {
     forward: &'a Forward<'a, T>,
-    band: &'a Band,
+    block: &'a RowBlock,
+    panels: Range<usize>,
+    channels: Range<usize>,
     memory: Memory<'a, T>,
-    transformed: &'a mut [T],
-    products: &'a mut [T],
-    output: &'a mut [T],
+    transformed: PointsMut<'a, T>,
+    products: PointsMut<'a, T>,
+    output: MatrixMut<'a, T>,
 }
 
-impl<T: Dispatch> TileOperation<T> for TileBand<'_, T> {
+impl<T: Dispatch + Scratch> TileOperation<T> for ForwardBlock<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S) {
-        let Self { forward, band, mut memory, transformed, products, output } = self;
-        let Forward { source, filters, epilogue, tiling, bands, steps, asks } = forward;
-        let (rows, points, columns) = (tiling.rows(band), A::INPUTS * A::INPUTS, filters.columns());
-        evaluate_band::<S, Inputs<A>>(simd, (source, tiling, band), &mut memory, (transformed, steps[0]));
-        let point = products.len() / points;
-        let runs = || source.maps.runs(bands.behind(band), 0..filters.channels());
-        let mut behind = asks.then(runs).into_iter().flatten();
-        let mut ahead = Ahead::new(&mut behind);
-        for (panel, b) in filters.panels().iter() {
-            let shape = (rows.len() * tiling.across(), points, filters.channels());
-            let products = (&mut products[panel.first..], steps[1], point);
-            multiply(simd, shape, (transformed, steps[0]), (panel, b), products, &mut ahead);
+        let Self { forward, block, panels, channels, mut memory, mut transformed, mut products, output } = self;
+        let Forward { source, filters, epilogue, tiling, partition, prefetch, .. } = forward;
+        let (rows, points) = (tiling.rows(block), A::INPUTS * A::INPUTS);
+        transform_block::<S, Inputs<A>>(simd, source, (tiling, block), &mut memory, transformed.from(0));
+        let runs = || source.maps.runs(partition.next_pixels(block), 0..filters.in_channels());
+        let mut next = prefetch.then(runs).into_iter().flatten();
+        let mut stream = PrefetchStream::new(&mut next);
+        for (panel, b) in filters.packed().panels(panels) {
+            let shape = (rows.len() * tiling.across(), points, filters.in_channels());
+            let products = products.from(panel.first - channels.start);
+            multiply(simd, transformed.read(), shape, (panel, b), products, &mut stream);
         }
-        let Epilogue { bias, relu, .. } = **epilogue;
-        let target = Target { pixels: output, rows, columns, step: columns, bias, relu };
-        turn_back::<S, A>(simd, tiling, (products, steps[1]), target);
+        inverse_transform::<S, A>(simd, tiling, rows, products.read(), (epilogue, channels), output);
     }
 }

@@ -6,14 +6,14 @@
 
 use std::marker::PhantomData;
 
-use crate::Element;
-use crate::isa::Simd;
+use crate::scalar::Scalar;
+use crate::simd::Simd;
 
 /// Most inputs of a tile along one axis.
-pub(super) const MOST_INPUTS: usize = 6;
+pub(super) const MAX_INPUTS: usize = 6;
 
 /// Most outputs of a tile along one axis.
-pub(super) const MOST_OUTPUTS: usize = 4;
+pub(super) const MAX_OUTPUTS: usize = 4;
 
 /// One size of tile. Arrays have room for the largest; the first `INPUTS` or `OUTPUTS` elements count.
 pub(super) trait Transform {
@@ -23,43 +23,43 @@ pub(super) trait Transform {
     const INPUTS: usize = Self::OUTPUTS + 2;
 
     /// Input at the points: `B^T d`.
-    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
+    fn input<S: Simd>(simd: S, d: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS];
     /// Outputs from the products at the points: `A^T m`.
-    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS];
+    fn output<S: Simd>(simd: S, m: [S::V; MAX_INPUTS]) -> [S::V; MAX_OUTPUTS];
     /// A filter at the points: `G g`.
-    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS];
-    /// Gradient at the points from that of the outputs: `A dy`.
-    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
-    /// Gradient of a filter from that at the points: `G^T du`.
-    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3];
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MAX_INPUTS];
+    /// Gradient at the points from the gradient of the outputs: `A dy`.
+    fn dy<S: Simd>(simd: S, dy: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS];
+    /// Gradient of a filter from the gradient at the points: `G^T du`.
+    fn dw<S: Simd>(simd: S, du: [S::V; MAX_INPUTS]) -> [S::V; 3];
 }
 
-/// What is evaluated at the points of a tile: its inputs, or the gradients of its outputs.
-pub(super) trait Evaluate {
+/// A transform to the points of a tile: of its inputs, or of the gradients of its outputs.
+pub(super) trait ToPoints {
     /// Values of a tile along one axis.
-    const TAKES: usize;
+    const VALUES: usize;
     /// Points of a tile along one axis.
     const POINTS: usize;
-    /// Values between the start of one tile and the next.
-    const STEP: usize;
-    /// Values of the first tile that lie before the first pixel.
-    const BEFORE: usize;
+    /// Values from the start of one tile to the start of the next.
+    const STRIDE: usize;
+    /// Values of the first tile before the first pixel.
+    const PADDING: usize;
 
     /// Values at the points.
-    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS];
+    fn transform<S: Simd>(simd: S, values: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS];
 }
 
 /// Inputs of `A`'s tiles, which overlap.
 pub(super) struct Inputs<A>(PhantomData<A>);
 
-impl<A: Transform> Evaluate for Inputs<A> {
-    const TAKES: usize = A::INPUTS;
+impl<A: Transform> ToPoints for Inputs<A> {
+    const VALUES: usize = A::INPUTS;
     const POINTS: usize = A::INPUTS;
-    const STEP: usize = A::OUTPUTS;
-    const BEFORE: usize = 1;
+    const STRIDE: usize = A::OUTPUTS;
+    const PADDING: usize = 1;
 
     #[inline(always)]
-    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+    fn transform<S: Simd>(simd: S, values: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
         A::input(simd, values)
     }
 }
@@ -67,15 +67,15 @@ impl<A: Transform> Evaluate for Inputs<A> {
 /// Gradients of the outputs of `A`'s tiles.
 pub(super) struct OutputGradients<A>(PhantomData<A>);
 
-impl<A: Transform> Evaluate for OutputGradients<A> {
-    const TAKES: usize = A::OUTPUTS;
+impl<A: Transform> ToPoints for OutputGradients<A> {
+    const VALUES: usize = A::OUTPUTS;
     const POINTS: usize = A::INPUTS;
-    const STEP: usize = A::OUTPUTS;
-    const BEFORE: usize = 0;
+    const STRIDE: usize = A::OUTPUTS;
+    const PADDING: usize = 0;
 
     #[inline(always)]
-    fn evaluate<S: Simd>(simd: S, values: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
-        A::output_gradient(simd, values)
+    fn transform<S: Simd>(simd: S, values: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
+        A::dy(simd, values)
     }
 }
 
@@ -86,32 +86,32 @@ impl Transform for Two {
     const OUTPUTS: usize = 2;
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+    fn input<S: Simd>(simd: S, d: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
         let at = [simd.sub(d[0], d[2]), simd.add(d[1], d[2]), simd.sub(d[2], d[1]), simd.sub(d[3], d[1])];
         [at[0], at[1], at[2], at[3], at[0], at[0]]
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS] {
+    fn output<S: Simd>(simd: S, m: [S::V; MAX_INPUTS]) -> [S::V; MAX_OUTPUTS] {
         let (sum, difference) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let y = [simd.add(m[0], sum), simd.add(difference, m[3])];
         [y[0], y[1], y[0], y[0]]
     }
 
     #[inline(always)]
-    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS] {
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MAX_INPUTS] {
         let half = constant(simd, 0.5);
         let (even, odd) = (simd.mul(simd.add(g[0], g[2]), half), simd.mul(g[1], half));
         [g[0], simd.add(even, odd), simd.sub(even, odd), g[2], g[0], g[0]]
     }
 
     #[inline(always)]
-    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+    fn dy<S: Simd>(simd: S, dy: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
         [dy[0], simd.add(dy[0], dy[1]), simd.sub(dy[0], dy[1]), dy[1], dy[0], dy[0]]
     }
 
     #[inline(always)]
-    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3] {
+    fn dw<S: Simd>(simd: S, du: [S::V; MAX_INPUTS]) -> [S::V; 3] {
         let half = constant(simd, 0.5);
         let (even, odd) = (simd.mul(simd.add(du[1], du[2]), half), simd.mul(simd.sub(du[1], du[2]), half));
         [simd.add(du[0], even), odd, simd.add(even, du[3])]
@@ -128,7 +128,7 @@ impl Transform for Four {
     const OUTPUTS: usize = 4;
 
     #[inline(always)]
-    fn input<S: Simd>(simd: S, d: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+    fn input<S: Simd>(simd: S, d: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
         let (product, sum) = (constant(simd, P * P * Q * Q), constant(simd, -(P * P + Q * Q)));
         let (minus_pp, minus_qq) = (constant(simd, -P * P), constant(simd, -Q * Q));
         let zero = simd.mul_add(d[0], product, simd.mul_add(d[2], sum, d[4]));
@@ -143,7 +143,7 @@ impl Transform for Four {
     }
 
     #[inline(always)]
-    fn output<S: Simd>(simd: S, m: [S::V; MOST_INPUTS]) -> [S::V; MOST_OUTPUTS] {
+    fn output<S: Simd>(simd: S, m: [S::V; MAX_INPUTS]) -> [S::V; MAX_OUTPUTS] {
         let (p_even, p_odd) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
         let (q_even, q_odd) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
         [
@@ -155,7 +155,7 @@ impl Transform for Four {
     }
 
     #[inline(always)]
-    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MOST_INPUTS] {
+    fn filter<S: Simd>(simd: S, g: [S::V; 3]) -> [S::V; MAX_INPUTS] {
         let (p, q) = (1.0 / (2.0 * P * P * (P * P - Q * Q)), 1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
         let p_even = simd.mul_add(g[2], constant(simd, P * P * p), simd.mul(g[0], constant(simd, p)));
         let q_even = simd.mul_add(g[2], constant(simd, Q * Q * q), simd.mul(g[0], constant(simd, q)));
@@ -171,7 +171,7 @@ impl Transform for Four {
     }
 
     #[inline(always)]
-    fn output_gradient<S: Simd>(simd: S, dy: [S::V; MOST_INPUTS]) -> [S::V; MOST_INPUTS] {
+    fn dy<S: Simd>(simd: S, dy: [S::V; MAX_INPUTS]) -> [S::V; MAX_INPUTS] {
         let (p_even, q_even) =
             (simd.mul_add(dy[2], constant(simd, P * P), dy[0]), simd.mul_add(dy[2], constant(simd, Q * Q), dy[0]));
         let (p_odd, q_odd) = (
@@ -184,7 +184,7 @@ impl Transform for Four {
     }
 
     #[inline(always)]
-    fn filter_gradient<S: Simd>(simd: S, du: [S::V; MOST_INPUTS]) -> [S::V; 3] {
+    fn dw<S: Simd>(simd: S, du: [S::V; MAX_INPUTS]) -> [S::V; 3] {
         let (p, q) = (1.0 / (2.0 * P * P * (P * P - Q * Q)), 1.0 / (2.0 * Q * Q * (Q * Q - P * P)));
         let (p_even, p_odd) = (simd.add(du[1], du[2]), simd.sub(du[1], du[2]));
         let (q_even, q_odd) = (simd.add(du[3], du[4]), simd.sub(du[3], du[4]));

@@ -1,11 +1,9 @@
 //! The feature maps of a dense block, their batch statistics, and the batch-norms that read them.
 
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::maps::{Grid, Maps};
-use densenet_kernels::norm::{Normalised, affine, inv_std};
-use densenet_kernels::patch::Affine;
+use densenet_kernels::batch_norm::{Normalised, affine, inv_std};
 use densenet_kernels::reference::Shape4;
 use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::{Affine, FeatureMaps, Grid, Pooling, Real};
 
 use crate::check::elements;
 use crate::draw::{Draw, single};
@@ -117,7 +115,7 @@ pub struct Typed<T> {
     shift: Vec<T>,
 }
 
-impl<T: Dispatch> Typed<T> {
+impl<T: Real> Typed<T> {
     pub fn new(reader: &Reader) -> Self {
         let Statistics { mean, variance } = &reader.statistics;
         let (mean, inv_std) = (elements(mean), inv_std(&elements::<T>(variance)));
@@ -127,16 +125,17 @@ impl<T: Dispatch> Typed<T> {
         Self { grid: grid(reader.shape), widths: reader.widths.clone(), data, mean, inv_std, gamma, scale, shift }
     }
 
-    pub fn maps(&self) -> Maps<'_, T> {
-        Maps::new(&self.data, self.grid, &self.widths)
+    pub fn maps(&self) -> FeatureMaps<'_, T> {
+        FeatureMaps::new(&self.data, self.grid, &self.widths)
     }
 
     pub fn affine(&self) -> Affine<'_, T> {
         Affine { scale: &self.scale, shift: &self.shift }
     }
 
+    /// The maps as a batch-norm normalises them whose reader does not pool them.
     pub fn normalised(&self) -> Normalised<'_, T> {
         let Self { mean, inv_std, gamma, .. } = self;
-        Normalised { maps: self.maps(), mean, inv_std, gamma, affine: self.affine() }
+        Normalised { maps: self.maps(), mean, inv_std, gamma, affine: self.affine(), pooling: Pooling::None }
     }
 }

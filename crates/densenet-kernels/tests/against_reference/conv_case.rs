@@ -1,10 +1,8 @@
 //! Random convolutions.
 
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::patch::{Input, Window};
 use densenet_kernels::reference::conv::Conv;
 use densenet_kernels::reference::{Shape4, pool, relu};
-use densenet_kernels::winograd;
+use densenet_kernels::{Input, Pooling, Real, Window, winograd};
 
 use crate::block::{Reader, Typed, grid};
 use crate::check::elements;
@@ -78,6 +76,11 @@ impl Case {
         self.window == winograd::WINDOW && matches!(self.kind, Kind::PreActivation | Kind::Raw)
     }
 
+    /// The pooling between the pre-activation and the convolution.
+    pub fn pooling(&self) -> Pooling {
+        if self.kind == Kind::Pooled { Pooling::Average2x2 } else { Pooling::None }
+    }
+
     /// The reference convolution.
     pub fn conv(&self) -> Conv {
         let Window { kernel, stride, padding } = self.window;
@@ -107,13 +110,18 @@ impl Case {
     }
 
     /// Calls `with` with the input as the fast operations take it.
-    pub fn input<T: Dispatch, R>(&self, reader: &Reader, with: impl FnOnce(&Input<'_, T>) -> R) -> R {
+    pub fn input<T: Real, R>(&self, reader: &Reader, with: impl FnOnce(&Input<'_, T>) -> R) -> R {
         let typed = Typed::<T>::new(reader);
         match self.kind {
-            Kind::PreActivation => with(&Input::PreActivation(typed.maps(), typed.affine())),
-            Kind::Pooled => with(&Input::Pooled(typed.maps(), typed.affine())),
-            Kind::Raw => with(&Input::Raw(&typed.data, grid(reader.shape), self.channels())),
-            Kind::Pictures => with(&Input::Pictures(&elements(&reader.x), grid(reader.shape), self.channels())),
+            Kind::PreActivation | Kind::Pooled => {
+                let (maps, affine, pooling) = (typed.maps(), typed.affine(), self.pooling());
+                with(&Input::PreActivation { maps, affine, pooling })
+            }
+            Kind::Raw => with(&Input::Raw { data: &typed.data, grid: grid(reader.shape), channels: self.channels() }),
+            Kind::Pictures => {
+                let data = &elements(&reader.x);
+                with(&Input::Pictures { data, grid: grid(reader.shape), channels: self.channels() })
+            }
         }
     }
 }

@@ -1,18 +1,18 @@
 //! `Dropout::apply`.
 
 use densenet_kernels::Dropout;
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::Shape4;
 use densenet_kernels::reference::dropout::dropout;
 
 use crate::block::grid;
-use crate::check::{doubles, elements, guarded};
+use crate::check::{doubles, elements, guarded, on_every_set};
 use crate::draw::Draw;
 use crate::layout::{from_maps, to_maps};
 
-/// Element for element, in two calls that meet at pixel `middle`.
-fn check<T: Dispatch>(name: &str, shape: Shape4, x: &[f64], apply: Dropout, middle: usize) {
+/// Scalar for element, in two calls that meet at pixel `middle`.
+fn check<T: Real>(name: &str, shape: Shape4, x: &[f64], apply: Dropout, middle: usize) {
     let (y, ()) = guarded(name, to_maps::<T>(shape, &[shape.c], x), |pixels| {
         let (front, back) = pixels.split_at_mut(middle * shape.c);
         apply.apply(front, shape.c, grid(shape), 0);
@@ -31,7 +31,7 @@ fn equals_the_reference() {
         let apply = Dropout { stream: Stream::new(seed, 4), rate: [0.0, 0.2, 0.5, 0.9][seed as usize % 4] };
         let middle = draw.between(0, shape.n * shape.plane());
         let name = format!("seed {seed}, {shape:?}, rate {}, cut at {middle}", apply.rate);
-        check::<f32>(&name, shape, &x, apply, middle);
+        on_every_set(|| check::<f32>(&name, shape, &x, apply, middle));
         check::<f64>(&name, shape, &x, apply, middle);
     }
 }

@@ -1,15 +1,15 @@
-//! `conv::forward` and, where it applies, `winograd::forward`.
+//! `direct::forward` and, where it applies, `winograd::forward`.
 
-use densenet_kernels::Dropout;
-use densenet_kernels::conv::{Epilogue, forward, forward_panels};
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::conv::Epilogue;
+use densenet_kernels::direct::{forward, pack_forward};
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::dropout::dropout;
 use densenet_kernels::reference::relu;
-use densenet_kernels::winograd::{self, Filters, Tile};
+use densenet_kernels::winograd::{self, Filters, TileSize};
+use densenet_kernels::{Dropout, Real};
 
 use crate::block::Reader;
-use crate::check::{assert_close, elements, poisoned};
+use crate::check::{assert_close, elements, on_every_set, poisoned};
 use crate::conv_case::{Case, for_each_case};
 use crate::draw::Draw;
 use crate::layout::from_maps;
@@ -36,19 +36,19 @@ impl End {
     }
 }
 
-fn check<T: Dispatch>(name: &str, case: &Case, reader: &Reader, weights: &[f64], end: &End, expected: &[f64]) {
-    let panels = forward_panels::<T>(&elements(weights), case.out, case.channels(), case.window.kernel);
+fn check<T: Real>(name: &str, case: &Case, reader: &Reader, weights: &[f64], end: &End, expected: &[f64]) {
+    let packed = pack_forward::<T>(&elements(weights), case.out, case.channels(), case.window.kernel);
     let bias: Option<Vec<T>> = end.bias.as_ref().map(|bias| elements(bias));
     let epilogue = Epilogue { bias: bias.as_deref(), relu: end.relu, dropout: end.dropout, ..Epilogue::default() };
     let output = case.conv().output(case.seen(reader).0);
     let (y, ()) = case.input::<T, _>(reader, |input| {
-        poisoned(name, output.len(), |y| forward(input, case.window, &panels, &epilogue, y))
+        poisoned(name, output.len(), |y| forward(input, case.window, &packed, &epilogue, y))
     });
     assert_close::<T>(name, "output", &from_maps(output, &[case.out], &y), expected);
     if !case.has_tiles() {
         return;
     }
-    for tile in [Tile::Two, Tile::Four] {
+    for tile in [TileSize::Two, TileSize::Four] {
         let filters = Filters::<T>::new(tile, &elements(weights), case.out, case.channels());
         let (y, ()) = case.input::<T, _>(reader, |input| {
             poisoned(name, output.len(), |y| winograd::forward(input, &filters, &epilogue, y))
@@ -71,7 +71,7 @@ fn equals_the_reference() {
             expected = dropout(&expected, stream, rate);
         }
         let name = format!("{name}, {}", end.describe());
-        check::<f32>(&name, case, &reader, &weights, &end, &expected);
+        on_every_set(|| check::<f32>(&name, case, &reader, &weights, &end, &expected));
         check::<f64>(&name, case, &reader, &weights, &end, &expected);
     });
 }

@@ -1,16 +1,16 @@
 //! `head::forward` and `head::backward`.
 
+use densenet_kernels::Real;
 use densenet_kernels::head::{backward, forward};
-use densenet_kernels::isa::Dispatch;
 use densenet_kernels::reference::{pool, relu};
 
+use crate::backward_data::assert_sums;
 use crate::block::{Reader, Typed};
-use crate::check::{assert_close, doubles, elements, poisoned};
-use crate::data_gradient::assert_sums;
+use crate::check::{assert_close, doubles, elements, on_every_set, poisoned};
 use crate::draw::Draw;
 use crate::layout::from_maps;
 
-fn check<T: Dispatch>(name: &str, reader: &Reader, rectify: bool, pooled: &[f64], dy: &[f64], dz: &[f64]) {
+fn check<T: Real>(name: &str, reader: &Reader, rectify: bool, pooled: &[f64], dy: &[f64], dz: &[f64]) {
     let typed = Typed::<T>::new(reader);
     let (got, ()) = poisoned(name, pooled.len(), |pooled| forward(&typed.maps(), typed.affine(), rectify, pooled));
     assert_close::<T>(name, "features", &doubles(&got), pooled);
@@ -37,7 +37,7 @@ fn equals_the_reference() {
         let dy = draw.values(pooled.len(), reader.shape.plane() as f64);
         let dz = pool::global_average_backward(reader.shape, &dy);
         let dz = if rectify { relu::backward(&z, &dz) } else { dz };
-        check::<f32>(&name, &reader, rectify, &pooled, &dy, &dz);
+        on_every_set(|| check::<f32>(&name, &reader, rectify, &pooled, &dy, &dz));
         check::<f64>(&name, &reader, rectify, &pooled, &dy, &dz);
     }
 }

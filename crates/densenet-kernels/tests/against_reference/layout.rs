@@ -1,15 +1,15 @@
 //! From `(N, C, H, W)`, as the references have it, to feature maps one behind the other, and back.
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use densenet_kernels::reference::Shape4;
 
 /// Feature maps of `widths` channels, each `[image][y][x][channel]`, of `x` `(N, C, H, W)`.
-pub fn to_maps<T: Element>(shape: Shape4, widths: &[usize], x: &[f64]) -> Vec<T> {
+pub fn to_maps<T: Scalar>(shape: Shape4, widths: &[usize], x: &[f64]) -> Vec<T> {
     places(shape, widths).map(|place| T::of(x[place])).collect()
 }
 
 /// `(N, C, H, W)` of feature maps of `widths` channels.
-pub fn from_maps<T: Element>(shape: Shape4, widths: &[usize], maps: &[T]) -> Vec<f64> {
+pub fn from_maps<T: Scalar>(shape: Shape4, widths: &[usize], maps: &[T]) -> Vec<f64> {
     assert_eq!(maps.len(), shape.len());
     let mut x = vec![f64::NAN; shape.len()];
     for (place, value) in places(shape, widths).zip(maps) {

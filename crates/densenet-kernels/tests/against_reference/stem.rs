@@ -1,14 +1,13 @@
 //! `stem::forward`, `forward_with_moments` and `backward`.
 
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::patch::Window;
 use densenet_kernels::reference::pool::MaxPool;
 use densenet_kernels::reference::relu;
 use densenet_kernels::stem::{POOL, backward, forward, forward_with_moments};
+use densenet_kernels::{Real, Window};
 
+use crate::backward_data::assert_sums;
 use crate::block::{Reader, Typed};
-use crate::check::{assert_close, poisoned};
-use crate::data_gradient::assert_sums;
+use crate::check::{assert_close, on_every_set, poisoned};
 use crate::draw::Draw;
 use crate::layout::{from_maps, to_maps};
 use crate::moments::assert_moments;
@@ -17,7 +16,7 @@ fn reference(pool: Window) -> MaxPool {
     MaxPool { kernel: pool.kernel, stride: pool.stride, padding: pool.padding }
 }
 
-fn check<T: Dispatch>(name: &str, reader: &Reader, pool: Window, y: &[f64], dy: &[f64], dz: &[f64]) {
+fn check<T: Real>(name: &str, reader: &Reader, pool: Window, y: &[f64], dy: &[f64], dz: &[f64]) {
     let (typed, output, widths) = (Typed::<T>::new(reader), reference(pool).output(reader.shape), &reader.widths);
     let (plain, ()) = poisoned(name, y.len(), |y| forward(&typed.maps(), typed.affine(), pool, y));
     let (got, moments) = poisoned(name, y.len(), |y| forward_with_moments(&typed.maps(), typed.affine(), pool, y));
@@ -45,7 +44,7 @@ fn equals_the_reference() {
         let (y, places) = reference(pool).forward(reader.shape, &relu::forward(&z));
         let dy = draw.values(y.len(), 1.0);
         let dz = relu::backward(&z, &reference(pool).backward(reader.shape, &places, &dy));
-        check::<f32>(&name, &reader, pool, &y, &dy, &dz);
+        on_every_set(|| check::<f32>(&name, &reader, pool, &y, &dy, &dz));
         check::<f64>(&name, &reader, pool, &y, &dy, &dz);
     }
 }

@@ -1,37 +1,45 @@
 //! The same bits on any number of threads.
 
-use densenet_kernels::conv::{self, Epilogue, OutputGradient};
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::norm::{Correction, Mode, column_sums, finish};
-use densenet_kernels::winograd::{self, Filters, Tile};
-use densenet_kernels::{head, stem};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use densenet_kernels::batch_norm::{Correction, Normalised, Write, finish};
+use densenet_kernels::conv::Epilogue;
+use densenet_kernels::direct::{self, OutputGradient, backward_bias};
+use densenet_kernels::simd::Isa;
+use densenet_kernels::winograd::{self, Filters, TileSize};
+use densenet_kernels::{Real, head, stem};
+use rayon::ThreadPool;
+
+use crate::backward_1x1::Bottleneck;
 use crate::block::{Reader, Typed};
 use crate::check::elements;
 use crate::conv_case::{Case, Kind, WINDOWS};
 use crate::draw::Draw;
 use crate::layout::to_maps;
-use crate::point_gradients::Bottleneck;
 
 /// Everything that the convolution's passes make.
-fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
+fn convolution<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
     let (weights, typed, kernel) = (elements::<T>(weights), Typed::<T>::new(reader), case.window.kernel);
     let output = case.conv().output(case.seen(reader).0);
     let dy: Vec<T> = to_maps(output, &[case.out], dy);
-    let mut y = vec![T::nan(); output.len()];
+    let (mut y, mut inferred) = (vec![T::nan(); output.len()], vec![T::nan(); output.len()]);
     let mut dweight = vec![T::nan(); weights.len()];
     let moments = case.input::<T, _>(reader, |input| {
-        conv::weight_gradient(input, case.window, &OutputGradient::Finished(&dy, case.out), &mut dweight);
-        let panels = conv::forward_panels(&weights, case.out, case.channels(), kernel);
-        conv::forward_with_moments(input, case.window, &panels, &Epilogue::default(), &mut y)
+        let finished = OutputGradient::Finished { dy: &dy, channels: case.out };
+        direct::backward_weights(input, case.window, &finished, &mut dweight);
+        let packed = direct::pack_forward(&weights, case.out, case.channels(), kernel);
+        direct::forward(input, case.window, &packed, &Epilogue::default(), &mut inferred);
+        direct::forward_with_moments(input, case.window, &packed, &Epilogue::default(), &mut y)
     });
-    let panels = conv::backward_panels(&weights, case.out, case.channels(), kernel);
+    let packed = direct::pack_backward(&weights, case.out, case.channels(), kernel);
     let mut dx = vec![T::nan(); reader.shape.len()];
-    let (window, pooled) = (case.window, case.kind == Kind::Pooled);
-    let sums = conv::data_gradient(&dy, window, pooled, &panels, &typed.normalised(), (Mode::Set, &mut dx));
-    let bias = column_sums(&dy, case.out);
+    let normalised = Normalised { pooling: case.pooling(), ..typed.normalised() };
+    let sums = direct::backward_data(&dy, case.window, &packed, &normalised, Write::Overwrite, &mut dx);
+    let bias = backward_bias(&dy, case.out);
     vec![
         ("output", y),
+        ("output of inference", inferred),
         ("mean", moments.mean),
         ("variance", moments.variance),
         ("weight gradient", dweight),
@@ -43,9 +51,9 @@ fn convolution<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &
 }
 
 /// Everything that a bottleneck's backward pass makes.
-fn bottleneck_gradients<T: Dispatch>(bottleneck: &Bottleneck) -> Vec<(&'static str, Vec<T>)> {
+fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<(&'static str, Vec<T>)> {
     let before = vec![T::nan(); bottleneck.elements()];
-    let (gradient, sums, weight_gradient) = bottleneck.run("on some threads", Mode::Set, before);
+    let (gradient, sums, weight_gradient) = bottleneck.run("on some threads", Write::Overwrite, before);
     vec![
         ("data gradient", gradient),
         ("gradient of gamma", sums.gamma),
@@ -55,22 +63,24 @@ fn bottleneck_gradients<T: Dispatch>(bottleneck: &Bottleneck) -> Vec<(&'static s
 }
 
 /// Everything that the passes by tiles make.
-fn tiles<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
+fn tiles<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
     let (weights, typed) = (elements::<T>(weights), Typed::<T>::new(reader));
     let output = case.conv().output(case.seen(reader).0);
     let dy: Vec<T> = to_maps(output, &[case.out], dy);
-    let mut y = vec![T::nan(); output.len()];
+    let (mut y, mut inferred) = (vec![T::nan(); output.len()], vec![T::nan(); output.len()]);
     let mut dweight = vec![T::nan(); weights.len()];
     let moments = case.input::<T, _>(reader, |input| {
-        winograd::weight_gradient(input, Tile::Four, &dy, &mut dweight);
-        let filters = Filters::new(Tile::Four, &weights, case.out, case.channels());
+        winograd::backward_weights(input, TileSize::Four, &dy, &mut dweight);
+        let filters = Filters::new(TileSize::Four, &weights, case.out, case.channels());
+        winograd::forward(input, &filters, &Epilogue::default(), &mut inferred);
         winograd::forward_with_moments(input, &filters, &Epilogue::default(), &mut y)
     });
-    let filters = Filters::turned(Tile::Four, &weights, case.out, case.channels());
+    let filters = Filters::rotated(TileSize::Four, &weights, case.out, case.channels());
     let mut dx = vec![T::nan(); reader.shape.len()];
-    let sums = winograd::data_gradient(&dy, &filters, &typed.normalised(), (Mode::Set, &mut dx));
+    let sums = winograd::backward_data(&dy, &filters, &typed.normalised(), Write::Overwrite, &mut dx);
     vec![
         ("output", y),
+        ("output of inference", inferred),
         ("mean", moments.mean),
         ("variance", moments.variance),
         ("weight gradient", dweight),
@@ -81,7 +91,7 @@ fn tiles<T: Dispatch>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64])
 }
 
 /// Everything that stem, head and correction make of one map.
-fn pooling<T: Dispatch>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
+fn pooling<T: Real>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
     let typed = Typed::<T>::new(reader);
     let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
     let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
@@ -106,18 +116,28 @@ fn pooling<T: Dispatch>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
     ]
 }
 
-/// Checks that `run` makes the same bits in pools of one, two, three and five threads.
-fn assert_same<T: Dispatch>(name: &str, run: impl Fn() -> Vec<(&'static str, Vec<T>)> + Sync) {
-    let bits = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of a few threads");
-        let results = pool.install(&run);
-        let of = |values: Vec<T>| values.iter().map(|value| value.f64().to_bits()).collect::<Vec<_>>();
-        results.into_iter().map(|(what, values)| (what, of(values))).collect::<Vec<_>>()
-    };
-    let alone = bits(1);
-    for threads in [2, 3, 5] {
-        for ((what, one), (_, several)) in alone.iter().zip(bits(threads)) {
-            assert!(*one == several, "{name}: {what} differs between 1 and {threads} threads");
+/// Threads that results are compared on; the first is alone.
+const THREADS: [usize; 4] = [1, 2, 3, 16];
+
+/// Pools of those threads for every instruction set that the processor has.
+static POOLS: LazyLock<BTreeMap<&str, Vec<ThreadPool>>> = LazyLock::new(|| {
+    let pools = |isa: Isa| THREADS.map(|threads| isa.thread_pool(threads).expect("a few threads")).into();
+    Isa::available().map(|isa| (isa.name(), pools(isa))).collect()
+});
+
+/// Checks that `run` makes the same bits on any number of threads, on every instruction set.
+fn assert_same<T: Real>(name: &str, run: impl Fn() -> Vec<(&'static str, Vec<T>)> + Sync) {
+    // Double precision runs on the portable set alone.
+    for (isa, pools) in POOLS.iter().filter(|(isa, _)| size_of::<T>() == 4 || **isa == Isa::Portable.name()) {
+        let bits = |pool: &ThreadPool| {
+            let of = |values: Vec<T>| values.iter().map(|value| value.f64().to_bits()).collect::<Vec<_>>();
+            pool.install(&run).into_iter().map(|(what, values)| (what, of(values))).collect::<Vec<_>>()
+        };
+        let alone = bits(&pools[0]);
+        for (pool, threads) in pools.iter().zip(THREADS) {
+            for ((what, one), (_, several)) in alone.iter().zip(bits(pool)) {
+                assert!(*one == several, "{name}, {isa}: {what} differs between 1 and {threads} threads");
+            }
         }
     }
 }
@@ -137,6 +157,23 @@ fn convolutions_do_not_depend_on_threads() {
         if case.has_tiles() {
             assert_same(&format!("f32, tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
             assert_same(&format!("f64, tiles, {case:?}"), || tiles::<f64>(&case, &reader, &weights, &dy));
+        }
+    }
+}
+
+/// Maps so small that several threads share a row block by its output channels.
+#[test]
+fn small_maps_do_not_depend_on_threads() {
+    for (seed, (window, out)) in [(0, 128), (1, 32), (1, 100)].into_iter().enumerate() {
+        let mut draw = Draw::new(17, seed as u64);
+        let (kind, window) = (Kind::PreActivation, WINDOWS[window]);
+        let case = Case { kind, window, extents: (1, 7, 7), widths: vec![64, 32, 32, 32], out };
+        let reader = Reader::new(&mut draw, case.extents, &case.widths);
+        let weights = case.weights(&mut draw);
+        let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
+        assert_same(&format!("{case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
+        if case.has_tiles() {
+            assert_same(&format!("tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
         }
     }
 }

@@ -4,12 +4,12 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use memmap2::MmapMut;
 
 use crate::{Error, Result};
 
-/// Elements that begin a page.
+/// Elements of which the first begins a page.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
     /// None if there are no elements.
@@ -17,13 +17,13 @@ pub(super) struct Arena<T> {
     elements: PhantomData<T>,
 }
 
-impl<T: Element> Arena<T> {
-    /// One of no elements.
+impl<T: Scalar> Arena<T> {
+    /// An arena of no elements.
     pub fn empty() -> Self {
         Self { memory: None, elements: PhantomData }
     }
 
-    /// So many zeros.
+    /// An arena of `len` zeros.
     ///
     /// # Errors
     /// The system has no such memory.
@@ -37,7 +37,7 @@ impl<T: Element> Arena<T> {
     }
 }
 
-impl<T: Element> Deref for Arena<T> {
+impl<T: Scalar> Deref for Arena<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -45,7 +45,7 @@ impl<T: Element> Deref for Arena<T> {
     }
 }
 
-impl<T: Element> DerefMut for Arena<T> {
+impl<T: Scalar> DerefMut for Arena<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         self.memory.as_deref_mut().map_or(&mut [], bytemuck::cast_slice_mut)
     }

@@ -1,19 +1,22 @@
 //! Training steps: the forward pass, the loss, and all gradients.
 
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::maps::Grid;
+use densenet_kernels::batch_norm::Write;
+use densenet_kernels::conv::Epilogue;
+use densenet_kernels::loss::cross_entropy;
+use densenet_kernels::{Grid, Pooling, Real};
 use ndarray::{Array2, ArrayView4};
 
 use super::arena::Arena;
 use super::block::{BlockState, Step};
-use super::ends::{HeadState, StemState, loss};
+use super::densenet::DenseNet;
+use super::head::HeadState;
 use super::memory::{Memory, Plan};
-use super::pre_activation::{self as pre_act, Arenas, Values};
-use super::{DenseNet, in_pool};
+use super::pool::in_pool;
+use super::pre_activation::{self, BackwardArenas, ForwardArenas, store_bias_gradient};
+use super::stem::{Pictures, StemState};
+use super::sum::copy;
 use crate::profile::{Pass, Probe, Profile};
 use crate::{Architecture, Error, Result};
-use densenet_kernels::conv::Epilogue;
-use densenet_kernels::norm::Mode;
 
 /// How to take a training step's loss.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,11 +27,11 @@ pub struct StepOptions<'a> {
     pub dropout_seed: u64,
     /// What is kept for the backward pass.
     pub memory: Memory,
-    /// Where the step's time goes to be told; by `stem`, `block 1`, `transition 1`, ..., `head`.
+    /// What records the step's time, by `stem`, `block 1`, `transition 1`, ..., `head`.
     pub profile: Option<&'a Profile>,
 }
 
-/// What a training step found.
+/// What a training step yields.
 #[derive(Clone, Debug)]
 pub struct StepOutcome<T> {
     /// Mean over the batch.
@@ -39,7 +42,7 @@ pub struct StepOutcome<T> {
 
 /// Working memory of training steps, and the gradients of the last one.
 #[derive(Debug)]
-pub struct Backprop<T: Dispatch = f32> {
+pub struct Backprop<T: Real = f32> {
     pub(super) gradients: Vec<T>,
     /// Sums of the gradients of a step in micro-batches.
     pub(super) accumulated: Vec<T>,
@@ -49,10 +52,10 @@ pub struct Backprop<T: Dispatch = f32> {
     /// What [`Plan`] lays out.
     arena: Arena<T>,
     /// Gradient of the input of the block that the backward pass left last.
-    passed: Vec<T>,
+    block_input_gradient: Vec<T>,
 }
 
-impl<T: Dispatch> Backprop<T> {
+impl<T: Real> Backprop<T> {
     /// Working memory for steps of `network`; it grows to the largest batch seen.
     pub fn new(network: &DenseNet<T>) -> Self {
         Self {
@@ -62,7 +65,7 @@ impl<T: Dispatch> Backprop<T> {
             blocks: Vec::new(),
             head: HeadState::new(),
             arena: Arena::empty(),
-            passed: Vec::new(),
+            block_input_gradient: Vec::new(),
         }
     }
 
@@ -86,10 +89,9 @@ impl<T: Dispatch> Backprop<T> {
     ) -> Result<StepOutcome<T>> {
         let grid = network.check(&images)?;
         let labels = check_labels(network.architecture(), grid, labels)?;
-        network.predictor.take();
         let images = images.as_standard_layout();
-        let pixels = images.as_slice().expect("standard layout");
-        let config = &network.architecture.config;
+        let pictures = Pictures { data: images.as_slice().expect("standard layout"), grid };
+        let config = &network.architecture().config;
         let step = Step {
             joining: config.joining,
             drop_rate: config.drop_rate,
@@ -97,20 +99,20 @@ impl<T: Dispatch> Backprop<T> {
             probe: Probe::new(options.profile, "head"),
         };
         let shape = (grid.images, config.num_classes);
-        let sizes = network.architecture.block_sizes(grid.height, grid.width)?;
-        let plan = Plan::new(&network.architecture, grid, &sizes, options.memory);
+        let sizes = network.architecture().block_sizes(grid.height, grid.width)?;
+        let plan = Plan::new(network.architecture(), grid, &sizes, options.memory);
         self.make_room(plan.len)?;
         let (loss, logits) = in_pool(|| {
-            let logits = self.forward(network, &plan, (pixels, grid), &step);
-            let loss = || loss(&logits, &labels, options.label_smoothing);
-            let (loss, logits_gradient) = step.probe.time(Pass::Rest, 0, loss);
-            self.backward(network, &plan, (pixels, grid), &step, &logits_gradient);
-            (loss, logits)
+            let logits = self.forward(network, &plan, pictures, &step);
+            let loss = || cross_entropy(&logits, &labels, options.label_smoothing);
+            let (loss, dlogits) = step.probe.time(Pass::Rest, 0, loss);
+            self.backward(network, &plan, pictures, &step, &dlogits);
+            (loss.f64(), logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
     }
 
-    /// Sees to an arena of `len` elements; what it holds is not kept.
+    /// Makes the arena at least `len` elements long; its content may be lost.
     fn make_room(&mut self, len: usize) -> Result<()> {
         if self.arena.len() < len {
             // What is too short goes before more is taken.
@@ -120,77 +122,97 @@ impl<T: Dispatch> Backprop<T> {
         Ok(())
     }
 
-    fn forward(&mut self, network: &mut DenseNet<T>, plan: &Plan, pictures: (&[T], Grid), step: &Step<'_>) -> Vec<T> {
-        let DenseNet { architecture: arch, parameters, running, .. } = network;
+    fn forward(
+        &mut self,
+        network: &mut DenseNet<T>,
+        plan: &Plan,
+        pictures: Pictures<'_, T>,
+        step: &Step<'_>,
+    ) -> Vec<T> {
+        let (arch, parameters, running) = network.training_arenas();
         self.blocks = arch.blocks.iter().zip(&plan.blocks).map(|(b, room)| BlockState::new(b, room.clone())).collect();
+        let stages = Stages::new(arch);
+        let mut arenas = ForwardArenas { parameters, running, probe: step.probe };
         let mut layers = 0;
         for (b, block) in arch.blocks.iter().enumerate() {
-            let names = (format!("transition {b}"), format!("block {}", b + 1));
-            let mut values = Values { parameters, running, probe: step.probe };
-            let (before, behind) = self.blocks.split_at_mut(b);
-            let state = &mut behind[0];
+            let (before, rest) = self.blocks.split_at_mut(b);
+            let state = &mut rest[0];
             let (kept, arena) = self.arena.split_at_mut(state.room.start);
             let (maps, bottlenecks) = state.room.kept_parts(arena);
             let first = &mut maps[state.elements(&(0..1))];
             let moments = match before.last() {
                 None => {
-                    values.probe = step.probe.at("stem");
-                    self.stem.forward(arch, &mut values, pictures, kept, first)
+                    arenas.probe = step.probe.at("stem");
+                    self.stem.forward(arch, &mut arenas, pictures, kept, first)
                 }
                 Some(before) => {
-                    values.probe = step.probe.at(&names.0);
+                    arenas.probe = step.probe.at(&stages.transitions[b - 1]);
                     let transition = arch.blocks[b - 1].transition.as_ref().expect("all but the last have one");
-                    let reads = before.reads(&kept[before.room.start..], before.last(step));
-                    pre_act::forward(transition, &mut values, &reads, true, Epilogue::default(), first)
+                    let reads = before.reads(&kept[before.room.start..], before.last(step), Pooling::Average2x2);
+                    pre_activation::forward(transition, &mut arenas, &reads, Epilogue::default(), first)
                 }
             };
             state.statistics.push(&moments);
-            values.probe = step.probe.at(&names.1);
-            state.forward(block, layers, step, (maps, bottlenecks), &mut values);
+            arenas.probe = step.probe.at(&stages.blocks[b]);
+            state.forward(block, layers, step, (maps, bottlenecks), &mut arenas);
             layers += block.layers.len();
         }
         let last = self.blocks.last().expect("at least one block");
-        let reads = last.reads(&self.arena[last.room.start..], last.last(step));
-        self.head.forward(arch, &mut Values { parameters, running, probe: step.probe }, &reads)
+        let reads = last.reads(&self.arena[last.room.start..], last.last(step), Pooling::None);
+        arenas.probe = step.probe;
+        self.head.forward(arch, &mut arenas, &reads)
     }
 
     fn backward(
         &mut self,
         network: &DenseNet<T>,
         plan: &Plan,
-        pictures: (&[T], Grid),
+        pictures: Pictures<'_, T>,
         step: &Step<'_>,
-        logits_gradient: &[T],
+        dlogits: &[T],
     ) {
-        let DenseNet { architecture: arch, parameters, .. } = network;
+        let (arch, parameters) = (network.architecture(), network.parameters());
+        let stages = Stages::new(arch);
+        let mut arenas = BackwardArenas { parameters, gradients: &mut self.gradients, probe: step.probe };
         let mut layers: usize = arch.blocks.iter().map(|block| block.layers.len()).sum();
         for (b, (block, state)) in arch.blocks.iter().zip(&mut self.blocks).enumerate().rev() {
-            let names = (format!("transition {}", b + 1), format!("block {}", b + 1));
-            let mut arenas = Arenas { parameters, gradients: &mut self.gradients, probe: step.probe };
             let mut parts = state.room.parts(&mut self.arena);
             let last = state.last(step);
             let elements = state.elements(&last);
-            let reads = state.reads(parts.maps, last);
-            let (first, gradient) = (reads.first, &mut parts.gradient[elements]);
+            let pooling = if block.transition.is_some() { Pooling::Average2x2 } else { Pooling::None };
+            let reads = state.reads(parts.maps, last, pooling);
+            let (first, dx) = (reads.first, &mut parts.dx[elements]);
             let (norm, sums) = match &block.transition {
-                None => (&arch.final_norm, self.head.backward(arch, &mut arenas, &reads, logits_gradient, gradient)),
+                None => (&arch.final_norm, self.head.backward(arch, &mut arenas, &reads, dlogits, dx)),
                 Some(transition) => {
-                    arenas.probe = step.probe.at(&names.0);
-                    let target = (Mode::Set, gradient);
-                    pre_act::bias_gradient(&transition.conv, arenas.gradients, None);
-                    (&transition.norm, pre_act::backward(transition, &mut arenas, &reads, true, &self.passed, target))
+                    arenas.probe = step.probe.at(&stages.transitions[b]);
+                    store_bias_gradient(&transition.conv, arenas.gradients, None);
+                    let (dy, write) = (&self.block_input_gradient, Write::Overwrite);
+                    (&transition.norm, pre_activation::backward(transition, &mut arenas, &reads, dy, write, dx))
                 }
             };
             state.statistics.add_reader(first, &parameters[norm.weight.clone()], &sums);
             layers -= block.layers.len();
-            arenas.probe = step.probe.at(&names.1);
+            arenas.probe = step.probe.at(&stages.blocks[b]);
             state.backward(block, layers, step, &mut arenas, &mut parts);
-            self.passed.clear();
-            self.passed.extend_from_slice(&parts.gradient[state.elements(&(0..1))]);
+            copy(&mut self.block_input_gradient, &parts.dx[state.elements(&(0..1))]);
         }
         let (raw, raw_gradient) = plan.stem(&mut self.arena);
-        let mut arenas = Arenas { parameters, gradients: &mut self.gradients, probe: step.probe.at("stem") };
-        self.stem.backward(arch, &mut arenas, pictures, (raw, raw_gradient), &self.passed);
+        arenas.probe = step.probe.at("stem");
+        self.stem.backward(arch, &mut arenas, pictures, (raw, raw_gradient), &self.block_input_gradient);
+    }
+}
+
+/// Names of the stages whose times are recorded.
+struct Stages {
+    blocks: Vec<String>,
+    transitions: Vec<String>,
+}
+
+impl Stages {
+    fn new(arch: &Architecture) -> Self {
+        let names = |stage: &str| (1..=arch.blocks.len()).map(|number| format!("{stage} {number}")).collect();
+        Self { blocks: names("block"), transitions: names("transition") }
     }
 }
 

@@ -1,16 +1,16 @@
-//! A network out of a file.
+//! A network from a file.
 
 use std::path::Path;
 
-use super::DenseNet;
+use super::densenet::DenseNet;
 use crate::checkpoint::Card;
 use crate::{Architecture, Result, models};
 
 impl DenseNet<f32> {
-    /// Loads the network of a weight file, or the built-in model of that name, with what the file says of itself.
+    /// Loads the network of a weight file, or the built-in model of that name, with what the file says about it.
     ///
-    /// A file of another program does not say it: the network is told from its tensors, as
-    /// [`Reader::infer`](crate::checkpoint::Reader::infer) does it, and the card knows neither preprocessing nor labels.
+    /// A file of another program says nothing: the network is inferred from its tensors, as by
+    /// [`Reader::infer`](crate::checkpoint::Reader::infer), and the card knows neither preprocessing nor labels.
     ///
     /// # Errors
     /// Those of [`Reader`](crate::checkpoint::Reader)'s `open`, `card`, `infer` and `weights`; every message names the

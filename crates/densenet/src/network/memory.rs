@@ -1,15 +1,15 @@
 //! The memory of a training step: one arena, laid out as a stack.
 //!
-//! The forward pass puts what the backward pass needs one behind the other: the stem's output, then for each block its
-//! feature maps and the bottlenecks' outputs. The backward pass takes the blocks from the last to the first, so whatever
-//! lies behind the block under way is done with, and that block's gradients go there.
+//! The forward pass stores what the backward pass needs in order: the stem's output, then for each block its feature maps
+//! and the bottlenecks' outputs. The backward pass takes the blocks from the last to the first, so whatever follows the block
+//! under way is done with, and that block's gradients go there.
 
+use densenet_kernels::Grid;
 use serde::{Deserialize, Serialize};
 
-use super::pre_activation::window;
+use super::shape::conv_shape;
 use crate::Architecture;
 use crate::architecture::Block;
-use densenet_kernels::maps::Grid;
 
 /// What a training step keeps from its forward pass for its backward pass. Both give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum Memory {
     #[default]
     Normal,
     /// Feature maps, and of the bottlenecks' outputs as many, from the last layer back, as fit into the memory that the
-    /// gradients need later anyway; the others are made again in the backward pass.
+    /// gradients need later anyway; the others are recomputed in the backward pass (activation checkpointing).
     Low,
 }
 
@@ -42,26 +42,26 @@ pub(super) struct Room {
     /// Elements of all its feature maps.
     pub maps: usize,
     /// Elements of one bottleneck's output; 0 without bottlenecks.
-    pub narrow: usize,
-    /// Layers, from the first on, whose bottlenecks are made again in the backward pass. They share one place.
+    pub bottleneck: usize,
+    /// Layers, from the first on, whose bottlenecks are recomputed in the backward pass. They share one place.
     pub recomputed: usize,
     layers: usize,
 }
 
-/// The memory of a block, parted by use.
+/// The memory of a block, by use.
 pub(super) struct Parts<'a, T> {
-    /// Its feature maps, one behind the other.
+    /// Its feature maps, one after the other.
     pub maps: &'a mut [T],
-    /// Outputs of bottlenecks; [`Room::narrow_at`] tells which is where.
+    /// Outputs of bottlenecks; [`Room::bottleneck_of`] tells which is where.
     pub bottlenecks: &'a mut [T],
-    /// Gradients of the feature maps, laid out as they. In the backward pass only.
-    pub gradient: &'a mut [T],
+    /// Gradients of the feature maps, laid out as the maps. In the backward pass only.
+    pub dx: &'a mut [T],
     /// Gradient of one bottleneck's output. In the backward pass only.
-    pub narrow_gradient: &'a mut [T],
+    pub bottleneck_gradient: &'a mut [T],
 }
 
 impl Plan {
-    /// That of a step on pictures of `grid`, whose blocks have feature maps of `sizes`.
+    /// The plan of a step on pictures of `grid`, whose blocks have feature maps of `sizes`.
     pub fn new(arch: &Architecture, grid: Grid, sizes: &[(usize, usize)], memory: Memory) -> Self {
         let layers = arch.blocks.iter().map(|block| block.layers.len()).sum();
         let keeping_from = |first| Self::keeping_from(arch, grid, sizes, first);
@@ -76,9 +76,9 @@ impl Plan {
 
     /// The plan that keeps the bottlenecks of layers from number `first` of the network on.
     fn keeping_from(arch: &Architecture, grid: Grid, sizes: &[(usize, usize)], first: usize) -> Self {
-        let raw = window(&arch.stem_conv).output(grid).pixels() * arch.stem_conv.out_channels;
+        let raw = conv_shape(&arch.stem_conv).window.output(grid).pixels() * arch.stem_conv.out_channels;
         let stem = if arch.stem_norm.is_some() { raw } else { 0 };
-        // The stem's gradient lies behind it when all blocks are done.
+        // The stem's gradient follows it when all blocks are done.
         let mut plan = Self { stem, blocks: Vec::new(), len: 2 * stem };
         let (mut start, mut recomputed) = (stem, first);
         for (block, &(height, width)) in arch.blocks.iter().zip(sizes) {
@@ -91,10 +91,10 @@ impl Plan {
         plan
     }
 
-    /// Parts the stem's output from what follows it: room for its gradient, of the same length.
+    /// The stem's output and room for its gradient, of the same length.
     pub fn stem<'a, T>(&self, arena: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        let (raw, behind) = arena.split_at_mut(self.stem);
-        (raw, &mut behind[..self.stem])
+        let (raw, rest) = arena.split_at_mut(self.stem);
+        (raw, &mut rest[..self.stem])
     }
 }
 
@@ -106,7 +106,7 @@ impl Room {
             grid,
             start,
             maps: block.widths().sum::<usize>() * pixels,
-            narrow: bottleneck.map_or(0, |bottleneck| bottleneck.conv.out_channels * pixels),
+            bottleneck: bottleneck.map_or(0, |bottleneck| bottleneck.conv.out_channels * pixels),
             recomputed,
             layers: block.layers.len(),
         }
@@ -114,37 +114,37 @@ impl Room {
 
     /// Elements kept until the block's turn in the backward pass.
     fn kept(&self) -> usize {
-        self.maps + (self.layers - self.recomputed) * self.narrow
+        self.maps + (self.layers - self.recomputed) * self.bottleneck
     }
 
     /// Elements at that turn.
     fn needed(&self) -> usize {
-        self.maps + self.bottlenecks() + self.maps + self.narrow
+        self.maps + self.bottlenecks() + self.maps + self.bottleneck
     }
 
-    /// Elements of the bottlenecks' outputs, with the place that the recomputed ones share behind the kept ones.
+    /// Elements of the bottlenecks' outputs: the kept ones, then the place that the recomputed ones share.
     fn bottlenecks(&self) -> usize {
-        (self.layers - self.recomputed + self.recomputed.min(1)) * self.narrow
+        (self.layers - self.recomputed + self.recomputed.min(1)) * self.bottleneck
     }
 
-    /// Where among [`Parts::bottlenecks`] layer `i`'s lies.
-    pub fn narrow_at(&self, i: usize) -> std::ops::Range<usize> {
+    /// Where among [`Parts::bottlenecks`] the output of layer `i`'s bottleneck lies.
+    pub fn bottleneck_of(&self, i: usize) -> std::ops::Range<usize> {
         let place = i.checked_sub(self.recomputed).unwrap_or(self.layers - self.recomputed);
-        place * self.narrow..(place + 1) * self.narrow
+        place * self.bottleneck..(place + 1) * self.bottleneck
     }
 
-    /// Feature maps and bottlenecks in `arena` behind the block's start.
-    pub fn kept_parts<'a, T>(&self, behind_start: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        let (maps, behind) = behind_start.split_at_mut(self.maps);
-        (maps, &mut behind[..self.bottlenecks()])
+    /// Feature maps and bottlenecks of the arena `from_start` of the block on.
+    pub fn kept_parts<'a, T>(&self, from_start: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
+        let (maps, rest) = from_start.split_at_mut(self.maps);
+        (maps, &mut rest[..self.bottlenecks()])
     }
 
     /// The block's parts of `arena`, of which only the memory before the block is still needed.
     pub fn parts<'a, T>(&self, arena: &'a mut [T]) -> Parts<'a, T> {
-        let (maps, behind) = arena[self.start..].split_at_mut(self.maps);
-        let (bottlenecks, behind) = behind.split_at_mut(self.bottlenecks());
-        let (gradient, behind) = behind.split_at_mut(self.maps);
-        Parts { maps, bottlenecks, gradient, narrow_gradient: &mut behind[..self.narrow] }
+        let (maps, rest) = arena[self.start..].split_at_mut(self.maps);
+        let (bottlenecks, rest) = rest.split_at_mut(self.bottlenecks());
+        let (dx, rest) = rest.split_at_mut(self.maps);
+        Parts { maps, bottlenecks, dx, bottleneck_gradient: &mut rest[..self.bottleneck] }
     }
 }
 
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn densenet121_by_hand() {
         let normal = plan("densenet121", 2, Memory::Normal);
-        let narrow = 128 * (6 * 56 * 56 + 12 * 28 * 28 + 24 * 14 * 14 + 16 * 7 * 7);
+        let bottlenecks = 128 * (6 * 56 * 56 + 12 * 28 * 28 + 24 * 14 * 14 + 16 * 7 * 7);
         // At the turn of the third block, whose gradients take more than all that the fourth keeps and needs.
         let fourth = (1024 + 128 * 16) * 7 * 7;
-        assert_eq!(normal.len, 2 * (STEM + MAPS + narrow - fourth + (1024 + 128) * 14 * 14));
+        assert_eq!(normal.len, 2 * (STEM + MAPS + bottlenecks - fourth + (1024 + 128) * 14 * 14));
         let low = plan("densenet121", 2, Memory::Low);
         // At the turn of the first: its maps, their gradient, one bottleneck and its gradient.
         assert_eq!(low.len, 2 * (STEM + 2 * 256 * 56 * 56 + 2 * 128 * 56 * 56));
@@ -191,7 +191,7 @@ mod tests {
                 assert!(maps.iter().all(|&value| value == 0));
                 maps.fill(1);
                 let kept = room.recomputed..room.layers;
-                kept.for_each(|i| bottlenecks[room.narrow_at(i)].iter_mut().for_each(|value| *value += 1));
+                kept.for_each(|i| bottlenecks[room.bottleneck_of(i)].iter_mut().for_each(|value| *value += 1));
                 assert!(bottlenecks.iter().all(|&value| value <= 1));
             }
             let kept = plan.stem + plan.blocks.iter().map(Room::kept).sum::<usize>();

@@ -1,244 +1,29 @@
 //! The network on the fast operations: one buffer a block, no concatenation, statistics and batch-norm corrections once
 //! a feature map.
 //!
-//! [`DenseNet`] holds the values and answers; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
+//! [`DenseNet`] holds the weights and predicts; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
 
-mod accumulate;
 mod arena;
 mod backprop;
 mod block;
-mod ends;
+mod densenet;
 mod folded;
+mod head;
 mod load;
 mod memory;
+mod micro_batches;
+mod pool;
 mod pre_activation;
 mod predictor;
+mod shape;
+mod statistics;
+mod stem;
 mod steps;
-mod tiling;
-
-use std::sync::OnceLock;
-
-use densenet_kernels::isa::{Dispatch, Isa};
-use densenet_kernels::maps::{Grid, Maps};
-use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
+mod sum;
+mod weights;
 
 pub use backprop::{Backprop, StepOptions, StepOutcome};
+pub use densenet::{DenseNet, Features};
 pub(crate) use folded::fold;
 pub use memory::Memory;
-use predictor::{Predictor, Visit};
 pub use steps::{Method, Part, Step};
-
-use crate::architecture::Block;
-use crate::config::Joining;
-use crate::profile::{Probe, Profile};
-use crate::{Architecture, Config, Error, Result, init};
-
-/// A network and its values.
-#[derive(Debug)]
-pub struct DenseNet<T: Dispatch = f32> {
-    architecture: Architecture,
-    parameters: Vec<T>,
-    running: Vec<T>,
-    /// The form that answers; made from the values at the first question after they changed.
-    predictor: OnceLock<Predictor<T>>,
-}
-
-impl<T: Dispatch> DenseNet<T> {
-    /// A network of `config` with initial values drawn from `seed` as torchvision draws them.
-    ///
-    /// # Errors
-    /// A configuration that no network can have, or an instruction set in `DENSENET_ISA` that there is not.
-    pub fn new(config: &Config, seed: u64) -> Result<Self> {
-        let architecture = Architecture::new(config)?;
-        let (parameters, running) = init::initial(&architecture, seed);
-        Self::assemble(architecture, parameters, running)
-    }
-
-    /// A network of `config` with the values of two arenas, laid out as [`Architecture`] says.
-    ///
-    /// # Errors
-    /// A configuration that no network can have, arenas of another length, or an instruction set in `DENSENET_ISA` that
-    /// there is not.
-    pub fn from_arenas(config: &Config, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
-        let architecture = Architecture::new(config)?;
-        let arenas = [
-            ("parameters", parameters.len(), architecture.num_parameters()),
-            ("running statistics", running.len(), architecture.num_running()),
-        ];
-        for (what, have, want) in arenas {
-            if have != want {
-                return Err(Error::Config(format!("{have} {what} for a network of {want}")));
-            }
-        }
-        Self::assemble(architecture, parameters, running)
-    }
-
-    /// Whatever computes starts from a network, so this is where a wrong instruction set is found.
-    fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
-        Isa::from_environment().map_err(Error::Config)?;
-        Ok(Self { architecture, parameters, running, predictor: OnceLock::new() })
-    }
-
-    /// What the network is made of.
-    pub fn architecture(&self) -> &Architecture {
-        &self.architecture
-    }
-
-    /// The learnable values, laid out as [`Architecture::parameters`].
-    pub fn parameters(&self) -> &[T] {
-        &self.parameters
-    }
-
-    /// The learnable values, to be changed.
-    pub fn parameters_mut(&mut self) -> &mut [T] {
-        self.predictor.take();
-        &mut self.parameters
-    }
-
-    /// The running means and variances, laid out as [`Architecture::running`].
-    pub fn running(&self) -> &[T] {
-        &self.running
-    }
-
-    /// Exchanges both arenas with others of the same lengths.
-    pub(crate) fn exchange(&mut self, parameters: &mut Vec<T>, running: &mut Vec<T>) {
-        assert_eq!((parameters.len(), running.len()), (self.parameters.len(), self.running.len()), "arenas' lengths");
-        self.predictor.take();
-        std::mem::swap(&mut self.parameters, parameters);
-        std::mem::swap(&mut self.running, running);
-    }
-
-    /// Logits `(N, classes)` of `images` `(N, C, H, W)`, normalised as in training; batch-norms take the running
-    /// statistics.
-    ///
-    /// # Errors
-    /// Pictures of another number of channels, or too small for the network.
-    pub fn logits(&self, images: ArrayView4<'_, T>) -> Result<Array2<T>> {
-        let mut logits = Array2::zeros((images.dim().0, self.architecture.config.num_classes));
-        self.logits_into(images, logits.view_mut())?;
-        Ok(logits)
-    }
-
-    /// [`DenseNet::logits`] into memory that is there already. With pictures in standard layout and as many as before,
-    /// nothing is allocated.
-    ///
-    /// # Errors
-    /// Those of [`DenseNet::logits`], or `logits` of another shape or not in standard layout.
-    pub fn logits_into(&self, images: ArrayView4<'_, T>, mut logits: ArrayViewMut2<'_, T>) -> Result<()> {
-        let grid = self.check(&images)?;
-        let shape = (grid.images, self.architecture.config.num_classes);
-        let found = logits.dim();
-        let Some(logits) = logits.as_slice_mut().filter(|_| found == shape) else {
-            return Err(Error::Config(format!("room for {found:?} logits; {shape:?} in standard layout is needed")));
-        };
-        self.predict(&images, grid, (None, logits), (&mut |_, _, _| {}, Probe::default()))
-    }
-
-    /// [`DenseNet::logits`], and into `profile` the time of each of the [`DenseNet::steps`] by its name.
-    ///
-    /// # Errors
-    /// Those of [`DenseNet::logits`].
-    pub fn profiled_logits(&self, images: ArrayView4<'_, T>, profile: &Profile) -> Result<Array2<T>> {
-        let grid = self.check(&images)?;
-        let mut logits = Array2::zeros((grid.images, self.architecture.config.num_classes));
-        let memory = (None, logits.as_slice_mut().expect("new"));
-        self.predict(&images, grid, memory, (&mut |_, _, _| {}, Probe::new(Some(profile), "")))?;
-        Ok(logits)
-    }
-
-    /// What answering consists of for pictures of `height` by `width`, in order.
-    ///
-    /// # Errors
-    /// A picture size that the network cannot take.
-    pub fn steps(&self, height: usize, width: usize) -> Result<Vec<Step>> {
-        let sizes = self.architecture.block_sizes(height, width)?;
-        Ok(self.predictor().steps((height, width), &sizes))
-    }
-
-    /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.
-    ///
-    /// # Errors
-    /// Those of [`DenseNet::logits`].
-    pub fn features(&self, images: ArrayView4<'_, T>) -> Result<Features<T>> {
-        let grid = self.check(&images)?;
-        let arch = &self.architecture;
-        let sizes = arch.block_sizes(grid.height, grid.width)?;
-        let channels = |block: &Block| match arch.config.joining {
-            Joining::Dense => block.widths().sum(),
-            Joining::Plain | Joining::Residual => block.widths().last().expect("a block has an input"),
-        };
-        let blocks = arch.blocks.iter().zip(sizes);
-        let mut maps: Vec<_> = blocks.map(|(b, (h, w))| Array4::zeros((grid.images, channels(b), h, w))).collect();
-        let mut pooled = Array2::zeros((grid.images, arch.final_norm.channels));
-        let mut logits = Array2::zeros((grid.images, arch.config.num_classes));
-        let memory = (pooled.as_slice_mut(), logits.as_slice_mut().expect("new"));
-        let mut copy = |block: usize, images, found: Maps<'_, T>| {
-            copy_maps(found, maps[block].slice_mut(s![images, .., .., ..]));
-        };
-        self.predict(&images, grid, memory, (&mut copy, Probe::default()))?;
-        Ok(Features { pooled, blocks: maps })
-    }
-
-    /// Answers on the calling thread's pool.
-    fn predict(
-        &self,
-        images: &ArrayView4<'_, T>,
-        grid: Grid,
-        memory: (Option<&mut [T]>, &mut [T]),
-        watchers: (Visit<'_, T>, Probe<'_>),
-    ) -> Result<()> {
-        let images = images.as_standard_layout();
-        let pixels = images.as_slice().expect("standard layout");
-        in_pool(|| self.predictor().run(&self.architecture, pixels, grid, memory, watchers))
-    }
-
-    /// The form that answers. It is made outside of the lock: a thread that makes it on a pool may take up another
-    /// question meanwhile, and would wait there for itself.
-    fn predictor(&self) -> &Predictor<T> {
-        self.predictor.get().unwrap_or_else(|| {
-            let made = Predictor::new(self);
-            self.predictor.get_or_init(|| made)
-        })
-    }
-
-    /// Extents of `images`, if the network can take that many channels.
-    fn check(&self, images: &ArrayView4<'_, T>) -> Result<Grid> {
-        let (count, channels, height, width) = images.dim();
-        let wanted = self.architecture.config.in_channels;
-        if channels != wanted {
-            return Err(Error::Config(format!(
-                "pictures have {channels} channels, but the network's in_channels is {wanted}"
-            )));
-        }
-        if count == 0 {
-            return Err(Error::Config("no pictures; at least one is needed".into()));
-        }
-        Ok(Grid { images: count, height, width })
-    }
-}
-
-/// What a network makes of pictures before it classifies them.
-#[derive(Clone, Debug)]
-pub struct Features<T> {
-    /// `(N, C)`: the last batch-norm, its ReLU if it has one, and global average pooling; what the classifier reads.
-    pub pooled: Array2<T>,
-    /// After each block `(N, C, H, W)`: the concatenation of all of its maps (dense), or its last map.
-    pub blocks: Vec<Array4<T>>,
-}
-
-/// Maps, channels last, to `(N, C, H, W)`.
-fn copy_maps<T: Dispatch>(maps: Maps<'_, T>, mut to: ArrayViewMut4<'_, T>) {
-    let Grid { images, height, width } = maps.grid();
-    for (first, channels, map) in maps.iter() {
-        let map = ArrayView4::from_shape((images, height, width, channels), map).expect("a map of its extents");
-        to.slice_mut(s![.., first..first + channels, .., ..]).assign(&map.permuted_axes([0, 3, 1, 2]));
-    }
-}
-
-/// Runs `work` on a thread of the current pool, so that each operation's pieces are claimed without going through a queue.
-fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    match rayon::current_thread_index() {
-        Some(_) => work(),
-        None => rayon::scope(|_| work()),
-    }
-}

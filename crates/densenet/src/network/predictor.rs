@@ -1,22 +1,19 @@
-//! Inference: a network made ready to answer, and the memory that it works in.
+//! Inference: a network whose weights are packed, and the memory that it works in.
 //!
-//! Images go through in groups: a block works on as many as its maps stay in the cache for, and asks for the output of
-//! the block before it group by group. So memory does not grow with the batch, early blocks with their large maps take
-//! few images, and late blocks with their large weights take many. An answer does not depend on the grouping.
+//! Images go through in groups: a block works on as many as its maps stay in the cache for, and takes the output of the
+//! block before it group by group. So memory does not grow with the batch, early blocks with their large maps take few
+//! images, and late blocks with their large weights take many. A prediction does not depend on the grouping.
 
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use densenet_kernels::isa::Dispatch;
-use densenet_kernels::maps::{Grid, Maps};
-use densenet_kernels::patch::Input;
-use densenet_kernels::{Aligned, Panels, head, stem};
+use densenet_kernels::linear::{self, PackedLinear};
+use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real, head, stem};
 use rayon::prelude::*;
 
-use super::DenseNet;
-use super::ends::{classifier_panels, classify};
-use super::folded::{FoldedConv, FoldedPreAct, RunningAffine};
+use super::folded::{FoldedConv, FoldedPreAct};
 use super::steps::{Method, Part, Step};
+use super::weights::{RunningAffine, Weights};
 use crate::architecture::{Block, DenseLayer};
 use crate::config::Joining;
 use crate::profile::{Pass, Probe};
@@ -26,27 +23,50 @@ use crate::{Architecture, Result};
 /// last-level cache.
 const GROUP: usize = 2 * 1024 * 1024;
 
-/// The stem's batch-norm, ReLU and pooling, by the last of them.
+/// Name of the stem's batch-norm, ReLU and pooling: that of the last of them.
 const STEM_POOL: &str = "features.pool0";
 
-/// The last batch-norm, with the ReLU and global pooling, which have no name.
+/// Name of the last batch-norm, with the ReLU and global pooling, which have none.
 const HEAD_POOL: &str = "features.norm5";
 
 const CLASSIFIER: &str = "classifier";
 
-/// A network ready to answer.
+/// Pictures to predict.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a, T> {
+    /// `(N, C, H, W)`.
+    pub pictures: &'a [T],
+    pub grid: Grid,
+}
+
+/// Where predictions go.
+pub(super) struct Outputs<'a, T> {
+    /// `(N, channels)`: what the classifier reads.
+    pub pooled: Option<&'a mut [T]>,
+    /// `(N, classes)`.
+    pub logits: &'a mut [T],
+}
+
+/// Who watches a prediction.
+pub(super) struct Watch<'a, T> {
+    /// Called with the maps after each block: the block's number, the images, their maps.
+    pub maps: &'a mut (dyn FnMut(usize, Range<usize>, FeatureMaps<'_, T>) + Send),
+    pub probe: Probe<'a>,
+}
+
+/// A network whose weights are packed for inference.
 #[derive(Debug)]
-pub(super) struct Predictor<T> {
+pub(super) struct Predictor<T: Real> {
     joining: Joining,
     in_channels: usize,
     stem: FoldedConv<T>,
     stem_end: StemEnd<T>,
-    blocks: Vec<ReadyBlock<T>>,
+    blocks: Vec<PackedBlock<T>>,
     final_affine: RunningAffine<T>,
     final_relu: bool,
-    classifier: Panels<T>,
+    classifier: PackedLinear<T>,
     classifier_bias: Vec<T>,
-    /// Working memory that no question is using.
+    /// Working memory that no prediction is using.
     idle: Mutex<Vec<Workspace<T>>>,
 }
 
@@ -54,28 +74,29 @@ pub(super) struct Predictor<T> {
 #[derive(Debug)]
 enum StemEnd<T> {
     Nothing,
-    /// Of batch-norm and ReLU the batch-norm is folded in.
+    /// A ReLU; the batch-norm is folded in.
     Relu,
     /// Batch-norm, ReLU and pooling.
     Pool(RunningAffine<T>),
 }
 
 #[derive(Debug)]
-struct ReadyLayer<T> {
-    /// The layer's first pre-activation; the batch-norm behind it is folded in where there is a bottleneck.
+struct PackedLayer<T: Real> {
+    /// The layer's first pre-activation; the batch-norm after it is folded in where there is a bottleneck.
     first: FoldedPreAct<T>,
-    /// The 3x3 behind a bottleneck.
+    /// The 3x3 convolution after a bottleneck.
     second: Option<FoldedConv<T>>,
 }
 
 #[derive(Debug)]
-struct ReadyBlock<T> {
-    widths: Vec<usize>,
-    layers: Vec<ReadyLayer<T>>,
+struct PackedBlock<T: Real> {
+    /// Channels of each feature map.
+    map_channels: Vec<usize>,
+    layers: Vec<PackedLayer<T>>,
     transition: Option<FoldedPreAct<T>>,
 }
 
-/// What one question works in; kept for the next one.
+/// What one prediction works in; kept for the next one.
 #[derive(Debug)]
 struct Workspace<T> {
     /// Extents of the pictures that it is laid out for.
@@ -85,33 +106,38 @@ struct Workspace<T> {
     /// Each block's maps.
     buffers: Vec<Aligned<T>>,
     /// Output of a bottleneck or of the stem's convolution.
-    narrow: Aligned<T>,
+    intermediate: Aligned<T>,
     pooled: Aligned<T>,
 }
 
-/// Room for the output of bottlenecks, and where the time is told to.
-type Aside<'a, T> = (&'a mut Aligned<T>, Probe<'a>);
-
-impl<T: Dispatch> ReadyLayer<T> {
-    fn new(layer: &DenseLayer, height: usize, network: &DenseNet<T>) -> Self {
+impl<T: Real> PackedLayer<T> {
+    fn new(layer: &DenseLayer, height: usize, weights: &Weights<T>) -> Self {
         match &layer.bottleneck {
-            None => Self { first: FoldedPreAct::new(&layer.conv, None, height, network), second: None },
+            None => Self { first: FoldedPreAct::new(&layer.conv, None, height, weights), second: None },
             Some(bottleneck) => Self {
-                first: FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, network),
-                second: Some(FoldedConv::new(&layer.conv.conv, None, height, network)),
+                first: FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, weights),
+                second: Some(FoldedConv::new(&layer.conv.conv, None, height, weights)),
             },
         }
     }
 
-    fn run(&self, maps: Maps<'_, T>, skip: Option<&[T]>, output: &mut [T], (narrow, probe): Aside<'_, T>) {
-        let input = Input::PreActivation(maps, self.first.affine.affine());
+    /// Makes the layer's output of the `maps` that it reads, by way of `intermediate`.
+    fn run(
+        &self,
+        maps: FeatureMaps<'_, T>,
+        skip: Option<&[T]>,
+        output: &mut [T],
+        intermediate: &mut Aligned<T>,
+        probe: Probe<'_>,
+    ) {
+        let input = self.first.input(maps, Pooling::None);
         let Some(second) = &self.second else {
             return self.first.conv.run(&input, false, skip, output, probe);
         };
-        let width = self.first.conv.columns();
-        let narrow = narrow.at_least(width * maps.grid().pixels());
-        self.first.conv.run(&input, true, None, narrow, probe);
-        second.run(&Input::Raw(narrow, maps.grid(), width), false, skip, output, probe);
+        let (grid, channels) = (maps.grid(), self.first.conv.shape().out_channels);
+        let bottleneck = intermediate.at_least(channels * grid.pixels());
+        self.first.conv.run(&input, true, None, bottleneck, probe);
+        second.run(&Input::Raw { data: bottleneck, grid, channels }, false, skip, output, probe);
     }
 
     fn steps(&self, extents: (usize, usize)) -> impl Iterator<Item = Step> {
@@ -121,18 +147,18 @@ impl<T: Dispatch> ReadyLayer<T> {
     }
 }
 
-impl<T: Dispatch> ReadyBlock<T> {
-    fn new(block: &Block, height: usize, network: &DenseNet<T>) -> Self {
+impl<T: Real> PackedBlock<T> {
+    fn new(block: &Block, height: usize, weights: &Weights<T>) -> Self {
         Self {
-            widths: block.widths().collect(),
-            layers: block.layers.par_iter().map(|layer| ReadyLayer::new(layer, height, network)).collect(),
-            transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, network)),
+            map_channels: block.widths().collect(),
+            layers: block.layers.par_iter().map(|layer| PackedLayer::new(layer, height, weights)).collect(),
+            transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, weights)),
         }
     }
 
     /// Channels of all maps.
     fn channels(&self) -> usize {
-        self.widths.iter().sum()
+        self.map_channels.iter().sum()
     }
 
     /// Images that are in the block at a time.
@@ -140,28 +166,29 @@ impl<T: Dispatch> ReadyBlock<T> {
         (GROUP / (self.channels() * grid.height * grid.width)).clamp(1, grid.images)
     }
 
-    /// Maps `from..=upto` of the block's buffer.
-    fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, upto: usize) -> Maps<'a, T> {
-        let from = if joining == Joining::Dense { 0 } else { upto };
-        let before = |i: usize| self.widths[..i].iter().sum::<usize>() * grid.pixels();
-        Maps::new(&buffer[before(from)..before(upto + 1)], grid, &self.widths[from..=upto])
+    /// What layer `layer`, counted from 0, or what follows the last, reads of the block's buffer: all maps that there are
+    /// (dense), or the newest.
+    fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
+        let from = if joining == Joining::Dense { 0 } else { layer };
+        let before = |i: usize| self.map_channels[..i].iter().sum::<usize>() * grid.pixels();
+        FeatureMaps::new(&buffer[before(from)..before(layer + 1)], grid, &self.map_channels[from..=layer])
     }
 
     /// All maps that the block hands on.
-    fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> Maps<'a, T> {
+    fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
         self.maps(buffer, grid, joining, self.layers.len())
     }
 
     /// Runs all layers in a buffer whose first map is there.
-    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, (narrow, probe): Aside<'_, T>) {
-        let mut made = self.widths[0] * grid.pixels();
+    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
+        let mut done = self.map_channels[0] * grid.pixels();
         for (i, layer) in self.layers.iter().enumerate() {
-            let (before, behind) = buffer.split_at_mut(made);
-            let output = &mut behind[..self.widths[i + 1] * grid.pixels()];
+            let (before, rest) = buffer.split_at_mut(done);
+            let output = &mut rest[..self.map_channels[i + 1] * grid.pixels()];
             let maps = self.maps(before, grid, joining, i);
-            let skip = (joining == Joining::Residual).then(|| &before[made - output.len()..]);
-            layer.run(maps, skip, output, (narrow, probe));
-            made += output.len();
+            let skip = (joining == Joining::Residual).then(|| &before[done - output.len()..]);
+            layer.run(maps, skip, output, intermediate, probe);
+            done += output.len();
         }
     }
 
@@ -176,42 +203,42 @@ impl<T: Dispatch> ReadyBlock<T> {
     }
 }
 
-impl<T: Dispatch> Workspace<T> {
+impl<T: Real> Workspace<T> {
     fn new() -> Self {
-        Self { extents: (0, 0), sizes: vec![], buffers: vec![], narrow: Aligned::default(), pooled: Aligned::default() }
+        Self {
+            extents: (0, 0),
+            sizes: vec![],
+            buffers: vec![],
+            intermediate: Aligned::default(),
+            pooled: Aligned::default(),
+        }
     }
 }
-
-/// Who looks at the maps after each block: the block's number, the images, their maps.
-pub(super) type Visit<'a, T> = &'a mut (dyn FnMut(usize, Range<usize>, Maps<'_, T>) + Send);
 
 /// Pictures on their way through the network.
-struct Passage<'a, T> {
+struct Passage<'a, 'b, T: Real> {
     predictor: &'a Predictor<T>,
-    /// `(N, C, H, W)`.
-    pictures: &'a [T],
+    batch: Batch<'a, T>,
     sizes: &'a [(usize, usize)],
-    extents: (usize, usize),
-    narrow: &'a mut Aligned<T>,
-    visit: Visit<'a, T>,
-    probe: Probe<'a>,
+    intermediate: &'a mut Aligned<T>,
+    watch: &'a mut Watch<'b, T>,
 }
 
-impl<T: Dispatch> Passage<'_, T> {
-    /// Maps of `block`, in the last of `buffers`, of a group of `images`; `buffers` holds one for each block up to it.
+impl<T: Real> Passage<'_, '_, T> {
+    /// Makes the maps of `block` of a group of `images` in the last of `buffers`, which holds one for each block up to it.
     fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Aligned<T>]) {
         let predictor = self.predictor;
-        let ready = &predictor.blocks[block];
+        let packed = &predictor.blocks[block];
         let grid = self.grid(block, images.len());
         let (buffer, before) = buffers.split_last_mut().expect("one a block");
-        let buffer = buffer.at_least(ready.channels() * grid.pixels());
-        let (input, image) = (ready.widths[0] * grid.pixels(), ready.widths[0] * grid.height * grid.width);
-        self.input(block, images.clone(), before, image, &mut buffer[..input]);
-        ready.run(buffer, grid, predictor.joining, (self.narrow, self.probe));
-        (self.visit)(block, images, ready.output(buffer, grid, predictor.joining));
+        let buffer = buffer.at_least(packed.channels() * grid.pixels());
+        let image = packed.map_channels[0] * grid.height * grid.width;
+        self.input(block, images.clone(), before, image, &mut buffer[..image * images.len()]);
+        packed.run(buffer, grid, predictor.joining, self.intermediate, self.watch.probe);
+        (self.watch.maps)(block, images, packed.output(buffer, grid, predictor.joining));
     }
 
-    /// The first map of `block`, `image` elements for each of `images`.
+    /// Makes the first map of `block`, `image` elements for each of `images`.
     fn input(
         &mut self,
         block: usize,
@@ -224,76 +251,73 @@ impl<T: Dispatch> Passage<'_, T> {
         let Some(before) = block.checked_sub(1) else {
             return self.stem(images, output);
         };
-        let ready = &predictor.blocks[before];
-        let group = ready.group(self.grid(before, images.len()));
-        let transition = ready.transition.as_ref().expect("all blocks but the last have one");
+        let packed = &predictor.blocks[before];
+        let group = packed.group(self.grid(before, images.len()));
+        let transition = packed.transition.as_ref().expect("all blocks but the last have one");
         for start in images.clone().step_by(group) {
             let some = start..images.end.min(start + group);
             self.block(before, some.clone(), buffers);
             let grid = self.grid(before, some.len());
-            let maps = ready.output(&buffers[before][..ready.channels() * grid.pixels()], grid, predictor.joining);
+            let maps = packed.output(&buffers[before][..packed.channels() * grid.pixels()], grid, predictor.joining);
             let output = &mut output[(some.start - images.start) * image..(some.end - images.start) * image];
-            let input = Input::Pooled(maps, transition.affine.affine());
-            transition.conv.run(&input, false, None, output, self.probe);
+            let input = transition.input(maps, Pooling::Average2x2);
+            transition.conv.run(&input, false, None, output, self.watch.probe);
         }
     }
 
     fn stem(&mut self, images: Range<usize>, output: &mut [T]) {
         let Predictor { stem, stem_end, in_channels, .. } = self.predictor;
-        let (height, width) = self.extents;
-        let image = in_channels * height * width;
-        let grid = Grid { images: images.len(), height, width };
-        let input = Input::Pictures(&self.pictures[images.start * image..images.end * image], grid, *in_channels);
+        let (Batch { pictures, grid }, probe) = (self.batch, self.watch.probe);
+        let image = in_channels * grid.height * grid.width;
+        let grid = Grid { images: images.len(), ..grid };
+        let data = &pictures[images.start * image..images.end * image];
+        let input = Input::Pictures { data, grid, channels: *in_channels };
         let StemEnd::Pool(affine) = stem_end else {
             let relu = matches!(stem_end, StemEnd::Relu);
-            return stem.run(&input, relu, None, output, self.probe);
+            return stem.run(&input, relu, None, output, probe);
         };
-        let (grid, widths) = (stem.window().output(grid), [stem.columns()]);
-        let raw = self.narrow.at_least(grid.pixels() * widths[0]);
-        stem.run(&input, false, None, raw, self.probe);
-        let maps = Maps::new(raw, grid, &widths);
-        self.probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), stem::POOL, output));
+        let (grid, map_channels) = (stem.shape().window.output(grid), [stem.shape().out_channels]);
+        let raw = self.intermediate.at_least(grid.pixels() * map_channels[0]);
+        stem.run(&input, false, None, raw, probe);
+        let maps = FeatureMaps::new(raw, grid, &map_channels);
+        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), stem::POOL, output));
     }
 
-    /// Extents of `images` images in `block`.
+    /// Extents of the maps of `images` images in `block`.
     fn grid(&self, block: usize, images: usize) -> Grid {
         let (height, width) = self.sizes[block];
         Grid { images, height, width }
     }
 }
 
-impl<T: Dispatch> Predictor<T> {
-    /// Prepares `network` for pictures of about its native size; others take the same weights, perhaps less suited.
-    pub fn new(network: &DenseNet<T>) -> Self {
-        let DenseNet { architecture: arch, parameters, .. } = network;
+impl<T: Real> Predictor<T> {
+    /// Packs the weights of a network for pictures of about its native size; other sizes take the same packing, which may
+    /// suit them less.
+    pub fn new(weights: &Weights<T>) -> Self {
+        let arch = &weights.architecture;
         let size = arch.config.input_size;
         let heights = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
-        let weight = &parameters[arch.classifier_weight.clone()];
-        let (stem_folds, stem_end) = match &arch.stem_norm {
+        let (stem_norm, stem_end) = match &arch.stem_norm {
             None => (None, StemEnd::Nothing),
-            Some(norm) if arch.stem_pool => (None, StemEnd::Pool(RunningAffine::new(norm, network))),
-            folds => (folds.as_ref(), StemEnd::Relu),
+            Some(norm) if arch.stem_pool => (None, StemEnd::Pool(weights.affine(norm))),
+            folded => (folded.as_ref(), StemEnd::Relu),
         };
+        let blocks = arch.blocks.par_iter().zip(heights.par_iter());
         Self {
             joining: arch.config.joining,
             in_channels: arch.config.in_channels,
-            stem: FoldedConv::new(&arch.stem_conv, stem_folds, heights[0].0, network),
+            stem: FoldedConv::new(&arch.stem_conv, stem_norm, heights[0].0, weights),
             stem_end,
-            blocks: arch
-                .blocks
-                .par_iter()
-                .zip(heights)
-                .map(|(block, (h, _))| ReadyBlock::new(block, h, network))
-                .collect(),
-            final_affine: RunningAffine::new(&arch.final_norm, network),
+            blocks: blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights)).collect(),
+            final_affine: weights.affine(&arch.final_norm),
             final_relu: arch.config.final_relu,
-            classifier: classifier_panels(weight, arch.config.num_classes),
-            classifier_bias: parameters[arch.classifier_bias.clone()].to_vec(),
+            classifier: linear::pack(weights.parameter(&arch.classifier_weight), arch.config.num_classes),
+            classifier_bias: weights.parameter(&arch.classifier_bias).to_vec(),
             idle: Mutex::new(Vec::new()),
         }
     }
 
-    /// What it does to pictures of `extents`, which give the blocks' maps `sizes`.
+    /// The operations of inference on pictures of `extents`, which give the blocks' maps `sizes`.
     pub fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
         let stem = self.stem.step(Part::Stem, extents);
         let pool = |name: &str, part, channels, window, output| Step {
@@ -308,7 +332,7 @@ impl<T: Dispatch> Predictor<T> {
         let (first, &last) = (sizes[0].into(), sizes.last().expect("a network has blocks"));
         let stem_pool = matches!(self.stem_end, StemEnd::Pool(_))
             .then(|| pool(STEM_POOL, Part::Stem, stem.out_channels, [stem::POOL.kernel; 2], first));
-        let (channels, classes) = (self.classifier.depth(), self.classifier.columns());
+        let (channels, classes) = (self.classifier.in_features(), self.classifier.out_features());
         let head = pool(HEAD_POOL, Part::Head, channels, last.into(), [1, 1]);
         let classifier = Step {
             name: CLASSIFIER.into(),
@@ -322,39 +346,42 @@ impl<T: Dispatch> Predictor<T> {
         stem.chain(blocks).chain([head, classifier]).collect()
     }
 
-    /// Logits `(N, classes)` of pictures `(N, C, H, W)`, past `visit`.
+    /// Predicts a batch.
+    ///
+    /// # Errors
+    /// A picture size that the network cannot take.
     pub fn run(
         &self,
         arch: &Architecture,
-        pictures: &[T],
-        grid: Grid,
-        (pooled, logits): (Option<&mut [T]>, &mut [T]),
-        (visit, probe): (Visit<'_, T>, Probe<'_>),
+        batch: Batch<'_, T>,
+        outputs: Outputs<'_, T>,
+        mut watch: Watch<'_, T>,
     ) -> Result<()> {
         let workspace = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = workspace.unwrap_or_else(Workspace::new);
-        if workspace.extents != (grid.height, grid.width) {
-            workspace.sizes = arch.block_sizes(grid.height, grid.width)?;
-            workspace.extents = (grid.height, grid.width);
+        let extents = (batch.grid.height, batch.grid.width);
+        if workspace.extents != extents {
+            workspace.sizes = arch.block_sizes(extents.0, extents.1)?;
+            workspace.extents = extents;
             workspace.buffers.resize_with(self.blocks.len(), Aligned::default);
         }
-        let Workspace { extents, sizes, buffers, narrow, pooled: own } = &mut workspace;
-        let features = grid.images * self.final_affine.affine().scale.len();
+        let Workspace { sizes, buffers, intermediate, pooled: own, .. } = &mut workspace;
+        let features = batch.grid.images * self.classifier.in_features();
+        let Outputs { pooled, logits } = outputs;
         let pooled = pooled.unwrap_or_else(|| own.at_least(features));
-        let mut passage = Passage { predictor: self, pictures, sizes, extents: *extents, narrow, visit, probe };
-        self.pool(&mut passage, buffers, pooled);
-        let macs = features * self.classifier.columns();
-        probe.at(CLASSIFIER).time(Pass::Forward, macs as u64, || {
-            classify(pooled, grid.images, &self.classifier, &self.classifier_bias, logits);
-        });
+        let probe = watch.probe;
+        self.pool(&mut Passage { predictor: self, batch, sizes, intermediate, watch: &mut watch }, buffers, pooled);
+        let macs = features * self.classifier.out_features();
+        let classify = || linear::forward(pooled, &self.classifier, &self.classifier_bias, logits);
+        probe.at(CLASSIFIER).time(Pass::Forward, macs as u64, classify);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(())
     }
 
-    /// Pooled features `(N, channels)` of all pictures.
-    fn pool(&self, passage: &mut Passage<'_, T>, buffers: &mut [Aligned<T>], pooled: &mut [T]) {
-        let (last, affine) = (self.blocks.len() - 1, self.final_affine.affine());
-        let (block, channels) = (&self.blocks[last], affine.scale.len());
+    /// Makes the pooled features `(N, channels)` of all pictures.
+    fn pool(&self, passage: &mut Passage<'_, '_, T>, buffers: &mut [Aligned<T>], pooled: &mut [T]) {
+        let (last, channels) = (self.blocks.len() - 1, self.classifier.in_features());
+        let (block, affine) = (&self.blocks[last], self.final_affine.affine());
         let images = pooled.len() / channels;
         let group = block.group(passage.grid(last, images));
         for start in (0..images).step_by(group) {
@@ -363,7 +390,8 @@ impl<T: Dispatch> Predictor<T> {
             let grid = passage.grid(last, some.len());
             let maps = block.output(&buffers[last][..block.channels() * grid.pixels()], grid, self.joining);
             let pooled = &mut pooled[some.start * channels..some.end * channels];
-            passage.probe.at(HEAD_POOL).time(Pass::Rest, 0, || head::forward(&maps, affine, self.final_relu, pooled));
+            let pool = || head::forward(&maps, affine, self.final_relu, pooled);
+            passage.watch.probe.at(HEAD_POOL).time(Pass::Rest, 0, pool);
         }
     }
 }

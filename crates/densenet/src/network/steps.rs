@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use densenet_kernels::winograd::Tile;
+use densenet_kernels::conv::Algorithm;
+use densenet_kernels::winograd::TileSize;
 use serde::Serialize;
 
 /// An operation of inference.
@@ -27,7 +28,7 @@ pub struct Step {
 /// Parts of a network whose operations are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Part {
-    /// In front of the first block.
+    /// Before the first block.
     #[serde(rename = "stem")]
     Stem,
     /// The bottlenecks of dense layers.
@@ -39,7 +40,7 @@ pub enum Part {
     /// Between blocks.
     #[serde(rename = "transition")]
     Transition,
-    /// Behind the last block.
+    /// After the last block.
     #[serde(rename = "head")]
     Head,
 }
@@ -55,7 +56,7 @@ pub enum Method {
     /// The sum as it is written.
     #[serde(rename = "plain")]
     Plain,
-    /// The plain sum behind the pooling that follows it in the network, which commutes with it: a quarter of the pixels.
+    /// The plain sum after the pooling that follows it in the network, which commutes with it: a quarter of the pixels.
     #[serde(rename = "pooled first")]
     PooledFirst,
     /// Winograd's minimal filtering by 2x2 outputs: four ninths of the multiplications.
@@ -69,11 +70,12 @@ pub enum Method {
     Pooling,
 }
 
-impl From<Tile> for Method {
-    fn from(tile: Tile) -> Self {
-        match tile {
-            Tile::Two => Self::Two,
-            Tile::Four => Self::Four,
+impl From<Algorithm> for Method {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Direct => Self::Plain,
+            Algorithm::Winograd(TileSize::Two) => Self::Two,
+            Algorithm::Winograd(TileSize::Four) => Self::Four,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use densenet_kernels::norm::{affine, inv_std};
+use densenet_kernels::batch_norm::{affine, inv_std};
 
 use crate::architecture::{Conv, Norm};
 use crate::checkpoint::Contents;

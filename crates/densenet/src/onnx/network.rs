@@ -1,6 +1,6 @@
 //! A walk through the network that writes down its operations.
 
-use densenet_kernels::norm::EPSILON;
+use densenet_kernels::batch_norm::EPSILON;
 
 use super::Options;
 use super::fold::folded;

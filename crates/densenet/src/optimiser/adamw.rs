@@ -1,7 +1,7 @@
 //! Adam with decoupled weight decay.
 
-use densenet_kernels::Element;
-use densenet_kernels::isa::{Dispatch, Operation, Simd};
+use densenet_kernels::simd::{Operation, Simd};
+use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
 use super::{Gradients, PIECE};
@@ -32,7 +32,7 @@ pub struct AdamW<T> {
     pub second: Vec<T>,
 }
 
-impl<T: Dispatch> AdamW<T> {
+impl<T: Real> AdamW<T> {
     /// An optimiser of `parameters` values before its first step.
     pub fn new(parameters: usize, weight_decay: f64) -> Self {
         let zeros = || vec![T::zero(); parameters];
@@ -77,7 +77,7 @@ struct Piece<'a, T> {
     second: &'a mut [T],
 }
 
-impl<T: Element> Operation<T> for Piece<'_, T> {
+impl<T: Scalar> Operation<T> for Piece<'_, T> {
     type Output = ();
 
     #[inline(always)]

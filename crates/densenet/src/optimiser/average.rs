@@ -1,7 +1,7 @@
 //! The moving average of the weights, which often does better than the weights themselves.
 
-use densenet_kernels::Element;
-use densenet_kernels::isa::{Dispatch, Operation, Simd};
+use densenet_kernels::simd::{Operation, Simd};
+use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
 use super::PIECE;
@@ -24,7 +24,7 @@ pub struct Average<T> {
     pub running: Vec<T>,
 }
 
-impl<T: Dispatch> Average<T> {
+impl<T: Real> Average<T> {
     /// That of `network` before the first step.
     pub fn new(decay: f64, network: &DenseNet<T>) -> Self {
         Self { decay, parameters: network.parameters().to_vec(), running: network.running().to_vec() }
@@ -55,7 +55,7 @@ struct Piece<'a, T> {
     values: &'a [T],
 }
 
-impl<T: Element> Operation<T> for Piece<'_, T> {
+impl<T: Scalar> Operation<T> for Piece<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Gradients on their way into an optimiser: whole, or shortened to a norm.
 
-use densenet_kernels::Element;
-use densenet_kernels::isa::{Dispatch, Operation, Simd};
+use densenet_kernels::simd::{Operation, Simd};
+use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
 use super::PIECE;
@@ -27,7 +27,7 @@ impl<'a, T> From<&'a Vec<T>> for Gradients<'a, T> {
     }
 }
 
-impl<'a, T: Dispatch> Gradients<'a, T> {
+impl<'a, T: Real> Gradients<'a, T> {
     /// Gradients whose norm over all parameters is `most` at the most, as `torch.nn.utils.clip_grad_norm_`.
     pub fn clipped(values: &'a [T], most: f64) -> Self {
         Self { values, factor: (most / (norm(values) + 1e-6)).min(1.0) }
@@ -35,7 +35,7 @@ impl<'a, T: Dispatch> Gradients<'a, T> {
 }
 
 /// The Euclidean norm of `values`, summed up in double precision.
-pub fn norm<T: Dispatch>(values: &[T]) -> f64 {
+pub fn norm<T: Real>(values: &[T]) -> f64 {
     let pieces: Vec<f64> = values.par_chunks(PIECE).map(|piece| T::dispatch(SumOfSquares(piece))).collect();
     pieces.iter().sum::<f64>().sqrt()
 }
@@ -45,7 +45,7 @@ const SUMS: usize = 32;
 
 struct SumOfSquares<'a, T>(&'a [T]);
 
-impl<T: Element> Operation<T> for SumOfSquares<'_, T> {
+impl<T: Scalar> Operation<T> for SumOfSquares<'_, T> {
     type Output = f64;
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
-use densenet_kernels::Element;
-use densenet_kernels::isa::{Dispatch, Operation, Simd};
+use densenet_kernels::simd::{Operation, Simd};
+use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
 use super::{Gradients, PIECE};
@@ -29,7 +29,7 @@ pub struct Sgd<T> {
     pub velocity: Vec<T>,
 }
 
-impl<T: Dispatch> Sgd<T> {
+impl<T: Real> Sgd<T> {
     /// An optimiser of `parameters` values, at rest.
     pub fn new(parameters: usize, momentum: f64, nesterov: bool, weight_decay: f64) -> Self {
         Self { momentum, nesterov, weight_decay, velocity: vec![T::zero(); parameters] }
@@ -71,7 +71,7 @@ struct Piece<'a, T> {
     velocity: &'a mut [T],
 }
 
-impl<T: Element> Operation<T> for Piece<'_, T> {
+impl<T: Scalar> Operation<T> for Piece<'_, T> {
     type Output = ();
 
     #[inline(always)]

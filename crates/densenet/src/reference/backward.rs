@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::{Shape4, batch_norm, dropout, linear, pool, pre_activation, relu};
 
@@ -21,7 +21,7 @@ pub(super) struct Backward<'a, T> {
     gradients: Vec<T>,
 }
 
-impl<'a, T: Element> Backward<'a, T> {
+impl<'a, T: Scalar> Backward<'a, T> {
     pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], tape: Tape<T>, dropout_seed: u64) -> Self {
         let gradients = vec![T::zero(); parameters.len()];
         Self { arch, parameters, tape, dropout_seed, gradients }
@@ -139,7 +139,7 @@ impl<'a, T: Element> Backward<'a, T> {
 }
 
 /// Gradients of a layer's input by the direct way and of its output of `channels`, from that of the two joined.
-fn separate<T: Element>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
+fn separate<T: Scalar>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
     match joining {
         Joining::Dense => split(&dy, channels),
         Joining::Residual => (dy.values.clone(), dy),
@@ -148,7 +148,7 @@ fn separate<T: Element>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T
 }
 
 /// Undoes a concatenation along the channels, of which the second part has `channels`.
-fn split<T: Element>(dy: &Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
+fn split<T: Scalar>(dy: &Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
     let plane = dy.shape.plane();
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for picture in dy.values.chunks_exact(dy.shape.c * plane) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::batch_norm::{self, Statistics};
 use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
@@ -28,7 +28,7 @@ pub(super) struct Forward<'a, T> {
     pub(super) tape: Tape<T>,
 }
 
-impl<'a, T: Element> Forward<'a, T> {
+impl<'a, T: Scalar> Forward<'a, T> {
     pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], mode: Mode<'a, T>) -> Self {
         Self { arch, parameters, mode, tape: Tape { inputs: Vec::new(), stem_places: Vec::new() } }
     }
@@ -131,7 +131,7 @@ pub(super) fn pre_act_parameters<'a, T>(pre_act: &PreAct, arena: &'a [T]) -> pre
 }
 
 /// A layer's input `x` and output `h` together.
-fn join<T: Element>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
+fn join<T: Scalar>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
     match joining {
         Joining::Dense => concatenate(&x, &h),
         Joining::Residual => {
@@ -142,7 +142,7 @@ fn join<T: Element>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
 }
 
 /// `[x, h]` along the channels.
-fn concatenate<T: Element>(x: &Map<T>, h: &Map<T>) -> Map<T> {
+fn concatenate<T: Scalar>(x: &Map<T>, h: &Map<T>) -> Map<T> {
     let shape = Shape4 { c: x.shape.c + h.shape.c, ..x.shape };
     let mut values = Vec::with_capacity(shape.len());
     let pictures = |map: &Map<T>| map.shape.c * map.shape.plane();

@@ -4,7 +4,7 @@ use densenet::architecture::Tensor;
 use densenet::config::{Joining, Stem};
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::Shape4;
 use ndarray::Array4;
@@ -32,7 +32,7 @@ impl Values {
     }
 
     /// The fast network of them.
-    pub fn network<T: Dispatch>(&self) -> DenseNet<T> {
+    pub fn network<T: Real>(&self) -> DenseNet<T> {
         let convert = |values: &[f64]| values.iter().map(|&value| T::of(value)).collect();
         DenseNet::from_arenas(&self.arch.config, convert(&self.parameters), convert(&self.running)).unwrap()
     }

@@ -3,7 +3,7 @@
 use densenet::Architecture;
 use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
 use densenet::reference::{self, Batch, Step, Training};
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
 use ndarray::ArrayView4;
 
 use crate::differences::{LABELS, TRAINING, example, examples};
@@ -12,7 +12,7 @@ use crate::golden::{Golden, Network};
 
 struct Fast(Memory);
 
-impl<T: Dispatch> Network<T> for Fast {
+impl<T: Real> Network<T> for Fast {
     fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
         let network = DenseNet::from_arenas(&arch.config, parameters.to_vec(), running.to_vec()).unwrap();
         network.logits(view(batch)).unwrap().into_raw_vec_and_offset().0

@@ -8,8 +8,8 @@ use densenet::config::Stem;
 use densenet::optimiser::Sgd;
 use densenet::reference::{Batch, Step, Training};
 use densenet::{Architecture, Config};
-use densenet_kernels::Element;
-use densenet_kernels::isa::Dispatch;
+use densenet_kernels::Real;
+use densenet_kernels::Scalar;
 use densenet_kernels::reference::Shape4;
 use safetensors::SafeTensors;
 
@@ -93,17 +93,17 @@ impl Golden {
     }
 
     /// The parameters that everything starts from.
-    fn parameters<T: Element>(&self) -> Vec<T> {
+    fn parameters<T: Scalar>(&self) -> Vec<T> {
         self.arch.parameters.iter().flat_map(made_up).collect()
     }
 
     /// The running statistics that everything starts from.
-    fn running<T: Element>(&self) -> Vec<T> {
+    fn running<T: Scalar>(&self) -> Vec<T> {
         self.arch.running.iter().flat_map(made_up).collect()
     }
 
     /// Pictures of the batch of that number.
-    fn images<T: Element>(&self, number: usize) -> Vec<T> {
+    fn images<T: Scalar>(&self, number: usize) -> Vec<T> {
         uniform(&format!("images {number}"), self.shape.len(), -1.0, 1.0)
     }
 
@@ -114,7 +114,7 @@ impl Golden {
     }
 
     /// Holds inference's logits and a training step of a `network` to PyTorch's, within a relative `tolerance` in norm.
-    pub fn assert_step<T: Element>(&self, tolerance: f64, network: &impl Network<T>) {
+    pub fn assert_step<T: Scalar>(&self, tolerance: f64, network: &impl Network<T>) {
         let (parameters, mut running) = (self.parameters::<T>(), self.running());
         let (images, labels) = (self.images(self.first), self.labels(self.first));
         let batch = Batch { shape: self.shape, images: &images, labels: &labels };
@@ -125,7 +125,7 @@ impl Golden {
 
     /// Holds a training step and the `running` statistics behind it to PyTorch's. Gradients of biases before a
     /// batch-norm are 0 but for rounding; so a tensor's norm counts as at least a hundredth of the whole gradient's.
-    fn assert_training<T: Element>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
+    fn assert_training<T: Scalar>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
         self.assert_near("train.logits", &step.logits, 0.0, tolerance);
         self.assert_near("train.loss", &[step.loss], 0.0, tolerance);
         for tensor in &self.arch.running {
@@ -147,7 +147,7 @@ impl Golden {
 
     /// Takes ten steps of gradient descent with a `network` and holds their losses to PyTorch's, within a relative
     /// `tolerance` in norm.
-    pub fn assert_ten_steps<T: Dispatch>(&self, tolerance: f64, network: &impl Network<T>) {
+    pub fn assert_ten_steps<T: Real>(&self, tolerance: f64, network: &impl Network<T>) {
         let (mut parameters, mut running) = (self.parameters::<T>(), self.running::<T>());
         let mut sgd = Sgd::new(parameters.len(), 0.9, true, 1e-3);
         let mut losses = Vec::new();
@@ -161,7 +161,7 @@ impl Golden {
         self.assert_near("sgd.losses", &losses, 0.0, tolerance);
     }
 
-    fn assert_near<T: Element>(&self, name: &str, ours: &[T], floor: f64, tolerance: f64) {
+    fn assert_near<T: Scalar>(&self, name: &str, ours: &[T], floor: f64, tolerance: f64) {
         let error = distance(ours.iter().map(|value| value.f64()), &self.answers[name], floor);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
@@ -172,18 +172,18 @@ fn norm(values: &[f64]) -> f64 {
 }
 
 /// The values that a tensor starts from.
-fn made_up<T: Element>(tensor: &Tensor) -> Vec<T> {
+fn made_up<T: Scalar>(tensor: &Tensor) -> Vec<T> {
     let (low, high) = bounds(tensor);
     uniform(&tensor.name, tensor.range.len(), low, high)
 }
 
-fn uniform<T: Element>(name: &str, count: usize, low: f64, high: f64) -> Vec<T> {
+fn uniform<T: Scalar>(name: &str, count: usize, low: f64, high: f64) -> Vec<T> {
     let stream = stream(name);
     (0..count as u64).map(|i| T::of(low + (high - low) * stream.uniform(i))).collect()
 }
 
 /// Sums over the tensor with random signs, scaled so that a difference's sketch has about the difference's norm.
-fn sketch<T: Element>(name: &str, tensor: &[T]) -> Vec<f64> {
+fn sketch<T: Scalar>(name: &str, tensor: &[T]) -> Vec<f64> {
     let stream = stream(&format!("signs {name}"));
     let mut sums = vec![0.0; SIGNS];
     for (value, i) in tensor.iter().zip(0..) {

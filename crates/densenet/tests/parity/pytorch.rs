@@ -2,13 +2,13 @@
 
 use densenet::Architecture;
 use densenet::reference::{self, Batch, Step, Training};
-use densenet_kernels::Element;
+use densenet_kernels::Scalar;
 
 use crate::golden::{Golden, Network};
 
 struct Reference;
 
-impl<T: Element> Network<T> for Reference {
+impl<T: Scalar> Network<T> for Reference {
     fn logits(&self, arch: &Architecture, parameters: &[T], running: &[T], batch: &Batch<'_, T>) -> Vec<T> {
         reference::forward(arch, parameters, running, batch.shape, batch.images).unwrap()
     }

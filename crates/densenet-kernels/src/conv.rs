@@ -1,0 +1,215 @@
+//! Convolution of a pre-activation, forward and backward: the operation that a DenseNet consists of. This is where the
+//! algorithm is chosen, [direct](crate::direct) or [Winograd's](crate::winograd).
+
+use crate::batch_norm::{Moments, NormGradient, Normalised, Uncorrected, Write};
+use crate::direct;
+pub use crate::direct::{OutputGradient, backward_bias};
+pub use crate::epilogue::Epilogue;
+use crate::gemm::PackedWeights;
+use crate::instantiate::instantiate;
+use crate::pack::Input;
+use crate::scalar::Precision;
+use crate::shapes::{Grid, Window};
+use crate::winograd::{self, Filters, TileSize};
+
+/// Input channels from which Winograd's transforms pay.
+const MIN_CHANNELS: usize = 16;
+
+/// Rows of maps from which 4x4 tiles pay in training, where a batch shares the weights.
+const MIN_ROWS_IN_TRAINING: usize = 3;
+
+/// Rows from which 4x4 tiles pay in inference. Below it the 2.3 times larger weights cost more to read than the fewer
+/// multiplications save.
+const MIN_ROWS_OF_FOUR: usize = 20;
+
+/// Rows from which 2x2 tiles pay in inference. Below it little more than the weights is read at all.
+const MIN_ROWS_OF_TWO: usize = 5;
+
+/// Channels and window of a convolution, whose weights are `[out][in][kernel][kernel]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Channels that it reads.
+    pub in_channels: usize,
+    /// Channels that it makes.
+    pub out_channels: usize,
+    /// Its kernel extent, stride and padding.
+    pub window: Window,
+}
+
+/// A way to compute a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The sum as its definition says.
+    Direct,
+    /// Winograd's minimal filtering.
+    Winograd(TileSize),
+}
+
+impl ConvShape {
+    /// Multiply-adds of the direct sum for an output of `grid`.
+    pub fn macs(&self, grid: Grid) -> u64 {
+        let Self { in_channels, out_channels, window } = self;
+        (window.kernel * window.kernel * in_channels * out_channels * grid.pixels()) as u64
+    }
+
+    fn suits_winograd(&self) -> bool {
+        self.window == winograd::WINDOW && self.in_channels >= MIN_CHANNELS
+    }
+
+    /// The faster algorithm, forward and backward, in training on maps of `grid`.
+    pub fn algorithm_in_training(&self, grid: Grid) -> Algorithm {
+        match self.suits_winograd() && grid.height >= MIN_ROWS_IN_TRAINING {
+            true => Algorithm::Winograd(TileSize::Four),
+            false => Algorithm::Direct,
+        }
+    }
+
+    /// The faster algorithm in inference on maps that are usually `height` pixels high.
+    pub fn algorithm_in_inference(&self, height: usize) -> Algorithm {
+        match self.suits_winograd() {
+            true if height >= MIN_ROWS_OF_FOUR => Algorithm::Winograd(TileSize::Four),
+            true if height >= MIN_ROWS_OF_TWO => Algorithm::Winograd(TileSize::Two),
+            _ => Algorithm::Direct,
+        }
+    }
+}
+
+/// A convolution with its weights packed for inference.
+#[derive(Debug)]
+pub struct PackedConv<T: Precision> {
+    shape: ConvShape,
+    weights: Weights<T>,
+}
+
+/// Weights, packed for one of the algorithms.
+#[derive(Debug)]
+enum Weights<T: Precision> {
+    Direct(PackedWeights<T>),
+    Winograd(Filters<T>),
+}
+
+impl<T: Precision> PackedConv<T> {
+    /// Its channels and window.
+    pub fn shape(&self) -> ConvShape {
+        self.shape
+    }
+
+    /// How it is computed.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.weights {
+            Weights::Direct(_) => Algorithm::Direct,
+            Weights::Winograd(filters) => Algorithm::Winograd(filters.tile()),
+        }
+    }
+}
+
+instantiate! {
+    /// Packs weights `[out][in][kernel][kernel]` for inference on maps that are usually `height` pixels high.
+    ///
+    /// # Panics
+    /// There are not as many weights as `shape` says.
+    pub fn pack<T>(shape: ConvShape, weight: &[T], height: usize) -> PackedConv<T> {
+        let ConvShape { in_channels, out_channels, window } = shape;
+        let weights = match shape.algorithm_in_inference(height) {
+            Algorithm::Winograd(tile) => Weights::Winograd(Filters::new(tile, weight, out_channels, in_channels)),
+            Algorithm::Direct => {
+                Weights::Direct(direct::pack_forward(weight, out_channels, in_channels, window.kernel))
+            }
+        };
+        PackedConv { shape, weights }
+    }
+
+    /// `output[image][y][x][channel]` of a convolution of `input`.
+    ///
+    /// # Panics
+    /// `input` or `output` do not fit the convolution.
+    pub fn forward<T>(conv: &PackedConv<T>, input: &Input<'_, T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
+        match &conv.weights {
+            Weights::Direct(weights) => direct::forward(input, conv.shape.window, weights, epilogue, output),
+            Weights::Winograd(filters) => winograd::forward(input, filters, epilogue, output),
+        }
+    }
+
+    /// `output` of a convolution of `input` in training, and the batch statistics of what it makes.
+    ///
+    /// # Panics
+    /// `weight`, `input` or `output` do not fit `shape`.
+    pub fn forward_with_moments<T>(
+        shape: ConvShape,
+        input: &Input<'_, T>,
+        weight: &[T],
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) -> Moments<T> {
+        let ConvShape { in_channels, out_channels, window } = shape;
+        match shape.algorithm_in_training(input.grid()) {
+            Algorithm::Winograd(tile) => {
+                let filters = Filters::new(tile, weight, out_channels, in_channels);
+                winograd::forward_with_moments(input, &filters, epilogue, output)
+            }
+            Algorithm::Direct => {
+                let weights = direct::pack_forward(weight, out_channels, in_channels, window.kernel);
+                direct::forward_with_moments(input, window, &weights, epilogue, output)
+            }
+        }
+    }
+
+    /// The output of [`forward_with_moments`] of a 1x1 convolution again, to the same bits and without its statistics:
+    /// activation checkpointing.
+    pub fn recompute_1x1<T>(
+        shape: ConvShape,
+        input: &Input<'_, T>,
+        weight: &[T],
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) {
+        let weights = direct::pack_forward(weight, shape.out_channels, shape.in_channels, 1);
+        direct::recompute(input, Window::POINT, &weights, epilogue, output);
+    }
+
+    /// Takes the gradient `dy` of a convolution's output back to the maps that it read, in training: see
+    /// [`direct::backward_data`].
+    pub fn backward_data<T>(
+        shape: ConvShape,
+        dy: &[T],
+        weight: &[T],
+        reader: &Normalised<'_, T>,
+        write: Write,
+        dx: &mut [T],
+    ) -> NormGradient<T> {
+        let ConvShape { in_channels, out_channels, window } = shape;
+        match shape.algorithm_in_training(reader.pooling.output(reader.maps.grid())) {
+            Algorithm::Winograd(tile) => {
+                let filters = Filters::rotated(tile, weight, out_channels, in_channels);
+                winograd::backward_data(dy, &filters, reader, write, dx)
+            }
+            Algorithm::Direct => {
+                let weights = direct::pack_backward(weight, out_channels, in_channels, window.kernel);
+                direct::backward_data(dy, window, &weights, reader, write, dx)
+            }
+        }
+    }
+
+    /// The gradient `dw` of a convolution's weights, in training: see [`direct::backward_weights`].
+    pub fn backward_weights<T>(shape: ConvShape, input: &Input<'_, T>, dy: &OutputGradient<'_, T>, dw: &mut [T]) {
+        match (shape.algorithm_in_training(input.grid()), dy) {
+            (Algorithm::Winograd(tile), OutputGradient::Finished { dy, .. }) => {
+                winograd::backward_weights(input, tile, dy, dw);
+            }
+            _ => direct::backward_weights(input, shape.window, dy, dw),
+        }
+    }
+
+    /// Both gradients of a bottleneck in one sweep: see [`direct::backward_1x1`].
+    pub fn backward_1x1<T>(
+        output: &Uncorrected<'_, T>,
+        weight: &[T],
+        reader: &Normalised<'_, T>,
+        write: Write,
+        dx: &mut [T],
+        dw: &mut [T],
+    ) -> NormGradient<T> {
+        let weights = direct::pack_backward(weight, output.channels(), reader.maps.channels(), 1);
+        direct::backward_1x1(output, &weights, reader, write, dx, dw)
+    }
+}

@@ -1,0 +1,193 @@
+//! Weights in the order in which the micro-kernel reads them.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::memory::Aligned;
+use crate::scalar::Precision;
+use crate::simd::strided::MatrixMut;
+
+/// A matrix `[K][N]` cut into panels of one to three vectors of columns, each packed `[K / K_GROUP][column][K_GROUP]`.
+#[derive(Debug)]
+pub struct PackedWeights<P: Precision> {
+    /// Rows of the matrix.
+    k: usize,
+    data: Aligned<P::Weight>,
+    panels: Vec<Panel>,
+}
+
+/// Most vectors of a panel.
+pub(crate) const MAX_VECTORS: usize = 3;
+
+/// Neighbouring columns that one micro-tile computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    /// Its first column.
+    pub first: usize,
+    /// Its columns.
+    pub n: usize,
+    /// Vectors that hold them.
+    pub vectors: usize,
+    /// Its width in elements: the lanes of its vectors.
+    pub width: usize,
+}
+
+/// Cuts `n` columns into panels of two vectors, the last perhaps of one or three.
+pub(crate) fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> + Clone {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let left = (n - first).div_ceil(lanes);
+        let vectors = if left == 3 { 3 } else { left.min(2) };
+        let width = vectors * lanes;
+        let panel = Panel { first, n: width.min(n - first), vectors, width };
+        first += panel.n;
+        (vectors > 0).then_some(panel)
+    })
+}
+
+impl<P: Precision> PackedWeights<P> {
+    /// Packs the matrix of `k` rows and `n` columns whose element in row `k` and column `j` is `element(k, j)`, for vectors
+    /// of so many `lanes`.
+    pub(crate) fn new(k: usize, n: usize, lanes: usize, element: impl Fn(usize, usize) -> P::Weight + Sync) -> Self {
+        Self::filled(k, n, lanes, |panel, packed| {
+            for (group, packed) in packed.chunks_exact_mut(panel.width * P::K_GROUP).enumerate() {
+                for (j, packed) in packed.chunks_exact_mut(P::K_GROUP).take(panel.n).enumerate() {
+                    for (k_here, packed) in (group * P::K_GROUP..k).zip(packed) {
+                        *packed = element(k_here, panel.first + j);
+                    }
+                }
+            }
+        })
+    }
+
+    /// Weights whose panels `fill` packs, one by one; they hold zeros before.
+    pub(crate) fn filled(k: usize, n: usize, lanes: usize, fill: impl Fn(Panel, &mut [P::Weight]) + Sync) -> Self {
+        let panels: Vec<Panel> = panels(n, lanes).collect();
+        let padded_k = k.next_multiple_of(P::K_GROUP);
+        let mut data = Aligned::zeros(padded_k * panels.iter().map(|panel| panel.width).sum::<usize>());
+        let mut rest = &mut *data;
+        let parts: Vec<(Panel, &mut [P::Weight])> = panels
+            .iter()
+            .map(|&panel| (panel, rest.split_off_mut(..padded_k * panel.width).expect("as long as all panels")))
+            .collect();
+        parts.into_par_iter().for_each(|(panel, part)| fill(panel, part));
+        Self { k, data, panels }
+    }
+
+    /// Rows of the matrix, K.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Columns of the matrix, N.
+    pub fn n(&self) -> usize {
+        self.panels.last().map_or(0, |panel| panel.first + panel.n)
+    }
+
+    /// Panels.
+    pub(crate) fn num_panels(&self) -> usize {
+        self.panels.len()
+    }
+
+    /// Each panel with its packed elements.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Panel, &[P::Weight])> {
+        self.panels(0..self.panels.len())
+    }
+
+    /// The panels of those numbers with their packed elements.
+    pub(crate) fn panels(&self, numbers: Range<usize>) -> impl Iterator<Item = (Panel, &[P::Weight])> {
+        let padded_k = self.k.next_multiple_of(P::K_GROUP);
+        let before: usize = self.panels[..numbers.start].iter().map(|panel| panel.width).sum();
+        let mut rest = &self.data[padded_k * before..];
+        self.panels[numbers].iter().map(move |&panel| {
+            let part = rest.split_off(..padded_k * panel.width).expect("as long as all panels");
+            (panel, part)
+        })
+    }
+}
+
+/// A cut of the columns of an output into blocks of whole panels.
+#[derive(Debug)]
+pub(crate) struct ColumnBlocks {
+    /// Number of the first panel of each block and after the last block, with its first column.
+    bounds: Vec<(usize, usize)>,
+}
+
+impl ColumnBlocks {
+    /// Cuts the columns of `weights` into so many blocks.
+    pub fn new<P: Precision>(weights: &PackedWeights<P>, blocks: usize) -> Self {
+        let panels = weights.panels.len();
+        let first = |panel: usize| weights.panels.get(panel).map_or(weights.n(), |panel| panel.first);
+        let bounds = (0..=blocks).map(|block| block * panels / blocks);
+        Self { bounds: bounds.map(|panel| (panel, first(panel))).collect() }
+    }
+
+    /// Runs `work` on the panels and columns of each block, with their columns of `output`.
+    pub fn run<T: Send>(
+        &self,
+        output: MatrixMut<'_, T>,
+        work: &(impl Fn(Range<usize>, Range<usize>, MatrixMut<'_, T>) + Sync),
+    ) {
+        Self::halve(&self.bounds, output, work);
+    }
+
+    fn halve<T: Send>(
+        bounds: &[(usize, usize)],
+        output: MatrixMut<'_, T>,
+        work: &(impl Fn(Range<usize>, Range<usize>, MatrixMut<'_, T>) + Sync),
+    ) {
+        if let &[(panel, column), (next_panel, next_column)] = bounds {
+            return work(panel..next_panel, column..next_column, output);
+        }
+        let middle = bounds.len() / 2;
+        let (output, next_output) = output.split_columns(bounds[middle].1 - bounds[0].1);
+        rayon::join(
+            || Self::halve(&bounds[..=middle], output, work),
+            || Self::halve(&bounds[middle..], next_output, work),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of which four are multiplied at a time.
+    #[derive(Clone, Copy)]
+    struct Bytes;
+
+    impl Precision for Bytes {
+        type Input = u8;
+        type Weight = i8;
+        type Accumulator = i32;
+        const K_GROUP: usize = 4;
+    }
+
+    #[test]
+    fn neighbours_along_k_lie_side_by_side_in_groups() {
+        let (k, n, lanes) = (6, 11, 4);
+        let element = |k: usize, j: usize| (10 * k + j) as i8;
+        let weights = PackedWeights::<Bytes>::new(k, n, lanes, element);
+        assert_eq!((weights.k(), weights.n()), (k, n));
+        let sizes: Vec<_> = weights.iter().map(|(panel, packed)| (panel.first, panel.n, packed.len())).collect();
+        assert_eq!(sizes, [(0, 11, 8 * 12)]);
+        for (panel, packed) in weights.iter() {
+            for (i, &packed) in packed.iter().enumerate() {
+                let (group, j, k_here) = (i / 4 / panel.width, i / 4 % panel.width, i % 4);
+                let k_here = 4 * group + k_here;
+                let inside = k_here < k && j < panel.n;
+                assert_eq!(packed, if inside { element(k_here, panel.first + j) } else { 0 }, "element {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_are_cut_into_panels_of_two_vectors_but_the_last() {
+        let cut = |n| panels(n, 16).map(|panel| (panel.first, panel.n, panel.vectors)).collect::<Vec<_>>();
+        assert_eq!(cut(10), [(0, 10, 1)]);
+        assert_eq!(cut(48), [(0, 48, 3)]);
+        assert_eq!(cut(65), [(0, 32, 2), (32, 33, 3)]);
+        assert_eq!(cut(128).len(), 4);
+    }
+}

@@ -1,0 +1,40 @@
+//! Explicit instantiation: generic operations that are compiled in this crate.
+//!
+//! A generic function is compiled where it is used: once more in every crate, test and benchmark. These are large, since
+//! each is compiled for every instruction set, so their bodies are methods of a trait that is implemented here for `f32`
+//! and `f64`.
+
+/// Makes functions over a number `T` whose bodies are compiled here. Each calls the method of its name of the module's
+/// trait `Instance`, which is implemented for `f32` and `f64`.
+macro_rules! instantiate {
+    ($(
+        $(#[$about:meta])*
+        $visible:vis fn $name:ident<T>($($argument:ident: $kind:ty),* $(,)?) $(-> $out:ty)? $body:block
+    )*) => {
+        #[doc(hidden)]
+        pub trait Instance<T: $crate::scalar::Precision> {
+            $(fn $name($($argument: $kind),*) $(-> $out)?;)*
+        }
+
+        $crate::instantiate::instantiate!(@of f32: $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
+        $crate::instantiate::instantiate!(@of f64: $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
+
+        $(
+            $(#[$about])*
+            #[inline]
+            $visible fn $name<T: $crate::scalar::Precision + Instance<T>>($($argument: $kind),*) $(-> $out)? {
+                <T as Instance<T>>::$name($($argument),*)
+            }
+        )*
+    };
+    (@of $number:ident: $($name:ident($($argument:ident: $kind:ty),*) ($($out:tt)*) $body:block)*) => {
+        const _: () = {
+            type T = $number;
+            impl Instance<T> for T {
+                $(fn $name($($argument: $kind),*) $($out)* $body)*
+            }
+        };
+    };
+}
+
+pub(crate) use instantiate;

@@ -1,0 +1,60 @@
+//! Working memory of a thread, kept from one operation to the next so that none allocates once warm.
+
+use std::cell::RefCell;
+
+use super::Aligned;
+use crate::scalar::Scalar;
+
+thread_local! {
+    static SINGLE: RefCell<Vec<Aligned<f32>>> = const { RefCell::new(Vec::new()) };
+    static DOUBLE: RefCell<Vec<Aligned<f64>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Elements that have working memory.
+pub trait Scratch: Scalar {
+    /// Runs `work` on `len` elements of this thread's working memory, which begin a cache line and whose content is left
+    /// over from earlier work.
+    fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
+}
+
+/// Takes a memory off the stack while it is used and puts it back on top: work within work finds the next one, the same
+/// every time.
+fn with<T: Scalar, R>(stack: &RefCell<Vec<Aligned<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+    let mut memory = stack.borrow_mut().pop().unwrap_or_default();
+    let result = work(memory.at_least(len));
+    stack.borrow_mut().push(memory);
+    result
+}
+
+impl Scratch for f32 {
+    fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
+        SINGLE.with(|stack| with(stack, len, work))
+    }
+}
+
+impl Scratch for f64 {
+    fn scratch<R>(len: usize, work: impl FnOnce(&mut [f64]) -> R) -> R {
+        DOUBLE.with(|stack| with(stack, len, work))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_within_work_has_memory_of_its_own_and_finds_it_again() {
+        let addresses = || {
+            f64::scratch(7, |outer| {
+                outer.fill(1.0);
+                let inner = f64::scratch(5, |inner| {
+                    inner.fill(2.0);
+                    inner.as_ptr()
+                });
+                assert!(outer.iter().all(|&value| value == 1.0));
+                (outer.as_ptr(), inner)
+            })
+        };
+        assert_eq!(addresses(), addresses());
+    }
+}

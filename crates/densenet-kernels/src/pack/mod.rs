@@ -1,0 +1,11 @@
+//! The packed input of a row block: where normalising, rectifying, pooling and padding happen.
+//!
+//! What a row block reads, `[row][column][channel]` with its borders, is packed into a thread's scratch memory, which the
+//! cache holds; nothing normalised or rectified is ever written back to main memory.
+
+mod input;
+mod layout;
+
+pub use input::Input;
+pub(crate) use input::pack_pre_activation;
+pub(crate) use layout::{Layout, PixelRun, pixel_stride};

@@ -1,0 +1,248 @@
+//! The micro-kernel in AVX-512 assembly.
+//!
+//! It holds 28 sums in registers, next to one to three vectors of the right operand and one broadcast value of the left, and
+//! takes them from there to where they go.
+//! Compilers move broadcasts ahead until sums spill to the stack, which was measured to cost two thirds of the speed; in
+//! assembly every instruction stays where it is.
+#![allow(unsafe_code)]
+
+use std::arch::asm;
+use std::mem::offset_of;
+
+use super::micro_kernel::MicroTile;
+
+/// What the kernel reads arguments enough to keep in memory; distances in bytes.
+struct Arguments {
+    offsets_end: *const usize,
+    k_groups: usize,
+    a: *const f32,
+    initial: *const f32,
+    initial_ld: usize,
+    c: *mut f32,
+    ldc: usize,
+    /// The lower clamp, if there is one.
+    lower_clamp: f32,
+    has_lower_clamp: u32,
+}
+
+/// Bytes from a load of the right operand to the line that is prefetched with it: weights come from memory once a forward
+/// pass, and the processor's own prefetcher stops at the end of every page of 4 KiB.
+const PREFETCH_DISTANCE: usize = 8192;
+
+/// Starts a row's sums.
+macro_rules! zero {
+    ($i:literal $($sum:literal)*) => {
+        concat!(".if {m} > ", $i, "\n", $("vpxord ", $sum, ", ", $sum, ", ", $sum, "\n",)* ".endif")
+    };
+}
+
+/// Multiplies and adds one row: broadcasts its value and adds the product with each vector to its sum.
+macro_rules! row {
+    ($i:literal $address:literal $($sum:literal $column:literal)*) => {
+        concat!(
+            ".if {m} > ", $i, "\nvbroadcastss zmm31, dword ptr [", $address, "]\n",
+            $("vfmadd231ps ", $sum, ", zmm31, ", $column, "\n",)*
+            ".endif",
+        )
+    };
+}
+
+/// Adds a row's initial values.
+macro_rules! initial {
+    ($i:literal $address:literal $($sum:literal $place:literal)*) => {
+        concat!(
+            ".if {m} > ", $i, "\n",
+            $("vaddps ", $sum, ", ", $sum, ", zmmword ptr [", $address, " + ", $place, "]\n",)*
+            ".endif",
+        )
+    };
+}
+
+/// Bounds a row from below; what is not a number stays.
+macro_rules! lower_clamp {
+    ($i:literal $($sum:literal)*) => {
+        concat!(".if {m} > ", $i, "\n", $("vmaxps ", $sum, ", zmm31, ", $sum, "\n",)* ".endif")
+    };
+}
+
+/// Puts a row into memory.
+macro_rules! store {
+    ($i:literal $address:literal $($sum:literal $place:literal)*) => {
+        concat!(
+            ".if {m} > ", $i, "\n",
+            $("vmovups zmmword ptr [", $address, " + ", $place, "], ", $sum, "\n",)*
+            ".endif",
+        )
+    };
+}
+
+/// Points at rows 0, 5 and 10 from `p0` on: an address is a pointer plus one, two or four times a register.
+macro_rules! point {
+    () => {
+        "lea {p1}, [{p0} + 4*{lda}]\nadd {p1}, {lda}\nlea {p2}, [{p1} + 4*{lda}]\nadd {p2}, {lda}"
+    };
+}
+
+/// Points at rows from the pointer that `arguments` holds at `$pointer` on, as far apart as it holds at `$ld`.
+macro_rules! point_at {
+    ($pointer:literal $ld:literal) => {
+        concat!(
+            "mov {p0}, qword ptr [{arguments} + ",
+            $pointer,
+            "]\nmov {lda}, qword ptr [{arguments} + ",
+            $ld,
+            "]\n",
+            "lea {lda3}, [{lda} + 2*{lda}]\n",
+            point!(),
+        )
+    };
+}
+
+/// The kernel for so many vectors: loads of the columns, then the rows.
+macro_rules! kernel {
+    (
+        $tile:ident, $width:literal, [$($load:literal)*]
+        $($i:literal $address:literal { $($sum:literal $column:literal $place:literal;)* })*
+    ) => {{
+        let arguments = Arguments {
+            offsets_end: $tile.offsets.as_ptr_range().end,
+            k_groups: $tile.k_groups,
+            a: $tile.a,
+            initial: $tile.initial.from,
+            initial_ld: 4 * $tile.initial.ld,
+            c: $tile.c,
+            ldc: 4 * $tile.ldc,
+            lower_clamp: $tile.lower_clamp,
+            has_lower_clamp: ($tile.lower_clamp > f32::NEG_INFINITY).into(),
+        };
+        // SAFETY: the caller vouches that all rows of all steps of all offsets lie inside the operands, and for the rows
+        // of `initial` and `c`; only pointers inside them are read and written through. Every register that is written is named.
+        unsafe {
+            asm!(
+                $(zero!($i $($sum)*),)*
+                "2:",
+                "mov {p0}, qword ptr [{offsets}]",
+                "shl {p0}, 2",
+                "add {p0}, qword ptr [{arguments} + {a}]",
+                point!(),
+                "mov {k}, qword ptr [{arguments} + {k_groups}]",
+                "3:",
+                $($load,)*
+                $(row!($i $address $($sum $column)*),)*
+                concat!("add {b}, ", $width),
+                "add {p0}, {k_stride}",
+                "add {p1}, {k_stride}",
+                "add {p2}, {k_stride}",
+                "prefetcht0 [{line}]",
+                "add {line}, {line_stride}",
+                "dec {k}",
+                "jnz 3b",
+                "add {offsets}, 8",
+                "cmp {offsets}, qword ptr [{arguments} + {offsets_end}]",
+                "jne 2b",
+                "cmp qword ptr [{arguments} + {initial}], 0",
+                "je 4f",
+                point_at!("{initial}" "{initial_ld}"),
+                $(initial!($i $address $($sum $place)*),)*
+                "4:",
+                "cmp dword ptr [{arguments} + {has_lower_clamp}], 0",
+                "je 5f",
+                "vbroadcastss zmm31, dword ptr [{arguments} + {lower_clamp}]",
+                $(lower_clamp!($i $($sum)*),)*
+                "5:",
+                point_at!("{c}" "{ldc}"),
+                $(store!($i $address $($sum $place)*),)*
+                m = const M,
+                distance = const PREFETCH_DISTANCE,
+                offsets_end = const offset_of!(Arguments, offsets_end),
+                k_groups = const offset_of!(Arguments, k_groups),
+                a = const offset_of!(Arguments, a),
+                initial = const offset_of!(Arguments, initial),
+                initial_ld = const offset_of!(Arguments, initial_ld),
+                c = const offset_of!(Arguments, c),
+                ldc = const offset_of!(Arguments, ldc),
+                lower_clamp = const offset_of!(Arguments, lower_clamp),
+                has_lower_clamp = const offset_of!(Arguments, has_lower_clamp),
+                offsets = inout(reg) $tile.offsets.as_ptr() => _,
+                line = inout(reg) $tile.prefetch.from => _,
+                line_stride = in(reg) $tile.prefetch.stride,
+                b = inout(reg) $tile.b => _,
+                lda = inout(reg) 4 * $tile.lda => _,
+                lda3 = inout(reg) 12 * $tile.lda => _,
+                k_stride = in(reg) 4 * $tile.k_stride,
+                arguments = in(reg) &raw const arguments,
+                k = out(reg) _, p0 = out(reg) _, p1 = out(reg) _, p2 = out(reg) _,
+                out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
+                out("zmm6") _, out("zmm7") _, out("zmm8") _, out("zmm9") _, out("zmm10") _, out("zmm11") _,
+                out("zmm12") _, out("zmm13") _, out("zmm14") _, out("zmm15") _, out("zmm16") _, out("zmm17") _,
+                out("zmm18") _, out("zmm19") _, out("zmm20") _, out("zmm21") _, out("zmm22") _, out("zmm23") _,
+                out("zmm24") _, out("zmm25") _, out("zmm26") _, out("zmm27") _, out("zmm28") _, out("zmm29") _,
+                out("zmm30") _, out("zmm31") _,
+                options(nostack),
+            );
+        }
+    }};
+}
+
+/// [`super::micro_kernel::MicroKernel::micro_kernel`].
+///
+/// # Safety
+/// That of [`super::micro_kernel::MicroKernel::micro_kernel`], and the processor has AVX-512 F.
+#[inline(always)]
+#[rustfmt::skip]
+pub(super) unsafe fn micro_kernel<const M: usize, const V: usize>(tile: &MicroTile<'_, f32>) {
+    match V {
+        1 => kernel! {
+            tile, 64,
+            ["vmovups zmm28, zmmword ptr [{b}]" "prefetcht0 [{b} + {distance}]"]
+            0 "{p0}" { "zmm0" "zmm28" 0; }
+            1 "{p0} + {lda}" { "zmm1" "zmm28" 0; }
+            2 "{p0} + 2*{lda}" { "zmm2" "zmm28" 0; }
+            3 "{p0} + {lda3}" { "zmm3" "zmm28" 0; }
+            4 "{p0} + 4*{lda}" { "zmm4" "zmm28" 0; }
+            5 "{p1}" { "zmm5" "zmm28" 0; }
+            6 "{p1} + {lda}" { "zmm6" "zmm28" 0; }
+            7 "{p1} + 2*{lda}" { "zmm7" "zmm28" 0; }
+            8 "{p1} + {lda3}" { "zmm8" "zmm28" 0; }
+            9 "{p1} + 4*{lda}" { "zmm9" "zmm28" 0; }
+            10 "{p2}" { "zmm10" "zmm28" 0; }
+            11 "{p2} + {lda}" { "zmm11" "zmm28" 0; }
+            12 "{p2} + 2*{lda}" { "zmm12" "zmm28" 0; }
+            13 "{p2} + {lda3}" { "zmm13" "zmm28" 0; }
+        },
+        2 => kernel! {
+            tile, 128,
+            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
+             "prefetcht0 [{b} + {distance}]" "prefetcht0 [{b} + {distance} + 64]"]
+            0 "{p0}" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; }
+            1 "{p0} + {lda}" { "zmm2" "zmm28" 0; "zmm3" "zmm29" 64; }
+            2 "{p0} + 2*{lda}" { "zmm4" "zmm28" 0; "zmm5" "zmm29" 64; }
+            3 "{p0} + {lda3}" { "zmm6" "zmm28" 0; "zmm7" "zmm29" 64; }
+            4 "{p0} + 4*{lda}" { "zmm8" "zmm28" 0; "zmm9" "zmm29" 64; }
+            5 "{p1}" { "zmm10" "zmm28" 0; "zmm11" "zmm29" 64; }
+            6 "{p1} + {lda}" { "zmm12" "zmm28" 0; "zmm13" "zmm29" 64; }
+            7 "{p1} + 2*{lda}" { "zmm14" "zmm28" 0; "zmm15" "zmm29" 64; }
+            8 "{p1} + {lda3}" { "zmm16" "zmm28" 0; "zmm17" "zmm29" 64; }
+            9 "{p1} + 4*{lda}" { "zmm18" "zmm28" 0; "zmm19" "zmm29" 64; }
+            10 "{p2}" { "zmm20" "zmm28" 0; "zmm21" "zmm29" 64; }
+            11 "{p2} + {lda}" { "zmm22" "zmm28" 0; "zmm23" "zmm29" 64; }
+            12 "{p2} + 2*{lda}" { "zmm24" "zmm28" 0; "zmm25" "zmm29" 64; }
+            13 "{p2} + {lda3}" { "zmm26" "zmm28" 0; "zmm27" "zmm29" 64; }
+        },
+        _ => kernel! {
+            tile, 192,
+            ["vmovups zmm28, zmmword ptr [{b}]" "vmovups zmm29, zmmword ptr [{b} + 64]"
+             "vmovups zmm30, zmmword ptr [{b} + 128]"
+             "prefetcht0 [{b} + {distance}]" "prefetcht0 [{b} + {distance} + 64]" "prefetcht0 [{b} + {distance} + 128]"]
+            0 "{p0}" { "zmm0" "zmm28" 0; "zmm1" "zmm29" 64; "zmm2" "zmm30" 128; }
+            1 "{p0} + {lda}" { "zmm3" "zmm28" 0; "zmm4" "zmm29" 64; "zmm5" "zmm30" 128; }
+            2 "{p0} + 2*{lda}" { "zmm6" "zmm28" 0; "zmm7" "zmm29" 64; "zmm8" "zmm30" 128; }
+            3 "{p0} + {lda3}" { "zmm9" "zmm28" 0; "zmm10" "zmm29" 64; "zmm11" "zmm30" 128; }
+            4 "{p0} + 4*{lda}" { "zmm12" "zmm28" 0; "zmm13" "zmm29" 64; "zmm14" "zmm30" 128; }
+            5 "{p1}" { "zmm15" "zmm28" 0; "zmm16" "zmm29" 64; "zmm17" "zmm30" 128; }
+            6 "{p1} + {lda}" { "zmm18" "zmm28" 0; "zmm19" "zmm29" 64; "zmm20" "zmm30" 128; }
+            7 "{p1} + 2*{lda}" { "zmm21" "zmm28" 0; "zmm22" "zmm29" 64; "zmm23" "zmm30" 128; }
+            8 "{p1} + {lda3}" { "zmm24" "zmm28" 0; "zmm25" "zmm29" 64; "zmm26" "zmm30" 128; }
+        },
+    }
+}

@@ -1,0 +1,26 @@
+//! Instruction sets: the one place where `unsafe` lives, and the one place that chooses at run time.
+//!
+//! An instruction set is a value that exists only where the processor has it, so calling the fast path is safe by
+//! construction. Operations are written once, over [`Simd`]; [`Dispatch`] runs them on the best set there is, or the one
+//! that `DENSENET_ISA` (`avx512`, `avx2` or `portable`) names.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_micro_kernel;
+mod dispatch;
+mod micro_kernel;
+mod plain_micro_kernel;
+mod portable;
+pub(crate) mod pre_activation;
+pub(crate) mod strided;
+pub(crate) mod tile_rows;
+mod vector;
+
+pub use dispatch::{Dispatch, Isa};
+pub(crate) use micro_kernel::{Initial, MicroTile, Prefetch};
+pub use portable::Portable;
+pub(crate) use vector::MAX_LANES;
+pub use vector::{Operation, Simd};

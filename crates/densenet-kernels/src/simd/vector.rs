@@ -1,0 +1,76 @@
+//! Vectors of one instruction set.
+
+use super::micro_kernel::MicroKernel;
+use crate::scalar::Scalar;
+
+/// Most lanes of a vector of any instruction set.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// Vectors of one instruction set. Methods that take slices check their lengths.
+///
+/// The trait is sealed: code that runs an [`Operation`] may rely on what an instruction set promises.
+pub trait Simd: MicroKernel<<Self as Simd>::T> + Send + Sync + 'static {
+    /// What a lane holds.
+    type T: Scalar;
+    /// A vector of [`Simd::LANES`] lanes.
+    type V: Copy;
+    /// Lanes of a vector.
+    const LANES: usize;
+    /// Rows of a micro-tile that is one, two or three vectors wide: as many as leave no register spilled.
+    const ROWS: [usize; 3];
+    /// Second-level cache that most processors with this set have, in units of 512 KiB: what working sets are measured by.
+    const CACHE: usize;
+
+    /// All lanes `value`.
+    fn splat(self, value: Self::T) -> Self::V;
+    /// The first `LANES` elements of `from`, or all of a shorter slice and zeros in the other lanes.
+    fn load(self, from: &[Self::T]) -> Self::V;
+    /// Lanes into the first `LANES` elements of `to`, or as many as a shorter slice takes.
+    fn store(self, value: Self::V, to: &mut [Self::T]);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger of both; `value` where either is not a number.
+    fn max(self, bound: Self::V, value: Self::V) -> Self::V;
+    /// `yes` where `a > b`, elsewhere `no`, which includes lanes where either is not a number.
+    fn select_gt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// `yes` where `a <= b`, elsewhere `no`, which includes lanes where either is not a number.
+    fn select_le(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// Reads a vector.
+    ///
+    /// # Safety
+    /// `from` must be valid for reads of `LANES` elements.
+    #[allow(unsafe_code)]
+    unsafe fn load_unchecked(self, from: *const Self::T) -> Self::V;
+    /// Writes a vector.
+    ///
+    /// # Safety
+    /// `to` must be valid for writes of `LANES` elements.
+    #[allow(unsafe_code)]
+    unsafe fn store_unchecked(self, value: Self::V, to: *mut Self::T);
+    /// Prefetches the cache line at `address`, which need not be valid: nothing is read.
+    #[inline(always)]
+    fn prefetch<A>(self, _address: *const A) {}
+    /// [`Simd::prefetch`] to the second level of the cache.
+    #[inline(always)]
+    fn prefetch_l2<A>(self, _address: *const A) {}
+
+    /// Runs `operation` compiled for this instruction set.
+    fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;
+}
+
+/// Something to be run on one instruction set.
+///
+/// `run`, and all that it calls with the set, must be `#[inline(always)]` functions: what is compiled on its own, closures
+/// among it, is compiled without the instruction set, and every vector operation in it becomes a call.
+pub trait Operation<T: Scalar> {
+    /// What it yields.
+    type Output;
+    /// Runs it on `simd`.
+    fn run<S: Simd<T = T>>(self, simd: S) -> Self::Output;
+}
