@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# PyTorch's best allocator on Linux: glibc told to keep the memory that it has.
+# PyTorch's best allocator on Linux: glibc tuned to keep the memory that it has.
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
@@ -14,7 +14,7 @@ KEEP_MEMORY = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One column of the table. `exact` tells float32 from lower precisions; ratios are taken to the exact ones."""
+    """One column of the table. `exact` is false below float32; ratios are taken to exact contenders."""
 
     key: str
     title: str

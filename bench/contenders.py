@@ -16,17 +16,17 @@ from typing import Any
 from . import environment
 from .cases import OURS_LOW, Case, Contender
 
-# Of one turn; the median of more says no more.
+# Most iterations of one turn; the median of more would be no better.
 MOST_ITERATIONS = 100
 
 
 class ContenderError(Exception):
-    """A contender that cannot take part, or no longer, and why."""
+    """Why a contender cannot take part, or no longer can."""
 
 
 @dataclass
 class Turn:
-    """What one turn gave; `raw` is the list of a peer's times, or the object that our program printed."""
+    """The figures of one turn; `raw` is the list of a peer's times, or the object that our program printed."""
 
     median_ms: float
     min_ms: float
@@ -52,7 +52,7 @@ class Process:
         self._child.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on."""
+        """Lets its threads run."""
         self._child.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
@@ -61,7 +61,7 @@ class Process:
         self._child.communicate()
         self._errors.close()
 
-    def ask(self, line: str) -> dict[str, Any]:
+    def request(self, line: str) -> dict[str, Any]:
         """Writes a line, if any, and reads one line of JSON."""
         assert self._child.stdin and self._child.stdout
         try:
@@ -89,9 +89,9 @@ class Peer:
         env = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), **contender.env}
         self._process = Process([str(python), "-m", "bench.peers", contender.key, case.task, *shape, str(folder)], env)
         try:
-            self.about = self._process.ask("")
+            self.about = self._process.request("")
             self.logits = self.about.pop("logits")
-            warm = self._process.ask("3\n")["ms"]
+            warm = self._process.request("3\n")["ms"]
         except BaseException:
             self._process.close()
             raise
@@ -99,12 +99,12 @@ class Peer:
         self._process.pause()
 
     def turn(self) -> Turn:
-        """Runs about the agreed time."""
+        """Runs for about the seconds that a turn may take."""
         self._process.resume()
-        answer = self._process.ask(f"{self._iterations}\n")
+        reply = self._process.request(f"{self._iterations}\n")
         self._process.pause()
-        ms = answer["ms"]
-        return Turn(statistics.median(ms), min(ms), answer["peak_rss_mib"], ms)
+        ms = reply["ms"]
+        return Turn(statistics.median(ms), min(ms), reply["peak_rss_mib"], ms)
 
     def close(self) -> None:
         """Ends its process."""

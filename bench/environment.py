@@ -57,7 +57,7 @@ def make_environment(folder: Path) -> None:
 
 
 def install(python: Path, name: str, version: str) -> None:
-    """Brings one package to its version, or says that it could not."""
+    """Installs one package in its version, or reports that it could not."""
     print(f"installing {name} {version}", file=sys.stderr)
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{name}=={version}"]
     if subprocess.run(command).returncode != 0:

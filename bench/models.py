@@ -51,7 +51,7 @@ def transition(channels: int, out: int, bias: bool) -> nn.Sequential:
 
 
 def basic(stem: nn.Module, channels: int, blocks: list[int], growth_rate: int, theta: float, bias: bool) -> nn.Module:
-    """A network without bottlenecks behind a stem that makes `channels`, for ten classes."""
+    """A network without bottlenecks, for ten classes; `stem` makes `channels` channels."""
     modules = [stem]
     for i, layers in enumerate(blocks):
         modules.append(BasicBlock(channels, layers, growth_rate, bias))

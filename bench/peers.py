@@ -2,9 +2,9 @@
 
     python -m bench.peers KEY TASK MODEL BATCH SIZE THREADS CACHE
 
-A line `N` on standard input asks for N iterations. Every answer is one line of JSON on standard output: first
-`version`, `idle_rss_mib` (libraries loaded, no network yet) and the first picture's `logits` (of inference), then to
-each request `ms` (a list of N) and `peak_rss_mib`.
+A line `N` on standard input requests N iterations. Every reply is one line of JSON on standard output: first `version`,
+`idle_rss_mib` (libraries loaded, no network yet) and the first picture's `logits` (of inference), then for each request
+`ms` (a list of N) and `peak_rss_mib`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Job:
         return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
     def onnx(self) -> Path:
-        """The network as ONNX, exported once, by a process apart so that PyTorch does not count as memory here."""
+        """The network as ONNX, exported once, by a separate process so that PyTorch does not count as memory here."""
         path = self.cache / f"{self.model}-{self.batch}x{self.size}.onnx"
         if not path.exists():
             command = [sys.executable, "-m", "bench.models", self.model, str(self.batch), str(self.size), str(path)]
@@ -177,24 +177,24 @@ def time_of(step: Step) -> float:
     return round(1e3 * (time.perf_counter() - start), 4)
 
 
-def serve(key: str, task: str, job: Job, requests: Iterable[str], answer: Callable[[dict[str, Any]], None]) -> None:
-    """Prepares the peer, then answers requests until there are no more."""
+def serve(key: str, task: str, job: Job, requests: Iterable[str], reply: Callable[[dict[str, Any]], None]) -> None:
+    """Prepares the peer, then serves requests until there are no more."""
     peer = PEERS[task][key]()
     idle = peak_rss_mib()
     step = peer.prepare(job)
     logits = step()[0].tolist() if task == "infer" else None
-    answer({"version": peer.version, "idle_rss_mib": idle, "logits": logits})
+    reply({"version": peer.version, "idle_rss_mib": idle, "logits": logits})
     for request in requests:
-        answer({"ms": [time_of(step) for _ in range(int(request))], "peak_rss_mib": peak_rss_mib()})
+        reply({"ms": [time_of(step) for _ in range(int(request))], "peak_rss_mib": peak_rss_mib()})
 
 
 def main() -> None:
     key, task, model, batch, size, threads, cache = sys.argv[1:]
-    # Libraries print to standard output; it is kept for the answers alone.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    # Libraries print to standard output; it is kept for the replies alone.
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     job = Job(model, int(batch), int(size), int(threads), Path(cache))
-    serve(key, task, job, sys.stdin, lambda record: print(json.dumps(record), file=answers))
+    serve(key, task, job, sys.stdin, lambda record: print(json.dumps(record), file=replies))
 
 
 if __name__ == "__main__":

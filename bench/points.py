@@ -42,15 +42,15 @@ def main() -> None:
     rng = np.random.default_rng(0)
     tiles = np.maximum(rng.standard_normal((TILES, 6, 6, CHANNELS)), 0).astype(np.float32)
     weights = (rng.standard_normal((CHANNELS, 3, 3, OUT)) / np.sqrt(9 * CHANNELS)).astype(np.float32)
-    taps = [(i, j) for i in range(3) for j in range(3)]
-    exact = sum(tiles[:, i : i + 4, j : j + 4].astype(float) @ weights[:, i, j].astype(float) for i, j in taps)
+    offsets = [(i, j) for i in range(3) for j in range(3)]
+    exact = sum(tiles[:, i : i + 4, j : j + 4].astype(float) @ weights[:, i, j].astype(float) for i, j in offsets)
 
     def error(values: np.ndarray) -> float:
         return np.linalg.norm(values - exact) / np.linalg.norm(exact)
 
     plain = np.zeros(exact.shape, np.float32)
     for c in range(CHANNELS):
-        for i, j in taps:
+        for i, j in offsets:
             plain += tiles[:, i : i + 4, j : j + 4, c, None] * weights[c, i, j]
     measure = error(plain)
     print(f"plain sum        {measure:.1e}")

@@ -75,7 +75,7 @@ def record(case: Case, entries: list[Results]) -> Results:
 
 
 def keep(folder: Path, record: Results) -> Path:
-    """Writes the run to `DATE-PROCESSOR.json`, or with a number behind where that day already has one."""
+    """Writes the run to `DATE-PROCESSOR.json`, or with a number after it where that day has a run already."""
     folder.mkdir(parents=True, exist_ok=True)
     processor = re.sub(r"[^A-Za-z0-9]+", "-", record["processor"]).strip("-")
     stem, number = f"{record['date'][:10]}-{processor}", 1
