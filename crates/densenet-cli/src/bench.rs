@@ -20,7 +20,9 @@ use densenet_kernels::simd::Isa;
 use ndarray::Array4;
 use serde::Serialize;
 
-use crate::{Threads, model, output, word};
+use crate::threads::Threads;
+use crate::word::word;
+use crate::{model, output};
 use layers::Layers;
 use spent::Spent;
 

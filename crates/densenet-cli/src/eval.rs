@@ -13,8 +13,9 @@ use ndarray::Array4;
 
 use crate::data_dir::DataDir;
 use crate::model::{Model, Preparing, Reading};
+use crate::output;
 use crate::picture::{Palette, WIDTH, draw};
-use crate::{Threads, output};
+use crate::threads::Threads;
 
 /// Classes beyond which a confusion table would not fit a terminal; the commonest mistakes are listed instead.
 const WIDEST_TABLE: usize = 20;

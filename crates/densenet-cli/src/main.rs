@@ -10,16 +10,14 @@ mod models;
 mod output;
 mod picture;
 mod predict;
+mod threads;
 mod train;
 mod watch;
+mod word;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
-use rayon::ThreadPoolBuilder;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use clap::{Parser, Subcommand};
 
 /// Trains, evaluates and runs DenseNets on ordinary CPUs
 #[derive(Parser)]
@@ -38,28 +36,6 @@ enum Command {
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
-}
-
-/// How much of the machine to take.
-#[derive(Args)]
-struct Threads {
-    /// Threads to work with [default: one per core]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024), value_name = "N")]
-    threads: Option<u16>,
-}
-
-impl Threads {
-    /// Sets up the threads that everything runs on and returns their number.
-    fn start(&self) -> Result<usize> {
-        let builder = ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0).into());
-        builder.build_global().context("starting the threads")?;
-        Ok(rayon::current_num_threads())
-    }
-}
-
-/// One of an enumeration's words.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_value(Value::String(text.into())).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {

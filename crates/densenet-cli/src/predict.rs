@@ -20,7 +20,8 @@ use npyz::{NpyFile, WriterBuilder};
 use serde_json::{Value, json};
 
 use crate::model::{Model, Preparing, Reading};
-use crate::{Threads, output};
+use crate::output;
+use crate::threads::Threads;
 
 /// Says what pictures show
 #[derive(Args)]

@@ -15,9 +15,11 @@ use densenet::{Architecture, Config};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
+use crate::model;
 use crate::output::{self, Misuse};
+use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
-use crate::{Threads, model, word};
+use crate::word::word;
 
 /// Trains a network and writes its weights and a log
 ///

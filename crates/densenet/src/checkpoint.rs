@@ -21,6 +21,7 @@ mod pickle;
 mod pickle_order;
 mod reader;
 mod safetensor;
+mod stored;
 mod table;
 
 use std::collections::BTreeMap;
@@ -35,9 +36,9 @@ use crate::data::Preprocessing;
 use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Config, Error, Result};
 
-pub use file::Stored;
 pub use infer::{Assumption, Inferred};
 pub use reader::Reader;
+pub use stored::Stored;
 
 /// What stands before the name of a parameter whose momentum a tensor is.
 pub const MOMENTUM: &str = "momentum.";

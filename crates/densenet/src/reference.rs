@@ -3,29 +3,15 @@
 
 mod backward;
 mod forward;
+mod types;
 
 use densenet_kernels::Scalar;
-use densenet_kernels::reference::pool::MaxPool;
-use densenet_kernels::reference::{Shape4, conv, cross_entropy};
+use densenet_kernels::reference::{Shape4, cross_entropy};
 
-use crate::architecture::Conv;
 use crate::{Architecture, Result};
 use backward::Backward;
 use forward::{Forward, Mode};
-
-/// The stem's pooling (table 1 of the paper).
-const STEM_POOL: MaxPool = MaxPool { kernel: 3, stride: 2, padding: 1 };
-
-/// Pictures and what they show.
-#[derive(Clone, Copy, Debug)]
-pub struct Batch<'a, T> {
-    /// `(N, C, H, W)` of the pictures.
-    pub shape: Shape4,
-    /// The pictures, of `shape`.
-    pub images: &'a [T],
-    /// `(N)`, each below the number of classes.
-    pub labels: &'a [usize],
-}
+pub use types::Batch;
 
 /// How to take a training step's loss.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +34,7 @@ pub struct Step<T> {
 }
 
 /// Logits `(N, classes)` of `images` `(N, C, H, W)` of `shape` in inference, where batch-norms take the `running`
-/// statistics. Slices of another length than `arch` and `shape` ask for panic.
+/// statistics. Slices whose lengths do not fit `arch` and `shape` panic.
 ///
 /// # Errors
 /// A picture size that the network cannot take.
@@ -63,7 +49,7 @@ pub fn forward<T: Scalar>(
     Ok(Forward::new(arch, parameters, Mode::Inference { running }).logits(shape, images))
 }
 
-/// What stands behind each block in [`forward`], in front of any transition: its shape and its values.
+/// The output of each block in [`forward`], before any transition: its shape and its values.
 ///
 /// # Errors
 /// A picture size that the network cannot take.
@@ -85,7 +71,7 @@ pub fn block_maps<T: Scalar>(
 }
 
 /// Logits, loss and gradients of a training step, where batch-norms take the batch's statistics and move the `running`
-/// ones. Slices of another length than `arch` and the batch ask for, and labels out of range, panic.
+/// ones. Slices whose lengths do not fit `arch` and the batch, and labels out of range, panic.
 ///
 /// # Errors
 /// A picture size that the network cannot take.
@@ -114,23 +100,4 @@ fn check<T>(arch: &Architecture, parameters: &[T], running: &[T], shape: Shape4,
     assert_eq!(shape.c, arch.config.in_channels, "channels of the pictures");
     assert_eq!(images.len(), shape.len(), "values of the pictures");
     arch.block_sizes(shape.h, shape.w).map(|_| ())
-}
-
-/// Feature maps, row-major.
-#[derive(Clone, Debug)]
-struct Map<T> {
-    shape: Shape4,
-    values: Vec<T>,
-}
-
-/// Every batch-norm's input, in the order of the forward pass, and the stem's maxima.
-#[derive(Debug)]
-struct Tape<T> {
-    inputs: Vec<Map<T>>,
-    stem_places: Vec<usize>,
-}
-
-/// The convolution's geometry in the words of the reference operations.
-fn geometry(conv: &Conv) -> conv::Conv {
-    conv::Conv { out_channels: conv.out_channels, kernel: conv.kernel, stride: conv.stride, padding: conv.padding }
 }

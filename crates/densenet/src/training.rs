@@ -5,6 +5,7 @@
 
 mod carried;
 mod log;
+mod progress;
 mod settings;
 
 use std::fs;
@@ -23,6 +24,7 @@ use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::{Architecture, Error, Result};
 use carried::Carried;
 use log::Log;
+pub use progress::Progress;
 pub use settings::Settings;
 
 /// Weights at the end of the last epoch, or of a step within it.
@@ -36,27 +38,6 @@ pub const LOG: &str = "log.jsonl";
 
 /// Between two saves within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-
-/// How far a run has come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Epochs done and evaluated.
-    pub epoch: usize,
-    /// Steps done, over all epochs.
-    pub step: u64,
-    /// Steps done of the epoch under way.
-    pub epoch_step: usize,
-    /// The best share of the test pictures put in their class so far.
-    pub best_top1: Option<f64>,
-    /// Sum of the losses of the pictures seen in the epoch under way.
-    loss: f64,
-    /// Pictures put in their class in the epoch under way.
-    correct: u64,
-    /// Pictures seen in the epoch under way.
-    images: u64,
-    /// Time spent on the epoch under way, in seconds.
-    seconds: f64,
-}
 
 /// A step's line in the log.
 #[derive(Clone, Debug, Serialize)]

@@ -3,44 +3,17 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
+use super::stored::Stored;
 use super::{pickle, safetensor};
 use crate::{Error, Result};
 
 /// More tensors than any network of the family has.
 const MOST_TENSORS: usize = 100_000;
-
-/// A tensor as a weight file holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Its name there; in a PyTorch file without the names of the dictionaries around the weights.
-    pub name: String,
-    /// Type of its elements.
-    pub dtype: Dtype,
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-}
-
-impl Stored {
-    /// Whether its elements are floating-point numbers that can be read into `f32`.
-    pub(super) fn is_float(&self) -> bool {
-        matches!(self.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
-    }
-
-    /// Elements; none where their number is absurd.
-    pub(super) fn elements(&self) -> Option<usize> {
-        self.shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
-    }
-}
-
-/// Where a weight file's bytes are.
-pub(super) trait Source: Read + Seek + Send {}
-
-impl<T: Read + Seek + Send> Source for T {}
 
 /// A weight file whose description is read and found sound.
 pub(super) struct WeightFile {

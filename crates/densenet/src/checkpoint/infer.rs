@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::COUNTER;
 use super::chain::{self, Chain};
-use super::file::Stored;
 use super::layers::{self, Pair, Parts};
 use super::modules::Modules;
 use super::names::natural;
+use super::stored::Stored;
 use super::table;
 use crate::architecture::{Conv, Norm, PreAct};
 use crate::config::{Joining, Stem, StemShape};

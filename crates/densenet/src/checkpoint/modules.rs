@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::file::Stored;
+use super::stored::Stored;
 
 /// What a module is, with its extents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

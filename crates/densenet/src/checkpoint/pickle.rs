@@ -13,8 +13,8 @@ use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::element::widen;
-use super::file::Stored;
 use super::names::natural;
+use super::stored::Stored;
 use super::{opcodes, pickle_order};
 use crate::{Error, Result};
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::file::{Stored, WeightFile};
+use super::file::WeightFile;
 use super::infer::{Inferred, infer};
+use super::stored::Stored;
 use super::{CARRIED, COUNTER, Card, Weights, adapt};
 use crate::architecture::Tensor;
 use crate::init;

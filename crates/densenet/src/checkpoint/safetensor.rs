@@ -14,7 +14,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::element::widen;
-use super::file::{Source, Stored};
+use super::stored::{Source, Stored};
 use crate::{Error, Result};
 
 /// The largest header read; that of the largest network is a thousandth of it.

@@ -1,7 +1,7 @@
 //! The table of a file's tensors that an error shows.
 
-use super::file::Stored;
 use super::modules::{Kind, Modules};
+use super::stored::Stored;
 
 /// Rows shown at most; more would hide what stands above them.
 const MOST_ROWS: usize = 400;

@@ -8,6 +8,7 @@
 mod fold;
 mod graph;
 mod network;
+mod options;
 pub mod proto;
 
 use std::io::Write;
@@ -19,17 +20,8 @@ use crate::checkpoint::{Card, Contents};
 use crate::files::write_whole;
 use crate::{Error, Result};
 use network::Walk;
+pub use options::Options;
 use proto::{IR_VERSION, ModelProto, OPSET, OperatorSetIdProto, StringStringEntryProto};
-
-/// How a network is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Take a batch-norm into the convolution in front of it where that is exact: the stem's, and the second of a dense
-    /// layer with a bottleneck. The others stand in front of a ReLU and do not fold.
-    pub fold: bool,
-    /// Leave height and width of the pictures open.
-    pub dynamic_size: bool,
-}
 
 /// The ONNX model of `contents`.
 pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {

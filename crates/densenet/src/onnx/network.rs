@@ -2,9 +2,9 @@
 
 use densenet_kernels::batch_norm::EPSILON;
 
-use super::Options;
 use super::fold::folded;
 use super::graph::{self, fixed, float, int, open, window};
+use super::options::Options;
 use super::proto::{AttributeProto, GraphProto};
 
 use crate::architecture::{Block, Conv, DenseLayer, Norm};

@@ -7,7 +7,7 @@ use densenet_kernels::random::Stream;
 use densenet_kernels::reference::{Shape4, batch_norm, dropout, linear, pool, pre_activation, relu};
 
 use super::forward::pre_act_parameters;
-use super::{Batch, Map, STEM_POOL, Tape, geometry};
+use super::types::{Batch, Map, STEM_POOL, Tape, geometry};
 use crate::Architecture;
 use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
 use crate::config::Joining;

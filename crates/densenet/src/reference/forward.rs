@@ -7,7 +7,7 @@ use densenet_kernels::random::Stream;
 use densenet_kernels::reference::batch_norm::{self, Statistics};
 use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
 
-use super::{Map, STEM_POOL, Tape, geometry};
+use super::types::{Map, STEM_POOL, Tape, geometry};
 use crate::Architecture;
 use crate::architecture::{DenseLayer, Norm, PreAct};
 use crate::config::Joining;

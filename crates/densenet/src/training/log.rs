@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Progress;
+use super::progress::Progress;
 use crate::files::write_whole;
 use crate::{Error, Result};
 
