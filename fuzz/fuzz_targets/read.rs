@@ -12,6 +12,6 @@ pub fn read(data: &[u8], ending: &str) {
     let Ok(mut reader) = Reader::open(file.path()) else { return };
     let _ = reader.card();
     let Ok(found) = reader.infer() else { return };
-    let architecture = Architecture::new(&found.config).expect("what is made out is sound");
+    let architecture = Architecture::new(&found.config).expect("what is inferred is sound");
     let _ = reader.weights(&architecture);
 }

@@ -36,7 +36,7 @@ pub struct Bench {
 
 #[derive(Subcommand)]
 enum What {
-    /// One answer to a batch of pictures
+    /// One prediction of a batch of pictures
     Infer(Infer),
     /// One training step: forward, backward and the optimiser
     Train(Train),
@@ -57,7 +57,7 @@ struct Infer {
 struct Train {
     #[command(flatten)]
     case: Case,
-    /// normal, or low: bottlenecks that would take more memory than gradients do are made again in the backward pass
+    /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass
     #[arg(long, value_parser = word::<Memory>, value_name = "WORD", default_value = "normal")]
     memory: Memory,
     /// Tell where the time goes: forward, to the inputs, to the weights, and the rest, of each part of the network

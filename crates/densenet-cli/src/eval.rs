@@ -107,10 +107,10 @@ fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
     headline + &if labels.len() <= WIDEST_TABLE { table(confusion, labels) } else { mistakes(confusion, labels) }
 }
 
-/// A row per true class, a column per class that the network said.
+/// A row per true class, a column per predicted class.
 fn table(confusion: &[Vec<u64>], labels: &[String]) -> String {
     let short = |label: &String| label.chars().take(6).collect::<String>();
-    let header = std::iter::once("true \\ said".to_string()).chain(labels.iter().map(short));
+    let header = std::iter::once("true \\ predicted".to_string()).chain(labels.iter().map(short));
     let header: Vec<String> = header.chain(["right".to_string()]).collect();
     let rows = confusion.iter().zip(labels).enumerate().map(|(class, (row, label))| {
         let counts = row.iter().map(|&count| if count == 0 { "·".into() } else { count.to_string() });
@@ -124,13 +124,13 @@ fn table(confusion: &[Vec<u64>], labels: &[String]) -> String {
 fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
     let cells =
         confusion.iter().enumerate().flat_map(|(class, row)| row.iter().enumerate().map(move |cell| (class, cell)));
-    let mut wrong: Vec<_> = cells.filter(|(class, (said, count))| class != said && **count > 0).collect();
+    let mut wrong: Vec<_> = cells.filter(|(class, (predicted, count))| class != predicted && **count > 0).collect();
     wrong.sort_by_key(|(_, (_, count))| std::cmp::Reverse(**count));
-    let header = ["true", "said", "pictures"].map(String::from).to_vec();
+    let header = ["true", "predicted", "pictures"].map(String::from).to_vec();
     let rows = wrong
         .iter()
         .take(10)
-        .map(|(class, (said, count))| vec![labels[*class].clone(), labels[*said].clone(), count.to_string()]);
+        .map(|(class, (predicted, count))| vec![labels[*class].clone(), labels[*predicted].clone(), count.to_string()]);
     output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
@@ -159,12 +159,12 @@ fn captions(model: &Model, labels: &[String], test: &Split, row: &[usize]) -> Re
     test.fill(row, preprocessing, Augment::None, 0, out)?;
     let logits = model.network.logits(images.view())?;
     let caption = |(logits, &index): (_, &usize)| {
-        let said = ranking(logits)[0];
-        let percent = 100.0 * log_softmax(logits)[said].exp();
+        let predicted = ranking(logits)[0];
+        let percent = 100.0 * log_softmax(logits)[predicted].exp();
         let truth = test.labels()[index];
-        let verdict = match said == truth {
-            true => format!("{} {percent:.0} %", labels[said]),
-            false => format!("{} {percent:.0} %, is {}", labels[said], labels[truth]),
+        let verdict = match predicted == truth {
+            true => format!("{} {percent:.0} %", labels[predicted]),
+            false => format!("{} {percent:.0} %, is {}", labels[predicted], labels[truth]),
         };
         format!("{:WIDTH$}", verdict.chars().take(WIDTH).collect::<String>())
     };
@@ -179,8 +179,8 @@ mod tests {
     fn a_table_for_few_classes_and_the_commonest_mistakes_for_many() {
         let labels = ["cat", "leopard"].map(String::from);
         let confusion = [vec![3, 1], vec![0, 2]];
-        let expected = "true \\ said  cat  leopar    right\ncat            3       1   75.0 %\nleopard        ·       2  100.0 %\n";
+        let expected = "true \\ predicted  cat  leopar    right\ncat                 3       1   75.0 %\nleopard             ·       2  100.0 %\n";
         assert_eq!(table(&confusion, &labels), expected);
-        assert_eq!(mistakes(&confusion, &labels), "true     said  pictures\ncat   leopard         1\n");
+        assert_eq!(mistakes(&confusion, &labels), "true  predicted  pictures\ncat     leopard         1\n");
     }
 }

@@ -32,7 +32,7 @@ pub struct Export {
     /// What to write [default: as the file's name ends, where that tells]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// ONNX: take batch-norms into the convolutions in front of them where that is exact
+    /// ONNX: take batch-norms into the convolutions before them where that is exact
     #[arg(long)]
     fold: bool,
     /// ONNX: leave height and width of the pictures open

@@ -108,11 +108,11 @@ pub struct Description {
     pub config: Config,
     /// What the file says of itself.
     pub card: Option<Card>,
-    /// What was made out in a file that does not say what it is.
+    /// What was inferred from a file that does not say what it is.
     pub inferred: Option<Inferred>,
 }
 
-/// A network that answers, and what is known of it.
+/// A network that predicts, and what is known of it.
 pub struct Model {
     /// The network with its weights.
     pub network: DenseNet,
@@ -151,7 +151,7 @@ impl Reading {
         }
         let inferred = match reader.infer() {
             Ok(inferred) => inferred,
-            // Who says what the file holds need not have it made out.
+            // With what the file holds given, nothing need be inferred.
             Err(_) if self.model.is_some() || self.config.is_some() => {
                 return Ok(Description { config: self.overrule(None)?, card: None, inferred: None });
             }
@@ -180,7 +180,7 @@ impl Reading {
         Ok(config)
     }
 
-    /// Loads `path`, or the built-in model of that name, to answer for pictures prepared as `preparing` says, and says on
+    /// Loads `path`, or the built-in model of that name, to predict pictures prepared as `preparing` says, and writes to
     /// stderr what the file does not.
     pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
         let mut reader = open(path)?;
@@ -189,7 +189,7 @@ impl Reading {
         let foreign = card.is_none();
         let card = match card {
             Some(card) => Card { config, ..card },
-            None => reader.made_out(&config)?,
+            None => reader.inferred_card(&config)?,
         };
         let card = preparing.complete(card)?;
         if let Some(inferred) = &inferred {
@@ -302,7 +302,7 @@ pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Pat
     }
 }
 
-/// What was made out: a line for what it is, and one for what is taken where the file does not tell.
+/// What was inferred: a line for what it is, and one for what is assumed where the file does not tell.
 fn brief(path: &Path, inferred: &Inferred) -> String {
     let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
     let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
@@ -315,7 +315,7 @@ fn network(config: &Config) -> String {
     format!("{what}, {} input channels, {} classes", config.in_channels, config.num_classes)
 }
 
-/// The preset that a network is, whatever it reads and answers.
+/// The preset that a network is, whatever its channels and classes.
 pub fn name(config: &Config) -> Option<&'static str> {
     let Config { in_channels, num_classes, drop_rate, input_size, .. } = *config;
     let same = |name: &&str| {

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use densenet::ahead;
 use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
 use densenet::evaluation::{log_softmax, ranking};
 use densenet::files::write_whole;
 use densenet::models::MODELS;
 use densenet::network::DenseNet;
+use densenet::prefetch;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{Array4, ArrayView1};
 use npyz::{NpyFile, WriterBuilder};
@@ -65,18 +65,18 @@ impl Predict {
         let model = self.reading.load(&weights, &self.preparing)?;
         let labels = model.labels();
         let (top, json, batch) = (self.top as usize, self.json, usize::from(self.batch));
-        let mut answers = Answers { top, json, labels: &labels, predictions: vec![], logits: vec![] };
+        let mut results = Results { top, json, labels: &labels, predictions: vec![], logits: vec![] };
         for input in inputs(&self.inputs)? {
             match input {
-                Input::Array(path) => predict_array(&path, &model.network, batch, &mut answers)?,
-                Input::Pictures(files) => predict_pictures(&files, &model, batch, &mut answers)?,
+                Input::Array(path) => predict_array(&path, &model.network, batch, &mut results)?,
+                Input::Pictures(files) => predict_pictures(&files, &model, batch, &mut results)?,
             }
         }
         if let Some(path) = &self.logits {
-            write_logits(path, &answers.logits, labels.len())?;
+            write_logits(path, &results.logits, labels.len())?;
         }
         if self.json {
-            output::print_json(&json!({ "predictions": answers.predictions }))?;
+            output::print_json(&json!({ "predictions": results.predictions }))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -134,7 +134,7 @@ fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Reads, decodes and resizes a batch while the one before it is in the network.
-fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, answers: &mut Answers<'_>) -> Result<()> {
+fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, results: &mut Results<'_>) -> Result<()> {
     let preprocessing = model.preprocessing()?;
     let prepare = |files: &'f [PathBuf]| {
         let inputs = preprocessing.batch_of(files, |file, out| {
@@ -143,16 +143,16 @@ fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, answe
         Ok((files, inputs?))
     };
     let bar = progress(files.len(), batch);
-    let answer = |(files, images): (&[PathBuf], Array4<f32>)| {
+    let predict = |(files, images): (&[PathBuf], Array4<f32>)| {
         let logits = model.network.logits(images.view())?;
         bar.suspend(|| {
-            let mut answered = files.iter().zip(logits.rows());
-            answered.try_for_each(|(file, logits)| answers.add(&file.display().to_string(), logits))
+            let mut predicted = files.iter().zip(logits.rows());
+            predicted.try_for_each(|(file, logits)| results.add(&file.display().to_string(), logits))
         })?;
         bar.inc(files.len() as u64);
         anyhow::Ok(ControlFlow::<()>::Continue(()))
     };
-    ahead(files.chunks(batch), prepare, answer)?;
+    prefetch(files.chunks(batch), prepare, predict)?;
     bar.finish_and_clear();
     Ok(())
 }
@@ -166,7 +166,7 @@ fn progress(pictures: usize, batch: usize) -> ProgressBar {
     ProgressBar::new(pictures as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn predict_array(path: &Path, network: &DenseNet, batch: usize, answers: &mut Answers<'_>) -> Result<()> {
+fn predict_array(path: &Path, network: &DenseNet, batch: usize, results: &mut Results<'_>) -> Result<()> {
     let name = path.display();
     let file = File::open(path).with_context(|| name.to_string())?;
     let file = NpyFile::new(BufReader::new(file)).with_context(|| format!("{name}: not a sound .npy file"))?;
@@ -194,14 +194,14 @@ fn predict_array(path: &Path, network: &DenseNet, batch: usize, answers: &mut An
         let images = Array4::from_shape_vec((count, channels as usize, height, width), batch_values)?;
         let logits = network.logits(images.view())?;
         for (i, logits) in logits.rows().into_iter().enumerate() {
-            answers.add(&format!("{name}[{}]", start + i), logits)?;
+            results.add(&format!("{name}[{}]", start + i), logits)?;
         }
     }
     Ok(())
 }
 
-/// What the network said so far.
-struct Answers<'a> {
+/// What the network has predicted so far.
+struct Results<'a> {
     top: usize,
     json: bool,
     labels: &'a [String],
@@ -209,7 +209,7 @@ struct Answers<'a> {
     logits: Vec<f32>,
 }
 
-impl Answers<'_> {
+impl Results<'_> {
     fn add(&mut self, input: &str, logits: ArrayView1<'_, f32>) -> Result<()> {
         if logits.iter().any(|logit| !logit.is_finite()) {
             bail!("{input}: what the network makes of it is not finite, so it or the weights hold values that are not");

@@ -69,7 +69,7 @@ pub struct Train {
     /// Share of the target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the data's usual]
+    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the default for this data set]
     #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
     augment: Option<Augment>,
     /// Take the pictures in the data's own order
@@ -78,7 +78,7 @@ pub struct Train {
     /// End after so many steps
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
-    /// normal, or low: bottlenecks that would take more memory than gradients do are made again in the backward pass
+    /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass
     #[arg(long, value_parser = word::<Memory>, value_name = "WORD")]
     memory: Option<Memory>,
     /// Take a step's pictures in N micro-batches, one after the other, for less memory; batch-norm sees each on its own
@@ -87,7 +87,7 @@ pub struct Train {
     /// Height and width that pictures are resized to [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Dropout behind each convolution of the dense layers [default: 0]
+    /// Dropout after each convolution of the dense layers [default: 0]
     #[arg(long, value_name = "P")]
     drop_rate: Option<f64>,
     /// Of the initial weights and all that is random [default: 0]
@@ -168,7 +168,7 @@ impl Train {
         Ok((Run::start(&folder, card, network, settings)?, data, folder))
     }
 
-    /// The network that is asked for, and what its run's folder is named after.
+    /// The network that the options name, and what its run's folder is named after.
     fn network(&self) -> Result<(String, Config)> {
         match (&self.model, &self.init) {
             (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
@@ -198,7 +198,7 @@ impl Train {
         Ok((run, data, folder.to_path_buf()))
     }
 
-    /// The options that ask for something else than the run was begun with.
+    /// The options that differ from what the run was begun with.
     fn changes(&self, run: &Run, settings: &Settings, data: &DataSet) -> Result<Vec<String>> {
         let card = run.card();
         let model_differs = match &self.model {

@@ -150,7 +150,7 @@ fn trains_evaluates_and_predicts() {
     assert!((eval["loss"].as_f64().unwrap() - log[11]["test_loss"].as_f64().unwrap()).abs() < 1e-4);
     assert_eq!(eval["correct"].as_f64().unwrap() / 20.0, eval["top1"].as_f64().unwrap());
     let text = world.done("eval --weights run/last.safetensors --data ./fashion-mnist --show 2");
-    assert!(text.contains("true \\ said") && text.contains("of 20 pictures"), "{text}");
+    assert!(text.contains("true \\ predicted") && text.contains("of 20 pictures"), "{text}");
     predicts(&world);
     let info: Value = serde_json::from_str(&world.done("info run/best.safetensors --json")).unwrap();
     assert_eq!(info["card"]["seed"], 3);

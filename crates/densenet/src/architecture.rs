@@ -64,7 +64,7 @@ impl Conv {
     }
 }
 
-/// The one operation behind the stem: `conv(relu(bn(x)))`.
+/// The one operation after the stem: `conv(relu(bn(x)))`.
 #[derive(Clone, Debug)]
 pub struct PreAct {
     /// The batch-norm.
@@ -82,7 +82,7 @@ pub struct DenseLayer {
     pub conv: PreAct,
 }
 
-/// A block of layers and the transition behind it (none behind the last).
+/// A block of layers and the transition after it (none after the last).
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Channels that the block starts with.
@@ -219,7 +219,7 @@ impl Architecture {
     }
 }
 
-/// Extent behind the stem's 3x3 max pooling of stride 2 and padding 1.
+/// Extent after the stem's 3x3 max pooling of stride 2 and padding 1.
 pub(crate) fn pooled_stem_extent(extent: usize) -> usize {
     (extent - 1) / 2 + 1
 }

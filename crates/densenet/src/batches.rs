@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use ndarray::Array4;
 
 use crate::Result;
-use crate::ahead::ahead;
 use crate::data::{Augment, Preprocessing, Split};
+use crate::prefetch::prefetch;
 
 /// Pictures ready for a network, and what they show.
 #[derive(Clone, Debug)]
@@ -46,6 +46,6 @@ impl Source<'_> {
         size: usize,
         work: impl FnMut(Batch) -> Result<ControlFlow<B>>,
     ) -> Result<Option<B>> {
-        ahead(order.chunks(size), |indices| self.batch(indices), work)
+        prefetch(order.chunks(size), |indices| self.batch(indices), work)
     }
 }

@@ -59,16 +59,16 @@ pub(crate) const COUNTER: &str = "num_batches_tracked";
 pub struct Card {
     /// The network.
     pub config: Config,
-    /// How a picture becomes its input; none where nobody has said.
+    /// How a picture becomes its input; none where it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
-    /// Names of the classes, in the order of the logits; empty where nobody has said.
+    /// Names of the classes, in the order of the logits; empty where it is not known.
     pub labels: Vec<String>,
-    /// The data set it was trained on; empty where nobody has said.
+    /// The data set it was trained on; empty where it is not known.
     pub dataset: String,
     /// The seed it was trained from.
     pub seed: u64,
-    /// Epochs of training behind it.
+    /// Epochs that it was trained for.
     pub epoch: usize,
     /// Terms that the weights may be used under, as `MIT OR Apache-2.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,7 +106,7 @@ impl Card {
     /// A card that does not say it.
     pub fn preprocessing(&self) -> Result<&Preprocessing> {
         self.preprocessing.as_ref().ok_or_else(|| {
-            Error::Preprocessing("the weights do not say how pictures are prepared for them; it must be said".into())
+            Error::Preprocessing("the weights do not say how pictures are prepared for them; give it by --preset, or --mean, --std and --size".into())
         })
     }
 

@@ -38,7 +38,7 @@ pub struct StemShape {
     pub stride: usize,
     /// Whether batch-norm and ReLU follow the convolution.
     pub norm: bool,
-    /// Whether 3x3 max pooling of stride 2 follows those; only behind a batch-norm.
+    /// Whether 3x3 max pooling of stride 2 follows those; only after a batch-norm.
     pub pool: bool,
 }
 
@@ -65,7 +65,7 @@ impl Stem {
         check((1..=kernel).contains(&stride), || {
             format!("the stem's stride is {stride}; it must be from 1 to {kernel}")
         })?;
-        check(norm || !pool, || "the stem pools without a batch-norm; its pooling stands behind norm and ReLU".into())
+        check(norm || !pool, || "the stem pools without a batch-norm; its pooling comes after norm and ReLU".into())
     }
 }
 
@@ -275,7 +275,7 @@ impl Config {
         }
     }
 
-    /// Channels behind a transition that reads `channels`: `floor(theta * m)` (section 3 of the paper).
+    /// Channels after a transition that reads `channels`: `floor(theta * m)` (section 3 of the paper).
     pub(crate) fn compressed(&self, channels: usize) -> usize {
         (channels as f64 * self.compression).floor() as usize
     }

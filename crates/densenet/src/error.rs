@@ -29,7 +29,7 @@ pub enum Error {
         "no {mib} MiB of memory for a training step: {reason}; try a smaller batch or picture, micro-batches, or the low memory level"
     )]
     Memory {
-        /// Memory that was asked for, in units of 1,048,576 bytes.
+        /// Memory that is needed, in units of 1,048,576 bytes.
         mib: usize,
         /// The operating system's reason.
         reason: std::io::Error,
@@ -50,7 +50,7 @@ pub enum Error {
     /// A data set that is not on this machine and could not be fetched.
     #[error("data set {name}: {reason}")]
     DataSet {
-        /// The data set, as it was asked for.
+        /// The data set, as it was named.
         name: String,
         /// Why not, where it was looked for, and what would help.
         reason: String,

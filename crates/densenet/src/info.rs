@@ -34,7 +34,7 @@ pub struct Layer {
 impl Info {
     /// Costs of `architecture` for a picture of `size` by `size` pixels.
     ///
-    /// A transition's convolution is counted in front of its pooling, as the paper and PyTorch have it, though
+    /// A transition's convolution is counted before its pooling, as the paper and PyTorch have it, though
     /// pooling first gives the same values for a quarter of the work.
     ///
     /// # Errors

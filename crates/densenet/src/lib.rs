@@ -25,7 +25,6 @@
 //! # }
 //! ```
 
-mod ahead;
 pub mod architecture;
 mod batches;
 pub mod checkpoint;
@@ -40,6 +39,7 @@ pub mod models;
 pub mod network;
 pub mod onnx;
 pub mod optimiser;
+mod prefetch;
 pub mod profile;
 pub mod reference;
 pub mod schedule;
@@ -47,8 +47,8 @@ mod tensor_file;
 pub mod torchvision;
 pub mod training;
 
-pub use ahead::ahead;
 pub use architecture::Architecture;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use network::DenseNet;
+pub use prefetch::prefetch;

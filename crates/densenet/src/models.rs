@@ -1,4 +1,4 @@
-//! Small trained networks that are part of the library, so that there is an answer on a machine with nothing else.
+//! Small trained networks that are part of the library, so that a machine with nothing else can predict.
 
 use std::path::Path;
 

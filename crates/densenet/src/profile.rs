@@ -1,6 +1,6 @@
 //! Where a network's time goes: seconds and multiply-adds, added up by stage and by kind of work.
 //!
-//! Work is timed only where somebody asked for it: a [`Probe`] without a [`Profile`] just runs what it is given.
+//! Work is timed only where it is wanted: a [`Probe`] without a [`Profile`] just runs what it is given.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

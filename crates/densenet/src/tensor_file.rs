@@ -20,7 +20,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// Writes `entries` in their order behind a header with `metadata`; the `safetensors` crate would order it at random.
+/// Writes `entries` in their order after a header with `metadata`; the `safetensors` crate would order it at random.
 ///
 /// Readers map the file into memory, so the entries of the widest type must come first.
 ///

@@ -44,7 +44,7 @@ pub fn beyond(config: &Config) -> Vec<String> {
         (config.in_channels != 3, format!("input channels: {}", config.in_channels)),
         (config.bn_size.is_none(), "dense layers without a bottleneck".into()),
         (config.bias, "biases of convolutions".into()),
-        (!config.final_relu, "no ReLU behind the last batch-norm".into()),
+        (!config.final_relu, "no ReLU after the last batch-norm".into()),
         (config.joining != Joining::Dense, "layers that join otherwise than densely".into()),
         (!halved.into_iter().all(|halved| halved), format!("compression {}", config.compression)),
     ];
@@ -84,6 +84,6 @@ mod tests {
         let bare = StemShape { kernel: 5, stride: 1, norm: false, pool: false };
         assert_eq!(other(bare), ["the 5x5 stem of stride 1 without batch-norm and without pooling"]);
         let last = Config { final_relu: false, ..Config::preset("densenet121").unwrap() };
-        assert_eq!(beyond(&last), ["no ReLU behind the last batch-norm"]);
+        assert_eq!(beyond(&last), ["no ReLU after the last batch-norm"]);
     }
 }

@@ -61,7 +61,7 @@ pub struct EpochReport {
     pub train_loss: f64,
     /// Share of the pictures that were put in their class during the epoch's steps; from 0 to 1.
     pub train_top1: f64,
-    /// Mean loss on the test set behind the epoch.
+    /// Mean loss on the test set after the epoch.
     pub test_loss: f64,
     /// Share of the test pictures put in their class; from 0 to 1.
     pub test_top1: f64,

@@ -1,4 +1,4 @@
-//! A network that is warm answers without allocating.
+//! A network that is warm predicts without allocating.
 
 use std::alloc::System;
 
@@ -13,17 +13,17 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Rounds in which every thread should have met its largest piece of work.
 const WARM_UP: usize = 50;
 
-/// Answers of a round.
-const ANSWERS: usize = 5;
+/// Predictions of a round.
+const PREDICTIONS: usize = 5;
 
-/// Allocations and reallocations of each round of answers.
+/// Allocations and reallocations of each round of predictions.
 fn allocations(network: &DenseNet, batch: usize, size: usize) -> impl Iterator<Item = usize> {
     let config = &network.architecture().config;
     let images = Array4::<f32>::zeros((batch, config.in_channels, size, size));
     let mut logits = Array2::zeros((batch, config.num_classes));
     (0..WARM_UP).map(move |_| {
         let region = Region::new(ALLOCATOR);
-        for _ in 0..ANSWERS {
+        for _ in 0..PREDICTIONS {
             network.logits_into(images.view(), logits.view_mut()).unwrap();
         }
         let change = region.change();
@@ -31,7 +31,7 @@ fn allocations(network: &DenseNet, batch: usize, size: usize) -> impl Iterator<I
     })
 }
 
-/// Which thread does what differs from answer to answer, so it may take some for all to have the memory they need.
+/// Which thread does what differs from prediction to prediction, so it may take some for all to have the memory they need.
 #[test]
 fn a_warm_network_does_not_allocate() {
     for (name, batch, size) in [("densenet121", 2, 64), ("seed", 3, 40), ("densenet-bc-40-12", 20, 32)] {

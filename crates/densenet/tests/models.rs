@@ -1,4 +1,4 @@
-//! The built-in models are as accurate as they are said to be.
+//! The built-in models are as accurate as their list claims.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

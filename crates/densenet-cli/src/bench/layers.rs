@@ -86,7 +86,7 @@ impl Layers {
         }
     }
 
-    /// A row per operation, and behind them a row per part.
+    /// A row per operation, then a row per part.
     pub fn table(&self) -> String {
         let costs = ["ms", "% time", "GFLOP/s", "% peak"];
         let header = |first: &[&str]| first.iter().chain(&costs).map(|cell| cell.to_string()).collect();

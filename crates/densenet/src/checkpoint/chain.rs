@@ -85,7 +85,7 @@ enum Step {
     Transition(usize),
 }
 
-/// Layers that follow each other, with the channels before and behind them.
+/// Layers that follow each other, with the channels before and after them.
 struct Piece {
     layers: Vec<Layer>,
     from: usize,
@@ -99,7 +99,7 @@ struct Used {
 
 struct Search {
     pieces: Vec<Piece>,
-    /// Channels before and behind each transition.
+    /// Channels before and after each transition.
     transitions: Vec<(usize, usize)>,
     last: usize,
     steps: usize,
@@ -118,7 +118,7 @@ impl Search {
         }
     }
 
-    /// Tries everything that can stand behind `channels` and keeps up to two complete chains.
+    /// Tries everything that can stand after `channels` and keeps up to two complete chains.
     fn go(&mut self, channels: usize, used: &mut Used, taken: &mut Vec<Step>) {
         self.steps += 1;
         if self.found.len() > 1 || self.steps > MOST_STEPS {

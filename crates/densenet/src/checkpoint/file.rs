@@ -1,5 +1,5 @@
-//! A weight file of any format: its tensors in order, its texts, and its values, which stay on disk until they are asked
-//! for.
+//! A weight file of any format: its tensors in order, its texts, and its values, which stay on disk until they are
+//! read.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -15,7 +15,7 @@ use crate::architecture::{Conv, Norm, PreAct};
 use crate::config::{Joining, Stem, StemShape};
 use crate::{Architecture, Config};
 
-/// A network that was made out in a weight file.
+/// A network that was inferred from a weight file.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inferred {
     /// The network.
@@ -51,10 +51,10 @@ impl Inferred {
     }
 }
 
-/// Makes out the network that `tensors`, in the order of the file, are the weights of.
+/// Infers the network that `tensors`, in the order of the file, are the weights of.
 ///
 /// # Errors
-/// Why they are no DenseNet, or cannot be told to be one, with a table of what was made out.
+/// Why they are no DenseNet, or cannot be inferred to be one, with a table of what was found.
 pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     let modules = Modules::of(tensors);
     let found = if modules.left_over.is_empty() {
@@ -65,7 +65,7 @@ pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     };
     found.map_err(|reason| {
         let table = table::of(tensors, &modules);
-        format!("no DenseNet can be made out in it: {reason}; these are its tensors:\n{table}")
+        format!("no DenseNet can be inferred from it: {reason}; these are its tensors:\n{table}")
     })
 }
 

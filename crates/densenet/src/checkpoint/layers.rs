@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::modules::{Kind, Modules};
 use super::names::parts;
 
-/// A batch-norm and the convolution behind its ReLU, by their numbers.
+/// A batch-norm and the convolution after its ReLU, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub norm: usize,

@@ -58,7 +58,7 @@ pub(super) struct Modules {
     pub list: Vec<Module>,
     /// Tensors that no module takes.
     pub left_over: Vec<usize>,
-    /// Tensors that are known to be no weights: counters of batches, and thresholds for an answer.
+    /// Tensors that are known to be no weights: counters of batches, and thresholds of predictions.
     pub set_aside: Vec<usize>,
 }
 
@@ -89,7 +89,7 @@ const ROLES: [(&str, Role); 14] = [
     ("var", Role::Variance),
 ];
 
-/// torchxrayvision's thresholds of its answers, which stand beside the weights.
+/// torchxrayvision's thresholds of its predictions, which stand beside the weights.
 const THRESHOLDS: &str = "op_threshs";
 
 /// A name's module and what is left of the name.

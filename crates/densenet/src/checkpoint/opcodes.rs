@@ -28,7 +28,7 @@ fn length(bytes: &[u8]) -> Option<usize> {
         b'M' | 0x83 => Some(3),
         b'J' | b'j' | b'r' | 0x84 => Some(5),
         b'G' | 0x95 => Some(9),
-        // Texts, bytes and long integers behind their lengths.
+        // Texts, bytes and long integers after their lengths.
         b'U' | b'C' | 0x8a | 0x8c => number(1),
         b'T' | b'B' | b'X' | 0x8b => number(4),
         0x8d | 0x8e | 0x96 => number(8),

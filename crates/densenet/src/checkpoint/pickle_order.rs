@@ -1,6 +1,6 @@
 //! The order in which a PyTorch file names its tensors.
 //!
-//! A state dict lists tensors as the network's parts were made, which tells two tensors of one shape apart whatever they
+//! A state dict lists tensors as the network's parts were made, which distinguishes two tensors of one shape whatever they
 //! are called. `pytorch-reader` gives them without their order. A pickle writes a string as an opcode, its length and
 //! its bytes, so the names are found again by looking, without understanding anything else of it.
 

@@ -68,7 +68,7 @@ impl Reader {
     ///
     /// # Errors
     /// Counters that cannot be read.
-    pub fn made_out(&mut self, config: &Config) -> Result<Card> {
+    pub fn inferred_card(&mut self, config: &Config) -> Result<Card> {
         let mut card = Card::of(config.clone());
         for index in 0..self.tensors().len() {
             if self.tensors()[index].name.ends_with(COUNTER) {
@@ -164,7 +164,7 @@ impl Reader {
         self.tensors().iter().enumerate().map(|(index, stored)| (stored.name.clone(), Some(index))).collect()
     }
 
-    /// Finds the tensors of `architecture` by their names, and else by what can be made out.
+    /// Finds the tensors of `architecture` by their names, and else by what can be inferred.
     fn numbers(&self, architecture: &Architecture) -> Result<Numbers> {
         let expected: [(&str, &[Tensor]); 2] = [("", &architecture.parameters), ("", &architecture.running)];
         let named = self.by_name();

@@ -26,7 +26,7 @@ pub struct Progress<'a> {
 /// Why a download failed, to be told with what else would help.
 type Reason = String;
 
-/// How long a server may take to be reached, and then to begin its answer.
+/// How long a server may take to be reached, and then to begin its response.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fetches the files of `known` from `address` into the folder `place`, which appears only when all are there.

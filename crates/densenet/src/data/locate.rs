@@ -1,4 +1,4 @@
-//! Where a data set that is asked for by name is looked for.
+//! Where a data set that is named is looked for.
 
 use std::path::{Path, PathBuf};
 

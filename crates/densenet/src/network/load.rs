@@ -21,7 +21,7 @@ impl DenseNet<f32> {
             true => reader.card()?,
             false => {
                 let config = reader.infer()?.config;
-                reader.made_out(&config)?
+                reader.inferred_card(&config)?
             }
         };
         let weights = reader.weights(&Architecture::new(&card.config)?)?;

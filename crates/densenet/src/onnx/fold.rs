@@ -1,4 +1,4 @@
-//! A batch-norm behind a convolution, taken into the convolution.
+//! A batch-norm after a convolution, folded into the convolution.
 
 use std::ops::Range;
 
@@ -17,13 +17,13 @@ pub(super) fn folded(contents: &Contents<'_>, conv: &Conv, norm: &Norm) -> (Vec<
     let (scale, shift) = affine(&parameter(&norm.weight), &parameter(&norm.bias), &statistic(&norm.mean), &inv_std);
     let (mut weight, bias) = (parameter(&conv.weight), conv.bias.as_ref().map(parameter));
     let bias = fold(&mut weight, bias.as_deref(), (&scale, &shift));
-    (narrow(&weight), narrow(&bias))
+    (rounded(&weight), rounded(&bias))
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| value.into()).collect()
 }
 
-fn narrow(values: &[f64]) -> Vec<f32> {
+fn rounded(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }

@@ -42,7 +42,7 @@ impl<T: Real> Average<T> {
         }
     }
 
-    /// Exchanges the averages with the network's values: the network answers as the average does, until they are
+    /// Exchanges the averages with the network's values: the network predicts as the average does, until they are
     /// exchanged again.
     pub fn exchange(&mut self, network: &mut DenseNet<T>) {
         network.exchange(&mut self.parameters, &mut self.running);

@@ -106,7 +106,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         Map { shape: x.shape, values: gradients.dx }
     }
 
-    /// Backward through `bn(x)`, with a ReLU behind it if `rectify`.
+    /// Backward through `bn(x)`, with a ReLU after it if `rectify`.
     fn normalise(&mut self, norm: &Norm, x: Map<T>, dy: &[T], rectify: bool) -> Map<T> {
         let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
         let statistics = batch_norm::statistics(x.shape, &x.values);

@@ -68,7 +68,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
         Map { shape: STEM_POOL.output(y.shape), values }
     }
 
-    /// `H(x)` of the layer of that number, with dropout behind its last convolution.
+    /// `H(x)` of the layer of that number, with dropout after its last convolution.
     fn layer(&mut self, layer: &DenseLayer, number: u64, mut x: Map<T>) -> Map<T> {
         for pre_act in layer.bottleneck.iter().chain([&layer.conv]) {
             x = self.pre_act(pre_act, x);
@@ -89,7 +89,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
         y
     }
 
-    /// `bn(x)`, with a ReLU behind it if `rectify`.
+    /// `bn(x)`, with a ReLU after it if `rectify`.
     fn normalise(&mut self, norm: &Norm, x: Map<T>, rectify: bool) -> Map<T> {
         let statistics = self.statistics(norm, &x);
         let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));

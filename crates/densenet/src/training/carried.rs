@@ -25,7 +25,7 @@ impl Carried {
         Self { optimiser, average, clip_norm: settings.clip_norm }
     }
 
-    /// That of `network` behind so many `steps`, as it was saved.
+    /// The state of `network` after so many `steps`, as it was saved.
     ///
     /// # Errors
     /// A file that does not hold all of it.

@@ -136,7 +136,7 @@ fn assert_resumes(settings: Settings) {
         let folder = tempfile::tempdir().unwrap();
         let mut run = start(folder.path(), &train, settings.clone());
         assert_eq!(run.train(&train, &test, &mut stop).unwrap(), Outcome::Interrupted);
-        // What a kill leaves behind a save: lines of steps that the state knows nothing of.
+        // What a kill after a save leaves: lines of steps that the state knows nothing of.
         run.log.write(&StepReport { step: 99, epoch: 9, loss: 0.0, lr: 0.0 }).unwrap();
         drop(run);
         let mut run = Run::resume(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The fuzzers' corpus, replayed, and random damage to it: whatever the bytes, an answer or an error, never a panic.
+//! The fuzzers' corpus, replayed, and random damage to it: whatever the bytes, a network or an error, never a panic.
 
 use std::path::{Path, PathBuf};
 

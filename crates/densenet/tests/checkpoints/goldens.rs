@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use densenet::config::{Stem, StemShape};
 
-use crate::answers::{Answers, pictures, read};
+use crate::outputs::{Outputs, pictures, read};
 use crate::peers;
 
 /// What logits may differ by, relatively and in norm.
@@ -38,7 +38,7 @@ const SMALL: [(&str, usize, usize); 14] = [
 
 #[test]
 fn every_spelling_and_format_answers_as_pytorch() {
-    let answers = Answers::load(&folder().join("answers.safetensors"));
+    let outputs = Outputs::load(&folder().join("outputs.safetensors"));
     for (name, in_channels, num_classes) in SMALL {
         let (config, network) = read(&folder().join(name));
         let told = (config.in_channels, config.num_classes, config.growth_rate, config.num_init_features);
@@ -53,15 +53,15 @@ fn every_spelling_and_format_answers_as_pytorch() {
         assert_eq!((config.block_config, config.bn_size, config.stem), (blocks, Some(bn_size), stem), "{name}");
         assert_eq!((config.compression, config.bias), (0.5, false), "{name}");
         let logits = network.logits(pictures((3, in_channels, 40, 44)).view()).unwrap();
-        answers.assert_near(&format!("{name} logits"), logits.iter().map(|&v| v.into()), TOLERANCE);
+        outputs.assert_near(&format!("{name} logits"), logits.iter().map(|&v| v.into()), TOLERANCE);
     }
 }
 
 #[test]
 fn a_training_step_from_a_checkpoint_is_pytorchs() {
-    let answers = Answers::load(&folder().join("answers.safetensors"));
+    let outputs = Outputs::load(&folder().join("outputs.safetensors"));
     let (_, mut network) = read(&folder().join("torchvision.pth"));
-    answers.assert_step("torchvision.pth ", &mut network, &pictures((6, 3, 40, 44)), 1e-4);
+    outputs.assert_step("torchvision.pth ", &mut network, &pictures((6, 3, 40, 44)), 1e-4);
 }
 
 /// The networks of torchvision and timm at full size, which `$DENSENET_PEERS`, a virtual environment, writes.
@@ -74,14 +74,14 @@ fn torchvisions_and_timms_own_networks_answer_as_they_do() {
     for (name, layers) in
         [("densenet121", 58), ("densenet161", 78), ("densenet169", 82), ("densenet201", 98), ("timm121", 58)]
     {
-        let answers = Answers::load(&made.path().join(format!("{name}.answers.safetensors")));
+        let outputs = Outputs::load(&made.path().join(format!("{name}.outputs.safetensors")));
         for ending in ["pth", "old.legacy.pth", "safetensors"] {
             let (config, mut network) = read(&made.path().join(format!("{name}.{ending}")));
             assert_eq!(config.block_config.iter().sum::<usize>(), layers, "{name}.{ending}");
             let logits = network.logits(images.view()).unwrap();
-            answers.assert_near("logits", logits.iter().map(|&v| v.into()), TOLERANCE);
+            outputs.assert_near("logits", logits.iter().map(|&v| v.into()), TOLERANCE);
             if ending == "safetensors" {
-                answers.assert_step("", &mut network, &batch, DEEP);
+                outputs.assert_step("", &mut network, &batch, DEEP);
             }
             println!("{name}.{ending}: as PyTorch");
         }

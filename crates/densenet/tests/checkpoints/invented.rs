@@ -69,7 +69,7 @@ fn read(tensors: &[Tensor]) -> densenet::Result<(Config, Weights)> {
 fn word(seed: u64, number: u64) -> String {
     let bits = Stream::new(seed, 1).bits(number);
     let letters = (0..8).map(|i| char::from(b'a' + (bits >> (8 * i)) as u8 % 26));
-    // The number keeps words apart.
+    // The number keeps words distinct.
     letters.chain(format!("q{number}").chars()).collect()
 }
 
@@ -137,7 +137,7 @@ fn words_of_no_meaning_in_the_order_of_the_file() {
 fn shuffled_prefixes() {
     for (seed, config) in (0..).zip(configs()) {
         if config.compression == 1.0 || config.block_config.len() > 3 {
-            // Blocks of the same widths are not told apart by them; see below.
+            // Blocks of the same widths cannot be distinguished by them; see below.
             continue;
         }
         assert_read(&config, "shuffled", |tensors| {
@@ -209,7 +209,7 @@ fn left_over_missing_and_odd_tensors_are_refused_with_a_table() {
     ];
     for (what, tensors, part) in changes {
         let error = read(&tensors).unwrap_err().to_string();
-        assert!(error.contains("w.safetensors: no DenseNet can be made out"), "{what}: {error}");
+        assert!(error.contains("w.safetensors: no DenseNet can be inferred"), "{what}: {error}");
         assert!(error.contains(part) && error.contains("features.conv0"), "{what}: {error}");
     }
 }
@@ -229,5 +229,5 @@ fn another_network_is_no_densenet() {
     }
     tensors.extend([named("layer1.conv1.weight", &[8, 8, 3, 3]), named("layer1.conv2.weight", &[8, 8, 3, 3])]);
     let error = read(&tensors).unwrap_err().to_string();
-    assert!(error.contains("no DenseNet can be made out") && error.contains("layer1.conv2"), "{error}");
+    assert!(error.contains("no DenseNet can be inferred") && error.contains("layer1.conv2"), "{error}");
 }

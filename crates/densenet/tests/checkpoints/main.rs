@@ -1,6 +1,5 @@
 //! Weight files of other programs: what is read of them, and what is refused.
 
-mod answers;
 mod broken;
 mod corpus;
 #[path = "../common/distance.rs"]
@@ -9,6 +8,7 @@ mod goldens;
 mod invented;
 #[path = "../common/named.rs"]
 mod named;
+mod outputs;
 #[path = "../common/peers.rs"]
 mod peers;
 mod written;

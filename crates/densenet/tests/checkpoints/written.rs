@@ -46,7 +46,7 @@ pub fn tensors(config: &Config) -> Vec<Tensor> {
         })
     });
     let mut tensors: Vec<Tensor> = all.collect();
-    // A batch-norm's running statistics stand behind its gamma and beta.
+    // A batch-norm's running statistics stand after its gamma and beta.
     let module = |name: &str| name.rsplit_once('.').unwrap().0.to_string();
     let order: Vec<String> = tensors.iter().map(|tensor| module(&tensor.name)).collect();
     tensors.sort_by_key(|tensor| order.iter().position(|name| *name == module(&tensor.name)));

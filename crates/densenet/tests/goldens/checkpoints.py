@@ -3,9 +3,9 @@
 Regenerate, in this folder:  python3 checkpoints.py
 Made with PyTorch 2.15.0, torchvision 0.29.2, timm 1.0.31 and safetensors 0.8.0 for Python.
 
-`checkpoints/` gets small networks in every spelling and file format; `checkpoints/answers.safetensors` holds, for a file
+`checkpoints/` gets small networks in every spelling and file format; `checkpoints/outputs.safetensors` holds, for a file
 NAME, `NAME logits` in float64, and for one of them a training step. With an argument, the networks of torchvision and
-timm are written at their full size into the folder of that name, each with its own answers: too large to keep, they are
+timm are written at their full size into the folder of that name, each with its own outputs: too large to keep, they are
 made when a test asks for them.
 
 Statistics and weights are functions of a tensor's name, as in `networks.py`, so that nothing in them is trivial.
@@ -70,9 +70,9 @@ def training_step(net, pictures):
     out, loss, exact = gradients(net.double(), pictures.double())
     norm = lambda arrays: sum(float((array**2).sum()) for array in arrays) ** 0.5
     distance = norm(single[name] - exact[name] for name in exact) / norm(exact.values())
-    answers = {f"gradient {name}": value for name, value in exact.items()}
-    answers |= {"train logits": out.detach().numpy(), "loss": loss.detach().numpy().reshape(1)}
-    return answers | {"float32 distance": np.array([distance])}
+    outputs = {f"gradient {name}": value for name, value in exact.items()}
+    outputs |= {"train logits": out.detach().numpy(), "loss": loss.detach().numpy().reshape(1)}
+    return outputs | {"float32 distance": np.array([distance])}
 
 
 def small(channels=3, classes=5):
@@ -165,12 +165,12 @@ class Cifar(nn.Module):
 
 def write_small(folder):
     folder.mkdir(exist_ok=True)
-    answers = {}
+    outputs = {}
     rgb, grey = images(3, 3, 40, 44), images(3, 1, 40, 44)
 
     def add(name, net, pictures, save):
         save(str(folder / name), net.state_dict())
-        answers[f"{name} logits"] = logits(net, pictures)
+        outputs[f"{name} logits"] = logits(net, pictures)
 
     def legacy(path, state):
         torch.save(state, path, _use_new_zipfile_serialization=False)
@@ -186,7 +186,7 @@ def write_small(folder):
     zipped = lambda path, state: torch.save(state, path)
     add("torchvision.pth", small(), rgb, zipped)
     step = training_step(small(), images(6, 3, 40, 44))
-    answers |= {f"torchvision.pth {name}": value for name, value in step.items()}
+    outputs |= {f"torchvision.pth {name}": value for name, value in step.items()}
     add("torchvision.legacy.pth", small(), rgb, legacy)
     add("torchvision.safetensors", small(), rgb, lambda path, state: save_file(state, path))
     add("torchvision-old.pth", small(), rgb, lambda path, state: torch.save(old_spelling(state), path))
@@ -194,7 +194,7 @@ def write_small(folder):
     add("torchvision-old.safetensors", small(), rgb, lambda path, state: save_file(old_spelling(state), path))
     add("wrapped.pth.tar", small(), rgb, wrapped)
     torch.save(small(), folder / "whole-module.pt")
-    answers["whole-module.pt logits"] = answers["torchvision.pth logits"]
+    outputs["whole-module.pt logits"] = outputs["torchvision.pth logits"]
     rounded = small().half()
     add("half.safetensors", rounded, rgb, as_halves)
     threshold = {"op_threshs": torch.full((18,), float("nan"))}
@@ -204,7 +204,7 @@ def write_small(folder):
     add("timm.safetensors", filled(timm_net), rgb, lambda path, state: save_file(state, path))
     add("cifar.legacy.pth", filled(Cifar()), rgb, legacy)
     add("cifar-stem-norm.safetensors", filled(Cifar(stem_norm=True)), rgb, lambda path, state: save_file(state, path))
-    save_arrays(answers, folder / "answers.safetensors")
+    save_arrays(outputs, folder / "outputs.safetensors")
     # A view of one number as a kernel of 94 MB.
     kernel = torch.zeros(1).expand(8, 60_000, 7, 7)
     torch.save(small().state_dict() | {"features.conv0.weight": kernel}, folder / "absurd.pth")
@@ -220,9 +220,9 @@ def write_full(folder):
         torch.save(state, folder / f"{name}.pth")
         torch.save(old_spelling(state), folder / f"{name}.old.legacy.pth", _use_new_zipfile_serialization=False)
         save_file(state, folder / f"{name}.safetensors")
-        answers = {"logits": logits(net, pictures)} | training_step(net, batch)
-        print(name, "float32 distance", answers["float32 distance"], flush=True)
-        save_arrays(answers, folder / f"{name}.answers.safetensors")
+        outputs = {"logits": logits(net, pictures)} | training_step(net, batch)
+        print(name, "float32 distance", outputs["float32 distance"], flush=True)
+        save_arrays(outputs, folder / f"{name}.outputs.safetensors")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def batch(config, number):
 
 
 class DenseLayer(nn.Sequential):
-    """BN-ReLU-Conv(3x3), behind BN-ReLU-Conv(1x1) in a network with bottlenecks; concatenated to its input."""
+    """BN-ReLU-Conv(3x3), after BN-ReLU-Conv(1x1) in a network with bottlenecks; concatenated to its input."""
 
     def __init__(self, channels, config):
         super().__init__()

@@ -41,11 +41,11 @@ fn the_embedding_is_the_pooled_last_map_and_what_the_classifier_reads() {
         };
         distance_to("the embedding", &found.pooled, &pooled(&values, &found));
         let logits = network.logits(images.view()).unwrap();
-        distance_to("the classifier's answer", &classified(&values, &found.pooled), &logits);
+        distance_to("the classifier's output", &classified(&values, &found.pooled), &logits);
     }
 }
 
-/// The last map behind batch-norm, ReLU if there is one, and global pooling.
+/// The last map after batch-norm, ReLU if there is one, and global pooling.
 fn pooled(values: &Values, features: &Features<f64>) -> Array2<f64> {
     let Values { arch: Architecture { config, final_norm: norm, .. }, parameters, running } = values;
     let last = features.blocks.last().unwrap();
@@ -58,7 +58,7 @@ fn pooled(values: &Values, features: &Features<f64>) -> Array2<f64> {
     })
 }
 
-/// The linear layer's answer.
+/// The linear layer's output.
 fn classified(values: &Values, pooled: &Array2<f64>) -> Array2<f64> {
     let Values { arch, parameters, .. } = values;
     let shape = (arch.config.num_classes, arch.final_norm.channels);

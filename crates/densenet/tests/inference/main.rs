@@ -1,4 +1,4 @@
-//! Answers of the fast network: against the reference, in groups, and on several threads at once.
+//! Predictions of the fast network: against the reference, in groups, and on several threads at once.
 
 #[path = "../common/bounds.rs"]
 mod bounds;

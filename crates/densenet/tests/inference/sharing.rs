@@ -1,4 +1,4 @@
-//! One network that answers several threads at once.
+//! One network that predicts for several threads at once.
 
 use densenet::network::DenseNet;
 use densenet_kernels::reference::Shape4;
@@ -33,7 +33,7 @@ fn threads_that_ask_one_network_get_the_same_bits() {
     });
 }
 
-/// On a pool, a thread that makes the network ready may take up another question meanwhile.
+/// On a pool, a thread that packs the weights may take up another prediction meanwhile.
 #[test]
 fn first_questions_on_a_pool_do_not_wait_for_each_other() {
     let images = example().1;

@@ -26,7 +26,7 @@ fn every_step_is_timed() {
     }
 }
 
-/// The steps in front of the first block are those of [`info`](densenet::info), but for a batch-norm that is folded in.
+/// The steps before the first block are those of [`info`](densenet::info), but for a batch-norm that is folded in.
 #[test]
 fn a_stem_has_a_row_for_pooling_where_it_pools() {
     for (name, config) in small() {

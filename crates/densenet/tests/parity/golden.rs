@@ -35,7 +35,7 @@ pub trait Network<T> {
     ) -> Step<T>;
 }
 
-/// A network, its made-up values, and PyTorch's answers in `f64`.
+/// A network, its made-up values, and PyTorch's outputs in `f64`.
 pub struct Golden {
     /// The network.
     arch: Architecture,
@@ -49,7 +49,7 @@ pub struct Golden {
     learning_rate: f64,
     /// Whether gradients are sketched.
     sketched: bool,
-    answers: HashMap<String, Vec<f64>>,
+    outputs: HashMap<String, Vec<f64>>,
 }
 
 impl Golden {
@@ -86,10 +86,10 @@ impl Golden {
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let doubles = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
-        let answers = tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect();
+        let outputs = tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect();
         let training = Training { label_smoothing: 0.0, dropout_seed: 0 };
         let arch = Architecture::new(&config).unwrap();
-        Self { arch, shape, training, first: 0, learning_rate: 0.001, sketched: false, answers }
+        Self { arch, shape, training, first: 0, learning_rate: 0.001, sketched: false, outputs }
     }
 
     /// The parameters that everything starts from.
@@ -123,7 +123,7 @@ impl Golden {
         self.assert_training(&step, &running, tolerance);
     }
 
-    /// Holds a training step and the `running` statistics behind it to PyTorch's. Gradients of biases before a
+    /// Holds a training step and the `running` statistics after it to PyTorch's. Gradients of biases before a
     /// batch-norm are 0 but for rounding; so a tensor's norm counts as at least a hundredth of the whole gradient's.
     fn assert_training<T: Scalar>(&self, step: &Step<T>, running: &[T], tolerance: f64) {
         self.assert_near("train.logits", &step.logits, 0.0, tolerance);
@@ -133,7 +133,7 @@ impl Golden {
             self.assert_near(&name, &running[tensor.range.clone()], 0.0, tolerance);
         }
         let name = |tensor: &Tensor| format!("train.gradient.{}", tensor.name);
-        let whole = self.arch.parameters.iter().map(|tensor| norm(&self.answers[&name(tensor)])).fold(0.0, f64::hypot);
+        let whole = self.arch.parameters.iter().map(|tensor| norm(&self.outputs[&name(tensor)])).fold(0.0, f64::hypot);
         for tensor in &self.arch.parameters {
             let gradient = &step.gradients[tensor.range.clone()];
             let floor = 0.01 * whole;
@@ -162,7 +162,7 @@ impl Golden {
     }
 
     fn assert_near<T: Scalar>(&self, name: &str, ours: &[T], floor: f64, tolerance: f64) {
-        let error = distance(ours.iter().map(|value| value.f64()), &self.answers[name], floor);
+        let error = distance(ours.iter().map(|value| value.f64()), &self.outputs[name], floor);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
 }

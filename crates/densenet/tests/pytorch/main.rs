@@ -1,4 +1,4 @@
-//! Networks of torchvision, whose answers at 224x224 ours must be.
+//! Networks of torchvision, whose outputs at 224x224 ours must equal.
 //!
 //! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision and
 //! safetensors, as `bench/` makes one.
@@ -26,23 +26,23 @@ fn answers_are_torchvisions() {
     let Some(python) = peers::python() else { return };
     for name in NAMES {
         let folder = tempfile::tempdir().unwrap();
-        let theirs = peers::printed(&python, "tests/pytorch/answers.py", &[Path::new(name), folder.path()]);
+        let theirs = peers::printed(&python, "tests/pytorch/outputs.py", &[Path::new(name), folder.path()]);
         let distance = distance_of(name, folder.path());
         println!("{name}: {distance:.1e} from PyTorch in f64; PyTorch in f32 is {theirs}");
         assert!(distance <= TOLERANCE, "{name}: logits are {distance:.1e} from PyTorch's");
     }
 }
 
-/// How far our answer is from the one in `folder`.
+/// How far our output is from the one in `folder`.
 fn distance_of(name: &str, folder: &Path) -> f64 {
     let config = Config::preset(name).unwrap();
     let mut reader = Reader::open(&folder.join("weights.safetensors")).unwrap();
     let weights = reader.weights(&Architecture::new(&config).unwrap()).unwrap();
     let network = DenseNet::from_arenas(&config, weights.parameters, weights.running).unwrap();
-    let bytes = std::fs::read(folder.join("answers.safetensors")).unwrap();
-    let answers = SafeTensors::deserialize(&bytes).unwrap();
-    let images: Vec<f32> = bytemuck::pod_collect_to_vec(answers.tensor("images").unwrap().data());
-    let expected: Vec<f64> = bytemuck::pod_collect_to_vec(answers.tensor("logits").unwrap().data());
+    let bytes = std::fs::read(folder.join("outputs.safetensors")).unwrap();
+    let outputs = SafeTensors::deserialize(&bytes).unwrap();
+    let images: Vec<f32> = bytemuck::pod_collect_to_vec(outputs.tensor("images").unwrap().data());
+    let expected: Vec<f64> = bytemuck::pod_collect_to_vec(outputs.tensor("logits").unwrap().data());
     let images = Array4::from_shape_vec((1, 3, 224, 224), images).unwrap();
     let logits = network.logits(images.view()).unwrap();
     distance(logits.iter().map(|&logit| logit.into()), &expected, 0.0)

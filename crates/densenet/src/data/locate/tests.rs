@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::data::known::{Layout, Package, Remote};
 
-/// A server on the loopback that answers each request with the body of its path, or with 404.
+/// A server on the loopback whose response to each request is the body of its path, or with 404.
 fn serve(bodies: HashMap<String, Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());

@@ -1,7 +1,7 @@
-"""A network of torchvision with random weights, and its answer in float64: answers.py NAME FOLDER.
+"""A network of torchvision with random weights, and its output in float64: outputs.py NAME FOLDER.
 
 Scales, shifts and statistics of the batch-norms are random, too. Writes FOLDER/weights.safetensors (float32) and
-FOLDER/answers.safetensors, `images` (N, C, H, W) and `logits` (N, classes). Prints how far PyTorch in float32 is from it.
+FOLDER/outputs.safetensors, `images` (N, C, H, W) and `logits` (N, classes). Prints how far PyTorch in float32 is from it.
 """
 
 import sys
@@ -32,7 +32,7 @@ def main():
     with torch.inference_mode():
         single = made(images).double()
         logits = made.double()(images.double())
-    save_file({"images": images, "logits": logits}, folder / "answers.safetensors")
+    save_file({"images": images, "logits": logits}, folder / "outputs.safetensors")
     print(f"{((single - logits).norm() / logits.norm()).item():.1e}", end="")
 
 

@@ -9,8 +9,8 @@ use std::thread;
 /// Another thread makes the next one meanwhile and then waits, so that at most two are there at a time.
 ///
 /// # Errors
-/// The first error of `make` or `work`; nothing is worked on behind it.
-pub fn ahead<I, M, B, E>(
+/// The first error of `make` or `work`; nothing is worked on after it.
+pub fn prefetch<I, M, B, E>(
     items: impl IntoIterator<Item = I, IntoIter: Send>,
     make: impl Fn(I) -> Result<M, E> + Send,
     mut work: impl FnMut(M) -> Result<ControlFlow<B>, E>,
@@ -55,7 +55,7 @@ mod tests {
             worked.push((i, made.load(Ordering::SeqCst)));
             Ok(ControlFlow::<()>::Continue(()))
         };
-        assert_eq!(ahead(0..10, make, work), Ok(None));
+        assert_eq!(prefetch(0..10, make, work), Ok(None));
         assert!(worked.iter().zip(0..).all(|(&(found, _), i)| found == i));
         assert!(worked.iter().all(|&(i, made)| made <= i + 2), "{worked:?}");
         assert!(worked[..9].iter().any(|&(i, made)| made == i + 2), "{worked:?}");
@@ -70,7 +70,7 @@ mod tests {
                 _ if i == failing => Err("failed".to_string()),
                 _ => Ok(ControlFlow::Continue(())),
             };
-            ahead(0.., make, work)
+            prefetch(0.., make, work)
         };
         assert_eq!(run(9, 9), Ok(Some("enough")));
         assert_eq!(run(2, 9), Err("2 cannot be made".into()));

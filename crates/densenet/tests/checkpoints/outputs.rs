@@ -12,10 +12,10 @@ use safetensors::SafeTensors;
 use crate::distance::distance;
 use crate::named::stream;
 
-/// PyTorch's answers in `f64`, by name.
-pub struct Answers(HashMap<String, Vec<f64>>);
+/// PyTorch's outputs in `f64`, by name.
+pub struct Outputs(HashMap<String, Vec<f64>>);
 
-impl Answers {
+impl Outputs {
     pub fn load(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
@@ -23,9 +23,9 @@ impl Answers {
         Self(tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect())
     }
 
-    /// Checks that `ours` is within a relative `tolerance` in norm of the answer `name`.
+    /// Checks that `ours` is within a relative `tolerance` in norm of the output `name`.
     pub fn assert_near(&self, name: &str, ours: impl Iterator<Item = f64>, tolerance: f64) {
-        let theirs = self.0.get(name).unwrap_or_else(|| panic!("no answer {name}"));
+        let theirs = self.0.get(name).unwrap_or_else(|| panic!("no output {name}"));
         let error = distance(ours, theirs, 0.0);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
@@ -33,7 +33,7 @@ impl Answers {
     /// Checks a training step on `pictures`: logits and loss, and all gradients together.
     ///
     /// Gradients are held to `tolerance`: where a pre-activation is within rounding of zero, `f32` may put it on either
-    /// side of the ReLU. The answers tell how far PyTorch's own gradients in `f32` are, as `float32 distance`.
+    /// side of the ReLU. The outputs tell how far PyTorch's own gradients in `f32` are, as `float32 distance`.
     pub fn assert_step(&self, prefix: &str, network: &mut DenseNet, pictures: &Array4<f32>, tolerance: f64) {
         let (count, classes) = (pictures.dim().0, network.architecture().config.num_classes);
         let labels: Vec<u32> = (0..count).map(|i| (i % classes) as u32).collect();
@@ -64,7 +64,7 @@ pub fn read(path: &Path) -> (Config, DenseNet) {
     (config, network)
 }
 
-/// The pictures `(N, C, H, W)` that the answers are to.
+/// The pictures `(N, C, H, W)` that the outputs are to.
 pub fn pictures(shape: (usize, usize, usize, usize)) -> Array4<f32> {
     let stream = stream("images");
     let mut index = 0..;
