@@ -74,10 +74,10 @@ fn describe(name: &str, costs: &info::Info, description: &Description) -> String
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     let [channels, height, width] = costs.input;
     format!(
-        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}, {} classes\n{}\n{}",
+        "{name}: {} parameters, {} multiply-adds for an input of {channels}x{height}x{width}, {}\n{}\n{}",
         output::count(costs.params as u64),
         output::count(costs.macs),
-        description.config.num_classes,
+        output::counted(description.config.num_classes, "class"),
         about(description),
         output::table(&rows)
     )
@@ -89,7 +89,8 @@ fn about(Description { config, card, inferred }: &Description) -> String {
     let mut lines = vec![preset + &model::structure(config)];
     if let Some(card) = card {
         if !card.dataset.is_empty() {
-            lines.push(format!("trained on {} for {} epochs, seed {}", card.dataset, card.epoch, card.seed));
+            let epochs = output::counted(card.epoch, "epoch");
+            lines.push(format!("trained on {} for {epochs}, seed {}", card.dataset, card.seed));
         }
         lines.extend(card.preprocessing.as_ref().map(|how| format!("pictures: {}", model::in_words(how))));
         if !card.labels.is_empty() {
@@ -98,9 +99,11 @@ fn about(Description { config, card, inferred }: &Description) -> String {
         lines.extend(card.licence.as_ref().map(|licence| format!("licence: {licence}")));
     }
     if let Some(inferred) = inferred {
-        lines.push(format!("tensors are named as by {}", inferred.spelling));
+        lines.push(format!("names of tensors: {}", inferred.spelling));
         let taken = inferred.assumptions.iter();
-        lines.extend(taken.map(|a| format!("not told: {} (taken: {}; {})", a.what, a.taken, a.option)));
+        lines.extend(
+            taken.map(|a| format!("not told by the file: {} (assumed: {}; option {})", a.what, a.taken, a.option)),
+        );
         lines.extend(inferred.remarks.iter().cloned());
     }
     lines.into_iter().map(|line| line + "\n").collect()

@@ -11,7 +11,7 @@ use densenet::models;
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 
-use crate::output::{self, Misuse};
+use crate::output::{self, Misuse, counted};
 
 /// What a weight file of another program does not say.
 #[derive(Args)]
@@ -306,13 +306,14 @@ pub fn warn_of_broken(weights: &Weights, architecture: &Architecture, path: &Pat
 fn brief(path: &Path, inferred: &Inferred) -> String {
     let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
     let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
-    format!("{}: {}\nnot told by it, so taken: {}", path.display(), network(&inferred.config), taken.join(", "))
+    format!("{}: {}\nnot told by the file, so assumed: {}", path.display(), network(&inferred.config), taken.join(", "))
 }
 
 /// The network in words, by its name if it has one: `densenet121, 3 input channels, 1000 classes`.
 fn network(config: &Config) -> String {
     let what = name(config).map_or_else(|| structure(config), String::from);
-    format!("{what}, {} input channels, {} classes", config.in_channels, config.num_classes)
+    let (channels, classes) = (config.in_channels, config.num_classes);
+    format!("{what}, {}, {}", counted(channels, "input channel"), counted(classes, "class"))
 }
 
 /// The preset that a network is, whatever its channels and classes.
@@ -325,15 +326,19 @@ pub fn name(config: &Config) -> Option<&'static str> {
     PRESETS.into_iter().find(same)
 }
 
-/// The network between input and classes: `a DenseNet of blocks of 6, 12, 24, 16 layers, growth rate k = 32, ...`.
+/// The network between input and classes: `a DenseNet with blocks of 6, 12, 24 and 16 layers, growth rate k = 32, ...`.
 pub fn structure(config: &Config) -> String {
-    let blocks: Vec<String> = config.block_config.iter().map(usize::to_string).collect();
+    let (last, others) = config.block_config.split_last().expect("a network has blocks");
+    let others: Vec<String> = others.iter().map(usize::to_string).collect();
+    let blocks = match others.is_empty() {
+        true => format!("one block of {}", counted(*last, "layer")),
+        false => format!("blocks of {} and {last} layers", others.join(", ")),
+    };
     let StemShape { kernel, norm, pool, .. } = config.stem.shape();
     let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
     format!(
-        "a DenseNet of blocks of {} layers, growth rate k = {}, {bottleneck}, compression {}, a {kernel}x{kernel} stem of \
+        "a DenseNet with {blocks}, growth rate k = {}, {bottleneck}, compression {}, and a {kernel}x{kernel} stem of \
          {} channels{}{}",
-        blocks.join(", "),
         config.growth_rate,
         config.compression,
         config.num_init_features,

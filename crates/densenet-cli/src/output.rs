@@ -72,6 +72,16 @@ pub fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// A count of something, in the singular or plural: `1 class`, `3 classes`.
+pub fn counted(number: usize, noun: &str) -> String {
+    let ending = match (number, noun.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{} {noun}{ending}", count(number as u64))
+}
+
 /// A count with its thousands separated: `7,978,856`.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -84,8 +94,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_have_their_thousands_apart() {
+    fn counts_have_their_thousands_separated() {
         assert_eq!([0, 999, 1_000, 7_978_856].map(count), ["0", "999", "1,000", "7,978,856"]);
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let texts =
+            [(1, "class"), (1_000, "class"), (1, "input channel"), (0, "picture")].map(|(n, of)| counted(n, of));
+        assert_eq!(texts, ["1 class", "1,000 classes", "1 input channel", "0 pictures"]);
     }
 
     #[test]

@@ -38,19 +38,20 @@ pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64
     let all = (data.train.len().div_ceil(settings.batch) * settings.epochs) as u64;
     let steps = settings.max_steps.map_or(all, |limit| limit.min(all));
     output::note(format_args!(
-        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {} classes",
+        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {}",
         output::count(parameters as u64),
         config.in_channels,
         output::count(data.train.len() as u64),
         output::count(data.test.len() as u64),
-        config.num_classes,
+        output::counted(config.num_classes, "class"),
         size = config.input_size,
     ));
     output::note(format_args!(
-        "{} steps of {} pictures from step {} on; {threads} threads; writing to {}",
-        output::count(steps),
-        settings.batch,
+        "{} of {} from step {} on; {}; writing to {}",
+        output::counted(steps as usize, "step"),
+        output::counted(settings.batch, "picture"),
         run.progress().step,
+        output::counted(threads, "thread"),
         folder.display(),
     ));
     steps

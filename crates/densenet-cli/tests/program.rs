@@ -121,7 +121,7 @@ fn info_tells_people_and_programs() {
     world.fails("info densenet121 --size 16", 2, &["16x16", "smallest"]);
     let text = world.done("info seed");
     assert!(text.contains("758,226 parameters") && text.contains("features.transition3"), "{text}");
-    assert!(text.contains("1x96x96, 10 classes\nseed: a DenseNet of blocks of 4, 4, 4, 4 layers, "), "{text}");
+    assert!(text.contains("1x96x96, 10 classes\nseed: a DenseNet with blocks of 4, 4, 4 and 4 layers, "), "{text}");
 }
 
 #[test]

@@ -292,6 +292,6 @@ fn spelling(tensors: &[Stored]) -> &'static str {
         () if any("denselayer1.norm.1.") => "torchvision before 0.3 (norm.1)",
         () if any("features.denseblock1.denselayer1.norm1.") => "torchvision or timm",
         () if any("block1.layer.0.bn1.") => "blockN.layer.i (CIFAR)",
-        () => "names of its own",
+        () => "its own",
     }
 }

@@ -9,5 +9,7 @@ mod features;
 mod kinds;
 mod made_up;
 mod presets;
+#[path = "../common/sets.rs"]
+mod sets;
 mod sharing;
 mod steps;

@@ -12,3 +12,5 @@ mod kinds;
 #[path = "../common/named.rs"]
 mod named;
 mod pytorch;
+#[path = "../common/sets.rs"]
+mod sets;
