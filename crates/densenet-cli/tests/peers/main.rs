@@ -110,17 +110,23 @@ fn other_programs_read_what_is_exported() {
     }
 }
 
-/// The README's path from a torchvision checkpoint to predictions, to ONNX and back, as it stands there; only the trained
-/// weights, which would have to be downloaded, are random ones.
+/// The commands that follow `heading` in the README.
+fn commands(readme: &str, heading: &str) -> String {
+    let section = readme.split(&format!("\n{heading}\n\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    let lines: Vec<&str> = section.lines().map_while(|line| line.strip_prefix("    ")).collect();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    lines.join("\n")
+}
+
+/// The README's paths from a torchvision checkpoint to predictions and back, and to ONNX, as they stand there; only the
+/// trained weights, which would have to be downloaded, are random ones.
 #[test]
-fn the_path_in_the_readme() {
+fn the_paths_in_the_readme() {
     let Some(python) = peers::python() else { return };
     let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(crates.join("../../README.md")).unwrap();
-    let section = readme.split("### From torchvision to predictions and to ONNX").nth(1).unwrap();
-    let lines: Vec<&str> = section.lines().skip(2).take_while(|line| line.starts_with("    ")).collect();
-    assert_eq!(lines.len(), 5, "{lines:#?}");
-    let script = lines.join("\n").replacen("densenet121(weights=w)", "densenet121()", 1);
+    let script = ["## Your own weights", "## ONNX"].map(|heading| commands(&readme, heading)).join("\n");
+    let script = script.replacen("densenet121(weights=w)", "densenet121()", 1);
     let same = "import torch, safetensors.torch as s; a, b = torch.load('densenet121.pth'), \
                 s.load_file('densenet121.safetensors'); \
                 assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)";
