@@ -306,7 +306,8 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
     let world = World::new();
     let file = golden("torchvision.pth").display().to_string();
     let text = world.done(&format!("info {file}"));
-    for part in ["blocks of 2, 3, 2 layers", "growth rate k = 4", "torchvision or timm", "--stem-pool", "--final-relu"]
+    for part in
+        ["blocks of 2, 3 and 2 layers", "growth rate k = 4", "torchvision or timm", "--stem-pool", "--final-relu"]
     {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }

@@ -213,3 +213,87 @@ instantiate! {
         direct::backward_1x1(output, &weights, reader, write, dx, dw)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes::{Affine, FeatureMaps, Pooling};
+    use crate::simd::Isa;
+
+    /// A convolution of DenseNet-121 at 224x224.
+    struct Layer {
+        name: &'static str,
+        shape: ConvShape,
+        /// Rows and columns of what it reads, before any pooling.
+        extent: usize,
+        pooling: Pooling,
+    }
+
+    const THREE: Window = winograd::WINDOW;
+
+    /// The kinds of convolution of DenseNet-121: of each block's bottlenecks the first and the last.
+    fn layers() -> Vec<Layer> {
+        let layer = |name, in_channels, out_channels, window, extent, pooling| {
+            let shape = ConvShape { in_channels, out_channels, window };
+            Layer { name, shape, extent, pooling }
+        };
+        let mut layers = Vec::new();
+        for (block, (extent, first, last)) in
+            [(56, 64, 224), (28, 128, 480), (14, 256, 992), (7, 512, 992)].into_iter().enumerate()
+        {
+            let names = [["1x1 of block 1", "1x1 of block 2", "1x1 of block 3", "1x1 of block 4"][block]; 2];
+            let three = ["3x3 of block 1", "3x3 of block 2", "3x3 of block 3", "3x3 of block 4"][block];
+            layers.push(layer(names[0], first, 128, Window::POINT, extent, Pooling::None));
+            layers.push(layer(names[1], last, 128, Window::POINT, extent, Pooling::None));
+            layers.push(layer(three, 128, 32, THREE, extent, Pooling::None));
+            if block < 3 {
+                let transition = ["transition 1", "transition 2", "transition 3"][block];
+                layers.push(layer(transition, last + 32, (last + 32) / 2, Window::POINT, extent, Pooling::Average2x2));
+            }
+        }
+        layers
+    }
+
+    /// Pieces of the forward pass of one picture on so many threads.
+    fn pieces(layer: &Layer, threads: usize) -> usize {
+        let Layer { shape, extent, pooling, .. } = *layer;
+        let grid = Grid { images: 1, height: extent, width: extent };
+        let data = vec![0.0; shape.in_channels * grid.pixels()];
+        let ones = vec![1.0; shape.in_channels];
+        let map_channels = [shape.in_channels];
+        let maps = FeatureMaps::new(&data, grid, &map_channels);
+        let affine = Affine { scale: &ones, shift: &ones };
+        let input = Input::PreActivation { maps, affine, pooling };
+        let kernel = shape.window.kernel;
+        let weight = vec![0.0; shape.out_channels * shape.in_channels * kernel * kernel];
+        let isa = Isa::available().next().expect("the portable set at least");
+        isa.thread_pool(threads).expect("some threads").install(|| match pack(shape, &weight, extent).weights {
+            Weights::Direct(weights) => direct::forward::pieces(&input, shape.window, &weights),
+            Weights::Winograd(filters) => winograd::forward::pieces(&input, &filters),
+        })
+    }
+
+    /// Printed as a table by `cargo test -p densenet-kernels pieces -- --nocapture`.
+    #[test]
+    fn every_layer_at_batch_1_has_pieces_for_many_threads() {
+        const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
+        println!("| layer | channels | {} |", THREADS.map(|threads| threads.to_string()).join(" | "));
+        for layer in layers() {
+            let counts = THREADS.map(|threads| pieces(&layer, threads));
+            let ConvShape { in_channels, out_channels, window } = layer.shape;
+            println!(
+                "| {} | {in_channels} to {out_channels} | {} |",
+                layer.name,
+                counts.map(|count| count.to_string()).join(" | ")
+            );
+            assert!(counts[1] >= 2, "{}: two threads have {} pieces", layer.name, counts[1]);
+            if window == Window::POINT {
+                // The share of the last thread to finish, against an even share.
+                for (count, threads) in counts.into_iter().zip(THREADS).filter(|&(_, threads)| threads <= 8) {
+                    let share = count.div_ceil(threads) as f64 / count as f64;
+                    assert!(share * threads as f64 <= 1.25, "{}: {count} pieces for {threads} threads", layer.name);
+                }
+            }
+        }
+    }
+}

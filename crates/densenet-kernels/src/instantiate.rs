@@ -16,8 +16,11 @@ macro_rules! instantiate {
             $(fn $name($($argument: $kind),*) $(-> $out)?;)*
         }
 
-        $crate::instantiate::instantiate!(@of f32: $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
-        $crate::instantiate::instantiate!(@of f64: $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
+        $crate::instantiate::instantiate!(@of f32 inline(never): $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
+        // In a release build `f64` is compiled by the crates that use it: few do.
+        $crate::instantiate::instantiate!(
+            @of f64 cfg_attr(not(debug_assertions), inline): $($name($($argument: $kind),*) ($(-> $out)?) $body)*
+        );
 
         $(
             $(#[$about])*
@@ -27,11 +30,14 @@ macro_rules! instantiate {
             }
         )*
     };
-    (@of $number:ident: $($name:ident($($argument:ident: $kind:ty),*) ($($out:tt)*) $body:block)*) => {
+    (@of $number:ident $inlining:meta: $($name:ident($($argument:ident: $kind:ty),*) ($($out:tt)*) $body:block)*) => {
         const _: () = {
             type T = $number;
             impl Instance<T> for T {
-                $(fn $name($($argument: $kind),*) $($out)* $body)*
+                $(
+                    #[$inlining]
+                    fn $name($($argument: $kind),*) $($out)* $body
+                )*
             }
         };
     };

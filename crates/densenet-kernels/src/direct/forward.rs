@@ -145,3 +145,11 @@ impl<T: Dispatch + Scratch> Operation<T> for ForwardBlock<'_, T> {
         }
     }
 }
+
+/// Pieces of work that [`forward`] is cut into on the current pool.
+#[cfg(test)]
+pub(crate) fn pieces(input: &Input<'_, f32>, window: Window, weights: &PackedWeights<f32>) -> usize {
+    let epilogue = Epilogue::default();
+    let forward = Forward::new(input, window, weights, &epilogue).for_threads();
+    forward.partition.len() * forward.columns.len()
+}

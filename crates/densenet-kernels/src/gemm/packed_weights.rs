@@ -123,6 +123,12 @@ impl ColumnBlocks {
         Self { bounds: bounds.map(|panel| (panel, first(panel))).collect() }
     }
 
+    /// Blocks.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.bounds.len() - 1
+    }
+
     /// Runs `work` on the panels and columns of each block, with their columns of `output`.
     pub fn run<T: Send>(
         &self,

@@ -2,7 +2,7 @@
 
 use super::Grid;
 
-/// What happens to a pre-activation before it is convolved.
+/// What happens to a pre-activation before it is convolved. Only 1x1 convolutions of DenseNets read what is pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
     /// Nothing: a dense layer.

@@ -130,3 +130,11 @@ impl<T: Dispatch + Scratch> TileOperation<T> for ForwardBlock<'_, T> {
         inverse_transform::<S, A>(simd, tiling, rows, products.read(), (epilogue, channels), output);
     }
 }
+
+/// Pieces of work that [`forward`] is cut into on the current pool.
+#[cfg(test)]
+pub(crate) fn pieces(input: &Input<'_, f32>, filters: &Filters<f32>) -> usize {
+    let epilogue = Epilogue::default();
+    let forward = Forward::new(input, filters, &epilogue).for_threads();
+    forward.partition.len() * forward.columns.len()
+}

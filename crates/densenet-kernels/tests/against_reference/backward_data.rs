@@ -178,3 +178,27 @@ fn several_readers_with_one_correction_equal_the_textbook() {
         check_all::<f64>(&name, &block, &readers, &expected, uncorrected);
     }
 }
+
+/// PyTorch's ReLU passes the gradient of what is not a number.
+#[test]
+fn a_pre_activation_that_is_no_number_passes_its_gradient() {
+    for (seed, window) in WINDOWS[..2].iter().enumerate() {
+        let mut draw = Draw::new(18, seed as u64);
+        let kind = Kind::PreActivation;
+        let case = Case { kind, window: *window, extents: (1, 6, 7), widths: vec![20, 7], out: 5 };
+        let mut reader = Reader::new(&mut draw, case.extents, &case.widths);
+        let place = reader.shape.index(0, 3, 2, 4);
+        reader.x[place] = f64::NAN;
+        let convolution = Convolution::new(&mut draw, case, reader);
+        let tiles: &[Option<TileSize>] =
+            if convolution.case.has_tiles() { &[None, Some(TileSize::Four)] } else { &[None] };
+        for &tile in tiles {
+            on_every_set(|| {
+                let len = convolution.reader.shape.len();
+                let (dx, _) = convolution.run::<f32>("not a number", tile, Write::Overwrite, vec![f32::NAN; len]);
+                let dx = from_maps(convolution.reader.shape, &convolution.case.widths, &dx);
+                assert!(dx[place] != 0.0 && dx.iter().all(|value| value.is_finite()), "by {tile:?}: {}", dx[place]);
+            });
+        }
+    }
+}

@@ -10,11 +10,15 @@ mod backward_weights;
 mod block;
 mod check;
 mod conv_case;
+mod conv_face;
 mod draw;
 mod dropout;
 mod forward;
+#[cfg(target_os = "linux")]
+mod guard_page;
 mod head;
 mod layout;
+mod linear;
 mod moments;
 mod stem;
 mod threads;

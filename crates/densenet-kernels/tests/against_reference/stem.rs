@@ -48,3 +48,21 @@ fn equals_the_reference() {
         check::<f64>(&name, &reader, pool, &y, &dy, &dz);
     }
 }
+
+/// Of equal maxima the first takes all of the gradient, however large that is, and nothing is left for the others.
+#[test]
+fn ties_pass_an_infinite_gradient_once() {
+    let mut draw = Draw::new(19, 0);
+    let mut reader = Reader::new(&mut draw, (1, 3, 3), &[9]);
+    reader.gamma.fill(1.0);
+    reader.beta.fill(100.0);
+    reader.x.fill(0.0);
+    on_every_set(|| {
+        let typed = Typed::<f32>::new(&reader);
+        let dy = vec![f32::INFINITY; 4 * 9];
+        let (dx, _) = poisoned("ties", reader.shape.len(), |dx| backward(&typed.normalised(), POOL, &dy, dx));
+        let dx = from_maps(reader.shape, &reader.widths, &dx);
+        assert!(dx.iter().all(|&value| value == 0.0 || value == f64::INFINITY), "{dx:?}");
+        assert_eq!(dx.iter().filter(|value| value.is_infinite()).count(), 4 * 9, "one pixel a window and channel");
+    });
+}
