@@ -47,10 +47,12 @@ pub(super) struct Outputs<'a, T> {
     pub logits: &'a mut [T],
 }
 
+/// Called with the maps after each block: the block's number, the images, their maps.
+type WatchMaps<'a, T> = &'a mut (dyn FnMut(usize, Range<usize>, FeatureMaps<'_, T>) + Send);
+
 /// Who watches a prediction.
 pub(super) struct Watch<'a, T> {
-    /// Called with the maps after each block: the block's number, the images, their maps.
-    pub maps: &'a mut (dyn FnMut(usize, Range<usize>, FeatureMaps<'_, T>) + Send),
+    pub maps: WatchMaps<'a, T>,
     pub probe: Probe<'a>,
 }
 
