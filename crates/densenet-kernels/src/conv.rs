@@ -1,5 +1,5 @@
 //! Convolution of a pre-activation, forward and backward: the operation that a DenseNet consists of. This is where the
-//! algorithm is chosen, [direct](crate::direct) or [Winograd's](crate::winograd).
+//! algorithm is chosen, [direct] or [Winograd's](crate::winograd).
 
 use crate::batch_norm::{Moments, NormGradient, Normalised, Uncorrected, Write};
 use crate::direct;

@@ -2,7 +2,7 @@
 //!
 //! [`forward`] makes `y`; [`backward_data`] takes the gradient `dy` back through convolution, ReLU and the linear part of
 //! batch-norm; [`backward_weights`] makes the gradient `dw` of the weights; [`backward_1x1`] does both for a bottleneck. All
-//! [pack](crate::pack) a row block of their input and multiply it from there, and none needs a transpose.
+//! pack a row block of their input and multiply it from there, and none needs a transpose.
 
 pub(crate) mod backward_1x1;
 pub(crate) mod backward_bias;
