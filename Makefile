@@ -10,6 +10,7 @@ DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 check: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --package densenet --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
 

@@ -69,7 +69,7 @@ pub struct Train {
     /// Share of the target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X")]
     label_smoothing: Option<f64>,
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the default for this data set]
+    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the data set]
     #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
     augment: Option<Augment>,
     /// Take the pictures in the data's own order

@@ -89,7 +89,7 @@ impl<T: Scalar> Operation<T> for GlobalPoolBackward<'_, '_, T> {
         let Self { mut maps, dy, plane } = self;
         let (channels, all) = (0..dy.len(), 0..maps.norms.len());
         let places = Places { first: 0, outputs: plane, width: plane };
-        // Every pixel has the same gradient: rows of the tile that are no elements apart.
+        // Every pixel has the same gradient: a tile whose rows are all the same memory.
         let tile = Tile { dy: Matrix { data: dy, ld: 0 }, channels, pixels: plane, places };
         maps.backward::<S, 1>(simd, all, &tile);
     }

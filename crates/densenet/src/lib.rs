@@ -3,9 +3,9 @@
 //! [`Config`] names one network of the family; [`Architecture`] is what it implies: every tensor, its shape and its
 //! place in the parameter arena.
 //!
-//! # Answering
+//! # Predicting
 //!
-//! A loaded network is `Send + Sync`: one serves any number of threads. See also `examples/embed.rs`.
+//! A loaded network is `Send + Sync`: one serves any number of threads. See also `examples/features.rs`.
 //!
 //! ```no_run
 //! use densenet::DenseNet;

@@ -60,14 +60,14 @@ fn micro_batches_give_the_mean_of_their_gradients() {
     // Twice, so that nothing is left over from the step before.
     backprop.run_in_parts(&mut network, images.view(), &labels, &options, 2).unwrap();
     let whole = backprop.run_in_parts(&mut network, images.view(), &labels, &options, 2).unwrap();
-    let mut apart = DenseNet::<f64>::new(&config, 1).unwrap();
-    let mut steps = Backprop::new(&apart);
+    let mut stepwise = DenseNet::<f64>::new(&config, 1).unwrap();
+    let mut steps = Backprop::new(&stepwise);
     let (mut loss, mut gradients, mut logits) = (0.0, vec![0.0; network.parameters().len()], Vec::new());
     for _ in 0..2 {
         (loss, gradients, logits) = (0.0, vec![0.0; gradients.len()], Vec::new());
         for (range, share) in [(0..2, 0.4), (2..5, 0.6)] {
             let images = images.slice(s![range.clone(), .., .., ..]);
-            let step = steps.run(&mut apart, images, &labels[range], &options).unwrap();
+            let step = steps.run(&mut stepwise, images, &labels[range], &options).unwrap();
             loss += share * step.loss;
             gradients.iter_mut().zip(steps.gradients()).for_each(|(sum, gradient)| *sum += share * gradient);
             logits.extend(step.logits);
@@ -75,7 +75,7 @@ fn micro_batches_give_the_mean_of_their_gradients() {
     }
     assert!((whole.loss - loss).abs() < 1e-14);
     assert!(whole.logits.iter().eq(&logits));
-    assert_eq!(network.running(), apart.running());
+    assert_eq!(network.running(), stepwise.running());
     for (ours, expected) in backprop.gradients().iter().zip(&gradients) {
         assert!((ours - expected).abs() <= 1e-14 * expected.abs().max(1e-3), "{ours} {expected}");
     }

@@ -141,9 +141,9 @@ fn the_paths_in_the_readme() {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}\n{err}");
     let names = fs::read_to_string(world.path().join("imagenet.txt")).unwrap();
-    let answer = out.lines().find_map(|line| line.strip_prefix("photo.jpg: ")).unwrap_or_else(|| panic!("{out}"));
-    let named = names.lines().filter(|name| answer.contains(&format!("{name} "))).count();
-    assert!(names.lines().count() == 1000 && named >= 3, "{answer}");
+    let prediction = out.lines().find_map(|line| line.strip_prefix("photo.jpg: ")).unwrap_or_else(|| panic!("{out}"));
+    let named = names.lines().filter(|name| prediction.contains(&format!("{name} "))).count();
+    assert!(names.lines().count() == 1000 && named >= 3, "{prediction}");
 }
 
 /// What torchvision saved of what it loaded is the same to the bit, and so is what is exported from it.

@@ -84,7 +84,7 @@ impl<T: Scalar> Uncorrected<'_, T> {
         [self.g, self.map].into_iter().map(move |map| pixels_of(map, self.channels(), &pixels))
     }
 
-    /// The corrected gradient of `pixels` of the map, to pixels of `to` that are `ld` elements apart.
+    /// The corrected gradient of `pixels` of the map, to pixels of `to`, `ld` elements from one to the next.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], ld: usize) {
         let (channels, share) = (self.channels(), self.correction.share(self.g, self.map));

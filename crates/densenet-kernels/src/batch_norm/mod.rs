@@ -1,4 +1,4 @@
-//! Batch-norm, taken apart: statistics once a feature map, its linear part in the readers, one correction a map.
+//! Batch-norm in three parts: statistics once a feature map, its linear part in the readers, one correction a map.
 //!
 //! In training a channel has the same batch mean and variance for every layer that reads it, so they are taken once,
 //! when it is made. Backwards, with `z = gamma * xh + beta` and `dz` the gradient at a reader, masked by its ReLU,

@@ -5,7 +5,7 @@
 
 use crate::simd::Prefetch;
 
-/// Bytes that one step along K prefetches at most: half a cache line. Memory that is asked for faster makes the product wait.
+/// Bytes that one step along K prefetches at most: half a cache line. Prefetching faster makes the product wait.
 const BYTES: usize = 32;
 
 /// Runs of elements that are prefetched one after the other.

@@ -19,7 +19,7 @@ pub(crate) fn pixel_stride(channels: usize) -> usize {
 /// How pixels follow each other in packed input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spacing {
-    /// [`pixel_stride`] apart.
+    /// [`pixel_stride`] elements from one to the next.
     Lines,
     /// Without gaps: so few channels that a kernel's row is one run of K.
     Dense,

@@ -62,7 +62,7 @@ impl MaxPool {
     }
 }
 
-/// Extents behind [`average`]: halves, an odd row or column at the end is left out.
+/// Extents after [`average`]: halves, an odd row or column at the end is left out.
 pub fn average_output(input: Shape4) -> Shape4 {
     Shape4 { h: input.h / 2, w: input.w / 2, ..input }
 }

@@ -1,4 +1,4 @@
-//! The one operation behind the stem, the pre-activation convolution (section 3, "Composite function"):
+//! The one operation after the stem, the pre-activation convolution (section 3, "Composite function"):
 //! `y = conv(relu(bn(x)))`.
 
 use super::batch_norm::{self, Statistics};

@@ -2,7 +2,7 @@
 //!
 //! It holds 28 sums in registers, next to one to three vectors of the right operand and one broadcast value of the left, and
 //! takes them from there to where they go.
-//! Compilers move broadcasts ahead until sums spill to the stack, which was measured to cost two thirds of the speed; in
+//! Compilers hoist broadcasts until sums spill to the stack, which was measured to cost two thirds of the speed; in
 //! assembly every instruction stays where it is.
 #![allow(unsafe_code)]
 
@@ -83,7 +83,7 @@ macro_rules! point {
     };
 }
 
-/// Points at rows from the pointer that `arguments` holds at `$pointer` on, as far apart as it holds at `$ld`.
+/// Points at rows from the pointer that `arguments` holds at `$pointer` on, at the distance that it holds at `$ld`.
 macro_rules! point_at {
     ($pointer:literal $ld:literal) => {
         concat!(

@@ -37,8 +37,7 @@ impl Isa {
     /// the best that this processor has.
     ///
     /// # Panics
-    /// `DENSENET_ISA` names no set, or one that this processor lacks: going on would measure or test something else
-    /// than was asked for. [`Isa::from_environment`] tells without a panic.
+    /// `DENSENET_ISA` names no set, or one that this processor lacks: going on would measure or test something else. [`Isa::from_environment`] tells without a panic.
     pub fn current() -> Self {
         static OF_PROCESS: OnceLock<Isa> = OnceLock::new();
         OF_THREAD.get().unwrap_or_else(|| {

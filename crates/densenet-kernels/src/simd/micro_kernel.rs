@@ -1,4 +1,4 @@
-//! What a micro-kernel of any instruction set is asked to compute.
+//! What a micro-kernel of any instruction set computes.
 
 use crate::scalar::Precision;
 

@@ -34,7 +34,7 @@ impl<'a, T> MatrixMut<'a, T> {
     /// # Panics
     /// Rows would overlap, or there is none.
     pub fn new(data: &'a mut [T], columns: usize, ld: usize) -> Self {
-        assert!(columns >= 1 && columns <= ld && columns <= data.len(), "{columns} columns, {ld} apart");
+        assert!(columns >= 1 && columns <= ld && columns <= data.len(), "{columns} columns, leading dimension {ld}");
         let rows = (data.len() - columns) / ld + 1;
         Self { data: data.as_mut_ptr(), rows, columns, ld, lifetime: PhantomData }
     }
@@ -115,7 +115,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 }
 
-/// Loads `count` vectors, `step` elements apart; the others are zero.
+/// Loads `count` vectors at a stride of `step` elements; the others are zero.
 #[inline(always)]
 pub(crate) fn load<S: Simd, const N: usize>(simd: S, count: usize, from: &[S::T], step: usize) -> [S::V; N] {
     assert!(count >= 1 && count <= N && (count - 1) * step + S::LANES <= from.len(), "vectors past the end");
@@ -127,7 +127,7 @@ pub(crate) fn load<S: Simd, const N: usize>(simd: S, count: usize, from: &[S::T]
     vectors
 }
 
-/// Stores vectors, `step` elements apart.
+/// Stores vectors at a stride of `step` elements.
 #[inline(always)]
 pub(crate) fn store<S: Simd>(simd: S, vectors: &[S::V], to: &mut [S::T], step: usize) {
     assert!(!vectors.is_empty() && (vectors.len() - 1) * step + S::LANES <= to.len(), "vectors past the end");

@@ -36,7 +36,7 @@ impl<'a, T: Scalar, const N: usize> Rows<'a, T, N> {
         Self { rows: [Row { from: zeros.as_ptr(), ld: 0 }; N], pixels, channels: zeros.len(), data: PhantomData }
     }
 
-    /// Makes row `i` the pixels of `row`, `ld` elements apart.
+    /// Makes row `i` the pixels of `row`, `ld` elements from one to the next.
     #[inline(always)]
     pub fn set(&mut self, i: usize, row: &'a [T], ld: usize) {
         assert!((self.pixels - 1) * ld + self.channels <= row.len(), "pixels past the end of a row");

@@ -1,4 +1,4 @@
-//! From `(N, C, H, W)`, as the references have it, to feature maps one behind the other, and back.
+//! From `(N, C, H, W)`, as the references have it, to feature maps one after the other, and back.
 
 use densenet_kernels::Scalar;
 use densenet_kernels::reference::Shape4;

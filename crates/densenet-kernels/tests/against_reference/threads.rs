@@ -53,12 +53,12 @@ fn convolution<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64
 /// Everything that a bottleneck's backward pass makes.
 fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<(&'static str, Vec<T>)> {
     let before = vec![T::nan(); bottleneck.elements()];
-    let (gradient, sums, weight_gradient) = bottleneck.run("on some threads", Write::Overwrite, before);
+    let (dx, sums, dw) = bottleneck.run("on some threads", Write::Overwrite, before);
     vec![
-        ("data gradient", gradient),
+        ("data gradient", dx),
         ("gradient of gamma", sums.gamma),
         ("gradient of beta", sums.beta),
-        ("weight gradient", weight_gradient),
+        ("weight gradient", dw),
     ]
 }
 

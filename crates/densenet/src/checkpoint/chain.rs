@@ -166,11 +166,11 @@ fn pieces(modules: &Modules, parts: &Parts) -> Vec<Piece> {
     }
     blocks.values_mut().for_each(|block| block.sort_by_key(input));
     let grows = |block: &[Layer]| block.windows(2).all(|pair| input(&pair[1]) == input(&pair[0]) + growth);
-    let apart = |block: Vec<Layer>| match grows(&block) {
+    let split = |block: Vec<Layer>| match grows(&block) {
         true => vec![block],
         false => block.into_iter().map(|layer| vec![layer]).collect(),
     };
-    blocks.into_values().flat_map(apart).map(piece).collect()
+    blocks.into_values().flat_map(split).map(piece).collect()
 }
 
 fn chain(steps: &[Step], pieces: &[Piece], parts: &Parts) -> Chain {

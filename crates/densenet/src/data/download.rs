@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
+#[cfg(feature = "download")]
 use std::time::Duration;
 
 use flate2::bufread::GzDecoder;
@@ -27,6 +28,7 @@ pub struct Progress<'a> {
 type Reason = String;
 
 /// How long a server may take to be reached, and then to begin its response.
+#[cfg(feature = "download")]
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fetches the files of `known` from `address` into the folder `place`, which appears only when all are there.
@@ -59,12 +61,23 @@ pub(super) fn fetch(
     }
 }
 
+/// What the server at `url` sends.
+#[cfg(feature = "download")]
+fn get(url: &str) -> Result<impl Read, Reason> {
+    let config = ureq::Agent::config_builder().timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
+    let response = ureq::Agent::from(config.build()).get(url).call().map_err(|error| error.to_string())?;
+    Ok(response.into_body().into_reader())
+}
+
+#[cfg(not(feature = "download"))]
+fn get(_url: &str) -> Result<std::io::Empty, Reason> {
+    Err("this program is built without the feature `download`".into())
+}
+
 /// Fetches one file, and checks its size and its SHA-256.
 fn download(url: &str, remote: &Remote, path: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Reason> {
     let failed = |e: &dyn std::fmt::Display| format!("downloading {url} failed: {e}");
-    let config = ureq::Agent::config_builder().timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
-    let mut answer = ureq::Agent::from(config.build()).get(url).call().map_err(|e| failed(&e))?;
-    let mut body = answer.body_mut().as_reader().take(remote.bytes + 1);
+    let mut body = get(url).map_err(|reason| failed(&reason))?.take(remote.bytes + 1);
     let mut file = File::create(path).map_err(|e| failed(&e))?;
     let (mut hash, mut done, mut piece) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {

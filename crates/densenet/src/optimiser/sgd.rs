@@ -77,11 +77,11 @@ impl<T: Scalar> Operation<T> for Piece<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, _: S) {
         let Rule { rate, decay, momentum, nesterov, factor } = self.rule;
-        let ahead = if nesterov { (T::one(), momentum) } else { (T::zero(), T::one()) };
+        let weights = if nesterov { (T::one(), momentum) } else { (T::zero(), T::one()) };
         for ((p, g), v) in self.parameters.iter_mut().zip(self.gradients).zip(self.velocity) {
             let g = *g * factor + decay * *p;
             *v = momentum * *v + g;
-            *p -= rate * (ahead.0 * g + ahead.1 * *v);
+            *p -= rate * (weights.0 * g + weights.1 * *v);
         }
     }
 }

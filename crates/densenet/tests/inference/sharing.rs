@@ -41,8 +41,8 @@ fn first_questions_on_a_pool_do_not_wait_for_each_other() {
     let pool = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     for _ in 0..20 {
         let network = example().0;
-        let answer = |i| network.logits(images.slice(s![i..=i, .., .., ..])).unwrap();
-        let found: Vec<_> = pool.install(|| (0..8).into_par_iter().map(answer).collect());
+        let predict = |i| network.logits(images.slice(s![i..=i, .., .., ..])).unwrap();
+        let found: Vec<_> = pool.install(|| (0..8).into_par_iter().map(predict).collect());
         assert!(found.iter().zip(expected.rows()).all(|(found, expected)| found.row(0) == expected));
     }
 }

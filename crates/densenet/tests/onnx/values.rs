@@ -23,9 +23,9 @@ fn the_graph_makes_the_networks_logits() {
         let wanted = reference::forward(&network.architecture, &parameters, &running, shape, &images).unwrap();
         for options in OPTIONS {
             let found = run(&network.graph(options), shape, &images);
-            let apart = distance(found, &wanted, 0.0);
+            let error = distance(found, &wanted, 0.0);
             let tolerance = if options.fold { TOLERANCE } else { 1e-14 };
-            assert!(apart <= tolerance, "{apart:e} apart, {options:?}, {:?}", network.card.config);
+            assert!(error <= tolerance, "off by {error:e}, {options:?}, {:?}", network.card.config);
         }
     }
 }

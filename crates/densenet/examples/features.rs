@@ -1,7 +1,7 @@
 //! How alike pictures are to a network: the cosines between the embedding of the first and those of the others.
 //!
 //! ```text
-//! cargo run --release --example embed -- best.safetensors shirt.jpg other-shirt.jpg bag.png
+//! cargo run --release --example features -- best.safetensors shirt.jpg other-shirt.jpg bag.png
 //! ```
 
 use std::error::Error;
@@ -12,7 +12,7 @@ use ndarray::{Array1, s};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
-    let weights = words.next().ok_or("usage: embed WEIGHTS PICTURE...")?;
+    let weights = words.next().ok_or("usage: features WEIGHTS PICTURE...")?;
     let files: Vec<String> = words.collect();
     let (network, card) = DenseNet::load(weights)?;
     let pictures = files.iter().map(Picture::open).collect::<Result<Vec<_>, _>>()?;
