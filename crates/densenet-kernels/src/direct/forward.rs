@@ -60,7 +60,7 @@ struct Forward<'a, T: Precision> {
     input: Input<'a, T>,
     layout: Layout,
     partition: Partition,
-    columns: ColumnBlocks,
+    columns: ColumnBlocks<'a, T>,
     weights: &'a PackedWeights<T>,
     epilogue: &'a Epilogue<'a, T>,
     grid: Grid,

@@ -108,25 +108,30 @@ impl<P: Precision> PackedWeights<P> {
 }
 
 /// A cut of the columns of an output into blocks of whole panels.
-#[derive(Debug)]
-pub(crate) struct ColumnBlocks {
-    /// Number of the first panel of each block and after the last block, with its first column.
-    bounds: Vec<(usize, usize)>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ColumnBlocks<'a, P: Precision> {
+    weights: &'a PackedWeights<P>,
+    count: usize,
 }
 
-impl ColumnBlocks {
+impl<'a, P: Precision> ColumnBlocks<'a, P> {
     /// Cuts the columns of `weights` into so many blocks.
-    pub fn new<P: Precision>(weights: &PackedWeights<P>, blocks: usize) -> Self {
-        let panels = weights.panels.len();
-        let first = |panel: usize| weights.panels.get(panel).map_or(weights.n(), |panel| panel.first);
-        let bounds = (0..=blocks).map(|block| block * panels / blocks);
-        Self { bounds: bounds.map(|panel| (panel, first(panel))).collect() }
+    pub fn new(weights: &'a PackedWeights<P>, count: usize) -> Self {
+        Self { weights, count }
     }
 
     /// Blocks.
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.bounds.len() - 1
+        self.count
+    }
+
+    /// Panels of `blocks`, and their columns.
+    fn bounds(&self, blocks: &Range<usize>) -> (Range<usize>, Range<usize>) {
+        let panel = |block: usize| block * self.weights.panels.len() / self.count;
+        let column = |panel: usize| self.weights.panels.get(panel).map_or(self.weights.n(), |panel| panel.first);
+        let panels = panel(blocks.start)..panel(blocks.end);
+        (panels.clone(), column(panels.start)..column(panels.end))
     }
 
     /// Runs `work` on the panels and columns of each block, with their columns of `output`.
@@ -135,22 +140,25 @@ impl ColumnBlocks {
         output: MatrixMut<'_, T>,
         work: &(impl Fn(Range<usize>, Range<usize>, MatrixMut<'_, T>) + Sync),
     ) {
-        Self::halve(&self.bounds, output, work);
+        self.halve(0..self.count, output, work);
     }
 
     fn halve<T: Send>(
-        bounds: &[(usize, usize)],
+        &self,
+        blocks: Range<usize>,
         output: MatrixMut<'_, T>,
         work: &(impl Fn(Range<usize>, Range<usize>, MatrixMut<'_, T>) + Sync),
     ) {
-        if let &[(panel, column), (next_panel, next_column)] = bounds {
-            return work(panel..next_panel, column..next_column, output);
+        if blocks.len() == 1 {
+            let (panels, columns) = self.bounds(&blocks);
+            return work(panels, columns, output);
         }
-        let middle = bounds.len() / 2;
-        let (output, next_output) = output.split_columns(bounds[middle].1 - bounds[0].1);
+        let middle = blocks.start + blocks.len() / 2;
+        let (_, columns) = self.bounds(&(blocks.start..middle));
+        let (output, next_output) = output.split_columns(columns.len());
         rayon::join(
-            || Self::halve(&bounds[..=middle], output, work),
-            || Self::halve(&bounds[middle..], next_output, work),
+            || self.halve(blocks.start..middle, output, work),
+            || self.halve(middle..blocks.end, next_output, work),
         );
     }
 }

@@ -50,7 +50,7 @@ struct Forward<'a, T: Precision> {
     epilogue: &'a Epilogue<'a, T>,
     tiling: Tiling,
     partition: Partition,
-    columns: ColumnBlocks,
+    columns: ColumnBlocks<'a, T>,
     /// Elements from one tile to the next at a point: of the transformed input, of the products.
     strides: [usize; 2],
     /// Whether products prefetch what the next row block reads: in training, where a batch's maps are not in the cache. Those
