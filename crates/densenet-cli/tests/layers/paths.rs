@@ -74,6 +74,8 @@ fn expand(prefix: &[String], tree: &[TokenTree], exported: bool, found: &mut Vec
             Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace && next < branch.len() => {
                 expand(&segments, &group.stream().into_iter().collect::<Vec<_>>(), exported, found);
             }
+            // Tokens of a macro may be no path.
+            _ if segments.is_empty() => {}
             _ => found.push(Named { exported, segments }),
         }
     }
