@@ -64,10 +64,10 @@ pub fn has_weights(name: &str) -> bool {
 pub fn untrained(name: &str) -> Result<Config> {
     let path = Path::new(name);
     if path.is_dir() {
-        return Err(Misuse(a_folder(path)).into());
+        bail!(a_folder(path));
     }
     if path.extension().is_some() || path.components().count() > 1 {
-        return Err(Misuse(format!("{name}: no such file")).into());
+        bail!("{name}: no such file");
     }
     Ok(Config::preset(name)?)
 }

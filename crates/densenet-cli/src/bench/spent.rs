@@ -19,7 +19,7 @@ pub struct Spent {
 /// The kinds of work as the table's columns name them.
 const COLUMNS: [(Pass, &str); 6] = [
     (Pass::Forward, "forward"),
-    (Pass::Recompute, "again"),
+    (Pass::Recompute, "recomputed"),
     (Pass::DataGradient, "dgrad"),
     (Pass::WeightGradient, "wgrad"),
     (Pass::Gradients, "both"),

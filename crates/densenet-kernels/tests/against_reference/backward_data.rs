@@ -2,16 +2,16 @@
 //! readers.
 
 use densenet_kernels::batch_norm::{Correction, NormGradient, Normalised, Write, finish, inv_std};
-use densenet_kernels::direct::{backward_data, pack_backward};
 use densenet_kernels::reference::{pool, relu};
-use densenet_kernels::winograd::{self, Filters, TileSize};
 use densenet_kernels::{FeatureMap, Real};
 
 use crate::block::{Block, Reader, Typed, per_channel};
 use crate::check::{assert_close, assert_within, doubles, elements, guarded, norm, on_every_set, tolerance};
 use crate::conv_case::{Case, Kind, WINDOWS};
-use crate::draw::Draw;
+use crate::draw::{Draw, cases};
+use crate::fast_conv::FastConv;
 use crate::layout::{from_maps, to_maps};
+use crate::not_a_number::assert_passes;
 
 /// A convolution that reads some maps, and its backward pass by the references.
 struct Convolution {
@@ -20,7 +20,9 @@ struct Convolution {
     weights: Vec<f64>,
     /// Gradient of its output, `(N, O, H', W')`.
     dy: Vec<f64>,
-    /// Gradient after batch-norm, masked, `(N, C, H, W)`.
+    /// Gradient after the ReLU, `(N, C, H, W)`.
+    da: Vec<f64>,
+    /// Gradient after batch-norm, `(N, C, H, W)`: what the ReLU passes of `da`.
     dz: Vec<f64>,
 }
 
@@ -34,29 +36,22 @@ impl Convolution {
             da = pool::average_backward(reader.shape, &da);
         }
         let dz = relu::backward(&reader.z(), &da);
-        Self { case, reader, weights, dy, dz }
+        Self { case, reader, weights, dy, da, dz }
     }
 
-    /// The fast backward pass, by tiles if `tile` says so: a gradient that held `before`, and the batch-norm's.
+    /// The fast backward pass to the maps of `reader`: a gradient that held `before`, and the batch-norm's.
     fn run<T: Real>(
         &self,
         name: &str,
-        tile: Option<TileSize>,
+        conv: FastConv,
+        reader: &Reader,
         write: Write,
         before: Vec<T>,
     ) -> (Vec<T>, NormGradient<T>) {
-        let Self { case, reader, .. } = self;
-        let weights = pack_backward::<T>(&elements(&self.weights), case.out, case.channels(), case.window.kernel);
+        let (case, typed) = (&self.case, Typed::new(reader));
         let dy: Vec<T> = to_maps(case.conv().output(case.seen(reader).0), &[case.out], &self.dy);
-        let typed = Typed::new(reader);
         let normalised = Normalised { pooling: case.pooling(), ..typed.normalised() };
-        guarded(name, before, |dx| match tile {
-            None => backward_data(&dy, case.window, &weights, &normalised, write, dx),
-            Some(tile) => {
-                let filters = Filters::rotated(tile, &elements(&self.weights), case.out, case.channels());
-                winograd::backward_data(&dy, &filters, &normalised, write, dx)
-            }
-        })
+        guarded(name, before, |dx| conv.backward_data(&dy, &elements(&self.weights), &normalised, write, dx))
     }
 }
 
@@ -72,14 +67,12 @@ fn check_one<T: Real>(name: &str, r: &Convolution, before: &[f64]) {
     let (shape, widths) = (r.reader.shape, &r.case.widths);
     let scaled = r.reader.scaled(&r.dz);
     let total: Vec<f64> = scaled.iter().zip(before).map(|(a, b)| a + b).collect();
-    let tiles: &[Option<TileSize>] =
-        if r.case.has_tiles() { &[None, Some(TileSize::Two), Some(TileSize::Four)] } else { &[None] };
-    for &tile in tiles {
-        let name = &format!("{name}, tile {tile:?}");
-        let (set, sums) = r.run::<T>(name, tile, Write::Overwrite, vec![T::nan(); shape.len()]);
+    for conv in r.case.fast() {
+        let name = &format!("{name}, {:?}", conv.algorithm);
+        let (set, sums) = r.run::<T>(name, conv, &r.reader, Write::Overwrite, vec![T::nan(); shape.len()]);
         assert_close::<T>(name, "gradient set", &from_maps(shape, widths, &set), &scaled);
         assert_sums(name, &r.reader, &r.dz, &sums);
-        let (added, sums) = r.run::<T>(name, tile, Write::Accumulate, to_maps(shape, widths, before));
+        let (added, sums) = r.run::<T>(name, conv, &r.reader, Write::Accumulate, to_maps(shape, widths, before));
         assert_close::<T>(name, "gradient added", &from_maps(shape, widths, &added), &total);
         assert_sums(name, &r.reader, &r.dz, &sums);
     }
@@ -91,7 +84,7 @@ const NEEDED: [(Kind, usize); 4] =
 
 #[test]
 fn equals_the_reference() {
-    for seed in 0..80 {
+    for seed in cases(80) {
         let mut draw = Draw::new(5, seed);
         let (kind, window) = NEEDED[seed as usize % NEEDED.len()];
         let case = Case::new(&mut draw, kind, WINDOWS[window]);
@@ -119,7 +112,8 @@ fn run_all<T: Real>(name: &str, block: &Block, readers: &[Convolution]) -> Vec<T
     let (mut s0, mut s1) = (vec![T::zero(); channels], vec![T::zero(); channels]);
     for (i, r) in readers.iter().enumerate() {
         let (len, write) = (r.reader.shape.len(), if i == 0 { Write::Overwrite } else { Write::Accumulate });
-        let (after, sums) = r.run(name, r.case.has_tiles().then_some(TileSize::Four), write, gradient[..len].to_vec());
+        let conv = r.case.fast().last().expect("the direct sum at least");
+        let (after, sums) = r.run(name, conv, &r.reader, write, gradient[..len].to_vec());
         gradient[..len].copy_from_slice(&after);
         for (c, &gamma) in r.reader.gamma.iter().enumerate() {
             s0[c] += T::of(gamma) * sums.beta[c];
@@ -149,7 +143,7 @@ fn check_all<T: Real>(name: &str, block: &Block, readers: &[Convolution], expect
 
 #[test]
 fn several_readers_with_one_correction_equal_the_textbook() {
-    for seed in 0..30 {
+    for seed in cases(30) {
         let mut draw = Draw::new(6, seed);
         let model = Case::new(&mut draw, Kind::Pooled, WINDOWS[1]);
         let block = Block::new(&mut draw, model.extents, &model.widths);
@@ -179,25 +173,19 @@ fn several_readers_with_one_correction_equal_the_textbook() {
     }
 }
 
-/// PyTorch's ReLU passes the gradient of what is not a number.
 #[test]
 fn a_pre_activation_that_is_no_number_passes_its_gradient() {
-    for (seed, window) in WINDOWS[..2].iter().enumerate() {
+    for (seed, (kind, window)) in NEEDED.into_iter().enumerate() {
         let mut draw = Draw::new(18, seed as u64);
-        let kind = Kind::PreActivation;
-        let case = Case { kind, window: *window, extents: (1, 6, 7), widths: vec![20, 7], out: 5 };
-        let mut reader = Reader::new(&mut draw, case.extents, &case.widths);
-        let place = reader.shape.index(0, 3, 2, 4);
-        reader.x[place] = f64::NAN;
-        let convolution = Convolution::new(&mut draw, case, reader);
-        let tiles: &[Option<TileSize>] =
-            if convolution.case.has_tiles() { &[None, Some(TileSize::Four)] } else { &[None] };
-        for &tile in tiles {
+        let case = Case { kind, window: WINDOWS[window], extents: (2, 8, 6), widths: vec![20, 7], out: 5 };
+        let reader = Reader::new(&mut draw, case.extents, &case.widths);
+        let r = Convolution::new(&mut draw, case, reader);
+        for conv in r.case.fast() {
+            let name = format!("{:?}, {:?}", r.case, conv.algorithm);
             on_every_set(|| {
-                let len = convolution.reader.shape.len();
-                let (dx, _) = convolution.run::<f32>("not a number", tile, Write::Overwrite, vec![f32::NAN; len]);
-                let dx = from_maps(convolution.reader.shape, &convolution.case.widths, &dx);
-                assert!(dx[place] != 0.0 && dx.iter().all(|value| value.is_finite()), "by {tile:?}: {}", dx[place]);
+                assert_passes(&name, &r.reader, &r.da, |reader| {
+                    r.run(&name, conv, reader, Write::Overwrite, vec![f32::NAN; reader.shape.len()])
+                });
             });
         }
     }

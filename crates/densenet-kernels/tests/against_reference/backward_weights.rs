@@ -2,7 +2,6 @@
 
 use densenet_kernels::Real;
 use densenet_kernels::direct::{OutputGradient, backward_weights};
-use densenet_kernels::winograd::{self, TileSize};
 
 use crate::block::Reader;
 use crate::check::{assert_close, doubles, on_every_set, poisoned};
@@ -14,21 +13,18 @@ use crate::uncorrected::UncorrectedOutput;
 fn check<T: Real>(name: &str, case: &Case, reader: &Reader, output_of: &UncorrectedOutput, expected: &[f64]) {
     let output = case.conv().output(case.seen(reader).0);
     let dy: Vec<T> = to_maps(output, &[case.out], &output_of.gradient());
-    let of = |gradient: &OutputGradient<'_, T>, what: &str| {
-        let (dweight, ()) = case.input::<T, _>(reader, |input| {
-            poisoned(name, expected.len(), |dweight| backward_weights(input, case.window, gradient, dweight))
-        });
-        assert_close::<T>(name, what, &doubles(&dweight), expected);
-    };
-    of(&OutputGradient::Finished { dy: &dy, channels: case.out }, "weight gradient");
-    output_of
-        .uncorrected(|output| of(&OutputGradient::Uncorrected(*output), "weight gradient of what is not corrected"));
-    for tile in [TileSize::Two, TileSize::Four].into_iter().filter(|_| case.has_tiles()) {
-        let (dweight, ()) = case.input::<T, _>(reader, |input| {
-            poisoned(name, expected.len(), |dweight| winograd::backward_weights(input, tile, &dy, dweight))
-        });
-        assert_close::<T>(name, &format!("weight gradient by {tile:?}"), &doubles(&dweight), expected);
+    for conv in case.fast() {
+        let (dw, ()) = case
+            .input::<T, _>(reader, |input| poisoned(name, expected.len(), |dw| conv.backward_weights(input, &dy, dw)));
+        assert_close::<T>(name, &format!("weight gradient by {:?}", conv.algorithm), &doubles(&dw), expected);
     }
+    let (dw, ()) = case.input::<T, _>(reader, |input| {
+        let dy = |dw: &mut [T]| {
+            output_of.uncorrected(|dy| backward_weights(input, case.window, &OutputGradient::Uncorrected(*dy), dw));
+        };
+        poisoned(name, expected.len(), dy)
+    });
+    assert_close::<T>(name, "weight gradient of what is not corrected", &doubles(&dw), expected);
 }
 
 /// Checks a case drawn with `draw`.
@@ -49,6 +45,7 @@ fn equals_the_reference() {
 
 /// So narrow that the cache would hold more rows than a block may have.
 #[test]
+#[cfg_attr(miri, ignore = "large")]
 fn of_tall_and_narrow_pictures_equals_the_reference() {
     for (seed, window) in WINDOWS.into_iter().enumerate() {
         for (kind, widths) in [(Kind::PreActivation, vec![3, 2]), (Kind::Pictures, vec![1])] {

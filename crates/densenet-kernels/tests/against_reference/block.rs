@@ -22,6 +22,7 @@ pub struct Block {
 }
 
 /// A batch-norm with ReLU that reads the first maps of a block.
+#[derive(Clone)]
 pub struct Reader {
     /// Shape of what it reads.
     pub shape: Shape4,

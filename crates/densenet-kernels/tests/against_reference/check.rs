@@ -13,7 +13,7 @@ const GUARD: usize = 67;
 const SENTINEL: f64 = -12_345.0;
 
 /// Elements of every thread's working memory that are poisoned: most cases need less.
-const WORKING: usize = 1 << 18;
+const WORKING: usize = if cfg!(miri) { 1 << 10 } else { 1 << 18 };
 
 /// A pool of two threads for each instruction set that the processor has.
 static POOLS: LazyLock<Vec<(Isa, ThreadPool)>> = LazyLock::new(|| {

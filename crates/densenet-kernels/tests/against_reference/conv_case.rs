@@ -1,16 +1,23 @@
 //! Random convolutions.
 
+use densenet_kernels::conv::{Algorithm, ConvShape};
 use densenet_kernels::reference::conv::Conv;
 use densenet_kernels::reference::{Shape4, pool, relu};
-use densenet_kernels::{Input, Pooling, Real, Window, winograd};
+use densenet_kernels::winograd::{self, TileSize};
+use densenet_kernels::{Input, Pooling, Real, Window};
 
 use crate::block::{Reader, Typed, grid};
 use crate::check::elements;
 use crate::draw::Draw;
+use crate::fast_conv::FastConv;
 
 /// Multiply-adds of a case: one or another of its extents is halved until it needs no more, so that the references take
 /// milliseconds and each extent is large in some cases.
-const WORK: usize = 3_000_000;
+const WORK: usize = if cfg!(miri) { 3_000 } else { 3_000_000 };
+
+/// The direct sum, and those that apply to some windows only.
+const ALGORITHMS: [Algorithm; 3] =
+    [Algorithm::Direct, Algorithm::Winograd(TileSize::Two), Algorithm::Winograd(TileSize::Four)];
 
 /// What the convolution reads.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,9 +78,22 @@ impl Case {
         n * h.div_ceil(stride) * w.div_ceil(stride) * kernel * kernel * self.channels() * self.out
     }
 
-    /// Whether Winograd's tiles apply.
-    pub fn has_tiles(&self) -> bool {
-        self.window == winograd::WINDOW && matches!(self.kind, Kind::PreActivation | Kind::Raw)
+    /// The convolution by each algorithm that applies.
+    pub fn fast(&self) -> impl Iterator<Item = FastConv> + use<> {
+        let tiles = self.window == winograd::WINDOW && matches!(self.kind, Kind::PreActivation | Kind::Raw);
+        let algorithms = if tiles { &ALGORITHMS[..] } else { &ALGORITHMS[..1] };
+        let shape = self.shape();
+        algorithms.iter().map(move |&algorithm| FastConv { shape, algorithm })
+    }
+
+    /// Channels and window.
+    pub fn shape(&self) -> ConvShape {
+        ConvShape { in_channels: self.channels(), out_channels: self.out, window: self.window }
+    }
+
+    /// Whether what it reads has a gradient: pictures have none, and no network needs that of raw maps.
+    pub fn has_data_gradient(&self) -> bool {
+        matches!(self.kind, Kind::PreActivation | Kind::Pooled) && self.window.stride == 1
     }
 
     /// The pooling between the pre-activation and the convolution.
@@ -129,6 +149,7 @@ impl Case {
 /// Calls `check` with `rounds` cases of every kind and window: their description, draws and shapes.
 pub fn for_each_case(test: u64, rounds: u64, check: impl Fn(&str, &mut Draw, &Case)) {
     let kinds = [Kind::PreActivation, Kind::Pooled, Kind::Raw, Kind::Pictures];
+    let rounds = if cfg!(miri) { 1 } else { rounds };
     for seed in 0..rounds * (kinds.len() * WINDOWS.len()) as u64 {
         let (kind, window) = (kinds[seed as usize % kinds.len()], WINDOWS[seed as usize / kinds.len() % WINDOWS.len()]);
         let mut draw = Draw::new(test, seed);

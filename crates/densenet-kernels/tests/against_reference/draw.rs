@@ -1,6 +1,19 @@
 //! Random cases, the same in every run.
 
+use std::ops::Range;
+
 use densenet_kernels::random::Stream;
+
+/// Miri takes some thousand times as long as the processor: it gets fewer and smaller cases.
+const CASES_IN_MIRI: u64 = 4;
+
+/// The largest extent and width in Miri: vectors of the portable set have four lanes.
+const LARGEST_IN_MIRI: usize = 9;
+
+/// Numbers of a test's random cases: `count` of them, few in Miri.
+pub fn cases(count: u64) -> Range<u64> {
+    0..if cfg!(miri) { count.min(CASES_IN_MIRI) } else { count }
+}
 
 /// A sequence of draws.
 pub struct Draw {
@@ -27,12 +40,16 @@ impl Draw {
 
     /// An extent from `low` to `high`, half of the time one of the lowest eight: that is where borders meet.
     pub fn extent(&mut self, low: usize, high: usize) -> usize {
+        let high = if cfg!(miri) { high.min(LARGEST_IN_MIRI) } else { high };
         let high = if self.coin() { (low + 7).min(high) } else { high };
         self.between(low, high)
     }
 
     /// Channels of a feature map: half of the time a width of the family.
     pub fn map_width(&mut self) -> usize {
+        if cfg!(miri) {
+            return self.between(1, LARGEST_IN_MIRI);
+        }
         if self.coin() { [12, 16, 24, 32, 40, 48, 64][self.between(0, 6)] } else { self.between(1, 70) }
     }
 

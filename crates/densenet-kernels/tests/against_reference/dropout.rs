@@ -8,7 +8,7 @@ use densenet_kernels::reference::dropout::dropout;
 
 use crate::block::grid;
 use crate::check::{doubles, elements, guarded, on_every_set};
-use crate::draw::Draw;
+use crate::draw::{Draw, cases};
 use crate::layout::{from_maps, to_maps};
 
 /// Scalar for element, in two calls that meet at pixel `middle`.
@@ -24,9 +24,9 @@ fn check<T: Real>(name: &str, shape: Shape4, x: &[f64], apply: Dropout, middle: 
 
 #[test]
 fn equals_the_reference() {
-    for seed in 0..60 {
+    for seed in cases(60) {
         let mut draw = Draw::new(10, seed);
-        let shape = Shape4::new(draw.between(1, 5), draw.between(1, 70), draw.extent(1, 20), draw.extent(1, 20));
+        let shape = Shape4::new(draw.between(1, 5), draw.extent(1, 70), draw.extent(1, 20), draw.extent(1, 20));
         let x = draw.values(shape.len(), 1.0);
         let apply = Dropout { stream: Stream::new(seed, 4), rate: [0.0, 0.2, 0.5, 0.9][seed as usize % 4] };
         let middle = draw.between(0, shape.n * shape.plane());

@@ -1,8 +1,5 @@
 //! No operation reads or writes outside of what it is given: every operand ends where a page begins that nobody may touch, or
 //! begins where one ends.
-#![allow(unsafe_code)]
-
-use std::ops::{Deref, DerefMut};
 
 use densenet_kernels::batch_norm::{Correction, Normalised, Uncorrected, Write, finish};
 use densenet_kernels::conv::{self, ConvShape, Epilogue, OutputGradient};
@@ -11,73 +8,7 @@ use densenet_kernels::{Affine, FeatureMaps, Grid, Input, Pooling, Window, head, 
 use crate::check::on_every_set;
 use crate::conv_case::{Case, Kind, WINDOWS};
 use crate::draw::Draw;
-
-/// Which end of the memory a page follows or precedes.
-#[derive(Clone, Copy, Debug)]
-enum Side {
-    Before,
-    After,
-}
-
-/// Numbers beside a page that nobody may touch.
-struct Guarded {
-    pages: *mut libc::c_void,
-    bytes: usize,
-    first: *mut f32,
-    len: usize,
-}
-
-impl Guarded {
-    /// Random numbers.
-    fn random(draw: &mut Draw, side: Side, len: usize) -> Self {
-        let mut guarded = Self::new(side, len);
-        guarded.copy_from_slice(&draw.values(len, 1.0).iter().map(|&value| value as f32).collect::<Vec<_>>());
-        guarded
-    }
-
-    /// Room for results.
-    fn new(side: Side, len: usize) -> Self {
-        // SAFETY: asking for a page's size has no condition.
-        let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        let inside = (len * size_of::<f32>()).next_multiple_of(page);
-        let bytes = inside + page;
-        // SAFETY: new anonymous memory, of which one page at an end becomes inaccessible; `first` begins `len` numbers inside.
-        unsafe {
-            let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-            let pages = libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0);
-            assert_ne!(pages, libc::MAP_FAILED, "{bytes} bytes");
-            let (forbidden, first) = match side {
-                Side::Before => (pages, pages.byte_add(page).cast::<f32>()),
-                Side::After => (pages.byte_add(inside), pages.byte_add(inside).cast::<f32>().sub(len)),
-            };
-            assert_eq!(libc::mprotect(forbidden, page, libc::PROT_NONE), 0, "a page that nobody may touch");
-            Self { pages, bytes, first, len }
-        }
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // SAFETY: what `new` mapped, and nobody borrows.
-        unsafe { libc::munmap(self.pages, self.bytes) };
-    }
-}
-
-impl Deref for Guarded {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        // SAFETY: `new` made room for as many numbers, which are zero at first.
-        unsafe { std::slice::from_raw_parts(self.first, self.len) }
-    }
-}
-
-impl DerefMut for Guarded {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and `self` is borrowed for writing.
-        unsafe { std::slice::from_raw_parts_mut(self.first, self.len) }
-    }
-}
+use crate::guarded_memory::{Guarded, Side};
 
 /// A batch-norm over some maps, all of it beside guard pages.
 struct Reader {
@@ -141,8 +72,8 @@ fn convolution(draw: &mut Draw, side: Side, case: &Case) {
     let weight = Guarded::random(draw, side, case.out * case.channels() * case.window.kernel * case.window.kernel);
     let (bias, dy) = (Guarded::random(draw, side, case.out), Guarded::random(draw, side, output.pixels() * case.out));
     let skip = Guarded::random(draw, side, dy.len());
-    let (mut y, mut dw) = (Guarded::new(side, dy.len()), Guarded::new(side, weight.len()));
-    let mut dx = Guarded::new(side, reader.x.len());
+    let (mut y, mut dw) = (Guarded::zeros(side, dy.len()), Guarded::zeros(side, weight.len()));
+    let mut dx = Guarded::zeros(side, reader.x.len());
     let epilogue = Epilogue { bias: Some(&bias), relu: true, dropout: None, skip: Some(&skip) };
     conv::forward(&conv::pack(shape, &weight, output.height), &input, &epilogue, &mut y);
     conv::forward_with_moments(shape, &input, &weight, &epilogue, &mut y);
@@ -187,21 +118,21 @@ fn stem_head_and_linear_layer_stay_inside_their_operands() {
                 let channels = draw.map_width();
                 let reader = Reader::new(&mut draw, side, extents, &[channels]);
                 let pooled = stem::POOL.output(reader.grid).pixels() * channels;
-                let (mut y, dy) = (Guarded::new(side, pooled), Guarded::random(&mut draw, side, pooled));
-                let mut dx = Guarded::new(side, reader.x.len());
+                let (mut y, dy) = (Guarded::zeros(side, pooled), Guarded::random(&mut draw, side, pooled));
+                let mut dx = Guarded::zeros(side, reader.x.len());
                 let normalised = reader.normalised(Pooling::None);
                 stem::forward(&reader.maps(), reader.affine(), stem::POOL, &mut y);
                 stem::backward(&normalised, stem::POOL, &dy, &mut dx);
                 let images = extents.0;
-                let mut features = Guarded::new(side, images * channels);
+                let mut features = Guarded::zeros(side, images * channels);
                 head::forward(&reader.maps(), reader.affine(), true, &mut features);
                 head::backward(&normalised, true, &features, &mut dx);
                 let classes = draw.between(1, 70);
                 let weight = Guarded::random(&mut draw, side, classes * channels);
                 let (bias, mut logits) =
-                    (Guarded::random(&mut draw, side, classes), Guarded::new(side, images * classes));
+                    (Guarded::random(&mut draw, side, classes), Guarded::zeros(side, images * classes));
                 linear::forward(&features, &linear::pack(&weight, classes), &bias, &mut logits);
-                let (mut dw, mut db) = (Guarded::new(side, weight.len()), Guarded::new(side, classes));
+                let (mut dw, mut db) = (Guarded::zeros(side, weight.len()), Guarded::zeros(side, classes));
                 linear::backward_weights(&features, &logits, &mut dw, &mut db);
                 linear::backward_data(&logits, &weight, classes, &mut features);
             });

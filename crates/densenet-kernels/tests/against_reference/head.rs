@@ -7,8 +7,9 @@ use densenet_kernels::reference::{pool, relu};
 use crate::backward_data::assert_sums;
 use crate::block::{Reader, Typed};
 use crate::check::{assert_close, doubles, elements, on_every_set, poisoned};
-use crate::draw::Draw;
+use crate::draw::{Draw, cases};
 use crate::layout::from_maps;
+use crate::not_a_number::assert_passes;
 
 fn check<T: Real>(name: &str, reader: &Reader, rectify: bool, pooled: &[f64], dy: &[f64], dz: &[f64]) {
     let typed = Typed::<T>::new(reader);
@@ -23,7 +24,7 @@ fn check<T: Real>(name: &str, reader: &Reader, rectify: bool, pooled: &[f64], dy
 
 #[test]
 fn equals_the_reference() {
-    for seed in 0..100 {
+    for seed in cases(100) {
         let mut draw = Draw::new(7, seed);
         let extents = (draw.between(1, 5), draw.extent(1, 20), draw.extent(1, 20));
         let widths: Vec<usize> = (0..draw.between(1, 5)).map(|_| draw.map_width()).collect();
@@ -40,4 +41,18 @@ fn equals_the_reference() {
         on_every_set(|| check::<f32>(&name, &reader, rectify, &pooled, &dy, &dz));
         check::<f64>(&name, &reader, rectify, &pooled, &dy, &dz);
     }
+}
+
+#[test]
+fn a_pre_activation_that_is_no_number_passes_its_gradient() {
+    let mut draw = Draw::new(25, 0);
+    let reader = Reader::new(&mut draw, (3, 5, 6), &[20, 7]);
+    let dy = draw.values(reader.shape.n * reader.shape.c, reader.shape.plane() as f64);
+    let da = pool::global_average_backward(reader.shape, &dy);
+    on_every_set(|| {
+        assert_passes::<f32>("head", &reader, &da, |reader| {
+            let typed = Typed::new(reader);
+            poisoned("head", reader.shape.len(), |dx| backward(&typed.normalised(), true, &elements(&dy), dx))
+        });
+    });
 }

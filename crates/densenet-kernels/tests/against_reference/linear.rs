@@ -4,7 +4,7 @@ use densenet_kernels::reference::linear as reference;
 use densenet_kernels::{Real, linear};
 
 use crate::check::{assert_close, doubles, elements, on_every_set, poisoned};
-use crate::draw::Draw;
+use crate::draw::{Draw, cases};
 
 /// Values of a layer, and its backward pass by the reference.
 struct Layer {
@@ -32,9 +32,9 @@ fn check<T: Real>(name: &str, layer: &Layer) {
 
 #[test]
 fn equals_the_reference() {
-    for seed in 0..40 {
+    for seed in cases(40) {
         let mut draw = Draw::new(20, seed);
-        let (count, input, out) = (draw.extent(1, 70), draw.between(1, 300), draw.between(1, 140));
+        let (count, input, out) = (draw.extent(1, 70), draw.extent(1, 300), draw.extent(1, 140));
         let layer = Layer {
             x: draw.values(count * input, 1.0),
             weight: draw.values(out * input, (3.0 / input as f64).sqrt()),

@@ -13,13 +13,17 @@ mod conv_case;
 mod conv_face;
 mod draw;
 mod dropout;
+mod fast_conv;
 mod forward;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod guard_page;
+#[cfg(all(target_os = "linux", not(miri)))]
+mod guarded_memory;
 mod head;
 mod layout;
 mod linear;
 mod moments;
+mod not_a_number;
 mod stem;
 mod threads;
 mod uncorrected;

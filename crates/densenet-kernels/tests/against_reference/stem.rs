@@ -8,7 +8,7 @@ use densenet_kernels::{Real, Window};
 use crate::backward_data::assert_sums;
 use crate::block::{Reader, Typed};
 use crate::check::{assert_close, on_every_set, poisoned};
-use crate::draw::Draw;
+use crate::draw::{Draw, cases};
 use crate::layout::{from_maps, to_maps};
 use crate::moments::assert_moments;
 
@@ -33,7 +33,7 @@ fn check<T: Real>(name: &str, reader: &Reader, pool: Window, y: &[f64], dy: &[f6
 
 #[test]
 fn equals_the_reference() {
-    for seed in 0..80 {
+    for seed in cases(80) {
         let mut draw = Draw::new(8, seed);
         let extents = (draw.between(1, 5), draw.extent(1, 40), draw.extent(1, 40));
         let widths = [draw.map_width()];
@@ -52,17 +52,46 @@ fn equals_the_reference() {
 /// Of equal maxima the first takes all of the gradient, however large that is, and nothing is left for the others.
 #[test]
 fn ties_pass_an_infinite_gradient_once() {
-    let mut draw = Draw::new(19, 0);
-    let mut reader = Reader::new(&mut draw, (1, 3, 3), &[9]);
+    let mut reader = Reader::new(&mut Draw::new(19, 0), (1, 3, 3), &[9]);
     reader.gamma.fill(1.0);
     reader.beta.fill(100.0);
     reader.x.fill(0.0);
+    // Pixels 0 and 1 are the first of the windows that begin at them, 3 and 4 those of the windows in the row below.
+    let expected: Vec<f64> = (0..reader.shape.len())
+        .map(|place| if [0, 1, 3, 4].contains(&(place % reader.shape.plane())) { f64::INFINITY } else { 0.0 })
+        .collect();
     on_every_set(|| {
         let typed = Typed::<f32>::new(&reader);
-        let dy = vec![f32::INFINITY; 4 * 9];
-        let (dx, _) = poisoned("ties", reader.shape.len(), |dx| backward(&typed.normalised(), POOL, &dy, dx));
-        let dx = from_maps(reader.shape, &reader.widths, &dx);
-        assert!(dx.iter().all(|&value| value == 0.0 || value == f64::INFINITY), "{dx:?}");
-        assert_eq!(dx.iter().filter(|value| value.is_infinite()).count(), 4 * 9, "one pixel a window and channel");
+        let dy = vec![f32::INFINITY; 4 * reader.shape.c];
+        let (dx, sums) = poisoned("ties", reader.shape.len(), |dx| backward(&typed.normalised(), POOL, &dy, dx));
+        assert_eq!(from_maps(reader.shape, &reader.widths, &dx), expected);
+        assert_eq!(sums.beta, vec![f32::INFINITY; reader.shape.c]);
+        assert!(sums.gamma.iter().all(|sum| sum.is_infinite()), "{:?}", sums.gamma);
+    });
+}
+
+/// A gradient that is infinite in one of two windows that share their maximum, which is no tie, stays out of the others.
+#[test]
+fn an_infinite_gradient_reaches_no_other_window() {
+    let mut draw = Draw::new(26, 0);
+    let reader = Reader::new(&mut draw, (1, 9, 9), &[9]);
+    let z = reader.z();
+    let output = reference(POOL).output(reader.shape);
+    let (_, places) = reference(POOL).forward(reader.shape, &relu::forward(&z));
+    let mut dy = draw.values(output.len(), 1.0);
+    for c in 0..output.c {
+        // Of a channel's middle window.
+        dy[output.index(0, c, 2, 2)] = f64::INFINITY;
+    }
+    let dz = relu::backward(&z, &reference(POOL).backward(reader.shape, &places, &dy));
+    assert!(dz.iter().any(|value| value.is_infinite()));
+    on_every_set(|| {
+        let typed = Typed::<f32>::new(&reader);
+        let dy: Vec<f32> = to_maps(output, &reader.widths, &dy);
+        let (dx, _) = poisoned("infinite", reader.shape.len(), |dx| backward(&typed.normalised(), POOL, &dy, dx));
+        let (dx, scaled) = (from_maps(reader.shape, &reader.widths, &dx), reader.scaled(&dz));
+        for (place, (got, expected)) in dx.iter().zip(&scaled).enumerate() {
+            assert!(got == expected || (got - expected).abs() < 1e-5, "element {place}: {got} for {expected}");
+        }
     });
 }

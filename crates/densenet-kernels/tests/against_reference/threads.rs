@@ -5,9 +5,8 @@ use std::sync::LazyLock;
 
 use densenet_kernels::batch_norm::{Correction, Normalised, Write, finish};
 use densenet_kernels::conv::Epilogue;
-use densenet_kernels::direct::{self, OutputGradient, backward_bias};
+use densenet_kernels::direct::backward_bias;
 use densenet_kernels::simd::Isa;
-use densenet_kernels::winograd::{self, Filters, TileSize};
 use densenet_kernels::{Real, head, stem};
 use rayon::ThreadPool;
 
@@ -16,27 +15,26 @@ use crate::block::{Reader, Typed};
 use crate::check::elements;
 use crate::conv_case::{Case, Kind, WINDOWS};
 use crate::draw::Draw;
+use crate::fast_conv::FastConv;
 use crate::layout::to_maps;
 
-/// Everything that the convolution's passes make.
-fn convolution<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
-    let (weights, typed, kernel) = (elements::<T>(weights), Typed::<T>::new(reader), case.window.kernel);
-    let output = case.conv().output(case.seen(reader).0);
+/// What a value is, and the value.
+type Made<T> = (&'static str, Vec<T>);
+
+/// Everything that the passes of a convolution make.
+fn convolution<T: Real>(conv: FastConv, case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<Made<T>> {
+    let (weights, typed, output) =
+        (elements::<T>(weights), Typed::<T>::new(reader), case.conv().output(case.seen(reader).0));
     let dy: Vec<T> = to_maps(output, &[case.out], dy);
     let (mut y, mut inferred) = (vec![T::nan(); output.len()], vec![T::nan(); output.len()]);
-    let mut dweight = vec![T::nan(); weights.len()];
+    let (mut dweight, mut dx) = (vec![T::nan(); weights.len()], vec![T::nan(); reader.shape.len()]);
     let moments = case.input::<T, _>(reader, |input| {
-        let finished = OutputGradient::Finished { dy: &dy, channels: case.out };
-        direct::backward_weights(input, case.window, &finished, &mut dweight);
-        let packed = direct::pack_forward(&weights, case.out, case.channels(), kernel);
-        direct::forward(input, case.window, &packed, &Epilogue::default(), &mut inferred);
-        direct::forward_with_moments(input, case.window, &packed, &Epilogue::default(), &mut y)
+        conv.backward_weights(input, &dy, &mut dweight);
+        conv.forward(input, &weights, &Epilogue::default(), &mut inferred);
+        conv.forward_with_moments(input, &weights, &Epilogue::default(), &mut y)
     });
-    let packed = direct::pack_backward(&weights, case.out, case.channels(), kernel);
-    let mut dx = vec![T::nan(); reader.shape.len()];
     let normalised = Normalised { pooling: case.pooling(), ..typed.normalised() };
-    let sums = direct::backward_data(&dy, case.window, &packed, &normalised, Write::Overwrite, &mut dx);
-    let bias = backward_bias(&dy, case.out);
+    let sums = conv.backward_data(&dy, &weights, &normalised, Write::Overwrite, &mut dx);
     vec![
         ("output", y),
         ("output of inference", inferred),
@@ -46,12 +44,12 @@ fn convolution<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64
         ("data gradient", dx),
         ("gradient of gamma", sums.gamma),
         ("gradient of beta", sums.beta),
-        ("gradient of the bias", bias),
+        ("gradient of the bias", backward_bias(&dy, case.out)),
     ]
 }
 
 /// Everything that a bottleneck's backward pass makes.
-fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<(&'static str, Vec<T>)> {
+fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<Made<T>> {
     let before = vec![T::nan(); bottleneck.elements()];
     let (dx, sums, dw) = bottleneck.run("on some threads", Write::Overwrite, before);
     vec![
@@ -62,36 +60,8 @@ fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<(&'static str, 
     ]
 }
 
-/// Everything that the passes by tiles make.
-fn tiles<T: Real>(case: &Case, reader: &Reader, weights: &[f64], dy: &[f64]) -> Vec<(&'static str, Vec<T>)> {
-    let (weights, typed) = (elements::<T>(weights), Typed::<T>::new(reader));
-    let output = case.conv().output(case.seen(reader).0);
-    let dy: Vec<T> = to_maps(output, &[case.out], dy);
-    let (mut y, mut inferred) = (vec![T::nan(); output.len()], vec![T::nan(); output.len()]);
-    let mut dweight = vec![T::nan(); weights.len()];
-    let moments = case.input::<T, _>(reader, |input| {
-        winograd::backward_weights(input, TileSize::Four, &dy, &mut dweight);
-        let filters = Filters::new(TileSize::Four, &weights, case.out, case.channels());
-        winograd::forward(input, &filters, &Epilogue::default(), &mut inferred);
-        winograd::forward_with_moments(input, &filters, &Epilogue::default(), &mut y)
-    });
-    let filters = Filters::rotated(TileSize::Four, &weights, case.out, case.channels());
-    let mut dx = vec![T::nan(); reader.shape.len()];
-    let sums = winograd::backward_data(&dy, &filters, &typed.normalised(), Write::Overwrite, &mut dx);
-    vec![
-        ("output", y),
-        ("output of inference", inferred),
-        ("mean", moments.mean),
-        ("variance", moments.variance),
-        ("weight gradient", dweight),
-        ("data gradient", dx),
-        ("gradient of gamma", sums.gamma),
-        ("gradient of beta", sums.beta),
-    ]
-}
-
 /// Everything that stem, head and correction make of one map.
-fn pooling<T: Real>(reader: &Reader) -> Vec<(&'static str, Vec<T>)> {
+fn pooling<T: Real>(reader: &Reader) -> Vec<Made<T>> {
     let typed = Typed::<T>::new(reader);
     let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
     let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
@@ -126,7 +96,7 @@ static POOLS: LazyLock<BTreeMap<&str, Vec<ThreadPool>>> = LazyLock::new(|| {
 });
 
 /// Checks that `run` makes the same bits on any number of threads, on every instruction set.
-fn assert_same<T: Real>(name: &str, run: impl Fn() -> Vec<(&'static str, Vec<T>)> + Sync) {
+fn assert_same<T: Real>(name: &str, run: impl Fn() -> Vec<Made<T>> + Sync) {
     // Double precision runs on the portable set alone.
     for (isa, pools) in POOLS.iter().filter(|(isa, _)| size_of::<T>() == 4 || **isa == Isa::Portable.name()) {
         let bits = |pool: &ThreadPool| {
@@ -152,11 +122,10 @@ fn convolutions_do_not_depend_on_threads() {
         let reader = Reader::new(&mut draw, case.extents, &case.widths);
         let weights = case.weights(&mut draw);
         let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
-        assert_same(&format!("f32, {case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
-        assert_same(&format!("f64, {case:?}"), || convolution::<f64>(&case, &reader, &weights, &dy));
-        if case.has_tiles() {
-            assert_same(&format!("f32, tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
-            assert_same(&format!("f64, tiles, {case:?}"), || tiles::<f64>(&case, &reader, &weights, &dy));
+        for conv in case.fast() {
+            let name = format!("{case:?}, {:?}", conv.algorithm);
+            assert_same(&name, || convolution::<f32>(conv, &case, &reader, &weights, &dy));
+            assert_same(&name, || convolution::<f64>(conv, &case, &reader, &weights, &dy));
         }
     }
 }
@@ -171,9 +140,9 @@ fn small_maps_do_not_depend_on_threads() {
         let reader = Reader::new(&mut draw, case.extents, &case.widths);
         let weights = case.weights(&mut draw);
         let dy = draw.values(case.conv().output(case.seen(&reader).0).len(), 1.0);
-        assert_same(&format!("{case:?}"), || convolution::<f32>(&case, &reader, &weights, &dy));
-        if case.has_tiles() {
-            assert_same(&format!("tiles, {case:?}"), || tiles::<f32>(&case, &reader, &weights, &dy));
+        for conv in case.fast() {
+            let name = format!("{case:?}, {:?}", conv.algorithm);
+            assert_same(&name, || convolution::<f32>(conv, &case, &reader, &weights, &dy));
         }
     }
 }
