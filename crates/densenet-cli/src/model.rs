@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{ArgAction, Args};
 use densenet::checkpoint::{Card, Inferred, Reader, Weights};
-use densenet::config::{PRESETS, Stem, StemShape};
+use densenet::config::{HeadPool, PRESETS, Stem, StemPool, StemShape};
 use densenet::data::{self, PREPROCESSINGS, Preprocessing};
 use densenet::models;
 use densenet::network::DenseNet;
@@ -22,9 +22,13 @@ pub struct Reading {
     /// A JSON file of the network's configuration, as info --json prints it [default: what the tensors tell]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Whether the stem pools [default: a 7x7 stem with a batch-norm does]
-    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
-    stem_pool: Option<bool>,
+    /// The stem's pooling: none, max:K,S,P or average:K,S,P, of KxK pixels, stride S (K where it is left out) and padding P
+    /// (0) [default: max:3,2,1 for a 7x7 stem with a batch-norm, else none]
+    #[arg(long, value_name = "POOLING", value_parser = stem_pooling)]
+    stem_pool: Option<StemPooling>,
+    /// What becomes of the last maps: average, max or none [default: average]
+    #[arg(long, value_name = "POOLING")]
+    head_pool: Option<HeadPool>,
     /// Whether a ReLU follows the last batch-norm [default: yes]
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
     final_relu: Option<bool>,
@@ -102,6 +106,19 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
+/// A stem's pooling, or that it has none.
+#[derive(Clone, Copy)]
+struct StemPooling(Option<StemPool>);
+
+fn stem_pooling(text: &str) -> Result<StemPooling, String> {
+    let pool = match text {
+        "none" | "no" => None,
+        "yes" => Some(StemPool::IMAGENET),
+        _ => Some(text.parse::<StemPool>().map_err(|error| error.to_string())?),
+    };
+    Ok(StemPooling(pool))
+}
+
 /// What a weight file is, by itself or by what the command line says of it.
 pub struct Description {
     /// The network.
@@ -172,9 +189,10 @@ impl Reading {
             (.., Some(held)) => held.clone(),
             _ => return Err(Misuse("say which network it is with --model or --config".into()).into()),
         };
-        if let Some(pool) = self.stem_pool {
+        if let Some(StemPooling(pool)) = self.stem_pool {
             config.stem = Stem::of(StemShape { pool, ..config.stem.shape() });
         }
+        config.head_pool = self.head_pool.unwrap_or(config.head_pool);
         config.final_relu = self.final_relu.unwrap_or(config.final_relu);
         config.validate()?;
         Ok(config)
@@ -338,13 +356,26 @@ pub fn structure(config: &Config) -> String {
     let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
     format!(
         "a DenseNet with {blocks}, growth rate k = {}, {bottleneck}, compression {}, and a {kernel}x{kernel} stem of \
-         {} channels{}{}",
+         {} channels{}{}{}",
         config.growth_rate,
         config.compression,
         config.num_init_features,
         if norm { " with batch-norm" } else { "" },
-        if pool { " and pooling" } else { "" },
+        pool.map(|pool| format!(" and {}", pool.in_words())).unwrap_or_default(),
+        head(config),
     )
+}
+
+/// What is unusual of the end of a network.
+fn head(config: &Config) -> String {
+    let pool = match config.head_pool {
+        HeadPool::Average => "",
+        HeadPool::Max => ", max pooling before the classifier",
+        HeadPool::None => ", no pooling before the classifier",
+    };
+    let widths: Vec<String> = config.hidden.iter().map(usize::to_string).collect();
+    let hidden = if widths.is_empty() { String::new() } else { format!(", hidden layers of {}", widths.join(", ")) };
+    format!("{pool}{hidden}{}", if config.num_classes == 0 { ", no classifier" } else { "" })
 }
 
 /// The preprocessing in words.

@@ -312,7 +312,7 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     let info: Value = serde_json::from_str(&world.done(&format!("info {file} --stem-pool no --json"))).unwrap();
-    assert_eq!(info["config"]["stem"]["other"]["pool"], false);
+    assert_eq!(info["config"]["stem"]["other"]["pool"], Value::Null);
     assert_eq!(info["inferred"]["spelling"], "torchvision or timm");
     fs::write(world.path("config.json"), info.to_string()).unwrap();
     fs::write(world.path("a.bmp"), bmp(30, 20, 200)).unwrap();

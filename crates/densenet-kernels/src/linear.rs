@@ -36,12 +36,12 @@ instantiate! {
         PackedLinear(direct::pack_forward(weight, out, weight.len() / out, 1))
     }
 
-    /// `y` `(N, out)` of `x` `(N, in)`.
+    /// `y` `(N, out)` of `x` `(N, in)`, followed by a ReLU or not.
     ///
     /// # Panics
     /// `x`, `bias` or `y` do not fit the weights.
-    pub fn forward<T>(x: &[T], weights: &PackedLinear<T>, bias: &[T], y: &mut [T]) {
-        let epilogue = Epilogue { bias: Some(bias), ..Epilogue::default() };
+    pub fn forward<T>(x: &[T], weights: &PackedLinear<T>, bias: &[T], relu: bool, y: &mut [T]) {
+        let epilogue = Epilogue { bias: Some(bias), relu, ..Epilogue::default() };
         direct::forward(&rows(x, weights.in_features()), Window::POINT, &weights.0, &epilogue, y);
     }
 
@@ -49,6 +49,12 @@ instantiate! {
     pub fn backward_data<T>(dy: &[T], weight: &[T], out: usize, dx: &mut [T]) {
         let weights = direct::pack_backward(weight, out, weight.len() / out, 1);
         direct::forward(&rows(dy, out), Window::POINT, &weights, &Epilogue::default(), dx);
+    }
+
+    /// Takes the gradient `dy` of a ReLU, which made `y`, back in its place.
+    pub fn backward_relu<T>(y: &[T], dy: &mut [T]) {
+        assert_eq!(y.len(), dy.len(), "gradient of a ReLU");
+        dy.iter_mut().zip(y).filter(|&(_, &y)| y <= 0.0).for_each(|(dy, _)| *dy = 0.0);
     }
 
     /// The gradients `dw`, `[out][in]`, and `db` of weights and bias, from `x` `(N, in)` and the gradient `dy` `(N, out)`.

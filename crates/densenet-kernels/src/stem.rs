@@ -1,5 +1,5 @@
-//! What follows the stem's convolution: `maxpool(relu(bn(x)))`, in the ImageNet stem with a pooling of 3x3, stride 2 and
-//! padding 1 (table 1 of the paper); with [`Window::POINT`] it is `relu(bn(x))`.
+//! What follows the stem's convolution: `pool(relu(bn(x)))`, in the ImageNet stem with the maximum of 3x3 pixels, stride 2
+//! and padding 1 (table 1 of the paper); with [`Pool::NONE`] it is `relu(bn(x))`.
 
 use std::ops::Range;
 
@@ -15,13 +15,39 @@ use crate::simd::pre_activation::NormLanes;
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// The window of the ImageNet stem's pooling.
-pub const POOL: Window = Window { kernel: 3, stride: 2, padding: 1 };
+/// What becomes of the pixels of a window, which holds at least one: padding is at most half of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// The largest.
+    Max(Window),
+    /// The mean, in which padding counts as zeros.
+    Average(Window),
+}
+
+impl Pool {
+    /// That of the ImageNet stem.
+    pub const IMAGENET: Self = Self::Max(Window { kernel: 3, stride: 2, padding: 1 });
+    /// No pooling.
+    pub const NONE: Self = Self::Max(Window::POINT);
+
+    /// The pixels that become one.
+    pub fn window(self) -> Window {
+        match self {
+            Self::Max(window) | Self::Average(window) => window,
+        }
+    }
+
+    /// Part of an average that each pixel of its window has.
+    fn share<T: Scalar>(self) -> T {
+        let kernel = self.window().kernel;
+        T::of(1.0 / (kernel * kernel) as f64)
+    }
+}
 
 instantiate! {
-    /// Pooled maxima of `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
-    pub fn forward<T>(maps: &FeatureMaps<'_, T>, affine: Affine<'_, T>, pool: Window, output: &mut [T]) {
-        let forward = MaxPool { map: the_map(maps), grid: maps.grid(), affine, pool };
+    /// Pools `relu(scale * x + shift)` of one map, `[image][y][x][channel]`.
+    pub fn forward<T>(maps: &FeatureMaps<'_, T>, affine: Affine<'_, T>, pool: Pool, output: &mut [T]) {
+        let forward = Forward { map: the_map(maps), grid: maps.grid(), affine, pool };
         let (partition, _) = forward.partition().for_threads(rayon::current_num_threads(), 1);
         let output = MatrixMut::new(output, maps.channels(), maps.channels());
         partition.run(output, &|block, output| forward.run_row_block(&block, output));
@@ -31,19 +57,20 @@ instantiate! {
     pub fn forward_with_moments<T>(
         maps: &FeatureMaps<'_, T>,
         affine: Affine<'_, T>,
-        pool: Window,
+        pool: Pool,
         output: &mut [T],
     ) -> Moments<T> {
-        let forward = MaxPool { map: the_map(maps), grid: maps.grid(), affine, pool };
+        let forward = Forward { map: the_map(maps), grid: maps.grid(), affine, pool };
         let output = MatrixMut::new(output, maps.channels(), maps.channels());
         run_with_moments(&forward.partition(), output, &|block, output| forward.run_row_block(&block, output))
     }
 
-    /// Takes the gradient `dy` of the pooled maxima back to the map: `dx` gets `gamma * dz`, where `dz` goes to the first of
-    /// the largest values of each window, and the sums over `dz` are returned, as in [`crate::direct::backward_data`].
-    pub fn backward<T>(reader: &Normalised<'_, T>, pool: Window, dy: &[T], dx: &mut [T]) -> NormGradient<T> {
+    /// Takes the gradient `dy` of what [`forward`] makes back to the map: `dx` gets `gamma * dz`, where `dz` goes to the first
+    /// of the largest values of each window, or to all of an averaged one, and the sums over `dz` are returned, as in
+    /// [`crate::direct::backward_data`].
+    pub fn backward<T>(reader: &Normalised<'_, T>, pool: Pool, dy: &[T], dx: &mut [T]) -> NormGradient<T> {
         let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
-        let (plane, pooled) = (grid.height * grid.width * channels, pool.output(grid));
+        let (plane, pooled) = (grid.height * grid.width * channels, pool.window().output(grid));
         assert_eq!(dx.len(), grid.images * plane, "gradient of {grid:?} by {channels}");
         assert_eq!(dy.len(), pooled.pixels() * channels, "output gradient of {pooled:?} by {channels}");
         let norm = MapNorm::new(reader, the_map(&reader.maps), true);
@@ -52,7 +79,7 @@ instantiate! {
         images.enumerate().with_max_len(1).for_each(|(image, (dx, sums))| {
             let x = &norm.map.data[image * plane..][..plane];
             let dy = &dy[image * pooled.height * pooled.width * channels..];
-            T::dispatch(MaxPoolBackward { norm: &norm, grid, pool, x, dy, dx, sums });
+            T::dispatch(Backward { norm: &norm, grid, pool, x, dy, dx, sums });
         });
         NormGradient::merge(&slots, &[channels])
     }
@@ -62,108 +89,6 @@ instantiate! {
 fn the_map<'a, T>(maps: &FeatureMaps<'a, T>) -> FeatureMap<'a, T> {
     assert_eq!(maps.map_channels().len(), 1, "the stem makes one map");
     maps.iter().next().expect("one map")
-}
-
-/// Input rows or columns in the window of output row or column `o`, of an input of `extent`.
-fn in_window(pool: Window, o: usize, extent: usize) -> Range<usize> {
-    let start = o * pool.stride;
-    start.saturating_sub(pool.padding)..(start + pool.kernel - pool.padding).min(extent)
-}
-
-/// Batch-norm, ReLU and max pooling of a map.
-struct MaxPool<'a, T> {
-    map: FeatureMap<'a, T>,
-    grid: Grid,
-    affine: Affine<'a, T>,
-    pool: Window,
-}
-
-impl<T: Dispatch> MaxPool<'_, T> {
-    fn partition(&self) -> Partition {
-        Partition::new(self.pool.output(self.grid), self.pool.stride * self.grid.width * self.map.channels)
-    }
-
-    fn run_row_block(&self, block: &RowBlock, output: MatrixMut<'_, T>) {
-        T::dispatch(MaxPoolBlock { pool: self, block, output });
-    }
-}
-
-/// One row block of pooled output.
-struct MaxPoolBlock<'a, T> {
-    pool: &'a MaxPool<'a, T>,
-    block: &'a RowBlock,
-    output: MatrixMut<'a, T>,
-}
-
-impl<T: Scalar> Operation<T> for MaxPoolBlock<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { pool: &MaxPool { map, grid, affine, pool }, block, mut output } = self;
-        let (channels, pooled) = (map.channels, pool.output(grid));
-        let plane = grid.height * grid.width * channels;
-        let image = &map.data[block.image * plane..][..plane];
-        let zero = simd.splat(T::zero());
-        for i in 0..output.rows() {
-            let (y, x) = (block.rows.start + i / pooled.width, i % pooled.width);
-            let pixel = output.row(i);
-            for start in (0..channels).step_by(S::LANES) {
-                let lanes = start..(start + S::LANES).min(channels);
-                let (scale, shift) = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
-                // `max` forgets a NaN that is not a window's last. None gets lost for that: the 7x7 convolution before
-                // spreads a NaN of the picture over neighbours, and of two in a row one is some window's last.
-                let mut most = zero;
-                for row in in_window(pool, y, grid.height) {
-                    for column in in_window(pool, x, grid.width) {
-                        let value = simd.load(&image[(row * grid.width + column) * channels..][lanes.clone()]);
-                        most = simd.max(most, simd.mul_add(value, scale, shift));
-                    }
-                }
-                simd.store(most, &mut pixel[lanes.clone()]);
-            }
-        }
-    }
-}
-
-/// The gradient of one image.
-struct MaxPoolBackward<'a, T> {
-    norm: &'a MapNorm<'a, T>,
-    grid: Grid,
-    pool: Window,
-    x: &'a [T],
-    dy: &'a [T],
-    dx: &'a mut [T],
-    sums: &'a mut [T],
-}
-
-impl<T: Scalar> Operation<T> for MaxPoolBackward<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { norm, grid, pool, x: map, dy, dx, sums } = self;
-        let (channels, pooled) = (norm.map.channels, pool.output(grid));
-        let row = grid.width * channels;
-        // Rows are cleared right before the first window over them is taken back.
-        let mut cleared = 0;
-        for (y, dy) in dy.chunks_exact(pooled.width * channels).take(pooled.height).enumerate() {
-            let rows = in_window(pool, y, grid.height);
-            dx[cleared * row..rows.end * row].fill(T::zero());
-            cleared = rows.end;
-            for (x, dy) in dy.chunks_exact(channels).enumerate() {
-                let window = Pixels { rows: rows.clone(), columns: in_window(pool, x, grid.width), row, channels };
-                for start in (0..channels).step_by(S::LANES) {
-                    let lanes = start..(start + S::LANES).min(channels);
-                    let dy = simd.load(&dy[lanes.clone()]);
-                    let n = norm.load(simd, lanes.clone());
-                    let both = window_backward(simd, &n, &window, (map, &mut *dx), (dy, lanes.clone()));
-                    norm.add_sums(simd, lanes, both, sums);
-                }
-            }
-        }
-        dx[cleared * row..].fill(T::zero());
-    }
 }
 
 /// Where the pixels of a window lie.
@@ -176,34 +101,203 @@ struct Pixels {
     channels: usize,
 }
 
-/// Takes the gradient `dy` of one window back: adds `gamma * dz` to `dx`, and returns the sums of `dz` and
+impl Pixels {
+    /// Those of the window of the output pixel in row `y` and column `x`.
+    #[inline(always)]
+    fn of(window: Window, (y, x): (usize, usize), grid: Grid, channels: usize) -> Self {
+        let rows = in_window(window, y, grid.height);
+        Self { rows, columns: in_window(window, x, grid.width), row: grid.width * channels, channels }
+    }
+}
+
+/// Input rows or columns in the window of output row or column `o`, of an input of `extent`.
+fn in_window(window: Window, o: usize, extent: usize) -> Range<usize> {
+    let start = o * window.stride;
+    start.saturating_sub(window.padding)..(start + window.kernel - window.padding).min(extent)
+}
+
+/// Batch-norm, ReLU and pooling of a map.
+struct Forward<'a, T> {
+    map: FeatureMap<'a, T>,
+    grid: Grid,
+    affine: Affine<'a, T>,
+    pool: Pool,
+}
+
+impl<T: Dispatch> Forward<'_, T> {
+    fn partition(&self) -> Partition {
+        let window = self.pool.window();
+        Partition::new(window.output(self.grid), window.stride * self.grid.width * self.map.channels)
+    }
+
+    fn run_row_block(&self, block: &RowBlock, output: MatrixMut<'_, T>) {
+        T::dispatch(ForwardBlock { forward: self, block, output });
+    }
+}
+
+/// One row block of pooled output.
+struct ForwardBlock<'a, T> {
+    forward: &'a Forward<'a, T>,
+    block: &'a RowBlock,
+    output: MatrixMut<'a, T>,
+}
+
+impl<T: Scalar> Operation<T> for ForwardBlock<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { forward: &Forward { map, grid, affine, pool }, block, mut output } = self;
+        let (channels, window, share) = (map.channels, pool.window(), simd.splat(pool.share()));
+        let (width, plane) = (window.output(grid).width, grid.height * grid.width * channels);
+        let image = &map.data[block.image * plane..][..plane];
+        for i in 0..output.rows() {
+            let pixels = Pixels::of(window, (block.rows.start + i / width, i % width), grid, channels);
+            let to = output.row(i);
+            for start in (0..channels).step_by(S::LANES) {
+                let lanes = start..(start + S::LANES).min(channels);
+                let affine = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
+                let value = match pool {
+                    Pool::Max(_) => largest(simd, affine, &pixels, image, lanes.clone()),
+                    Pool::Average(_) => simd.mul(share, sum(simd, affine, &pixels, image, lanes.clone())),
+                };
+                simd.store(value, &mut to[lanes]);
+            }
+        }
+    }
+}
+
+/// The largest `relu(scale * x + shift)` of a window.
+#[inline(always)]
+fn largest<S: Simd>(
+    simd: S,
+    (scale, shift): (S::V, S::V),
+    Pixels { rows, columns, row, channels }: &Pixels,
+    image: &[S::T],
+    lanes: Range<usize>,
+) -> S::V {
+    // `max` forgets a NaN that is not a window's last. In the usual stems none gets lost for that: the convolution before
+    // spreads a NaN of the picture over neighbours, of which one is some window's last.
+    let mut most = simd.splat(S::T::default());
+    for y in rows.clone() {
+        for x in columns.clone() {
+            let value = simd.load(&image[y * row + x * channels..][lanes.clone()]);
+            most = simd.max(most, simd.mul_add(value, scale, shift));
+        }
+    }
+    most
+}
+
+/// The sum of `relu(scale * x + shift)` over a window.
+#[inline(always)]
+fn sum<S: Simd>(
+    simd: S,
+    (scale, shift): (S::V, S::V),
+    Pixels { rows, columns, row, channels }: &Pixels,
+    image: &[S::T],
+    lanes: Range<usize>,
+) -> S::V {
+    let zero = simd.splat(S::T::default());
+    let mut sum = zero;
+    for y in rows.clone() {
+        for x in columns.clone() {
+            let value = simd.load(&image[y * row + x * channels..][lanes.clone()]);
+            sum = simd.add(sum, simd.max(zero, simd.mul_add(value, scale, shift)));
+        }
+    }
+    sum
+}
+
+/// The gradient of one image.
+struct Backward<'a, T> {
+    norm: &'a MapNorm<'a, T>,
+    grid: Grid,
+    pool: Pool,
+    x: &'a [T],
+    dy: &'a [T],
+    dx: &'a mut [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Scalar> Operation<T> for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) {
+        let Self { norm, grid, pool, x: map, dy, dx, sums } = self;
+        let (channels, window, share) = (norm.map.channels, pool.window(), simd.splat(pool.share()));
+        let (pooled, row) = (window.output(grid), grid.width * channels);
+        // Rows are cleared right before the first window over them is taken back.
+        let mut cleared = 0;
+        for (y, dy) in dy.chunks_exact(pooled.width * channels).take(pooled.height).enumerate() {
+            let end = in_window(window, y, grid.height).end;
+            dx[cleared * row..end * row].fill(T::zero());
+            cleared = end;
+            for (x, dy) in dy.chunks_exact(channels).enumerate() {
+                let pixels = Pixels::of(window, (y, x), grid, channels);
+                for start in (0..channels).step_by(S::LANES) {
+                    let lanes = start..(start + S::LANES).min(channels);
+                    let dy = simd.load(&dy[lanes.clone()]);
+                    let (n, data) = (norm.load(simd, lanes.clone()), (map, &mut *dx));
+                    let both = match pool {
+                        Pool::Max(_) => largest_backward(simd, &n, &pixels, data, (dy, lanes.clone())),
+                        Pool::Average(_) => sum_backward(simd, &n, &pixels, data, (simd.mul(share, dy), lanes.clone())),
+                    };
+                    norm.add_sums(simd, lanes, both, sums);
+                }
+            }
+        }
+        dx[cleared * row..].fill(T::zero());
+    }
+}
+
+/// Takes the gradient `dy` of [`largest`] back: adds `gamma * dz` to `dx`, and returns the sums of `dz` and
 /// `dz * (x - mean)`.
 #[inline(always)]
-fn window_backward<S: Simd>(
+fn largest_backward<S: Simd>(
     simd: S,
     norm: &NormLanes<S>,
-    Pixels { rows, columns, row, channels }: &Pixels,
+    pixels: &Pixels,
     (map, dx): (&[S::T], &mut [S::T]),
     (dy, lanes): (S::V, Range<usize>),
 ) -> (S::V, S::V) {
     let zero = simd.splat(S::T::default());
-    let mut most = zero;
-    for y in rows.clone() {
-        for x in columns.clone() {
-            let x = simd.load(&map[y * row + x * channels..][lanes.clone()]);
-            most = simd.max(most, simd.mul_add(x, norm.scale, norm.shift));
-        }
-    }
+    let most = largest(simd, (norm.scale, norm.shift), pixels, map, lanes.clone());
     // A window without a value above zero passes nothing on; else the first of the largest takes all.
     let mut left = simd.select_le(most, zero, zero, dy);
     let (sum, mut sum_deviation) = (left, zero);
-    for y in rows.clone() {
-        for x in columns.clone() {
-            let at = y * row + x * channels;
+    for y in pixels.rows.clone() {
+        for x in pixels.columns.clone() {
+            let at = y * pixels.row + x * pixels.channels;
             let x = simd.load(&map[at..][lanes.clone()]);
             let z = simd.mul_add(x, norm.scale, norm.shift);
             let dz = simd.select_gt(most, z, zero, left);
             left = simd.select_gt(most, z, left, zero);
+            sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sum_deviation);
+            let dx = &mut dx[at..][lanes.clone()];
+            simd.store(simd.mul_add(norm.gamma, dz, simd.load(dx)), dx);
+        }
+    }
+    (sum, sum_deviation)
+}
+
+/// Takes the gradient `dy` of [`sum`] back, as [`largest_backward`].
+#[inline(always)]
+fn sum_backward<S: Simd>(
+    simd: S,
+    norm: &NormLanes<S>,
+    pixels: &Pixels,
+    (map, dx): (&[S::T], &mut [S::T]),
+    (dy, lanes): (S::V, Range<usize>),
+) -> (S::V, S::V) {
+    let zero = simd.splat(S::T::default());
+    let (mut sum, mut sum_deviation) = (zero, zero);
+    for y in pixels.rows.clone() {
+        for x in pixels.columns.clone() {
+            let at = y * pixels.row + x * pixels.channels;
+            let x = simd.load(&map[at..][lanes.clone()]);
+            let dz = simd.select_le(simd.mul_add(x, norm.scale, norm.shift), norm.relu_bound, zero, dy);
+            sum = simd.add(sum, dz);
             sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sum_deviation);
             let dx = &mut dx[at..][lanes.clone()];
             simd.store(simd.mul_add(norm.gamma, dz, simd.load(dx)), dx);

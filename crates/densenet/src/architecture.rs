@@ -1,11 +1,13 @@
 //! What a [`Config`] implies: every operation of the network in order, and every tensor with its place.
 //!
 //! Learnable values live in one arena, running statistics in another; an operation holds ranges into them. Names are
-//! torchvision's (`features.denseblock1.denselayer1.norm1.weight`, ..., `classifier.bias`), so weights travel unchanged.
+//! torchvision's (`features.denseblock1.denselayer1.norm1.weight`, ..., `classifier.bias`), so weights travel unchanged. A
+//! classifier of several layers has the names of a `Sequential(Linear, ReLU, Linear, ...)` in its place: `classifier.0`,
+//! `classifier.2`, ...
 
 use std::ops::Range;
 
-use crate::config::{Joining, StemShape};
+use crate::config::{HeadPool, Joining, MOST_FEATURES, StemPool, StemShape};
 use crate::{Config, Error, Result};
 
 /// A named tensor and its place in an arena, row-major.
@@ -73,6 +75,23 @@ pub struct PreAct {
     pub conv: Conv,
 }
 
+/// A linear layer.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// Name without the last part, as `classifier`.
+    pub name: String,
+    /// Values read.
+    pub in_features: usize,
+    /// Values made.
+    pub out_features: usize,
+    /// Whether a ReLU follows, as it does but for the last.
+    pub relu: bool,
+    /// `[out, in]`, in the parameters.
+    pub weight: Range<usize>,
+    /// `[out]`, in the parameters.
+    pub bias: Range<usize>,
+}
+
 /// A layer `H` of a dense block: an optional 1x1 bottleneck, then the 3x3.
 #[derive(Clone, Debug)]
 pub struct DenseLayer {
@@ -109,16 +128,16 @@ pub struct Architecture {
     pub stem_conv: Conv,
     /// The stem's batch-norm, which a ReLU follows.
     pub stem_norm: Option<Norm>,
-    /// Whether 3x3 max pooling of stride 2 and padding 1 follows the stem's ReLU.
-    pub stem_pool: bool,
+    /// What follows the stem's ReLU, if anything.
+    pub stem_pool: Option<StemPool>,
     /// The blocks, each with its transition.
     pub blocks: Vec<Block>,
-    /// The batch-norm before global pooling.
+    /// The batch-norm after the last block.
     pub final_norm: Norm,
-    /// `[classes, channels]`, in the parameters.
-    pub classifier_weight: Range<usize>,
-    /// `[classes]`, in the parameters.
-    pub classifier_bias: Range<usize>,
+    /// Features of a picture: what [`HeadPool`] leaves of the last block's maps.
+    pub num_features: usize,
+    /// The linear layers from features to classes, a ReLU between each two; none in a backbone.
+    pub classifier: Vec<Linear>,
     /// Learnable tensors in network order; together they fill the parameter arena.
     pub parameters: Vec<Tensor>,
     /// Running means and variances in network order; together they fill their arena.
@@ -129,7 +148,7 @@ impl Architecture {
     /// Lays out the network of `config`.
     ///
     /// # Errors
-    /// What [`Config::validate`] finds wrong.
+    /// What [`Config::validate`] finds wrong, and an input size that leaves nothing to a classifier of all pixels.
     pub fn new(config: &Config) -> Result<Self> {
         config.validate()?;
         let mut arena = Arena { bias: config.bias, ..Arena::default() };
@@ -148,8 +167,14 @@ impl Architecture {
             blocks.push(block);
         }
         let final_norm = arena.norm("features.norm5", channels);
-        let classifier_weight = arena.parameter("classifier.weight", &[config.num_classes, channels]);
-        let classifier_bias = arena.parameter("classifier.bias", &[config.num_classes]);
+        let num_features = match config.head_pool {
+            HeadPool::Average | HeadPool::Max => channels,
+            HeadPool::None => {
+                let extents = block_extents(&stem_conv, pool, blocks.len(), config.input_size);
+                all_pixels(channels, config.input_size, extents)?
+            }
+        };
+        let classifier = arena.classifier(config, num_features);
         Ok(Self {
             config: config.clone(),
             stem_conv,
@@ -157,8 +182,8 @@ impl Architecture {
             stem_pool: pool,
             blocks,
             final_norm,
-            classifier_weight,
-            classifier_bias,
+            num_features,
+            classifier,
             parameters: arena.parameters,
             running: arena.running,
         })
@@ -184,44 +209,82 @@ impl Architecture {
         self.stem_norm.iter().chain(blocks).chain(std::iter::once(&self.final_norm))
     }
 
+    /// Checks that there is a classifier.
+    ///
+    /// # Errors
+    /// A backbone, which makes features and no logits.
+    pub fn check_classifier(&self) -> Result<()> {
+        if self.classifier.is_empty() {
+            let message =
+                "the network has no classifier (num_classes is 0): it makes features, and no class can be told";
+            return Err(Error::Config(message.into()));
+        }
+        Ok(())
+    }
+
     /// Height and width of the feature maps of each block for a picture of `height` by `width`.
     ///
     /// # Errors
-    /// A picture that some layer shrinks to nothing; the message names the layer and the smallest size that works.
+    /// A picture that some layer shrinks to nothing; the message names the layer and the smallest size that works. Where
+    /// all pixels are classified, a picture that leaves more or fewer of them than one of the network's input size.
     pub fn block_sizes(&self, height: usize, width: usize) -> Result<Vec<(usize, usize)>> {
-        match (self.block_extents(height), self.block_extents(width)) {
-            (Ok(heights), Ok(widths)) => Ok(heights.into_iter().zip(widths).collect()),
+        let wrong = |reason| Err(Error::PictureSize { height, width, reason });
+        let sizes: Vec<(usize, usize)> = match (self.block_extents(height), self.block_extents(width)) {
+            (Ok(heights), Ok(widths)) => heights.into_iter().zip(widths).collect(),
             (Err(layer), _) | (_, Err(layer)) => {
                 let smallest = (1..).find(|&extent| self.block_extents(extent).is_ok()).unwrap_or(usize::MAX);
-                let reason = format!(
+                return wrong(format!(
                     "nothing is left of it at {layer}; the smallest picture for this network is {smallest}x{smallest}"
-                );
-                Err(Error::PictureSize { height, width, reason })
+                ));
             }
+        };
+        let (&(rows, columns), size) = (sizes.last().expect("at least one block"), self.config.input_size);
+        let native = self.block_extents(size).ok().and_then(|extents| extents.last().copied());
+        if self.config.head_pool == HeadPool::None && [Some(rows), Some(columns)] != [native; 2] {
+            return wrong(format!(
+                "it leaves {rows}x{columns} pixels, and this network classifies all of them, so it takes pictures of \
+                 {size}x{size} only"
+            ));
         }
+        Ok(sizes)
     }
 
-    /// Extent along one axis of the feature maps of each block, or the layer at which nothing is left.
     fn block_extents(&self, input: usize) -> Result<Vec<usize>, String> {
-        let mut extent = self.stem_conv.output_extent(input).filter(|&e| e > 0).ok_or("features.conv0")?;
-        if self.stem_pool {
-            extent = pooled_stem_extent(extent);
-        }
-        let mut extents = vec![extent];
-        for i in 1..self.blocks.len() {
-            extent /= 2;
-            if extent == 0 {
-                return Err(format!("features.transition{i}"));
-            }
-            extents.push(extent);
-        }
-        Ok(extents)
+        block_extents(&self.stem_conv, self.stem_pool, self.blocks.len(), input)
     }
 }
 
-/// Extent after the stem's 3x3 max pooling of stride 2 and padding 1.
-pub(crate) fn pooled_stem_extent(extent: usize) -> usize {
-    (extent - 1) / 2 + 1
+/// Extent along one axis of the feature maps of each of so many `blocks`, or the layer at which nothing is left.
+fn block_extents(stem: &Conv, pool: Option<StemPool>, blocks: usize, input: usize) -> Result<Vec<usize>, String> {
+    let mut extent = stem.output_extent(input).filter(|&extent| extent > 0).ok_or("features.conv0")?;
+    if let Some(pool) = pool {
+        extent = pool.output_extent(extent).ok_or("features.pool0")?;
+    }
+    let mut extents = vec![extent];
+    for i in 1..blocks {
+        extent /= 2;
+        if extent == 0 {
+            return Err(format!("features.transition{i}"));
+        }
+        extents.push(extent);
+    }
+    Ok(extents)
+}
+
+/// Values of all pixels of maps of `channels`, of the last of these `extents` that are left of a picture of `size`.
+fn all_pixels(channels: usize, size: usize, extents: Result<Vec<usize>, String>) -> Result<usize> {
+    let extents = extents.map_err(|layer| {
+        Error::Config(format!("nothing is left at {layer} of an input of {size}x{size}; a larger input_size is needed"))
+    })?;
+    let extent = *extents.last().expect("at least one block");
+    let features = channels * extent * extent;
+    if features > MOST_FEATURES {
+        return Err(Error::Config(format!(
+            "an input of {size}x{size} leaves {extent}x{extent} pixels of {channels} channels, {features} values; without \
+             pooling before the classifier at most {MOST_FEATURES} are taken"
+        )));
+    }
+    Ok(features)
 }
 
 /// Hands out places in the two arenas.
@@ -260,6 +323,22 @@ impl Arena {
             weight: self.parameter(&format!("{name}.weight"), &[output, input, kernel, kernel]),
             bias: self.bias.then(|| self.parameter(&format!("{name}.bias"), &[output])),
         }
+    }
+
+    /// The linear layers from features to classes, if there are any.
+    fn classifier(&mut self, config: &Config, num_features: usize) -> Vec<Linear> {
+        let mut in_features = num_features;
+        let classes = (config.num_classes > 0).then_some(config.num_classes);
+        let layer = |(i, out_features): (usize, usize)| {
+            let name = if config.hidden.is_empty() { "classifier".into() } else { format!("classifier.{}", 2 * i) };
+            let weight = self.parameter(&format!("{name}.weight"), &[out_features, in_features]);
+            let bias = self.parameter(&format!("{name}.bias"), &[out_features]);
+            let relu = i < config.hidden.len();
+            let linear = Linear { name, in_features, out_features, relu, weight, bias };
+            in_features = out_features;
+            linear
+        };
+        config.hidden.iter().copied().chain(classes).enumerate().map(layer).collect()
     }
 
     fn pre_act(&mut self, norm: &str, conv: &str, input: usize, output: usize, kernel: usize) -> PreAct {
@@ -305,4 +384,71 @@ fn place(arena: &mut Vec<Tensor>, name: &str, shape: &[usize]) -> Range<usize> {
     let range = start..start + shape.iter().product::<usize>();
     arena.push(Tensor { name: name.into(), shape: shape.to_vec(), range: range.clone() });
     range
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{PoolKind, Stem, StemShape};
+
+    /// Blocks of 2 and 2 layers that end with 12 channels; of 32x32 pixels 16x16 are left.
+    fn small() -> Config {
+        let preset = Config::preset("densenet-bc-40-12").unwrap();
+        Config { num_init_features: 8, growth_rate: 4, block_config: vec![2, 2], ..preset }
+    }
+
+    #[test]
+    fn linear_layers_are_named_as_pytorchs_sequential_names_them() {
+        let names = |config: &Config| -> Vec<(String, Vec<usize>)> {
+            let architecture = Architecture::new(config).unwrap();
+            let linear = architecture.parameters.iter().filter(|tensor| tensor.name.starts_with("classifier"));
+            linear.map(|tensor| (tensor.name["classifier".len()..].into(), tensor.shape.clone())).collect()
+        };
+        assert_eq!(names(&small()), [(".weight".into(), vec![10, 16]), (".bias".into(), vec![10])]);
+        let hidden = Config { hidden: vec![7, 5], ..small() };
+        let expected = [
+            (".0.weight", vec![7, 16]),
+            (".0.bias", vec![7]),
+            (".2.weight", vec![5, 7]),
+            (".2.bias", vec![5]),
+            (".4.weight", vec![10, 5]),
+            (".4.bias", vec![10]),
+        ];
+        assert_eq!(names(&hidden), expected.map(|(name, shape)| (name.to_string(), shape)));
+        assert_eq!(names(&Config { num_classes: 0, ..small() }), []);
+        let backbone = Architecture::new(&Config { num_classes: 0, ..small() }).unwrap();
+        assert!(backbone.check_classifier().unwrap_err().to_string().contains("no classifier"));
+    }
+
+    #[test]
+    fn a_classifier_of_all_pixels_fixes_the_size_of_pictures() {
+        let flat = Config { head_pool: HeadPool::None, ..small() };
+        let architecture = Architecture::new(&flat).unwrap();
+        assert_eq!(architecture.num_features, 16 * 16 * 16);
+        assert_eq!(architecture.classifier[0].in_features, 16 * 16 * 16);
+        assert_eq!(architecture.block_sizes(32, 33).unwrap(), [(32, 33), (16, 16)]);
+        for (height, width) in [(32, 34), (30, 32), (64, 8)] {
+            let error = architecture.block_sizes(height, width).unwrap_err().to_string();
+            assert!(error.contains("pictures of 32x32 only"), "{error}");
+        }
+        let error = |input_size| Architecture::new(&Config { input_size, ..flat.clone() }).unwrap_err().to_string();
+        assert!(error(1).contains("a larger input_size"), "{}", error(1));
+        assert!(error(2048).contains("1024x1024 pixels of 16 channels"), "{}", error(2048));
+    }
+
+    #[test]
+    fn a_stem_pools_by_its_own_window() {
+        let sizes = |kind, kernel, stride, padding, size| {
+            let pool = Some(StemPool { kind, kernel, stride, padding });
+            let stem = Stem::Other(StemShape { kernel: 3, stride: 1, norm: true, pool });
+            Architecture::new(&Config { stem, ..small() }).unwrap().block_sizes(size, size).map(|sizes| sizes[0].0)
+        };
+        assert_eq!(sizes(PoolKind::Max, 2, 2, 0, 33).unwrap(), 16);
+        assert_eq!(sizes(PoolKind::Average, 5, 3, 2, 32).unwrap(), 11);
+        let error = sizes(PoolKind::Max, 9, 9, 0, 8).unwrap_err().to_string();
+        assert!(
+            error.contains("features.pool0") && error.contains("smallest picture for this network is 18x18"),
+            "{error}"
+        );
+    }
 }

@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn every_difference_is_listed() {
         let (card, _, _, path, _folder) = saved();
-        let other = Config { block_config: vec![2, 2], num_classes: 5, ..card.config };
+        let other = Config { block_config: vec![2, 2], num_classes: 5, ..card.config.clone() };
         let error = Reader::open(&path).unwrap().weights(&Architecture::new(&other).unwrap()).unwrap_err().to_string();
         for part in [
             "missing (6)",
@@ -393,7 +393,7 @@ mod tests {
     fn values_that_are_not_finite_are_named() {
         let (_, architecture, mut weights) = network();
         assert!(weights.non_finite(&architecture).is_empty());
-        weights.parameters[architecture.classifier_bias.start] = f32::NAN;
+        weights.parameters[architecture.classifier[0].bias.start] = f32::NAN;
         weights.running[0] = f32::INFINITY;
         assert_eq!(weights.non_finite(&architecture), ["classifier.bias", "features.norm0.running_mean"]);
     }

@@ -1,8 +1,18 @@
 //! One configuration for the whole family, with the field's names, and the presets.
 
+mod head;
+mod limits;
+mod stem;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+pub use head::HeadPool;
+use limits::{LARGEST, check};
+pub use stem::{PoolKind, Stem, StemPool, StemShape};
+
+/// Most values that the last block may leave of a picture where nothing pools them.
+pub(crate) const MOST_FEATURES: usize = 1 << 20;
 
 /// How a layer's output `H(x)` meets its input `x`: the three patterns that the article compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,66 +26,13 @@ pub enum Joining {
     Plain,
 }
 
-/// What stands before the first block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stem {
-    /// 7x7 convolution of stride 2, batch-norm, ReLU, 3x3 max pooling of stride 2 (table 1 of the paper).
-    ImageNet,
-    /// One 3x3 convolution (section 3, CIFAR and SVHN).
-    Cifar,
-    /// What others built instead.
-    Other(StemShape),
-}
-
-/// What a stem is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StemShape {
-    /// Height and width of the convolution's kernel; odd.
-    pub kernel: usize,
-    /// The convolution's step, in pixels.
-    pub stride: usize,
-    /// Whether batch-norm and ReLU follow the convolution.
-    pub norm: bool,
-    /// Whether 3x3 max pooling of stride 2 follows those; only after a batch-norm.
-    pub pool: bool,
-}
-
-impl Stem {
-    /// The stem of that shape, by its name if it has one.
-    pub fn of(shape: StemShape) -> Self {
-        [Self::ImageNet, Self::Cifar].into_iter().find(|stem| stem.shape() == shape).unwrap_or(Self::Other(shape))
-    }
-
-    /// What it is made of.
-    pub fn shape(self) -> StemShape {
-        match self {
-            Self::ImageNet => StemShape { kernel: 7, stride: 2, norm: true, pool: true },
-            Self::Cifar => StemShape { kernel: 3, stride: 1, norm: false, pool: false },
-            Self::Other(shape) => shape,
-        }
-    }
-
-    fn validate(self) -> Result<()> {
-        let StemShape { kernel, stride, norm, pool } = self.shape();
-        check(kernel % 2 == 1 && kernel <= 15, || {
-            format!("the stem's kernel is {kernel}; it must be odd, at most 15")
-        })?;
-        check((1..=kernel).contains(&stride), || {
-            format!("the stem's stride is {stride}; it must be from 1 to {kernel}")
-        })?;
-        check(norm || !pool, || "the stem pools without a batch-norm; its pooling comes after norm and ReLU".into())
-    }
-}
-
 /// A network of the family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Channels of the input picture; 1 is grayscale, 3 is RGB.
     pub in_channels: usize,
-    /// Outputs of the classifier.
+    /// Outputs of the classifier; 0 in a backbone, which has none and answers with its features alone.
     pub num_classes: usize,
     /// What stands before the first block.
     pub stem: Stem,
@@ -98,6 +55,12 @@ pub struct Config {
     /// Whether a ReLU stands between the last batch-norm and the global pooling.
     #[serde(default = "yes")]
     pub final_relu: bool,
+    /// What the last block's maps become before they are classified.
+    #[serde(default, skip_serializing_if = "HeadPool::is_average")]
+    pub head_pool: HeadPool,
+    /// Outputs of the linear layers, each with a bias and a ReLU, between the features and the classifier.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<usize>,
     /// How layers join.
     #[serde(default = "dense")]
     pub joining: Joining,
@@ -190,6 +153,8 @@ impl Config {
             drop_rate: 0.0,
             bias: false,
             final_relu: true,
+            head_pool: HeadPool::Average,
+            hidden: Vec::new(),
             joining: Joining::Dense,
             input_size: 224,
         }
@@ -226,7 +191,6 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         let positive = [
             ("in_channels", self.in_channels),
-            ("num_classes", self.num_classes),
             ("num_init_features", self.num_init_features),
             ("growth_rate", self.growth_rate),
             ("bn_size", self.bn_size.unwrap_or(1)),
@@ -236,6 +200,7 @@ impl Config {
             check((1..=LARGEST).contains(&value), || format!("{name} is {value}; it must be from 1 to {LARGEST}"))?;
         }
         self.stem.validate()?;
+        self.validate_head()?;
         check(!self.block_config.is_empty(), || "block_config is empty; it needs at least one block".into())?;
         check(self.block_config.len() <= 16, || {
             format!("block_config has {} blocks; at most 16 are taken", self.block_config.len())
@@ -267,6 +232,21 @@ impl Config {
         Ok(())
     }
 
+    fn validate_head(&self) -> Result<()> {
+        let Self { num_classes, hidden, .. } = self;
+        check(*num_classes <= LARGEST, || {
+            format!("num_classes is {num_classes}; it must be from 1 to {LARGEST}, or 0 for a backbone")
+        })?;
+        check(*num_classes > 0 || hidden.is_empty(), || {
+            "a backbone, whose num_classes is 0, has no hidden layers".into()
+        })?;
+        check(hidden.len() <= 16, || format!("hidden has {} layers; at most 16 are taken", hidden.len()))?;
+        for (i, width) in hidden.iter().enumerate() {
+            check((1..=LARGEST).contains(width), || format!("hidden[{i}] is {width}; it must be from 1 to {LARGEST}"))?;
+        }
+        Ok(())
+    }
+
     /// Channels at the end of a block of `layers` that starts with `channels`.
     pub(crate) fn block_out(&self, channels: usize, layers: usize) -> usize {
         match self.joining {
@@ -281,16 +261,38 @@ impl Config {
     }
 }
 
-/// No width of the published family comes near this; beyond it a file or a flag is wrong.
-const LARGEST: usize = 65_536;
-
-fn check(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::Config(message())) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What files had to say before there was anything but a mean and one linear layer after the last block.
+    #[test]
+    fn files_without_a_head_have_the_usual_one() {
+        let old = r#"{"in_channels": 3, "num_classes": 10, "stem": {"other": {"kernel": 5, "stride": 1, "norm": true,
+            "pool": true}}, "num_init_features": 8, "block_config": [2, 2], "growth_rate": 4, "bn_size": 2,
+            "compression": 0.5, "input_size": 32}"#;
+        let config: Config = serde_json::from_str(old).unwrap();
+        assert_eq!(config.stem.shape().pool, Some(StemPool::IMAGENET));
+        assert_eq!((config.head_pool, config.hidden.len(), config.final_relu), (HeadPool::Average, 0, true));
+        let text = serde_json::to_string(&config).unwrap();
+        assert!(!text.contains("head_pool") && !text.contains("hidden"), "{text}");
+        let other = Config { head_pool: HeadPool::None, hidden: vec![64, 32], ..config };
+        let text = serde_json::to_string(&other).unwrap();
+        assert!(text.contains(r#""head_pool":"none","hidden":[64,32]"#), "{text}");
+        assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), other);
+    }
+
+    #[test]
+    fn heads_that_cannot_be() {
+        let base = Config::preset("densenet-bc-40-12").unwrap();
+        let error =
+            |num_classes, hidden| Config { num_classes, hidden, ..base.clone() }.validate().unwrap_err().to_string();
+        Config { num_classes: 0, ..base.clone() }.validate().unwrap();
+        assert!(error(0, vec![64]).contains("no hidden layers"));
+        assert!(error(70_000, vec![]).contains("num_classes is 70000"));
+        assert!(error(10, vec![64, 0]).contains("hidden[1] is 0"));
+        assert!(error(10, vec![1; 17]).contains("17 layers"));
+    }
 
     #[test]
     fn cifar_networks_have_any_depth() {

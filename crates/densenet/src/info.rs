@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::architecture::{Block, Conv, Norm, PreAct, pooled_stem_extent};
+use crate::architecture::{Block, Conv, Linear, Norm, PreAct};
 use crate::{Architecture, Result};
 
 /// Parameters, multiply-adds and layers of a network for one picture.
@@ -10,7 +10,7 @@ use crate::{Architecture, Result};
 pub struct Info {
     /// Learnable values.
     pub params: usize,
-    /// Multiply-adds of the convolutions and the classifier for one picture.
+    /// Multiply-adds of the convolutions and the linear layers for one picture.
     pub macs: u64,
     /// Channels, height and width of the picture.
     pub input: [usize; 3],
@@ -23,7 +23,7 @@ pub struct Info {
 pub struct Layer {
     /// torchvision's name; a dense layer and a transition are one row each.
     pub name: String,
-    /// Channels, height and width of what it makes; the classifier's is the classes alone.
+    /// Channels, height and width of what it makes; values alone of a linear layer.
     pub output: Vec<usize>,
     /// Learnable values.
     pub params: usize,
@@ -47,13 +47,7 @@ impl Info {
         }
         let last = sizes.last().map_or(1, |&(extent, _)| extent);
         layers.push(norm_layer(&architecture.final_norm, last));
-        let (weight, bias) = (&architecture.classifier_weight, &architecture.classifier_bias);
-        layers.push(Layer {
-            name: "classifier".into(),
-            output: vec![architecture.config.num_classes],
-            params: weight.len() + bias.len(),
-            macs: weight.len() as u64,
-        });
+        layers.extend(architecture.classifier.iter().map(linear_layer));
         Ok(Self {
             params: layers.iter().map(|layer| layer.params).sum(),
             macs: layers.iter().map(|layer| layer.macs).sum(),
@@ -75,8 +69,8 @@ fn stem(architecture: &Architecture, size: usize) -> Vec<Layer> {
     if let Some(norm) = &architecture.stem_norm {
         layers.push(norm_layer(norm, extent));
     }
-    if architecture.stem_pool {
-        let pooled = pooled_stem_extent(extent);
+    if let Some(pool) = architecture.stem_pool {
+        let pooled = pool.output_extent(extent).unwrap_or(0);
         let output = vec![conv.out_channels, pooled, pooled];
         layers.push(Layer { name: "features.pool0".into(), output, params: 0, macs: 0 });
     }
@@ -108,6 +102,15 @@ fn norm_layer(norm: &Norm, extent: usize) -> Layer {
     Layer { name: norm.name.clone(), output, params: 2 * norm.channels, macs: 0 }
 }
 
+fn linear_layer(linear: &Linear) -> Layer {
+    Layer {
+        name: linear.name.clone(),
+        output: vec![linear.out_features],
+        params: linear.weight.len() + linear.bias.len(),
+        macs: linear.weight.len() as u64,
+    }
+}
+
 fn conv_params(conv: &Conv) -> usize {
     conv.weight.len() + conv.bias.as_ref().map_or(0, |bias| bias.len())
 }
@@ -124,7 +127,7 @@ fn pre_act_params(pre_act: &PreAct) -> usize {
 mod tests {
     use super::*;
     use crate::Config;
-    use crate::config::PRESETS;
+    use crate::config::{HeadPool, PRESETS};
 
     /// A published unit of multiply-adds and how many of them.
     type Macs = Option<(f64, u64)>;
@@ -172,5 +175,24 @@ mod tests {
         assert_eq!(row("features.transition3").output, [120, 3, 3]);
         assert_eq!(row("classifier").output, [10]);
         assert!(Info::new(&architecture, 28).unwrap_err().to_string().contains("smallest"));
+    }
+
+    #[test]
+    fn a_head_of_several_layers_costs_what_they_cost() {
+        let base = Config { input_size: 96, ..Config::preset("seed").unwrap() };
+        let rows = |config: &Config| {
+            let info = Info::new(&Architecture::new(config).unwrap(), 96).unwrap();
+            info.layers.into_iter().skip_while(|layer| layer.name != "features.norm5").skip(1).collect::<Vec<_>>()
+        };
+        let row = |name: &str, inputs: usize, outputs: usize| Layer {
+            name: name.into(),
+            output: vec![outputs],
+            params: inputs * outputs + outputs,
+            macs: (inputs * outputs) as u64,
+        };
+        assert_eq!(rows(&base), [row("classifier", 248, 10)]);
+        let all = Config { head_pool: HeadPool::None, hidden: vec![20], ..base.clone() };
+        assert_eq!(rows(&all), [row("classifier.0", 248 * 9, 20), row("classifier.2", 20, 10)]);
+        assert_eq!(rows(&Config { num_classes: 0, ..base }), []);
     }
 }

@@ -1,8 +1,9 @@
 //! Initial values, as torchvision's DenseNet has them.
 //!
 //! Convolutions take Kaiming's normal distribution over their inputs (He et al., 2015, section 2.2): deviation
-//! `sqrt(2 / fan_in)`. The classifier's weight is uniform within `1 / sqrt(fan_in)`, PyTorch's default. Scales are 1,
-//! every bias and shift is 0, running means are 0 and running variances 1.
+//! `sqrt(2 / fan_in)`. Weights of linear layers are uniform within `1 / sqrt(fan_in)`, PyTorch's default, and so are the
+//! biases of those that a ReLU follows. Scales are 1, every other bias and shift is 0, running means are 0 and running
+//! variances 1.
 
 use std::ops::Range;
 
@@ -10,6 +11,7 @@ use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
 
 use crate::Architecture;
+use crate::architecture::Tensor;
 
 /// Number of the first tensor's stream. Dropout counts its streams from 0, so the two share none under one seed.
 const FIRST_STREAM: u64 = 1 << 32;
@@ -20,15 +22,13 @@ pub fn initial<T: Scalar>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
     let mut parameters = vec![T::zero(); arch.num_parameters()];
     for (i, tensor) in arch.parameters.iter().enumerate() {
         let stream = Stream::new(seed, FIRST_STREAM + i as u64);
-        let fan_in = tensor.shape[1..].iter().product::<usize>() as f64;
+        let Some(fan_in) = fan_in(arch, tensor) else { continue };
         let value = |i: u64| match tensor.shape.len() {
-            4 => stream.normal(i) * (2.0 / fan_in).sqrt(),
-            _ => (2.0 * stream.uniform(i) - 1.0) / fan_in.sqrt(),
+            4 => stream.normal(i) * (2.0 / fan_in as f64).sqrt(),
+            _ => (2.0 * stream.uniform(i) - 1.0) / (fan_in as f64).sqrt(),
         };
-        if tensor.shape.len() > 1 {
-            let values = &mut parameters[tensor.range.clone()];
-            (0..).zip(values).for_each(|(i, parameter)| *parameter = T::of(value(i)));
-        }
+        let values = &mut parameters[tensor.range.clone()];
+        (0..).zip(values).for_each(|(i, parameter)| *parameter = T::of(value(i)));
     }
     let mut running = vec![T::zero(); arch.num_running()];
     for norm in arch.norms() {
@@ -36,6 +36,16 @@ pub fn initial<T: Scalar>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
         fill_one(&mut running, &norm.variance);
     }
     (parameters, running)
+}
+
+/// Inputs of each output of the layer that a tensor belongs to; none for a tensor that is not drawn.
+fn fan_in(arch: &Architecture, tensor: &Tensor) -> Option<usize> {
+    let mut hidden = arch.classifier.iter().filter(|layer| layer.relu);
+    match &*tensor.shape {
+        [_] => hidden.find(|layer| layer.bias == tensor.range).map(|layer| layer.in_features),
+        [_, inputs @ ..] => Some(inputs.iter().product()),
+        [] => None,
+    }
 }
 
 fn fill_one<T: Scalar>(arena: &mut [T], range: &Range<usize>) {
@@ -49,7 +59,8 @@ mod tests {
 
     #[test]
     fn has_the_stated_distributions() {
-        let arch = Architecture::new(&Config::preset("seed").unwrap()).unwrap();
+        let config = Config { hidden: vec![400], ..Config::preset("seed").unwrap() };
+        let arch = Architecture::new(&config).unwrap();
         let (parameters, running) = initial::<f64>(&arch, 1);
         for tensor in &arch.parameters {
             let values = &parameters[tensor.range.clone()];
@@ -58,6 +69,7 @@ mod tests {
             let (expected, tolerance) = match (tensor.shape.len(), tensor.name.contains("norm")) {
                 (4, _) => (2.0 / fan_in, 0.1),
                 (2, _) => (1.0 / (3.0 * fan_in), 0.1),
+                (1, _) if tensor.name == "classifier.0.bias" => (1.0 / (3.0 * 248.0), 0.1),
                 (_, true) if tensor.name.ends_with("weight") => (1.0, 0.0),
                 _ => (0.0, 0.0),
             };
@@ -75,7 +87,7 @@ mod tests {
     fn bits_do_not_change() {
         let arch = Architecture::new(&Config::preset("densenet-bc-40-12").unwrap()).unwrap();
         let (parameters, _) = initial::<f64>(&arch, 42);
-        let classifier = parameters[arch.classifier_weight.start];
+        let classifier = parameters[arch.classifier[0].weight.start];
         let expected = [4_588_050_352_534_505_310, 4_597_567_019_840_904_441, 13_813_586_185_770_678_318];
         assert_eq!([parameters[0], parameters[647], classifier].map(f64::to_bits), expected);
         assert_ne!(parameters, initial::<f64>(&arch, 43).0);

@@ -37,7 +37,7 @@ pub struct Step<T> {
 /// statistics. Slices whose lengths do not fit `arch` and `shape` panic.
 ///
 /// # Errors
-/// A picture size that the network cannot take.
+/// A picture size that the network cannot take, and a network without a classifier.
 pub fn forward<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
@@ -45,8 +45,24 @@ pub fn forward<T: Scalar>(
     shape: Shape4,
     images: &[T],
 ) -> Result<Vec<T>> {
+    arch.check_classifier()?;
     check(arch, parameters, running, shape, images)?;
     Ok(Forward::new(arch, parameters, Mode::Inference { running }).logits(shape, images))
+}
+
+/// What the classifier reads in [`forward`], `(N, features)`.
+///
+/// # Errors
+/// A picture size that the network cannot take.
+pub fn features<T: Scalar>(
+    arch: &Architecture,
+    parameters: &[T],
+    running: &[T],
+    shape: Shape4,
+    images: &[T],
+) -> Result<Vec<T>> {
+    check(arch, parameters, running, shape, images)?;
+    Ok(Forward::new(arch, parameters, Mode::Inference { running }).features(shape, images))
 }
 
 /// The output of each block in [`forward`], before any transition: its shape and its values.
@@ -62,7 +78,7 @@ pub fn block_maps<T: Scalar>(
 ) -> Result<Vec<(Shape4, Vec<T>)>> {
     check(arch, parameters, running, shape, images)?;
     let mut forward = Forward::new(arch, parameters, Mode::Inference { running });
-    forward.logits(shape, images);
+    forward.features(shape, images);
     let transitions = arch.blocks.iter().filter_map(|block| block.transition.as_ref());
     let readers: Vec<&str> =
         transitions.map(|transition| &transition.norm).chain([&arch.final_norm]).map(|norm| &*norm.name).collect();
@@ -74,7 +90,7 @@ pub fn block_maps<T: Scalar>(
 /// ones. Slices whose lengths do not fit `arch` and the batch, and labels out of range, panic.
 ///
 /// # Errors
-/// A picture size that the network cannot take.
+/// A picture size that the network cannot take, and a network without a classifier.
 pub fn train<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
@@ -82,6 +98,7 @@ pub fn train<T: Scalar>(
     batch: &Batch<'_, T>,
     training: Training,
 ) -> Result<Step<T>> {
+    arch.check_classifier()?;
     check(arch, parameters, running, batch.shape, batch.images)?;
     assert_eq!(batch.labels.len(), batch.shape.n, "labels and pictures differ in number");
     assert!(batch.labels.iter().all(|&label| label < arch.config.num_classes), "a label is out of range");

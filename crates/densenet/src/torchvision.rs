@@ -9,7 +9,7 @@ use std::path::Path;
 use safetensors::Dtype;
 
 use crate::checkpoint::{COUNTER, Contents};
-use crate::config::{Joining, Stem, StemShape};
+use crate::config::{HeadPool, Joining, Stem, StemShape};
 use crate::tensor_file::{self, Entry};
 use crate::{Config, Result};
 
@@ -45,13 +45,18 @@ pub fn beyond(config: &Config) -> Vec<String> {
         (config.bn_size.is_none(), "dense layers without a bottleneck".into()),
         (config.bias, "biases of convolutions".into()),
         (!config.final_relu, "no ReLU after the last batch-norm".into()),
+        (config.head_pool == HeadPool::Max, "max pooling before the classifier".into()),
+        (config.head_pool == HeadPool::None, "no pooling before the classifier".into()),
+        (!config.hidden.is_empty(), "a classifier of several linear layers".into()),
+        (config.num_classes == 0, "no classifier".into()),
         (config.joining != Joining::Dense, "layers that join otherwise than densely".into()),
         (!halved.into_iter().all(|halved| halved), format!("compression {}", config.compression)),
     ];
     parts.into_iter().filter_map(|(beyond, part)| beyond.then_some(part)).collect()
 }
 
-/// A stem in words, as `the 3x3 stem`, `the 7x7 stem of stride 2 with batch-norm and without pooling`.
+/// A stem in words, as `the 3x3 stem`, `the 7x7 stem of stride 2 with batch-norm and without pooling`, `the 3x3 stem of
+/// stride 1 with batch-norm and 2x2 average pooling of stride 2`.
 fn stem(stem: Stem) -> String {
     let StemShape { kernel, stride, norm, pool } = stem.shape();
     let mut text = format!("the {kernel}x{kernel} stem");
@@ -60,12 +65,13 @@ fn stem(stem: Stem) -> String {
     }
     text += &format!(" of stride {stride}");
     text += if norm { " with batch-norm" } else { " without batch-norm" };
-    text + if pool { " and pooling" } else { " and without pooling" }
+    text + &pool.map_or(" and without pooling".into(), |pool| format!(" and {}", pool.in_words()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{PoolKind, StemPool};
 
     #[test]
     fn what_torchvision_has_not() {
@@ -79,11 +85,22 @@ mod tests {
         let usual = Stem::ImageNet.shape();
         let other = |shape| beyond(&Config { stem: Stem::of(shape), ..Config::preset("densenet121").unwrap() });
         assert_eq!(other(usual), [""; 0]);
-        let unpooled = StemShape { pool: false, ..usual };
+        let unpooled = StemShape { pool: None, ..usual };
         assert_eq!(other(unpooled), ["the 7x7 stem of stride 2 with batch-norm and without pooling"]);
-        let bare = StemShape { kernel: 5, stride: 1, norm: false, pool: false };
+        let average = StemPool { kind: PoolKind::Average, kernel: 2, stride: 2, padding: 0 };
+        let averaged = StemShape { kernel: 3, stride: 1, norm: true, pool: Some(average) };
+        assert_eq!(other(averaged), ["the 3x3 stem of stride 1 with batch-norm and 2x2 average pooling of stride 2"]);
+        let unpadded = StemShape { pool: Some(StemPool { padding: 0, ..StemPool::IMAGENET }), ..usual };
+        assert_eq!(other(unpadded), ["the 7x7 stem of stride 2 with batch-norm and 3x3 max pooling of stride 2"]);
+        let bare = StemShape { kernel: 5, stride: 1, norm: false, pool: None };
         assert_eq!(other(bare), ["the 5x5 stem of stride 1 without batch-norm and without pooling"]);
         let last = Config { final_relu: false, ..Config::preset("densenet121").unwrap() };
         assert_eq!(beyond(&last), ["no ReLU after the last batch-norm"]);
+        let head = |head_pool, hidden, num_classes| {
+            beyond(&Config { head_pool, hidden, num_classes, ..Config::preset("densenet121").unwrap() })
+        };
+        assert_eq!(head(HeadPool::Max, vec![], 0), ["max pooling before the classifier", "no classifier"]);
+        let several = ["no pooling before the classifier", "a classifier of several linear layers"];
+        assert_eq!(head(HeadPool::None, vec![64], 2), several);
     }
 }

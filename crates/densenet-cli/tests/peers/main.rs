@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use densenet::checkpoint::{Card, Contents, Reader};
-use densenet::config::Stem;
+use densenet::config::{HeadPool, Stem};
 use densenet::data::Preprocessing;
 use densenet::{Architecture, Config, DenseNet, torchvision};
 use densenet_kernels::random::Stream;
@@ -83,8 +83,11 @@ fn write(folder: &Path, name: &str, config: &Config) -> DenseNet {
     densenet(folder, &format!("{export} --format torchvision --out torchvision.safetensors"));
     densenet(folder, &format!("{export} --out plain.onnx"));
     densenet(folder, &format!("{export} --fold --out folded.onnx"));
-    densenet(folder, &format!("{export} --fold --dynamic-size --out dynamic.onnx"));
-    for (part, size) in [("native", config.input_size), ("larger", config.input_size + 22)] {
+    if config.head_pool != HeadPool::None {
+        densenet(folder, &format!("{export} --fold --dynamic-size --out dynamic.onnx"));
+    }
+    let (larger, _) = kinds::size(config, (config.input_size + 22, config.input_size + 22));
+    for (part, size) in [("native", config.input_size), ("larger", larger)] {
         fs::write(folder.join(format!("{part}.npy")), npy(config.in_channels, size, size as u64)).unwrap();
         densenet(
             folder,

@@ -2,7 +2,8 @@
 //! readers.
 
 use densenet_kernels::batch_norm::{Correction, NormGradient, Normalised, Write, finish, inv_std};
-use densenet_kernels::reference::{pool, relu};
+use densenet_kernels::reference::pool::Pool;
+use densenet_kernels::reference::relu;
 use densenet_kernels::{FeatureMap, Real};
 
 use crate::block::{Block, Reader, Typed, per_channel};
@@ -33,7 +34,7 @@ impl Convolution {
         let dy = draw.values(case.conv().output(shape).len(), 1.0);
         let mut da = case.conv().backward(shape, &seen, &weights, &dy).dx;
         if case.kind == Kind::Pooled {
-            da = pool::average_backward(reader.shape, &da);
+            da = Pool::HALVE.average_backward(reader.shape, &da);
         }
         let dz = relu::backward(&reader.z(), &da);
         Self { case, reader, weights, dy, da, dz }

@@ -2,7 +2,8 @@
 
 use densenet_kernels::conv::{Algorithm, ConvShape};
 use densenet_kernels::reference::conv::Conv;
-use densenet_kernels::reference::{Shape4, pool, relu};
+use densenet_kernels::reference::pool::Pool;
+use densenet_kernels::reference::{Shape4, relu};
 use densenet_kernels::winograd::{self, TileSize};
 use densenet_kernels::{Input, Pooling, Real, Window};
 
@@ -123,7 +124,7 @@ impl Case {
         match self.kind {
             Kind::PreActivation => (reader.shape, relu::forward(&reader.z())),
             Kind::Pooled => {
-                (pool::average_output(reader.shape), pool::average(reader.shape, &relu::forward(&reader.z())))
+                (Pool::HALVE.output(reader.shape), Pool::HALVE.average(reader.shape, &relu::forward(&reader.z())))
             }
             Kind::Raw | Kind::Pictures => (reader.shape, reader.x.clone()),
         }

@@ -2,7 +2,8 @@
 
 use densenet_kernels::batch_norm::{Normalised, Write};
 use densenet_kernels::conv::{self, Algorithm, ConvShape, Epilogue, OutputGradient};
-use densenet_kernels::reference::{pool, relu};
+use densenet_kernels::reference::pool::Pool;
+use densenet_kernels::reference::relu;
 use densenet_kernels::winograd::TileSize;
 use densenet_kernels::{Grid, Real, Window, direct};
 
@@ -62,7 +63,7 @@ impl Operands<'_> {
             return;
         }
         let da = match case.kind {
-            Kind::Pooled => pool::average_backward(reader.shape, &gradients.dx),
+            Kind::Pooled => Pool::HALVE.average_backward(reader.shape, &gradients.dx),
             _ => gradients.dx,
         };
         let (dz, typed) = (relu::backward(&reader.z(), &da), Typed::<T>::new(reader));

@@ -3,6 +3,7 @@
 
 use densenet_kernels::batch_norm::{Correction, Normalised, Uncorrected, Write, finish};
 use densenet_kernels::conv::{self, ConvShape, Epilogue, OutputGradient};
+use densenet_kernels::stem::Pool;
 use densenet_kernels::{Affine, FeatureMaps, Grid, Input, Pooling, Window, head, linear, stem};
 
 use crate::check::on_every_set;
@@ -117,21 +118,29 @@ fn stem_head_and_linear_layer_stay_inside_their_operands() {
                 let extents = (draw.between(1, 3), draw.extent(1, 20), draw.extent(1, 20));
                 let channels = draw.map_width();
                 let reader = Reader::new(&mut draw, side, extents, &[channels]);
-                let pooled = stem::POOL.output(reader.grid).pixels() * channels;
+                let window = Pool::IMAGENET.window();
+                let pooled = window.output(reader.grid).pixels() * channels;
                 let (mut y, dy) = (Guarded::zeros(side, pooled), Guarded::random(&mut draw, side, pooled));
                 let mut dx = Guarded::zeros(side, reader.x.len());
                 let normalised = reader.normalised(Pooling::None);
-                stem::forward(&reader.maps(), reader.affine(), stem::POOL, &mut y);
-                stem::backward(&normalised, stem::POOL, &dy, &mut dx);
+                for pool in [Pool::Max(window), Pool::Average(window)] {
+                    stem::forward(&reader.maps(), reader.affine(), pool, &mut y);
+                    stem::backward(&normalised, pool, &dy, &mut dx);
+                }
+                let mut pixels = Guarded::zeros(side, reader.x.len());
+                head::forward(&reader.maps(), reader.affine(), true, head::Pool::Flatten, &mut pixels);
+                head::backward(&normalised, true, head::Pool::Flatten, &pixels, &mut dx);
                 let images = extents.0;
                 let mut features = Guarded::zeros(side, images * channels);
-                head::forward(&reader.maps(), reader.affine(), true, &mut features);
-                head::backward(&normalised, true, &features, &mut dx);
+                for pool in [head::Pool::Max, head::Pool::Average] {
+                    head::forward(&reader.maps(), reader.affine(), true, pool, &mut features);
+                    head::backward(&normalised, true, pool, &features, &mut dx);
+                }
                 let classes = draw.between(1, 70);
                 let weight = Guarded::random(&mut draw, side, classes * channels);
                 let (bias, mut logits) =
                     (Guarded::random(&mut draw, side, classes), Guarded::zeros(side, images * classes));
-                linear::forward(&features, &linear::pack(&weight, classes), &bias, &mut logits);
+                linear::forward(&features, &linear::pack(&weight, classes), &bias, false, &mut logits);
                 let (mut dw, mut db) = (Guarded::zeros(side, weight.len()), Guarded::zeros(side, classes));
                 linear::backward_weights(&features, &logits, &mut dw, &mut db);
                 linear::backward_data(&logits, &weight, classes, &mut features);

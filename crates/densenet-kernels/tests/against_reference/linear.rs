@@ -1,9 +1,9 @@
-//! `linear::forward`, `backward_data` and `backward_weights`.
+//! `linear::forward`, `backward_data`, `backward_weights` and `backward_relu`.
 
-use densenet_kernels::reference::linear as reference;
+use densenet_kernels::reference::{linear as reference, relu};
 use densenet_kernels::{Real, linear};
 
-use crate::check::{assert_close, doubles, elements, on_every_set, poisoned};
+use crate::check::{assert_close, doubles, elements, guarded, on_every_set, poisoned};
 use crate::draw::{Draw, cases};
 
 /// Values of a layer, and its backward pass by the reference.
@@ -19,8 +19,12 @@ fn check<T: Real>(name: &str, layer: &Layer) {
     let (x, weight, bias) = (elements::<T>(&layer.x), elements::<T>(&layer.weight), elements::<T>(&layer.bias));
     let dy = elements::<T>(&layer.dy);
     let packed = linear::pack(&weight, out);
-    let (y, ()) = poisoned(name, dy.len(), |y| linear::forward(&x, &packed, &bias, y));
-    assert_close::<T>(name, "output", &doubles(&y), &reference::forward(&layer.x, &layer.weight, &layer.bias));
+    let y = [false, true].map(|relu| poisoned(name, dy.len(), |y| linear::forward(&x, &packed, &bias, relu, y)).0);
+    let expected = reference::forward(&layer.x, &layer.weight, &layer.bias);
+    assert_close::<T>(name, "output", &doubles(&y[0]), &expected);
+    assert_close::<T>(name, "rectified output", &doubles(&y[1]), &relu::forward(&expected));
+    let (masked, ()) = guarded(name, dy.clone(), |dy| linear::backward_relu(&y[1], dy));
+    assert_eq!(doubles(&masked), relu::backward(&doubles(&y[1]), &layer.dy), "{name}: the ReLU's gradient");
     let expected = reference::backward(out, &layer.x, &layer.weight, &layer.dy);
     let (dx, ()) = poisoned(name, x.len(), |dx| linear::backward_data(&dy, &weight, out, dx));
     assert_close::<T>(name, "input's gradient", &doubles(&dx), &expected.dx);
@@ -45,4 +49,12 @@ fn equals_the_reference() {
         on_every_set(|| check::<f32>(&name, &layer));
         check::<f64>(&name, &layer);
     }
+}
+
+/// As PyTorch's: what is no number is passed.
+#[test]
+fn a_relu_passes_where_it_made_more_than_zero() {
+    let mut dy = [1.0f32, 2.0, 3.0, f32::NAN, 5.0];
+    linear::backward_relu(&[0.5, 0.0, f32::NAN, 0.0, 1e-30], &mut dy);
+    assert_eq!(dy, [1.0, 0.0, 3.0, 0.0, 5.0]);
 }

@@ -61,19 +61,19 @@ fn bottleneck_gradients<T: Real>(bottleneck: &Bottleneck) -> Vec<Made<T>> {
 }
 
 /// Everything that stem, head and correction make of one map.
-fn pooling<T: Real>(reader: &Reader) -> Vec<Made<T>> {
+fn pooling<T: Real>(reader: &Reader, stem: stem::Pool, head: head::Pool) -> Vec<Made<T>> {
     let typed = Typed::<T>::new(reader);
     let (maps, affine, channels) = (typed.maps(), typed.affine(), reader.shape.c);
-    let mut y = vec![T::nan(); stem::POOL.output(maps.grid()).pixels() * channels];
-    let moments = stem::forward_with_moments(&maps, affine, stem::POOL, &mut y);
+    let mut y = vec![T::nan(); stem.window().output(maps.grid()).pixels() * channels];
+    let moments = stem::forward_with_moments(&maps, affine, stem, &mut y);
     let mut dx = vec![T::nan(); reader.shape.len()];
-    let sums = stem::backward(&typed.normalised(), stem::POOL, &y, &mut dx);
+    let sums = stem::backward(&typed.normalised(), stem, &y, &mut dx);
     let (mean, inv_std, s0, s1) = (&typed.mean, &typed.inv_std, &sums.beta, &sums.gamma);
     finish(&mut dx, &typed.data, &Correction { mean, inv_std, s0, s1 });
     let mut features = vec![T::nan(); reader.shape.n * channels];
-    head::forward(&maps, affine, true, &mut features);
+    head::forward(&maps, affine, true, head, &mut features);
     let mut dhead = vec![T::nan(); reader.shape.len()];
-    let head_sums = head::backward(&typed.normalised(), true, &features, &mut dhead);
+    let head_sums = head::backward(&typed.normalised(), true, head, &features, &mut dhead);
     vec![
         ("stem", y),
         ("mean", moments.mean),
@@ -160,6 +160,9 @@ fn a_bottleneck_does_not_depend_on_threads() {
 #[test]
 fn stem_and_head_do_not_depend_on_threads() {
     let reader = Reader::new(&mut Draw::new(12, 0), (4, 37, 38), &[40]);
-    assert_same("f32", || pooling::<f32>(&reader));
-    assert_same("f64", || pooling::<f64>(&reader));
+    let averages = stem::Pool::Average(stem::Pool::IMAGENET.window());
+    for (stem, head) in [(stem::Pool::IMAGENET, head::Pool::Average), (averages, head::Pool::Max)] {
+        assert_same("f32", || pooling::<f32>(&reader, stem, head));
+        assert_same("f64", || pooling::<f64>(&reader, stem, head));
+    }
 }

@@ -12,7 +12,7 @@ use super::names::natural;
 use super::stored::Stored;
 use super::table;
 use crate::architecture::{Conv, Norm, PreAct};
-use crate::config::{Joining, Stem, StemShape};
+use crate::config::{HeadPool, Joining, Stem, StemPool, StemShape};
 use crate::{Architecture, Config};
 
 /// A network that was inferred from a weight file.
@@ -126,6 +126,8 @@ impl Found<'_> {
             drop_rate: 0.0,
             bias: self.convs().any(|conv| self.modules.list[conv].bias.is_some()),
             final_relu: true,
+            head_pool: HeadPool::Average,
+            hidden: Vec::new(),
             joining: Joining::Dense,
             input_size: if stem.kernel() == 7 { 224 } else { 32 },
         };
@@ -233,7 +235,8 @@ fn pre_activations(architecture: &Architecture) -> impl Iterator<Item = &PreAct>
 /// A stem of that kernel with the stride and pooling that it usually has.
 fn usual_stem(kernel: usize, norm: bool) -> Stem {
     let large = kernel > 3;
-    Stem::of(StemShape { kernel, stride: if large { 2 } else { 1 }, norm, pool: large && norm })
+    let pool = (large && norm).then_some(StemPool::IMAGENET);
+    Stem::of(StemShape { kernel, stride: if large { 2 } else { 1 }, norm, pool })
 }
 
 /// Collects tensors by the architecture's names.
@@ -275,7 +278,7 @@ fn assumptions(config: &Config) -> Vec<Assumption> {
     let of_input = |what, taken, option| Assumption { what, taken, option, input: true };
     let mut all = vec![of_network("the stem's stride", stride.to_string(), "--config")];
     if norm {
-        all.push(of_network("max pooling in the stem", yes(pool), "--stem-pool"));
+        all.push(of_network("max pooling in the stem", yes(pool.is_some()), "--stem-pool"));
     }
     all.push(of_network("a ReLU after the last batch-norm", yes(config.final_relu), "--final-relu"));
     all.push(of_input("the input's size", format!("{0}x{0}", config.input_size), "--size"));

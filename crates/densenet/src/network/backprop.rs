@@ -79,7 +79,7 @@ impl<T: Real> Backprop<T> {
     ///
     /// # Errors
     /// Pictures that the network cannot take, labels out of range or not as many as pictures, batches with a single value a
-    /// channel, which have no variance, and batches for which there is no memory.
+    /// channel, which have no variance, batches for which there is no memory, and a network without a classifier.
     pub fn run(
         &mut self,
         network: &mut DenseNet<T>,
@@ -218,6 +218,7 @@ impl Stages {
 
 /// Labels as indices, if there is one a picture and each is a class.
 pub(super) fn check_labels(arch: &Architecture, grid: Grid, labels: &[u32]) -> Result<Vec<usize>> {
+    arch.check_classifier()?;
     let classes = arch.config.num_classes;
     if labels.len() != grid.images {
         return Err(Error::Config(format!("{} labels for {} pictures", labels.len(), grid.images)));

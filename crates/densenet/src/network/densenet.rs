@@ -101,7 +101,8 @@ impl<T: Real> DenseNet<T> {
     /// statistics.
     ///
     /// # Errors
-    /// Pictures of another number of channels, or too small for the network.
+    /// Pictures of another number of channels or of a size that the network cannot take, and a network without a
+    /// classifier.
     pub fn logits(&self, images: ArrayView4<'_, T>) -> Result<Array2<T>> {
         let mut logits = Array2::zeros((images.dim().0, self.architecture().config.num_classes));
         self.logits_into(images, logits.view_mut())?;
@@ -114,13 +115,14 @@ impl<T: Real> DenseNet<T> {
     /// # Errors
     /// Those of [`DenseNet::logits`], or `logits` of another shape or not in standard layout.
     pub fn logits_into(&self, images: ArrayView4<'_, T>, mut logits: ArrayViewMut2<'_, T>) -> Result<()> {
+        self.architecture().check_classifier()?;
         let grid = self.check(&images)?;
         let shape = (grid.images, self.architecture().config.num_classes);
         let found = logits.dim();
         let Some(logits) = logits.as_slice_mut().filter(|_| found == shape) else {
             return Err(Error::Config(format!("room for {found:?} logits; {shape:?} in standard layout is needed")));
         };
-        let outputs = Outputs { pooled: None, logits };
+        let outputs = Outputs { features: None, logits: Some(logits) };
         self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe: Probe::default() })
     }
 
@@ -129,9 +131,10 @@ impl<T: Real> DenseNet<T> {
     /// # Errors
     /// Those of [`DenseNet::logits`].
     pub fn profiled_logits(&self, images: ArrayView4<'_, T>, profile: &Profile) -> Result<Array2<T>> {
+        self.architecture().check_classifier()?;
         let grid = self.check(&images)?;
         let mut logits = Array2::zeros((grid.images, self.architecture().config.num_classes));
-        let outputs = Outputs { pooled: None, logits: logits.as_slice_mut().expect("new") };
+        let outputs = Outputs { features: None, logits: logits.as_slice_mut() };
         let probe = Probe::new(Some(profile), "");
         self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe })?;
         Ok(logits)
@@ -149,7 +152,7 @@ impl<T: Real> DenseNet<T> {
     /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.
     ///
     /// # Errors
-    /// Those of [`DenseNet::logits`].
+    /// Those of [`DenseNet::logits`], but for the lack of a classifier.
     pub fn features(&self, images: ArrayView4<'_, T>) -> Result<Features<T>> {
         let grid = self.check(&images)?;
         let arch = self.architecture();
@@ -160,9 +163,8 @@ impl<T: Real> DenseNet<T> {
         };
         let blocks = arch.blocks.iter().zip(sizes);
         let mut maps: Vec<_> = blocks.map(|(b, (h, w))| Array4::zeros((grid.images, channels(b), h, w))).collect();
-        let mut pooled = Array2::zeros((grid.images, arch.final_norm.channels));
-        let mut logits = Array2::zeros((grid.images, arch.config.num_classes));
-        let outputs = Outputs { pooled: pooled.as_slice_mut(), logits: logits.as_slice_mut().expect("new") };
+        let mut pooled = Array2::zeros((grid.images, arch.num_features));
+        let outputs = Outputs { features: pooled.as_slice_mut(), logits: None };
         let mut copy = |block: usize, images, found: FeatureMaps<'_, T>| {
             copy_maps(found, maps[block].slice_mut(s![images, .., .., ..]));
         };
@@ -211,7 +213,8 @@ impl<T: Real> DenseNet<T> {
 /// What a network makes of pictures before it classifies them.
 #[derive(Clone, Debug)]
 pub struct Features<T> {
-    /// `(N, C)`: the last batch-norm, its ReLU if it has one, and global average pooling; what the classifier reads.
+    /// `(N, C)`: the last batch-norm, its ReLU if it has one, and the global pooling; without pooling `(N, C * H * W)`.
+    /// What the classifier reads.
     pub pooled: Array2<T>,
     /// After each block `(N, C, H, W)`: the concatenation of all of its maps (dense), or its last map.
     pub blocks: Vec<Array4<T>>,

@@ -1,9 +1,10 @@
-//! The head in training, forward and backward: the last pre-activation, global pooling, and the linear layer.
+//! The head in training, forward and backward: the last pre-activation, global pooling, and the linear layers.
 
 use densenet_kernels::batch_norm::NormGradient;
 use densenet_kernels::{Real, head, linear};
 
 use super::pre_activation::{BackwardArenas, ForwardArenas, store_norm_gradient};
+use super::shape::head_pool;
 use super::statistics::Reads;
 use crate::Architecture;
 use crate::profile::Pass;
@@ -11,30 +12,35 @@ use crate::profile::Pass;
 /// What the head keeps for the backward pass.
 #[derive(Debug)]
 pub(super) struct HeadState<T> {
-    /// `(N, C)`: means over the pixels.
-    pooled: Vec<T>,
+    /// What each linear layer read, a row a picture: the features, then what each ReLU made.
+    inputs: Vec<Vec<T>>,
 }
 
 impl<T: Real> HeadState<T> {
     pub fn new() -> Self {
-        Self { pooled: Vec::new() }
+        Self { inputs: Vec::new() }
     }
 
     /// Logits `(N, classes)`.
     pub fn forward(&mut self, arch: &Architecture, arenas: &mut ForwardArenas<'_, T>, reads: &Reads<'_, T>) -> Vec<T> {
-        let (images, norm, classes) = (reads.maps.grid().images, &arch.final_norm, arch.config.num_classes);
+        let (images, norm, config) = (reads.maps.grid().images, &arch.final_norm, &arch.config);
         reads.update_running(norm, arenas.running);
-        let parameters = arenas.parameters;
-        let (affine, relu) = (reads.affine(norm, parameters), arch.config.final_relu);
-        self.pooled.resize(images * norm.channels, T::zero());
-        let pool = || head::forward(&reads.maps, affine.affine(), relu, &mut self.pooled);
-        arenas.probe.time(Pass::Rest, 0, pool);
-        let mut logits = vec![T::zero(); images * classes];
-        arenas.probe.time(Pass::Forward, linear_macs(arch, images), || {
-            let weights = linear::pack(&parameters[arch.classifier_weight.clone()], classes);
-            linear::forward(&self.pooled, &weights, &parameters[arch.classifier_bias.clone()], &mut logits);
-        });
-        logits
+        let ForwardArenas { parameters, probe, .. } = arenas;
+        let affine = reads.affine(norm, parameters);
+        let mut x = vec![T::zero(); images * arch.num_features];
+        let pool =
+            || head::forward(&reads.maps, affine.affine(), config.final_relu, head_pool(config.head_pool), &mut x);
+        probe.time(Pass::Rest, 0, pool);
+        self.inputs.clear();
+        for layer in &arch.classifier {
+            let mut y = vec![T::zero(); images * layer.out_features];
+            probe.time(Pass::Forward, (layer.weight.len() * images) as u64, || {
+                let weights = linear::pack(&parameters[layer.weight.clone()], layer.out_features);
+                linear::forward(&x, &weights, &parameters[layer.bias.clone()], layer.relu, &mut y);
+            });
+            self.inputs.push(std::mem::replace(&mut x, y));
+        }
+        x
     }
 
     /// Takes the logits' gradient `dlogits` to the head's parameters and to `dx`, the gradient of the maps that it read.
@@ -46,27 +52,42 @@ impl<T: Real> HeadState<T> {
         dlogits: &[T],
         dx: &mut [T],
     ) -> NormGradient<T> {
-        let (images, norm, classes) = (reads.maps.grid().images, &arch.final_norm, arch.config.num_classes);
+        let dfeatures = self.classifier_backward(arch, arenas, dlogits);
+        let (norm, config) = (&arch.final_norm, &arch.config);
         let BackwardArenas { parameters, gradients, probe } = arenas;
-        probe.time(Pass::WeightGradient, linear_macs(arch, images), || {
-            let mut db = vec![T::zero(); classes];
-            linear::backward_weights(&self.pooled, dlogits, &mut gradients[arch.classifier_weight.clone()], &mut db);
-            gradients[arch.classifier_bias.clone()].copy_from_slice(&db);
-        });
-        let mut dpooled = vec![T::zero(); self.pooled.len()];
-        probe.time(Pass::DataGradient, linear_macs(arch, images), || {
-            linear::backward_data(dlogits, &parameters[arch.classifier_weight.clone()], classes, &mut dpooled);
-        });
         let affine = reads.affine(norm, parameters);
         let reader = reads.normalised(norm, parameters, affine.affine());
-        let pool = || head::backward(&reader, arch.config.final_relu, &dpooled, dx);
+        let pool = || head::backward(&reader, config.final_relu, head_pool(config.head_pool), &dfeatures, dx);
         let sums = probe.time(Pass::Rest, 0, pool);
         store_norm_gradient(norm, &sums, gradients);
         sums
     }
-}
 
-/// Multiply-adds of the linear layer.
-fn linear_macs(arch: &Architecture, images: usize) -> u64 {
-    (arch.classifier_weight.len() * images) as u64
+    /// Takes the logits' gradient `dlogits` to the linear layers' parameters, and returns that of the features.
+    fn classifier_backward(
+        &self,
+        arch: &Architecture,
+        BackwardArenas { parameters, gradients, probe }: &mut BackwardArenas<'_, T>,
+        dlogits: &[T],
+    ) -> Vec<T> {
+        let mut dy = dlogits.to_vec();
+        for (i, (layer, x)) in arch.classifier.iter().zip(&self.inputs).enumerate().rev() {
+            let macs = (layer.weight.len() * x.len() / layer.in_features) as u64;
+            probe.time(Pass::WeightGradient, macs, || {
+                let mut db = vec![T::zero(); layer.out_features];
+                linear::backward_weights(x, &dy, &mut gradients[layer.weight.clone()], &mut db);
+                gradients[layer.bias.clone()].copy_from_slice(&db);
+            });
+            let mut dx = vec![T::zero(); x.len()];
+            probe.time(Pass::DataGradient, macs, || {
+                linear::backward_data(&dy, &parameters[layer.weight.clone()], layer.out_features, &mut dx);
+            });
+            // A layer but the first reads what a ReLU made.
+            if i > 0 {
+                linear::backward_relu(x, &mut dx);
+            }
+            dy = dx;
+        }
+        dy
+    }
 }

@@ -6,6 +6,7 @@
 mod arena;
 mod backprop;
 mod block;
+mod classifier;
 mod densenet;
 mod folded;
 mod head;

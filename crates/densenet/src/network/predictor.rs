@@ -7,11 +7,12 @@
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use densenet_kernels::linear::{self, PackedLinear};
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real, head, stem};
 use rayon::prelude::*;
 
+use super::classifier::Classifier;
 use super::folded::{FoldedConv, FoldedPreAct};
+use super::shape::{head_pool, stem_pool};
 use super::steps::{Method, Part, Step};
 use super::weights::{RunningAffine, Weights};
 use crate::architecture::{Block, DenseLayer};
@@ -29,8 +30,6 @@ const STEM_POOL: &str = "features.pool0";
 /// Name of the last batch-norm, with the ReLU and global pooling, which have none.
 const HEAD_POOL: &str = "features.norm5";
 
-const CLASSIFIER: &str = "classifier";
-
 /// Pictures to predict.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a, T> {
@@ -41,10 +40,10 @@ pub(super) struct Batch<'a, T> {
 
 /// Where predictions go.
 pub(super) struct Outputs<'a, T> {
-    /// `(N, channels)`: what the classifier reads.
-    pub pooled: Option<&'a mut [T]>,
+    /// `(N, features)`: what the classifier reads.
+    pub features: Option<&'a mut [T]>,
     /// `(N, classes)`.
-    pub logits: &'a mut [T],
+    pub logits: Option<&'a mut [T]>,
 }
 
 /// Called with the maps after each block: the block's number, the images, their maps.
@@ -66,8 +65,9 @@ pub(super) struct Predictor<T: Real> {
     blocks: Vec<PackedBlock<T>>,
     final_affine: RunningAffine<T>,
     final_relu: bool,
-    classifier: PackedLinear<T>,
-    classifier_bias: Vec<T>,
+    head_pool: head::Pool,
+    num_features: usize,
+    classifier: Classifier<T>,
     /// Working memory that no prediction is using.
     idle: Mutex<Vec<Workspace<T>>>,
 }
@@ -79,7 +79,7 @@ enum StemEnd<T> {
     /// A ReLU; the batch-norm is folded in.
     Relu,
     /// Batch-norm, ReLU and pooling.
-    Pool(RunningAffine<T>),
+    Pool(RunningAffine<T>, stem::Pool),
 }
 
 #[derive(Debug)]
@@ -109,7 +109,9 @@ struct Workspace<T> {
     buffers: Vec<Aligned<T>>,
     /// Output of a bottleneck or of the stem's convolution.
     intermediate: Aligned<T>,
-    pooled: Aligned<T>,
+    features: Aligned<T>,
+    /// Output of each linear layer but the last.
+    hidden: Vec<Aligned<T>>,
 }
 
 impl<T: Real> PackedLayer<T> {
@@ -212,7 +214,8 @@ impl<T: Real> Workspace<T> {
             sizes: vec![],
             buffers: vec![],
             intermediate: Aligned::default(),
-            pooled: Aligned::default(),
+            features: Aligned::default(),
+            hidden: vec![],
         }
     }
 }
@@ -274,7 +277,7 @@ impl<T: Real> Passage<'_, '_, T> {
         let grid = Grid { images: images.len(), ..grid };
         let data = &pictures[images.start * image..images.end * image];
         let input = Input::Pictures { data, grid, channels: *in_channels };
-        let StemEnd::Pool(affine) = stem_end else {
+        let StemEnd::Pool(affine, pool) = stem_end else {
             let relu = matches!(stem_end, StemEnd::Relu);
             return stem.run(&input, relu, None, output, probe);
         };
@@ -282,7 +285,7 @@ impl<T: Real> Passage<'_, '_, T> {
         let raw = self.intermediate.at_least(grid.pixels() * map_channels[0]);
         stem.run(&input, false, None, raw, probe);
         let maps = FeatureMaps::new(raw, grid, &map_channels);
-        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), stem::POOL, output));
+        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
     /// Extents of the maps of `images` images in `block`.
@@ -299,10 +302,10 @@ impl<T: Real> Predictor<T> {
         let arch = &weights.architecture;
         let size = arch.config.input_size;
         let heights = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
-        let (stem_norm, stem_end) = match &arch.stem_norm {
-            None => (None, StemEnd::Nothing),
-            Some(norm) if arch.stem_pool => (None, StemEnd::Pool(weights.affine(norm))),
-            folded => (folded.as_ref(), StemEnd::Relu),
+        let (stem_norm, stem_end) = match (&arch.stem_norm, arch.stem_pool) {
+            (None, _) => (None, StemEnd::Nothing),
+            (Some(norm), Some(pool)) => (None, StemEnd::Pool(weights.affine(norm), stem_pool(pool))),
+            (folded, None) => (folded.as_ref(), StemEnd::Relu),
         };
         let blocks = arch.blocks.par_iter().zip(heights.par_iter());
         Self {
@@ -313,8 +316,9 @@ impl<T: Real> Predictor<T> {
             blocks: blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights)).collect(),
             final_affine: weights.affine(&arch.final_norm),
             final_relu: arch.config.final_relu,
-            classifier: linear::pack(weights.parameter(&arch.classifier_weight), arch.config.num_classes),
-            classifier_bias: weights.parameter(&arch.classifier_bias).to_vec(),
+            head_pool: head_pool(arch.config.head_pool),
+            num_features: arch.num_features,
+            classifier: Classifier::new(weights),
             idle: Mutex::new(Vec::new()),
         }
     }
@@ -331,21 +335,21 @@ impl<T: Real> Predictor<T> {
             output,
             method: Method::Pooling,
         };
-        let (first, &last) = (sizes[0].into(), sizes.last().expect("a network has blocks"));
-        let stem_pool = matches!(self.stem_end, StemEnd::Pool(_))
-            .then(|| pool(STEM_POOL, Part::Stem, stem.out_channels, [stem::POOL.kernel; 2], first));
-        let (channels, classes) = (self.classifier.in_features(), self.classifier.out_features());
-        let head = pool(HEAD_POOL, Part::Head, channels, last.into(), [1, 1]);
-        let classifier = Step {
-            name: CLASSIFIER.into(),
-            out_channels: classes,
-            window: [1, 1],
-            method: Method::Plain,
-            ..head.clone()
+        let (first, last) = (sizes[0].into(), (*sizes.last().expect("a network has blocks")).into());
+        let stem_pool = match self.stem_end {
+            StemEnd::Pool(_, by) => {
+                Some(pool(STEM_POOL, Part::Stem, stem.out_channels, [by.window().kernel; 2], first))
+            }
+            StemEnd::Nothing | StemEnd::Relu => None,
         };
+        let (window, output) = match self.head_pool {
+            head::Pool::Average | head::Pool::Max => (last, [1, 1]),
+            head::Pool::Flatten => ([1, 1], last),
+        };
+        let head = pool(HEAD_POOL, Part::Head, self.final_affine.scale.len(), window, output);
         let blocks = self.blocks.iter().zip(sizes).flat_map(|(block, &extents)| block.steps(extents));
         let stem = std::iter::once(stem).chain(stem_pool);
-        stem.chain(blocks).chain([head, classifier]).collect()
+        stem.chain(blocks).chain([head]).chain(self.classifier.steps()).collect()
     }
 
     /// Predicts a batch.
@@ -367,32 +371,32 @@ impl<T: Real> Predictor<T> {
             workspace.extents = extents;
             workspace.buffers.resize_with(self.blocks.len(), Aligned::default);
         }
-        let Workspace { sizes, buffers, intermediate, pooled: own, .. } = &mut workspace;
-        let features = batch.grid.images * self.classifier.in_features();
-        let Outputs { pooled, logits } = outputs;
-        let pooled = pooled.unwrap_or_else(|| own.at_least(features));
+        let Workspace { sizes, buffers, intermediate, features: own, hidden, .. } = &mut workspace;
+        let images = batch.grid.images;
+        let Outputs { features, logits } = outputs;
+        let features = features.unwrap_or_else(|| own.at_least(images * self.num_features));
         let probe = watch.probe;
-        self.pool(&mut Passage { predictor: self, batch, sizes, intermediate, watch: &mut watch }, buffers, pooled);
-        let macs = features * self.classifier.out_features();
-        let classify = || linear::forward(pooled, &self.classifier, &self.classifier_bias, logits);
-        probe.at(CLASSIFIER).time(Pass::Forward, macs as u64, classify);
+        self.pool(&mut Passage { predictor: self, batch, sizes, intermediate, watch: &mut watch }, buffers, features);
+        if let Some(logits) = logits {
+            self.classifier.run(images, features, hidden, logits, probe);
+        }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
         Ok(())
     }
 
-    /// Makes the pooled features `(N, channels)` of all pictures.
-    fn pool(&self, passage: &mut Passage<'_, '_, T>, buffers: &mut [Aligned<T>], pooled: &mut [T]) {
-        let (last, channels) = (self.blocks.len() - 1, self.classifier.in_features());
+    /// Makes the `features` `(N, C)` of all pictures.
+    fn pool(&self, passage: &mut Passage<'_, '_, T>, buffers: &mut [Aligned<T>], features: &mut [T]) {
+        let (last, count) = (self.blocks.len() - 1, self.num_features);
         let (block, affine) = (&self.blocks[last], self.final_affine.affine());
-        let images = pooled.len() / channels;
+        let images = features.len() / count;
         let group = block.group(passage.grid(last, images));
         for start in (0..images).step_by(group) {
             let some = start..images.min(start + group);
             passage.block(last, some.clone(), buffers);
             let grid = passage.grid(last, some.len());
             let maps = block.output(&buffers[last][..block.channels() * grid.pixels()], grid, self.joining);
-            let pooled = &mut pooled[some.start * channels..some.end * channels];
-            let pool = || head::forward(&maps, affine, self.final_relu, pooled);
+            let features = &mut features[some.start * count..some.end * count];
+            let pool = || head::forward(&maps, affine, self.final_relu, self.head_pool, features);
             passage.watch.probe.at(HEAD_POOL).time(Pass::Rest, 0, pool);
         }
     }

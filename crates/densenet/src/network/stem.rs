@@ -2,10 +2,10 @@
 
 use densenet_kernels::batch_norm::{Moments, Uncorrected};
 use densenet_kernels::conv::{self, Epilogue, OutputGradient};
-use densenet_kernels::{FeatureMaps, Grid, Input, Pooling, Real, Window, stem};
+use densenet_kernels::{FeatureMaps, Grid, Input, Pooling, Real, stem};
 
 use super::pre_activation::{BackwardArenas, ForwardArenas, bias, store_bias_gradient, store_norm_gradient};
-use super::shape::conv_shape;
+use super::shape::{conv_shape, stem_pool};
 use super::statistics::{Reads, Statistics};
 use crate::Architecture;
 use crate::profile::Pass;
@@ -25,9 +25,8 @@ pub(super) struct StemState<T> {
     statistics: Statistics<T>,
 }
 
-/// The window that the stem pools by; a point where it does not.
-fn pool(arch: &Architecture) -> Window {
-    if arch.stem_pool { stem::POOL } else { Window::POINT }
+fn pool(arch: &Architecture) -> stem::Pool {
+    arch.stem_pool.map_or(stem::Pool::NONE, stem_pool)
 }
 
 impl<T: Real> StemState<T> {

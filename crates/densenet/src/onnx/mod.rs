@@ -1,7 +1,7 @@
 //! Networks as ONNX files, for ONNX Runtime and whatever else reads them.
 //!
-//! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`. Values
-//! and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`], a
+//! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`, or
+//! `features` `(batch, features)` where the network has no classifier. Values and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`], a
 //! JSON text per field (`preprocessing`, `labels`, `config`, ...), and the licence once more under ONNX's own name for
 //! it, `model_license`. Equal weights give equal bytes.
 
@@ -17,6 +17,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::checkpoint::{Card, Contents};
+use crate::config::HeadPool;
 use crate::files::write_whole;
 use crate::{Error, Result};
 use network::Walk;
@@ -38,9 +39,16 @@ pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {
 /// Saves the ONNX model of `contents`.
 ///
 /// # Errors
-/// A network of 2 GiB or more, which protobuf cannot hold, and a file that cannot be written; what was at `path` before
+/// An open size of a network that classifies all pixels, a network of 2 GiB or more, which protobuf cannot hold, and a file that cannot be written; what was at `path` before
 /// is still there.
 pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()> {
+    let config = &contents.architecture.config;
+    if options.dynamic_size && config.head_pool == HeadPool::None {
+        let size = config.input_size;
+        return Err(Error::Config(format!(
+            "height and width cannot be left open: the network classifies all pixels of pictures of {size}x{size}"
+        )));
+    }
     let model = model(contents, options);
     let length = model.encoded_len();
     if length > i32::MAX as usize {

@@ -6,15 +6,18 @@ use super::fold::folded;
 use super::graph::{self, fixed, float, int, open, window};
 use super::options::Options;
 use super::proto::{AttributeProto, GraphProto};
-
-use crate::architecture::{Block, Conv, DenseLayer, Norm};
+use crate::architecture::{Block, Conv, DenseLayer, Linear, Norm};
 use crate::checkpoint::Contents;
-use crate::config::Joining;
+use crate::config::{HeadPool, Joining, PoolKind, StemPool};
+
 /// Name of the value that the graph reads.
 pub(super) const INPUT: &str = "images";
 
 /// Name of the value that the graph makes.
 pub(super) const OUTPUT: &str = "logits";
+
+/// Name of the value that the graph of a backbone makes.
+const FEATURES: &str = "features";
 
 /// Writes down the operations of a network; each returns the name of the value it makes.
 pub(super) struct Walk<'a> {
@@ -38,7 +41,11 @@ impl<'a> Walk<'a> {
         let mut graph = walk.graph;
         graph.name = Some("densenet".into());
         graph.input = vec![graph::value(INPUT, [open("batch"), fixed(config.in_channels), height, width])];
-        graph.output = vec![graph::value(OUTPUT, [open("batch"), fixed(config.num_classes)])];
+        let (output, extent) = match architecture.classifier.last() {
+            Some(layer) => (OUTPUT, layer.out_features),
+            None => (FEATURES, architecture.num_features),
+        };
+        graph.output = vec![graph::value(output, [open("batch"), fixed(extent)])];
         graph
     }
 
@@ -52,15 +59,27 @@ impl<'a> Walk<'a> {
         if architecture.config.final_relu {
             x = self.relu(&architecture.final_norm, &x);
         }
-        x = self.node("features.pool5".into(), "GlobalAveragePool", &[&x], vec![]);
-        x = self.node("flatten".into(), "Flatten", &[&x], vec![]);
-        let [weight, bias] = ["classifier.weight", "classifier.bias"];
-        let classes = architecture.config.num_classes;
-        let (matrix, shift) = (&architecture.classifier_weight, &architecture.classifier_bias);
+        x = match architecture.config.head_pool {
+            HeadPool::Average => self.node("features.pool5".into(), "GlobalAveragePool", &[&x], vec![]),
+            HeadPool::Max => self.node("features.pool5".into(), "GlobalMaxPool", &[&x], vec![]),
+            HeadPool::None => x,
+        };
+        let name = if architecture.classifier.is_empty() { FEATURES } else { "flatten" };
+        x = self.node(name.into(), "Flatten", &[&x], vec![]);
+        for layer in &architecture.classifier {
+            x = self.linear(layer, &x);
+        }
+    }
+
+    /// A linear layer, with its ReLU if it has one.
+    fn linear(&mut self, layer: &Linear, x: &str) -> String {
         let parameters = self.contents.parameters;
-        self.weights(weight, &[classes, matrix.len() / classes], &parameters[matrix.clone()]);
-        self.weights(bias, &[classes], &parameters[shift.clone()]);
-        self.node(OUTPUT.into(), "Gemm", &[&x, weight, bias], vec![int("transB", 1)]);
+        let [weight, bias] = ["weight", "bias"].map(|part| format!("{}.{part}", layer.name));
+        self.weights(&weight, &[layer.out_features, layer.in_features], &parameters[layer.weight.clone()]);
+        self.weights(&bias, &[layer.out_features], &parameters[layer.bias.clone()]);
+        let name = if layer.relu { &layer.name } else { OUTPUT };
+        let y = self.node(name.into(), "Gemm", &[x, &weight, &bias], vec![int("transB", 1)]);
+        if layer.relu { self.node(format!("{y}.relu"), "Relu", &[&y], vec![]) } else { y }
     }
 
     fn stem(&mut self) -> String {
@@ -68,10 +87,16 @@ impl<'a> Walk<'a> {
         let conv = &architecture.stem_conv;
         let Some(norm) = &architecture.stem_norm else { return self.conv(conv, INPUT) };
         let x = self.conv_norm_relu(conv, norm, INPUT);
-        if !architecture.stem_pool {
-            return x;
-        }
-        self.node("features.pool0".into(), "MaxPool", &[&x], window(3, 2, 1))
+        let Some(StemPool { kind, kernel, stride, padding }) = architecture.stem_pool else { return x };
+        let mut attributes = window(kernel, stride, padding);
+        let operation = match kind {
+            PoolKind::Max => "MaxPool",
+            PoolKind::Average => {
+                attributes.push(int("count_include_pad", 1));
+                "AveragePool"
+            }
+        };
+        self.node("features.pool0".into(), operation, &[&x], attributes)
     }
 
     fn block(&mut self, block: &Block, mut x: String) -> String {

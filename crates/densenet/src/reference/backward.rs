@@ -4,13 +4,14 @@ use std::ops::Range;
 
 use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
+use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, batch_norm, dropout, linear, pool, pre_activation, relu};
 
 use super::forward::pre_act_parameters;
-use super::types::{Batch, Map, STEM_POOL, Tape, geometry};
+use super::types::{Batch, Map, Tape, geometry, window};
 use crate::Architecture;
 use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
-use crate::config::Joining;
+use crate::config::{HeadPool, Joining, PoolKind};
 
 /// A walk through the network from the logits back to the pictures, which takes the tape from its end.
 pub(super) struct Backward<'a, T> {
@@ -49,25 +50,34 @@ impl<'a, T: Scalar> Backward<'a, T> {
 
     fn head(&mut self, dlogits: &[T]) -> Map<T> {
         let arch = self.arch;
-        let (norm, weight) = (&arch.final_norm, self.get(&arch.classifier_weight));
+        let dfeatures = self.classifier(dlogits);
         let x = self.pop();
-        let statistics = batch_norm::statistics(x.shape, &x.values);
-        let normalised =
-            batch_norm::forward(x.shape, &x.values, &statistics, self.get(&norm.weight), self.get(&norm.bias));
-        let rectify = arch.config.final_relu;
-        let pooled = if rectify { relu::forward(&normalised) } else { normalised };
-        let features = pool::global_average(x.shape, &pooled);
-        let gradients = linear::backward(arch.config.num_classes, &features, weight, dlogits);
-        self.put(&arch.classifier_weight, &gradients.dweight);
-        self.put(&arch.classifier_bias, &gradients.dbias);
-        let dy = pool::global_average_backward(x.shape, &gradients.dx);
-        self.normalise(norm, x, &dy, rectify)
+        let dy = match arch.config.head_pool {
+            HeadPool::Average => pool::global_average_backward(x.shape, &dfeatures),
+            HeadPool::Max => pool::max_backward(x.shape, &self.tape.head_places, &dfeatures),
+            HeadPool::None => dfeatures,
+        };
+        self.normalise(&arch.final_norm, x, &dy, arch.config.final_relu)
+    }
+
+    /// Gradient of the features.
+    fn classifier(&mut self, dlogits: &[T]) -> Vec<T> {
+        let mut dy = dlogits.to_vec();
+        for (i, layer) in self.arch.classifier.iter().enumerate().rev() {
+            let x = self.tape.linear_inputs.pop().expect("the forward pass kept every linear layer's input");
+            let gradients = linear::backward(layer.out_features, &x, self.get(&layer.weight), &dy);
+            self.put(&layer.weight, &gradients.dweight);
+            self.put(&layer.bias, &gradients.dbias);
+            // A layer but the first reads what a ReLU made.
+            dy = if i > 0 { relu::backward(&x, &gradients.dx) } else { gradients.dx };
+        }
+        dy
     }
 
     fn transition(&mut self, transition: &PreAct, dx: &Map<T>) -> Map<T> {
         let input = self.tape.inputs.last().expect("the transition's input").shape;
         let shape = geometry(&transition.conv).output(input);
-        let dy = Map { shape, values: pool::average_backward(shape, &dx.values) };
+        let dy = Map { shape, values: Pool::HALVE.average_backward(shape, &dx.values) };
         self.pre_act(transition, &dy)
     }
 
@@ -85,8 +95,9 @@ impl<'a, T: Scalar> Backward<'a, T> {
         if let Some(norm) = &self.arch.stem_norm {
             let x = self.pop();
             let drectified = match self.arch.stem_pool {
-                true => STEM_POOL.backward(x.shape, &self.tape.stem_places, &dy.values),
-                false => dy.values,
+                Some(pool) if pool.kind == PoolKind::Average => window(pool).average_backward(x.shape, &dy.values),
+                Some(_) => pool::max_backward(x.shape, &self.tape.stem_places, &dy.values),
+                None => dy.values,
             };
             dy = self.normalise(norm, x, &drectified, true);
         }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
 
-use super::types::{Map, STEM_POOL, Tape, geometry};
+use super::types::{Map, Tape, geometry, window};
 use crate::Architecture;
 use crate::architecture::{DenseLayer, Norm, PreAct};
-use crate::config::Joining;
+use crate::config::{HeadPool, Joining, PoolKind};
 
 /// Where batch-norms take their statistics from.
 pub(super) enum Mode<'a, T> {
@@ -30,10 +31,22 @@ pub(super) struct Forward<'a, T> {
 
 impl<'a, T: Scalar> Forward<'a, T> {
     pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], mode: Mode<'a, T>) -> Self {
-        Self { arch, parameters, mode, tape: Tape { inputs: Vec::new(), stem_places: Vec::new() } }
+        Self { arch, parameters, mode, tape: Tape::new() }
     }
 
+    /// `(N, classes)`.
     pub(super) fn logits(&mut self, shape: Shape4, images: &[T]) -> Vec<T> {
+        let mut x = self.features(shape, images);
+        for layer in &self.arch.classifier {
+            let y = linear::forward(&x, self.get(&layer.weight), self.get(&layer.bias));
+            self.tape.linear_inputs.push(x);
+            x = if layer.relu { relu::forward(&y) } else { y };
+        }
+        x
+    }
+
+    /// What the classifier reads, `(N, features)`.
+    pub(super) fn features(&mut self, shape: Shape4, images: &[T]) -> Vec<T> {
         let arch = self.arch;
         let mut x = self.stem(shape, images);
         let mut layers = 0;
@@ -45,12 +58,19 @@ impl<'a, T: Scalar> Forward<'a, T> {
             }
             if let Some(transition) = &block.transition {
                 let y = self.pre_act(transition, x);
-                x = Map { shape: pool::average_output(y.shape), values: pool::average(y.shape, &y.values) };
+                x = Map { shape: Pool::HALVE.output(y.shape), values: Pool::HALVE.average(y.shape, &y.values) };
             }
         }
         let x = self.normalise(&arch.final_norm, x, arch.config.final_relu);
-        let features = pool::global_average(x.shape, &x.values);
-        linear::forward(&features, self.get(&arch.classifier_weight), self.get(&arch.classifier_bias))
+        match arch.config.head_pool {
+            HeadPool::Average => pool::global_average(x.shape, &x.values),
+            HeadPool::Max => {
+                let (features, places) = pool::global_max(x.shape, &x.values);
+                self.tape.head_places = places;
+                features
+            }
+            HeadPool::None => x.values,
+        }
     }
 
     fn stem(&mut self, shape: Shape4, images: &[T]) -> Map<T> {
@@ -60,12 +80,17 @@ impl<'a, T: Scalar> Forward<'a, T> {
         let y = Map { shape: geometry(conv).output(shape), values: y };
         let Some(norm) = &self.arch.stem_norm else { return y };
         let y = self.normalise(norm, y, true);
-        if !self.arch.stem_pool {
-            return y;
-        }
-        let (values, places) = STEM_POOL.forward(y.shape, &y.values);
-        self.tape.stem_places = places;
-        Map { shape: STEM_POOL.output(y.shape), values }
+        let Some(pool) = self.arch.stem_pool else { return y };
+        let shape = window(pool).output(y.shape);
+        let values = match pool.kind {
+            PoolKind::Average => window(pool).average(y.shape, &y.values),
+            PoolKind::Max => {
+                let (values, places) = window(pool).max(y.shape, &y.values);
+                self.tape.stem_places = places;
+                values
+            }
+        };
+        Map { shape, values }
     }
 
     /// `H(x)` of the layer of that number, with dropout after its last convolution.

@@ -1,12 +1,10 @@
 //! What the forward and the backward pass share.
 
-use densenet_kernels::reference::pool::MaxPool;
+use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, conv};
 
 use crate::architecture::Conv;
-
-/// The stem's pooling (table 1 of the paper).
-pub(super) const STEM_POOL: MaxPool = MaxPool { kernel: 3, stride: 2, padding: 1 };
+use crate::config::StemPool;
 
 /// Pictures and what they show.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +24,31 @@ pub(super) struct Map<T> {
     pub values: Vec<T>,
 }
 
-/// Every batch-norm's input, in the order of the forward pass, and the stem's maxima.
+/// What the backward pass needs of the forward pass.
 #[derive(Debug)]
 pub(super) struct Tape<T> {
+    /// Every batch-norm's input, in order.
     pub inputs: Vec<Map<T>>,
+    /// Places of the stem's maxima, if it takes any.
     pub stem_places: Vec<usize>,
+    /// Places of the head's.
+    pub head_places: Vec<usize>,
+    /// Every linear layer's input, in order.
+    pub linear_inputs: Vec<Vec<T>>,
+}
+
+impl<T> Tape<T> {
+    pub fn new() -> Self {
+        Self { inputs: Vec::new(), stem_places: Vec::new(), head_places: Vec::new(), linear_inputs: Vec::new() }
+    }
 }
 
 /// The convolution's geometry in the words of the reference operations.
 pub(super) fn geometry(conv: &Conv) -> conv::Conv {
     conv::Conv { out_channels: conv.out_channels, kernel: conv.kernel, stride: conv.stride, padding: conv.padding }
+}
+
+/// The window of a stem's pooling in the words of the reference operations.
+pub(super) fn window(StemPool { kernel, stride, padding, .. }: StemPool) -> Pool {
+    Pool { kernel, stride, padding }
 }

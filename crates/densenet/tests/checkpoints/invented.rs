@@ -1,7 +1,7 @@
 //! Networks under names that nobody has seen.
 
 use densenet::checkpoint::{Reader, Weights};
-use densenet::config::{Stem, StemShape};
+use densenet::config::{Stem, StemPool, StemShape};
 use densenet::{Architecture, Config};
 use densenet_kernels::random::Stream;
 use tempfile::TempDir;
@@ -21,7 +21,12 @@ fn configs() -> Vec<Config> {
                 configs.push(Config {
                     in_channels: 1 + (i + blocks) % 4,
                     num_classes: 2 + 3 * blocks,
-                    stem: Stem::of(StemShape { kernel, stride, norm, pool: large && norm }),
+                    stem: Stem::of(StemShape {
+                        kernel,
+                        stride,
+                        norm,
+                        pool: (large && norm).then_some(StemPool::IMAGENET),
+                    }),
                     num_init_features: 2 * growth_rate + 8 * j,
                     block_config: (0..blocks).map(|block| 1 + (block + j) % 3).collect(),
                     growth_rate,

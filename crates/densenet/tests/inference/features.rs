@@ -1,11 +1,13 @@
 //! What a network gives before it classifies.
 
-use densenet::network::Features;
-use densenet::{Architecture, reference};
+use densenet::config::HeadPool;
+use densenet::network::{Backprop, Features, StepOptions};
+use densenet::{Architecture, Config, DenseNet, reference};
 use densenet_kernels::reference::Shape4;
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, Array4, ArrayView1, ArrayView2, Axis, s};
 
 use crate::distance::distance;
+use crate::kinds::size;
 use crate::made_up::{Values, pictures, small};
 
 const TOLERANCE: f64 = 1e-11;
@@ -14,7 +16,8 @@ const TOLERANCE: f64 = 1e-11;
 fn maps_after_each_block_are_the_references() {
     for (kind, config) in small() {
         let values = Values::new(&config);
-        let shape = Shape4::new(3, config.in_channels, 43, 38);
+        let (height, width) = size(&config, (43, 38));
+        let shape = Shape4::new(3, config.in_channels, height, width);
         let images = pictures(shape);
         let found = values.network::<f64>().features(images.view()).unwrap();
         let Values { arch, parameters, running } = &values;
@@ -32,7 +35,8 @@ fn maps_after_each_block_are_the_references() {
 fn the_embedding_is_the_pooled_last_map_and_what_the_classifier_reads() {
     for (kind, config) in small() {
         let values = Values::new(&config);
-        let images = pictures(Shape4::new(3, config.in_channels, 43, 38));
+        let (height, width) = size(&config, (43, 38));
+        let images = pictures(Shape4::new(3, config.in_channels, height, width));
         let network = values.network::<f64>();
         let found = network.features(images.view()).unwrap();
         let distance_to = |what: &str, ours: &Array2<f64>, theirs: &Array2<f64>| {
@@ -45,25 +49,63 @@ fn the_embedding_is_the_pooled_last_map_and_what_the_classifier_reads() {
     }
 }
 
-/// The last map after batch-norm, ReLU if there is one, and global pooling.
+/// The last map after batch-norm, ReLU if there is one, and the pooling.
 fn pooled(values: &Values, features: &Features<f64>) -> Array2<f64> {
     let Values { arch: Architecture { config, final_norm: norm, .. }, parameters, running } = values;
     let last = features.blocks.last().unwrap();
-    Array2::from_shape_fn((last.dim().0, norm.channels), |(image, c)| {
+    let (images, channels, height, width) = last.dim();
+    let normalised = Array4::from_shape_fn(last.dim(), |(image, c, y, x)| {
         let at = |range: &std::ops::Range<usize>, arena: &[f64]| arena[range.start + c];
         let scale = at(&norm.weight, parameters) / (at(&norm.variance, running) + 1e-5).sqrt();
         let (mean, shift) = (at(&norm.mean, running), at(&norm.bias, parameters));
         let floor = if config.final_relu { 0.0 } else { f64::NEG_INFINITY };
-        last.slice(s![image, c, .., ..]).mapv(|x| ((x - mean) * scale + shift).max(floor)).mean().unwrap()
+        ((last[[image, c, y, x]] - mean) * scale + shift).max(floor)
+    });
+    let pixels = normalised.into_shape_with_order((images, channels, height * width)).unwrap();
+    match config.head_pool {
+        HeadPool::Average => pixels.mean_axis(Axis(2)).unwrap(),
+        HeadPool::Max => pixels.fold_axis(Axis(2), f64::NEG_INFINITY, |most, &value| most.max(value)),
+        HeadPool::None => pixels.into_shape_with_order((images, channels * height * width)).unwrap(),
+    }
+}
+
+/// What the linear layers make.
+fn classified(values: &Values, pooled: &Array2<f64>) -> Array2<f64> {
+    let Values { arch, parameters, .. } = values;
+    arch.classifier.iter().fold(pooled.clone(), |x, layer| {
+        let shape = (layer.out_features, layer.in_features);
+        let weight = ArrayView2::from_shape(shape, &parameters[layer.weight.clone()]).unwrap();
+        let y = x.dot(&weight.t()) + ArrayView1::from(&parameters[layer.bias.clone()]);
+        if layer.relu { y.mapv(|value| value.max(0.0)) } else { y }
     })
 }
 
-/// The linear layer's output.
-fn classified(values: &Values, pooled: &Array2<f64>) -> Array2<f64> {
-    let Values { arch, parameters, .. } = values;
-    let shape = (arch.config.num_classes, arch.final_norm.channels);
-    let weight = ArrayView2::from_shape(shape, &parameters[arch.classifier_weight.clone()]).unwrap();
-    pooled.dot(&weight.t()) + ArrayView1::from(&parameters[arch.classifier_bias.clone()])
+/// A network without a classifier makes the features that it makes with one, and says what it lacks where logits are asked
+/// for.
+#[test]
+fn a_backbone_makes_features_and_no_logits() {
+    for head_pool in HeadPool::ALL {
+        let (_, config) = small().swap_remove(0);
+        let whole = Values::new(&Config { head_pool, ..config });
+        let config = Config { num_classes: 0, ..whole.arch.config.clone() };
+        let parameters = whole.arch.classifier[0].weight.start;
+        let (parameters, running) = (whole.parameters[..parameters].to_vec(), whole.running.clone());
+        let mut backbone = DenseNet::from_arenas(&config, parameters, running).unwrap();
+        let images = pictures(Shape4::new(3, config.in_channels, 24, 24));
+        let (found, expected) =
+            (backbone.features(images.view()).unwrap(), whole.network::<f64>().features(images.view()).unwrap());
+        assert_eq!((&found.pooled, &found.blocks), (&expected.pooled, &expected.blocks));
+        let Values { arch, parameters, running } = &whole;
+        let shape = Shape4::new(3, config.in_channels, 24, 24);
+        let expected = reference::features(arch, parameters, running, shape, images.as_slice().unwrap()).unwrap();
+        let distance = distance(found.pooled.iter().copied(), &expected, 0.0);
+        assert!(distance < TOLERANCE, "{head_pool}: the embedding is {distance:.1e} from the reference");
+        assert_eq!(backbone.steps(24, 24).unwrap().last().unwrap().name, "features.norm5");
+        let step = Backprop::new(&backbone).run(&mut backbone, images.view(), &[0; 3], &StepOptions::default());
+        for error in [backbone.logits(images.view()).unwrap_err(), step.unwrap_err()] {
+            assert!(error.to_string().contains("no classifier (num_classes is 0)"), "{error}");
+        }
+    }
 }
 
 /// Blocks take as many pictures at a time as fit the cache: of these the first takes one, the second six, the last all.

@@ -1,7 +1,7 @@
 //! Networks whose batch-norms all do something, and pictures for them.
 
 use densenet::architecture::Tensor;
-use densenet::config::{Joining, Stem};
+use densenet::config::{HeadPool, Joining, Stem};
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 use densenet_kernels::Real;
@@ -64,6 +64,8 @@ pub fn small() -> Vec<(&'static str, Config)> {
         drop_rate: 0.0,
         bias: true,
         final_relu: true,
+        head_pool: HeadPool::Average,
+        hidden: vec![],
         joining: Joining::Dense,
         input_size: 24,
     })

@@ -6,6 +6,7 @@ use densenet::profile::Profile;
 use densenet::{Architecture, Config, DenseNet};
 use ndarray::Array4;
 
+use crate::kinds::size;
 use crate::made_up::small;
 
 /// Each step is timed under its name, in order, and their multiply-adds are the network's.
@@ -13,7 +14,8 @@ use crate::made_up::small;
 fn every_step_is_timed() {
     for config in small().into_iter().map(|(_, config)| config).chain([Config::preset("seed").unwrap()]) {
         let network = DenseNet::<f32>::new(&config, 0).unwrap();
-        let (size, profile) = (40, Profile::default());
+        let profile = Profile::default();
+        let (size, _) = size(&config, (40, 40));
         let images = Array4::zeros((3, config.in_channels, size, size));
         let logits = network.profiled_logits(images.view(), &profile).unwrap();
         assert_eq!(logits, network.logits(images.view()).unwrap());
@@ -31,9 +33,10 @@ fn every_step_is_timed() {
 fn a_stem_has_a_row_for_pooling_where_it_pools() {
     for (name, config) in small() {
         let network = DenseNet::<f32>::new(&config, 0).unwrap();
-        let steps = network.steps(40, 40).unwrap();
+        let (size, _) = size(&config, (40, 40));
+        let steps = network.steps(size, size).unwrap();
         let stem: Vec<_> = steps.iter().filter(|step| step.part == Part::Stem).collect();
-        let info = Info::new(network.architecture(), 40).unwrap();
+        let info = Info::new(network.architecture(), size).unwrap();
         let layers = info.layers.iter().take_while(|layer| !layer.name.contains("denseblock"));
         let layers: Vec<_> = layers.filter(|layer| !layer.name.contains("norm")).collect();
         assert_eq!(stem.len(), layers.len(), "{name}");

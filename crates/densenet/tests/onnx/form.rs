@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use densenet::Config;
-use densenet::config::PRESETS;
+use densenet::config::{HeadPool, PRESETS, PoolKind};
 use densenet::onnx::proto::{Extent, FLOAT, GraphProto, TensorProto, ValueInfoProto};
 use densenet::onnx::{self, Options};
 
@@ -36,7 +36,12 @@ fn inputs_outputs_and_versions() {
             let (size, channels) = (config.input_size.to_string(), config.in_channels.to_string());
             let sides = if options.dynamic_size { ["height", "width"] } else { [&*size; 2] };
             assert_eq!(extents(&graph.input[0]), ["batch", &channels, sides[0], sides[1]]);
-            assert_eq!(extents(&graph.output[0]), ["batch", &config.num_classes.to_string()]);
+            let (name, made) = match config.num_classes {
+                0 => ("features", network.architecture.num_features),
+                classes => ("logits", classes),
+            };
+            assert_eq!(graph.output[0].name.as_deref(), Some(name));
+            assert_eq!(extents(&graph.output[0]), ["batch", &made.to_string()]);
             assert_eq!((graph.input.len(), graph.output.len()), (1, 1));
         }
     }
@@ -53,12 +58,18 @@ fn every_preset_is_a_sound_graph() {
             let graph = network.graph(Options { fold, dynamic_size: false });
             let count = |kind: &str| graph.node.iter().filter(|node| node.op_type.as_deref() == Some(kind)).count();
             assert_eq!(count("BatchNormalization"), left, "{:?}", network.card.config);
-            assert_eq!(count("Relu"), norms - usize::from(!network.card.config.final_relu));
-            assert_eq!(count("MaxPool"), usize::from(network.architecture.stem_pool));
-            let convs = 1 + layers().count() + bottlenecks + network.architecture.blocks.len() - 1;
-            assert_eq!((count("Conv"), count("Gemm")), (convs, 1));
+            let config = &network.card.config;
+            assert_eq!(count("Relu"), norms - usize::from(!config.final_relu) + config.hidden.len());
+            let stem_pools = |kind| network.architecture.stem_pool.filter(|pool| pool.kind == kind).iter().len();
+            let transitions = network.architecture.blocks.len() - 1;
+            assert_eq!(count("MaxPool"), stem_pools(PoolKind::Max));
+            assert_eq!(count("AveragePool"), stem_pools(PoolKind::Average) + transitions);
+            assert_eq!(count("GlobalAveragePool"), usize::from(config.head_pool == HeadPool::Average));
+            assert_eq!(count("GlobalMaxPool"), usize::from(config.head_pool == HeadPool::Max));
+            let convs = 1 + layers().count() + bottlenecks + transitions;
+            assert_eq!((count("Conv"), count("Gemm")), (convs, network.architecture.classifier.len()));
             check_names(&graph);
-            check_channels(&graph);
+            check_channels(&graph, network.architecture.num_features);
         }
     }
 }
@@ -83,8 +94,8 @@ fn check_names(graph: &GraphProto) {
     assert_eq!(graph.node.last().unwrap().output[0], graph.output[0].name.as_deref().unwrap());
 }
 
-/// Channels of each value, as the weights along the way have it.
-fn check_channels(graph: &GraphProto) {
+/// Channels of each value, as the weights along the way have it; the last maps become so many `features`.
+fn check_channels(graph: &GraphProto, features: usize) {
     let weights: BTreeMap<&str, &TensorProto> =
         graph.initializer.iter().map(|tensor| (tensor.name.as_deref().unwrap(), tensor)).collect();
     let image: i64 = extents(&graph.input[0])[1].parse().unwrap();
@@ -106,12 +117,13 @@ fn check_channels(graph: &GraphProto) {
                 assert_eq!(channels[&*node.input[1]], input);
                 input
             }
-            ("Relu" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "Flatten", None) => input,
+            ("Relu" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool", None) => input,
+            ("Flatten", None) => features as i64,
             other => panic!("{other:?}"),
         };
         channels.insert(&node.output[0], output);
     }
-    assert_eq!(channels["logits"].to_string(), extents(&graph.output[0])[1]);
+    assert_eq!(channels[graph.output[0].name.as_deref().unwrap()].to_string(), extents(&graph.output[0])[1]);
 }
 
 #[test]
@@ -141,4 +153,13 @@ fn equal_weights_are_equal_bytes() {
     }
     let [first, second] = paths.map(|path| std::fs::read(path).unwrap());
     assert!(first == second && !first.is_empty());
+}
+
+#[test]
+fn a_network_that_classifies_all_pixels_has_no_open_size() {
+    let flat = small().into_iter().find(|network| network.card.config.head_pool == HeadPool::None).unwrap();
+    let path = tempfile::tempdir().unwrap().path().join("w.onnx");
+    let options = Options { fold: false, dynamic_size: true };
+    let error = onnx::save(&flat.contents(), options, &path).unwrap_err().to_string();
+    assert!(error.contains("all pixels of pictures of 17x17") && !path.exists(), "{error}");
 }

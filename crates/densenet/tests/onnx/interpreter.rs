@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use densenet::onnx::proto::{GraphProto, NodeProto};
 use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, conv, linear, pool, relu};
 
 /// Feature maps, row-major.
@@ -13,7 +14,7 @@ struct Map {
     values: Vec<f64>,
 }
 
-/// Logits of `images` `(N, C, H, W)`.
+/// What the graph makes of `images` `(N, C, H, W)`.
 pub fn run(graph: &GraphProto, shape: Shape4, images: &[f64]) -> Vec<f64> {
     let float = |bytes: &[u8]| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()));
     let weights: HashMap<&str, Vec<f64>> = graph
@@ -53,18 +54,28 @@ fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
             Map { shape, values: batch_norm::forward(shape, values, &statistics, gamma, beta) }
         }
         ("Relu", []) => Map { shape, values: relu::forward(values) },
-        ("MaxPool", []) => {
-            let pool = pool::MaxPool { kernel: ints("kernel_shape"), stride: ints("strides"), padding: ints("pads") };
-            Map { shape: pool.output(shape), values: pool.forward(shape, values).0 }
+        (operation @ ("MaxPool" | "AveragePool"), []) => {
+            let pool = Pool { kernel: ints("kernel_shape"), stride: ints("strides"), padding: ints("pads") };
+            let padding_counts = node
+                .attribute
+                .iter()
+                .any(|attribute| attribute.name.as_deref() == Some("count_include_pad") && attribute.i == Some(1));
+            let values = match operation {
+                "MaxPool" => pool.max(shape, values).0,
+                _ => pool.average(shape, values),
+            };
+            assert!(operation == "MaxPool" || pool.padding == 0 || padding_counts, "padding that does not count");
+            Map { shape: pool.output(shape), values }
         }
-        ("AveragePool", []) => {
-            assert_eq!((ints("kernel_shape"), ints("strides"), ints("pads")), (2, 2, 0));
-            Map { shape: pool::average_output(shape), values: pool::average(shape, values) }
+        ("GlobalMaxPool", []) => {
+            Map { shape: Shape4 { h: 1, w: 1, ..shape }, values: pool::global_max(shape, values).0 }
         }
         ("GlobalAveragePool", []) => {
             Map { shape: Shape4 { h: 1, w: 1, ..shape }, values: pool::global_average(shape, values) }
         }
-        ("Flatten", []) => inputs[0].clone(),
+        ("Flatten", []) => {
+            Map { shape: Shape4 { c: shape.c * shape.plane(), h: 1, w: 1, ..shape }, values: values.clone() }
+        }
         ("Concat", []) => concat(inputs[0], inputs[1]),
         ("Add", []) => Map { shape, values: values.iter().zip(&inputs[1].values).map(|(a, b)| a + b).collect() },
         ("Gemm", [weight, bias]) => {

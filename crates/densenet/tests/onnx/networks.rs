@@ -63,7 +63,7 @@ impl Network {
     }
 }
 
-/// A small network of every kind, and one of a single block and a single class.
+/// A small network of every kind, one of a single block and a single class, and one without a classifier.
 pub fn small() -> Vec<Network> {
     let base = Config {
         stem: Stem::Cifar,
@@ -76,7 +76,8 @@ pub fn small() -> Vec<Network> {
         ..Config::preset("densenet121").unwrap()
     };
     let least = Config { block_config: vec![2], num_classes: 1, ..base.clone() };
-    kinds(&base).into_iter().map(|(_, config)| config).chain([least]).map(Network::new).collect()
+    let backbone = Config { num_classes: 0, ..base.clone() };
+    kinds(&base).into_iter().map(|(_, config)| config).chain([least, backbone]).map(Network::new).collect()
 }
 
 pub const OPTIONS: [Options; 3] = [

@@ -1,12 +1,12 @@
 //! The reference network's gradients against central differences in `f64`, for a small network of every kind.
 
-use densenet::config::{Joining, Stem, StemShape};
+use densenet::config::{HeadPool, Joining, Stem, StemShape};
 use densenet::reference::{self, Batch, Training};
 use densenet::{Architecture, Config, init};
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::Shape4;
 
-use crate::kinds::kinds;
+use crate::kinds::{kinds, size};
 
 /// Half the distance between the two evaluations of a difference.
 const STEP: f64 = 1e-6;
@@ -30,6 +30,8 @@ fn basic() -> Config {
         drop_rate: 0.0,
         bias: false,
         final_relu: true,
+        head_pool: HeadPool::Average,
+        hidden: vec![],
         joining: Joining::Dense,
         input_size: 9,
     }
@@ -37,12 +39,13 @@ fn basic() -> Config {
 
 /// A small network of every kind, with the size of its pictures: such that a pooled stem, too, leaves more than a pixel.
 pub fn examples() -> Vec<(&'static str, Config, (usize, usize))> {
-    let size = |config: &Config| match config.stem.shape() {
-        StemShape { pool: true, .. } => (19, 22),
+    let usual = |config: &Config| match config.stem.shape() {
+        StemShape { pool: Some(_), .. } => (19, 22),
         StemShape { stride: 2, .. } => (11, 13),
         _ => (6, 7),
     };
-    kinds(&basic()).into_iter().map(|(kind, config)| (kind, config.clone(), size(&config))).collect()
+    let sized = |(kind, config): (_, Config)| (kind, config.clone(), size(&config, usual(&config)));
+    kinds(&basic()).into_iter().map(sized).collect()
 }
 
 /// Values, pictures and labels to try a network with; parameters are moved off their even initial values.
