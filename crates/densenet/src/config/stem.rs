@@ -33,8 +33,8 @@ pub struct StemShape {
     pub stride: usize,
     /// Whether batch-norm and ReLU follow the convolution.
     pub norm: bool,
-    /// The pooling that follows those, if any; only after a batch-norm. In JSON `true` and `false`, too, as files before
-    /// version 0.2 have it: [`StemPool::IMAGENET`] and none.
+    /// The pooling that follows those, if any; only after a batch-norm. Read from JSON as `true` and
+    /// `false`, too, which older files have for [`StemPool::IMAGENET`] and none.
     #[serde(deserialize_with = "pool_or_flag")]
     pub pool: Option<StemPool>,
 }

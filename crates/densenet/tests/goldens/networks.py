@@ -94,13 +94,12 @@ class DenseLayer(nn.Sequential):
 
 def features(config):
     bias, channels, modules = config["bias"], config["num_init_features"], OrderedDict()
-    if config["stem"] == "imagenet":
-        modules["conv0"] = nn.Conv2d(config["in_channels"], channels, 7, stride=2, padding=3, bias=bias)
+    kernel, stride, pool = config["stem"]
+    modules["conv0"] = nn.Conv2d(config["in_channels"], channels, kernel, stride, padding=kernel // 2, bias=bias)
+    if pool:
         modules["norm0"] = nn.BatchNorm2d(channels)
         modules["relu0"] = nn.ReLU()
-        modules["pool0"] = nn.MaxPool2d(3, stride=2, padding=1)
-    else:
-        modules["conv0"] = nn.Conv2d(config["in_channels"], channels, 3, padding=1, bias=bias)
+        modules["pool0"] = pool
     for i, layers in enumerate(config["block_config"], start=1):
         block = OrderedDict()
         for j in range(1, layers + 1):
@@ -121,10 +120,16 @@ class DenseNet(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.features, channels = features(config)
-        self.classifier = nn.Linear(channels, config["num_classes"])
+        self.final_relu, self.head_pool = config.get("final_relu", True), config.get("head_pool", nn.AdaptiveAvgPool2d(1))
+        widths = [channels * config.get("pixels", 1), *config.get("hidden", []), config["num_classes"]]
+        layers = [nn.Linear(*pair) for pair in zip(widths, widths[1:])]
+        between = [module for layer in layers[:-1] for module in (layer, nn.ReLU())]
+        self.classifier = nn.Sequential(*between, layers[-1]) if between else layers[0]
 
     def forward(self, x):
-        return self.classifier(F.relu(self.features(x)).mean(dim=(2, 3)))
+        x = self.features(x)
+        x = self.head_pool(F.relu(x) if self.final_relu else x)
+        return self.classifier(x.flatten(1))
 
 
 def network(config, dtype):
@@ -217,19 +222,35 @@ def write(name, config):
 
 # The article's network: `Config::preset("seed")`.
 ARTICLE = dict(
-    in_channels=1, num_classes=10, stem="imagenet", num_init_features=64, block_config=[4, 4, 4, 4], growth_rate=32,
+    in_channels=1, num_classes=10, stem=(7, 2, nn.MaxPool2d(3, 2, 1)), num_init_features=64, block_config=[4, 4, 4, 4], growth_rate=32,
     bn_size=None, compression=0.5, bias=True, batch=4, size=(64, 72), label_smoothing=0.0, sketch=True, first=1,
     learning_rate=0.0001,
 )  # fmt: skip
 
 # A small DenseNet-BC in which no extent is a multiple of a vector's.
 SMALL_BC = dict(
-    in_channels=3, num_classes=7, stem="cifar", num_init_features=7, block_config=[2, 3, 2], growth_rate=5,
+    in_channels=3, num_classes=7, stem=(3, 1, None), num_init_features=7, block_config=[2, 3, 2], growth_rate=5,
     bn_size=3, compression=0.6, bias=False, batch=3, size=(37, 29), label_smoothing=0.1, sketch=False, first=14,
     learning_rate=0.001,
+)  # fmt: skip
+
+# Maxima of 2x2 pixels after the stem; all 3x3 pixels of the last maps, without a last ReLU, through a hidden layer.
+FLAT = dict(
+    in_channels=2, num_classes=5, stem=(3, 1, nn.MaxPool2d(2)), num_init_features=6, block_config=[2, 2], growth_rate=5,
+    bn_size=2, compression=0.5, bias=False, final_relu=False, head_pool=nn.Identity(), pixels=9, hidden=[7],
+    batch=3, size=(13, 13), label_smoothing=0.0, sketch=False, first=34, learning_rate=0.001,
+)  # fmt: skip
+
+# Means of padded 3x3 pixels after the stem; maxima of the last maps through two hidden layers.
+MAXIMA = dict(
+    in_channels=3, num_classes=4, stem=(5, 1, nn.AvgPool2d(3, 2, 1)), num_init_features=7, block_config=[2, 2],
+    growth_rate=4, bn_size=2, compression=0.6, bias=True, head_pool=nn.AdaptiveMaxPool2d(1), hidden=[9, 6],
+    batch=4, size=(14, 17), label_smoothing=0.1, sketch=False, first=4, learning_rate=0.001,
 )  # fmt: skip
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     write("article", ARTICLE)
     write("small_bc", SMALL_BC)
+    write("flat", FLAT)
+    write("maxima", MAXIMA)

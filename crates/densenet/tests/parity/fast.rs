@@ -100,3 +100,15 @@ fn article() {
         Golden::article().assert_ten_steps::<f32>(1e-4, &Fast(Memory::Normal));
     });
 }
+
+#[test]
+fn other_stems_and_heads() {
+    for golden in [Golden::flat(), Golden::maxima()] {
+        golden.assert_step::<f64>(1e-9, &Fast(Memory::Normal));
+        golden.assert_ten_steps::<f64>(1e-9, &Fast(Memory::Low));
+        on_every_set(|| {
+            golden.assert_step::<f32>(1e-4, &Fast(Memory::Normal));
+            golden.assert_ten_steps::<f32>(1e-4, &Fast(Memory::Normal));
+        });
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use densenet::architecture::Tensor;
-use densenet::config::Stem;
+use densenet::config::{HeadPool, PoolKind, Stem, StemPool, StemShape};
 use densenet::optimiser::Sgd;
 use densenet::reference::{Batch, Step, Training};
 use densenet::{Architecture, Config};
@@ -79,6 +79,42 @@ impl Golden {
         let shape = Shape4::new(3, 3, 37, 29);
         let training = Training { label_smoothing: 0.1, dropout_seed: 0 };
         Self { first: 14, training, ..Self::load("small_bc", config, shape) }
+    }
+
+    /// Maxima of 2x2 pixels after the stem; all pixels of the last maps, without a last ReLU, through a hidden layer.
+    pub fn flat() -> Self {
+        let pool = StemPool { kind: PoolKind::Max, kernel: 2, stride: 2, padding: 0 };
+        let config = Config {
+            in_channels: 2,
+            num_classes: 5,
+            stem: Stem::Other(StemShape { kernel: 3, stride: 1, norm: true, pool: Some(pool) }),
+            num_init_features: 6,
+            growth_rate: 5,
+            final_relu: false,
+            head_pool: HeadPool::None,
+            hidden: vec![7],
+            input_size: 13,
+            ..two_blocks()
+        };
+        Self { first: 34, ..Self::load("flat", config, Shape4::new(3, 2, 13, 13)) }
+    }
+
+    /// Means of padded 3x3 pixels after the stem; maxima of the last maps through two hidden layers.
+    pub fn maxima() -> Self {
+        let pool = StemPool { kind: PoolKind::Average, kernel: 3, stride: 2, padding: 1 };
+        let config = Config {
+            num_classes: 4,
+            stem: Stem::Other(StemShape { kernel: 5, stride: 1, norm: true, pool: Some(pool) }),
+            num_init_features: 7,
+            growth_rate: 4,
+            compression: 0.6,
+            bias: true,
+            head_pool: HeadPool::Max,
+            hidden: vec![9, 6],
+            ..two_blocks()
+        };
+        let training = Training { label_smoothing: 0.1, dropout_seed: 0 };
+        Self { first: 4, training, ..Self::load("maxima", config, Shape4::new(4, 3, 14, 17)) }
     }
 
     fn load(name: &str, config: Config, shape: Shape4) -> Self {
@@ -165,6 +201,11 @@ impl Golden {
         let error = distance(ours.iter().map(|value| value.f64()), &self.outputs[name], floor);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
+}
+
+/// Two blocks of two layers with bottlenecks.
+fn two_blocks() -> Config {
+    Config { block_config: vec![2, 2], bn_size: Some(2), ..Config::preset("densenet-bc-40-12").unwrap() }
 }
 
 fn norm(values: &[f64]) -> f64 {

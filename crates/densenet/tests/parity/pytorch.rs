@@ -48,3 +48,12 @@ fn article() {
 fn article_ten_steps() {
     Golden::article().assert_ten_steps::<f64>(1e-9, &Reference);
 }
+
+#[test]
+fn other_stems_and_heads() {
+    for golden in [Golden::flat(), Golden::maxima()] {
+        golden.assert_step::<f64>(1e-9, &Reference);
+        golden.assert_step::<f32>(1e-4, &Reference);
+        golden.assert_ten_steps::<f64>(1e-9, &Reference);
+    }
+}
