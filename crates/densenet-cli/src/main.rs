@@ -39,6 +39,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    silence_decoders();
     let outcome = match Program::parse().command {
         Command::Info(info) => info.run(),
         Command::Train(train) => train.run(),
@@ -52,6 +53,16 @@ fn main() -> ExitCode {
         output::complain("error", &error);
         exit_code(&error)
     })
+}
+
+/// Leaves the panics of a picture's decoder unsaid, which the library catches and makes an error of.
+fn silence_decoders() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !densenet::data::is_decoding() {
+            hook(panic);
+        }
+    }));
 }
 
 /// 2 where a word of the command line is at fault, else 1.

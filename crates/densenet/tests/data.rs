@@ -238,7 +238,7 @@ fn folders_that_are_no_data_set_are_refused() {
     let home = TempDir::new().unwrap();
     assert!(refusal(home.path(), "").contains("no folders of classes"));
     fs::create_dir(home.path().join("cat")).unwrap();
-    assert!(refusal(home.path(), "cat").contains("no pictures (jpg, jpeg, png, bmp, gif, webp); a class needs"));
+    assert!(refusal(home.path(), "cat").contains("no pictures (jpg, jpeg, png, bmp, gif, webp, tif, "));
     picture(home.path().join("train/cat/a.png"), 1);
     picture(home.path().join("test/dog/a.png"), 1);
     assert!(refusal(home.path(), "dog").contains("has no class dog"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::Split;
-use super::picture::{SUFFIXES, has_picture_suffix};
+use super::decode::{SUFFIXES, has_picture_suffix};
 use crate::{Error, Result};
 
 /// The names that the part which is held out of training may have, in the order of preference.

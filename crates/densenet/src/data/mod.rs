@@ -4,6 +4,7 @@
 
 mod augment;
 mod cifar;
+mod decode;
 mod download;
 mod folder;
 mod idx;
@@ -15,10 +16,11 @@ mod set;
 mod split;
 
 pub use augment::Augment;
+pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
 pub use known::classes;
 pub use locate::open;
-pub use picture::{MAX_PIXELS, Picture, SUFFIXES, has_picture_suffix};
+pub use picture::{MAX_PIXELS, Picture};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
 pub use set::DataSet;
 pub use split::Split;

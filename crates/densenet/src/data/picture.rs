@@ -2,30 +2,27 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader};
-use libjpeg_turbo_rs::{Decoder, PixelFormat};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
 
+use super::decode::{self, Pixels};
 use crate::{Error, Result};
 
-/// Pixels beyond which a picture is refused, before it is decoded and after it is resized: 100 million.
+/// Pixels beyond which a picture is refused, before it is decoded and after it is resized, unless another limit is given:
+/// 100 million.
 pub const MAX_PIXELS: usize = 100_000_000;
 
-/// Bytes beyond which a picture's file is not read: more than [`MAX_PIXELS`] take, hardly compressed.
+/// Bytes of a file that are read however few pixels are allowed, since a JPEG of more is decoded at a fraction.
 const MAX_BYTES: u64 = 1 << 29;
 
-/// Suffixes of the files in a folder that are taken for pictures.
-pub const SUFFIXES: [&str; 6] = ["jpg", "jpeg", "png", "bmp", "gif", "webp"];
-
-/// Whether a file's suffix, in capitals or not, is one of [`SUFFIXES`].
-pub fn has_picture_suffix(path: &Path) -> bool {
-    path.extension().is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known)))
-}
+/// Bytes of a file that are read for each pixel that is allowed: three samples of 16 bits.
+const BYTES_OF_PIXEL: u64 = 6;
 
 /// A picture of 8-bit pixels in rows, its channels interleaved: `[height, width, channels]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +31,8 @@ pub struct Picture<'a> {
     width: usize,
     channels: usize,
     pixels: Cow<'a, [u8]>,
+    /// As EXIF numbers it, from 1 to 8.
+    orientation: u8,
 }
 
 impl<'a> Picture<'a> {
@@ -53,25 +52,37 @@ impl<'a> Picture<'a> {
         if height.checked_mul(width).and_then(|n| n.checked_mul(channels)) != Some(pixels.len()) {
             return wrong(format!("{} bytes of pixels; {channels} channels need one byte each", pixels.len()));
         }
-        Ok(Self { height, width, channels, pixels })
+        Ok(Self { height, width, channels, pixels, orientation: 1 })
     }
 
-    /// Reads and decodes a JPEG, PNG, BMP, GIF (its first frame) or WebP; the content tells which, not the name.
+    /// Reads and decodes a JPEG, PNG, BMP, GIF (its first frame), WebP, TIFF (its first page), PNM or ICO (its largest
+    /// picture); the content tells which, not the name.
     ///
     /// A JPEG gives the very pixels that libjpeg-turbo, and so PIL, gives. As torchvision's loader does, transparency is
-    /// dropped and an orientation noted in EXIF is not applied. Of 16-bit samples the high byte is kept.
+    /// dropped, and the [`orientation`](Self::orientation) that EXIF notes is not applied; that of a TIFF is. Of 16-bit
+    /// samples the high byte is kept.
     ///
     /// # Errors
-    /// A file that cannot be read, is no picture, or has more than [`MAX_PIXELS`] (found before decoding).
+    /// A file that cannot be read, is no picture, or has more than [`MAX_PIXELS`] (found before decoding). A JPEG of more is
+    /// decoded at a half, a quarter or an eighth of its size.
     pub fn open(path: impl AsRef<Path>) -> Result<Picture<'static>> {
+        Self::open_within(path, MAX_PIXELS)
+    }
+
+    /// The same with another limit than [`MAX_PIXELS`].
+    ///
+    /// # Errors
+    /// The same as [`Picture::open`].
+    pub fn open_within(path: impl AsRef<Path>, max_pixels: usize) -> Result<Picture<'static>> {
         let path = path.as_ref();
+        let most = MAX_BYTES.max(BYTES_OF_PIXEL.saturating_mul(max_pixels as u64));
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(Error::io(path))?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(Error::format(path, format!("a picture's file of at most {MAX_BYTES} bytes is read")));
+        file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        if bytes.len() as u64 > most {
+            return Err(Error::format(path, format!("a picture's file of at most {most} bytes is read")));
         }
-        Picture::decode(&bytes, path)
+        Picture::decode_within(&bytes, path, max_pixels)
     }
 
     /// Decodes a picture from a file's bytes, as [`Picture::open`] does; `path` is what errors call it.
@@ -79,7 +90,16 @@ impl<'a> Picture<'a> {
     /// # Errors
     /// The same as [`Picture::open`].
     pub fn decode(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
-        if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes, path) } else { decode_other(bytes, path) }
+        Self::decode_within(bytes, path, MAX_PIXELS)
+    }
+
+    /// The same with another limit than [`MAX_PIXELS`].
+    ///
+    /// # Errors
+    /// The same as [`Picture::open`].
+    pub fn decode_within(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Picture<'static>> {
+        let Pixels { height, width, channels, data, orientation } = decode::decode(bytes, path, max_pixels)?;
+        Ok(Picture { orientation: orientation.to_exif(), ..Picture::new(height, width, channels, data)? })
     }
 
     /// Rows.
@@ -100,6 +120,29 @@ impl<'a> Picture<'a> {
     /// `[height, width, channels]`, row-major.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
+    }
+
+    /// How the file says that the pixels lie, as EXIF numbers it, from 1, upright, to 8; 1 where it does not say.
+    pub fn orientation(&self) -> u8 {
+        self.orientation
+    }
+
+    /// Turned and mirrored so that it is upright: its [`orientation`](Self::orientation) is 1.
+    pub fn oriented(self) -> Self {
+        let orientation = Orientation::from_exif(self.orientation).unwrap_or(Orientation::NoTransforms);
+        if orientation == Orientation::NoTransforms {
+            return self;
+        }
+        let (width, height, channels) = (self.width as u32, self.height as u32, self.channels);
+        let pixels = self.pixels.into_owned();
+        let image = match channels {
+            1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
+            _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        };
+        let mut image = image.expect("the constructor checked the number of pixels");
+        image.apply_orientation(orientation);
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        Self { height, width, channels, pixels: image.into_bytes().into(), orientation: 1 }
     }
 
     /// The same picture, borrowed.
@@ -141,7 +184,7 @@ impl<'a> Picture<'a> {
             1 => self.resize_pixels::<U8>(height, width, resizer),
             _ => self.resize_pixels::<U8x3>(height, width, resizer),
         };
-        Self { height, width, channels: self.channels, pixels: pixels.into() }
+        Self { height, width, pixels: pixels.into(), ..self }
     }
 
     /// `[height, width, channels]`, resized, of pixels whose type is `P`.
@@ -173,7 +216,7 @@ impl<'a> Picture<'a> {
             let into = (y * width + columns.start) * self.channels;
             pixels[into..into + bytes].copy_from_slice(&self.pixels[from..from + bytes]);
         }
-        Self { height, width, channels: self.channels, pixels: pixels.into() }
+        Self { height, width, pixels: pixels.into(), ..self }
     }
 }
 
@@ -186,67 +229,4 @@ fn overlap(offset: isize, length: usize, extent: usize) -> std::ops::Range<usize
 
 fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + 0x8000) >> 16) as u8
-}
-
-/// Decoded by a port of libjpeg-turbo: every other decoder at hand rounds otherwise, up to 6 levels away from PIL.
-///
-/// It panics on some damaged CMYK files; such a file is unreadable like any other.
-fn decode_jpeg(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
-    std::panic::catch_unwind(|| read_jpeg(bytes, path))
-        .unwrap_or_else(|_| Err(Error::format(path, "not a readable JPEG: the decoder gave up on it")))
-}
-
-fn read_jpeg(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
-    let unreadable = |e: libjpeg_turbo_rs::JpegError| Error::format(path, format!("not a readable JPEG: {e}"));
-    let mut decoder = Decoder::new(bytes).map_err(unreadable)?;
-    let header = decoder.header();
-    check_pixels(u32::from(header.width), u32::from(header.height), path)?;
-    let channels = if header.components.len() == 1 { 1 } else { 3 };
-    decoder.set_output_format(if channels == 1 { PixelFormat::Grayscale } else { PixelFormat::Rgb });
-    let decoded = decoder.decode_image().map_err(unreadable)?;
-    Picture::new(decoded.height, decoded.width, channels, decoded.data)
-}
-
-fn decode_other(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
-    let unreadable = |e: image::ImageError| Error::format(path, format!("not a readable picture: {e}"));
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path))?;
-    if reader.format().is_none() {
-        return Err(Error::format(path, "not a picture; JPEG, PNG, BMP, GIF and WebP are read"));
-    }
-    let decoder = reader.into_decoder().map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
-    check_pixels(width, height, path)?;
-    let (channels, pixels) = without_alpha(DynamicImage::from_decoder(decoder).map_err(unreadable)?);
-    Picture::new(height as usize, width as usize, channels, pixels)
-}
-
-fn check_pixels(width: u32, height: u32, path: &Path) -> Result<()> {
-    let count = u64::from(width) * u64::from(height);
-    if count <= MAX_PIXELS as u64 {
-        return Ok(());
-    }
-    Err(Error::format(path, format!("{width}x{height} is {count} pixels; at most {MAX_PIXELS} are decoded")))
-}
-
-/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture.
-fn without_alpha(decoded: DynamicImage) -> (usize, Vec<u8>) {
-    let high = |samples: Vec<u16>| samples.into_iter().map(|s| (s >> 8) as u8).collect();
-    let colour: ColorType = decoded.color();
-    let samples = usize::from(colour.channel_count());
-    let channels = if colour.has_color() { 3 } else { 1 };
-    let pixels: Vec<u8> = match decoded {
-        DynamicImage::ImageLuma8(p) => p.into_raw(),
-        DynamicImage::ImageLumaA8(p) => p.into_raw(),
-        DynamicImage::ImageRgb8(p) => p.into_raw(),
-        DynamicImage::ImageRgba8(p) => p.into_raw(),
-        DynamicImage::ImageLuma16(p) => high(p.into_raw()),
-        DynamicImage::ImageLumaA16(p) => high(p.into_raw()),
-        DynamicImage::ImageRgb16(p) => high(p.into_raw()),
-        DynamicImage::ImageRgba16(p) => high(p.into_raw()),
-        other => return (3, other.into_rgb8().into_raw()),
-    };
-    if samples == channels {
-        return (channels, pixels);
-    }
-    (channels, pixels.chunks_exact(samples).flat_map(|p| &p[..channels]).copied().collect())
 }

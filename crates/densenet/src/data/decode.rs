@@ -1,0 +1,69 @@
+//! Pixels out of a file's bytes, whatever its format; the content tells which, not the name.
+
+mod jpeg;
+mod others;
+mod pixels;
+mod planes;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::{Error, Result};
+pub(super) use pixels::Pixels;
+
+/// Suffixes of the files in a folder that are taken for pictures.
+pub const SUFFIXES: [&str; 13] =
+    ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "ico"];
+
+/// Whether a file's suffix, in capitals or not, is one of [`SUFFIXES`].
+pub fn has_picture_suffix(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known)))
+}
+
+thread_local! {
+    static DECODING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is decoding a picture.
+///
+/// Should a decoder panic on a damaged file, the panic is caught and the file is an error like any other. Until it is caught
+/// the program's panic hook hears of it: a hook that looks here can leave that unsaid.
+pub fn is_decoding() -> bool {
+    DECODING.get()
+}
+
+/// Decodes a file's bytes; `path` is what errors call it. A picture of more than `max_pixels` is refused before it is
+/// decoded, but for a JPEG that a half, a quarter or an eighth of its size brings below it.
+pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
+    guarded(path, || match bytes {
+        [] => Err(Error::format(path, "an empty file, not a picture")),
+        [0xff, 0xd8, 0xff, ..] => jpeg::decode(bytes, path, max_pixels),
+        _ => others::decode(bytes, path, max_pixels),
+    })
+}
+
+/// What `read` gives, or an error where it panics.
+fn guarded(path: &Path, read: impl FnOnce() -> Result<Pixels>) -> Result<Pixels> {
+    DECODING.set(true);
+    let decoded = catch_unwind(AssertUnwindSafe(read));
+    DECODING.set(false);
+    decoded.unwrap_or_else(|_| Err(Error::format(path, "not a readable picture: the decoder gave up on it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_an_error_that_a_hook_can_leave_unsaid() {
+        let decoded = guarded(Path::new("some.jpg"), || {
+            assert!(is_decoding());
+            // Unlike `panic!`, this calls no hook, so that the test's output stays clean.
+            std::panic::resume_unwind(Box::new("at a loss"))
+        });
+        let message = decoded.err().unwrap().to_string();
+        assert_eq!(message, "some.jpg: not a readable picture: the decoder gave up on it");
+        assert!(!is_decoding());
+    }
+}

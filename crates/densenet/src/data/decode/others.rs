@@ -1,0 +1,65 @@
+//! Formats other than JPEG, as the crate `image` decodes them.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::pixels::{Pixels, check_pixels};
+use crate::{Error, Result};
+
+/// Bytes that a decoder may take for each pixel that may be decoded: four samples of 16 bits, once read and once converted.
+const BYTES: u64 = 16;
+
+pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
+    let unreadable = |error: image::ImageError| Error::format(path, format!("not a readable picture: {error}"));
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path))?;
+    let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
+        return Err(Error::format(path, "not a picture; JPEG, PNG, BMP, GIF, WebP, TIFF, PNM and ICO are read"));
+    };
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(BYTES * max_pixels as u64);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    check_pixels(width, height, max_pixels, path)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    // PIL turns a TIFF when it opens it, and nothing else.
+    let turned = format == ImageFormat::Tiff;
+    if turned {
+        decoded.apply_orientation(orientation);
+    }
+    let (height, width) = (decoded.height() as usize, decoded.width() as usize);
+    let (channels, data) = without_alpha(decoded, path)?;
+    let orientation = if turned { Orientation::NoTransforms } else { orientation };
+    Ok(Pixels { height, width, channels, data, orientation })
+}
+
+/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture.
+fn without_alpha(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>)> {
+    let high = |samples: Vec<u16>| samples.into_iter().map(|s| (s >> 8) as u8).collect();
+    let colour: ColorType = decoded.color();
+    let samples = usize::from(colour.channel_count());
+    let channels = if colour.has_color() { 3 } else { 1 };
+    let pixels: Vec<u8> = match decoded {
+        DynamicImage::ImageLuma8(p) => p.into_raw(),
+        DynamicImage::ImageLumaA8(p) => p.into_raw(),
+        DynamicImage::ImageRgb8(p) => p.into_raw(),
+        DynamicImage::ImageRgba8(p) => p.into_raw(),
+        DynamicImage::ImageLuma16(p) => high(p.into_raw()),
+        DynamicImage::ImageLumaA16(p) => high(p.into_raw()),
+        DynamicImage::ImageRgb16(p) => high(p.into_raw()),
+        DynamicImage::ImageRgba16(p) => high(p.into_raw()),
+        _ => {
+            let reason = format!("a picture of {colour:?} samples; those of 8 and 16 bits are read");
+            return Err(Error::format(path, reason));
+        }
+    };
+    if samples == channels {
+        return Ok((channels, pixels));
+    }
+    Ok((channels, pixels.chunks_exact(samples).flat_map(|p| &p[..channels]).copied().collect()))
+}
