@@ -7,6 +7,7 @@ use clap::Args;
 use densenet::data::{self, DataSet};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::max_pixels::MaxPixels;
 use crate::output;
 
 /// Where data sets are.
@@ -15,10 +16,12 @@ pub struct DataDir {
     /// Folder that holds data sets, each in a folder of its name [default: $DENSENET_DATA, then the user's cache]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    max_pixels: MaxPixels,
 }
 
 impl DataDir {
-    /// Opens the data set `name`, and shows a download if it takes one.
+    /// Opens the data set `name`, shows a download if it takes one, and says what of it is not taken.
     pub fn open(&self, name: &str) -> Result<DataSet> {
         let mut bar: Option<ProgressBar> = None;
         let data = data::open(name, self.data_dir.as_deref(), &mut |progress| {
@@ -30,7 +33,9 @@ impl DataDir {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        Ok(data?)
+        let data = data?.within(self.max_pixels.get());
+        data.notes.iter().for_each(output::note);
+        Ok(data)
     }
 }
 

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
-use densenet::data::{Augment, Split};
+use densenet::data::{Augment, Part, Split};
 use densenet::evaluation::{Evaluation, evaluate, log_softmax, ranking};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
@@ -16,11 +16,12 @@ use crate::model::{Model, Preparing, Reading};
 use crate::output;
 use crate::picture::{Palette, WIDTH, draw};
 use crate::threads::Threads;
+use crate::word::word;
 
 /// Classes beyond which a confusion table would not fit a terminal; the commonest mistakes are listed instead.
 const WIDEST_TABLE: usize = 20;
 
-/// Evaluates weights on the test part of a data set
+/// Evaluates weights on a data set
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist"
@@ -36,12 +37,15 @@ pub struct Eval {
     /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
     #[arg(long, value_name = "D")]
     data: String,
+    /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]
+    #[arg(long, value_name = "PART", value_parser = word::<Part>)]
+    part: Option<Part>,
     #[command(flatten)]
     data_dir: DataDir,
     /// Pictures at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
-    /// Draw the first N test pictures with what the network takes them for
+    /// Draw the first N pictures with what the network takes them for
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "json")]
     show: usize,
     #[command(flatten)]
@@ -56,30 +60,39 @@ impl Eval {
         self.threads.start()?;
         let model = self.reading.load(&self.weights, &self.preparing)?;
         model.preprocessing()?;
-        let test = self.data_dir.open(&self.data)?.test;
-        let labels = self.labels(&model, &test)?;
-        let evaluation = self.evaluate(&model, &test)?;
+        let split = self.labelled(&model, self.data_dir.open(&self.data)?.into_part(self.part)?)?;
+        let labels = split.classes();
+        let evaluation = self.evaluate(&model, &split)?;
+        evaluation.unreadable.iter().for_each(|picture| output::complain("error", &anyhow!("{picture}")));
         if self.json {
             output::print_json(&evaluation)?;
         } else {
             output::print(&describe(&evaluation, labels))?;
             if self.show > 0 {
-                output::print(&gallery(&model, labels, &test, self.show)?)?;
+                output::print(&gallery(&model, labels, &split, self.show)?)?;
             }
         }
-        Ok(ExitCode::SUCCESS)
+        output::count_unreadable(evaluation.unreadable.len(), split.len());
+        Ok(if evaluation.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Names of the classes; those of the data where the file has none.
-    fn labels<'a>(&self, model: &Model, test: &'a Split) -> Result<&'a [String]> {
-        let (found, known, count) = (test.classes(), &model.card.labels, model.card.config.num_classes);
-        if found.len() != count {
+    /// The pictures with the labels of the weights, matched by name; those of the data where the weights have none.
+    fn labelled(&self, model: &Model, split: Split) -> Result<Split> {
+        let (known, count) = (&model.card.labels, model.card.config.num_classes);
+        let found = split.classes().to_vec();
+        if known.is_empty() && found.len() != count {
             bail!("{} has {} classes; these weights know {count}", self.data, found.len());
         }
-        if let Some((class, (found, known))) = found.iter().zip(known).enumerate().find(|(_, (a, b))| a != b) {
-            bail!("class {class} of {} is {found}; these weights know it as {known}", self.data);
+        // Names may come twice, and are then told apart by their places alone.
+        if known.is_empty() || *known == found {
+            return Ok(split);
         }
-        Ok(found)
+        split.relabelled(known).map_err(|stray| match found.iter().zip(known).position(|(name, _)| *name == stray) {
+            Some(class) if found.len() == count => {
+                anyhow!("class {class} of {} is {stray}; these weights know it as {}", self.data, known[class])
+            }
+            _ => anyhow!("{} has a class {stray}, which is none of the {count} that these weights know", self.data),
+        })
     }
 
     fn evaluate(&self, model: &Model, test: &Split) -> Result<Evaluation> {
@@ -96,7 +109,7 @@ impl Eval {
 }
 
 fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
-    let Evaluation { top1, top5, loss, images, correct, confusion } = evaluation;
+    let Evaluation { top1, top5, loss, images, correct, confusion, .. } = evaluation;
     let headline = format!(
         "accuracy {:.2} % ({} of {} pictures), top 5 {:.2} %, loss {loss:.4}\n\n",
         100.0 * top1,
@@ -136,10 +149,10 @@ fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
 
 /// The first `count` pictures side by side, each above what it is and what the network takes it for.
 fn gallery(model: &Model, labels: &[String], test: &Split, count: usize) -> Result<String> {
-    let count = count.min(test.len());
     let palette = Palette::of_stdout();
     let mut text = String::new();
-    for row in (0..count).collect::<Vec<_>>().chunks(3) {
+    let readable = (0..test.len()).filter(|&index| test.picture(index).is_ok());
+    for row in readable.take(count).collect::<Vec<_>>().chunks(3) {
         let drawings = row.iter().map(|&index| draw(&test.picture(index)?, palette)).collect::<Result<Vec<_>>>()?;
         for line in 0..WIDTH / 2 {
             let lines: Vec<&str> = drawings.iter().map(|drawing| drawing[line].as_str()).collect();

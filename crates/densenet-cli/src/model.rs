@@ -12,6 +12,7 @@ use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 
 use crate::output::{self, Misuse, counted};
+use crate::text;
 
 /// What a weight file of another program does not say.
 #[derive(Args)]
@@ -272,9 +273,8 @@ impl Preparing {
 
 /// The names of `count` classes, one a line of the file `path`.
 fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let unread = || format!("{}: no text of the classes' names", path.display());
-    let text = std::fs::read_to_string(path).with_context(unread)?;
-    let names: Vec<String> = text.trim_end().lines().map(|line| line.trim().into()).collect();
+    let text = text::read(path).with_context(|| format!("{}: no text of the classes' names", path.display()))?;
+    let names: Vec<String> = text::lines(&text).map(String::from).collect();
     if let Some(line) = names.iter().position(String::is_empty) {
         bail!("{}: line {} is empty; each must name a class", path.display(), line + 1);
     }

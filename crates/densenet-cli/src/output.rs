@@ -45,7 +45,7 @@ pub fn complain(kind: &str, error: &anyhow::Error) {
 }
 
 /// An error and its causes, but for those that it already ends with.
-fn with_causes(error: &anyhow::Error) -> String {
+pub fn with_causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for part in error.chain().map(ToString::to_string) {
         if text.is_empty() {
@@ -55,6 +55,13 @@ fn with_causes(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// Says how many of so many inputs could not be read, where it is any of several.
+pub fn count_unreadable(unreadable: usize, of: usize) {
+    if unreadable > 0 && of > 1 {
+        note(format_args!("{} of {} could not be read", count(unreadable as u64), counted(of, "input")));
+    }
 }
 
 /// Lays rows out in columns: the first to the left, the others to the right.

@@ -1,24 +1,30 @@
 //! `densenet predict`.
 
-use std::fs::File;
-use std::io::BufReader;
+mod inputs;
+mod prediction;
+mod results;
+mod table;
+
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
-use densenet::data::{Picture, SUFFIXES, has_picture_suffix};
-use densenet::evaluation::{log_softmax, ranking};
-use densenet::files::write_whole;
+use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
 use densenet::network::DenseNet;
 use densenet::prefetch;
 use indicatif::{ProgressBar, ProgressStyle};
-use ndarray::{Array4, ArrayView1};
-use npyz::{NpyFile, WriterBuilder};
-use serde_json::{Value, json};
+use ndarray::Array4;
 
+use self::inputs::{Array, Input, Shard, inputs};
+use self::prediction::Prediction;
+use self::results::{Destination, Results};
+use self::table::{Format, Table};
+use crate::max_pixels::MaxPixels;
 use crate::model::{Model, Preparing, Reading};
 use crate::output;
 use crate::threads::Threads;
@@ -28,7 +34,8 @@ use crate::threads::Threads;
 #[command(
     after_help = "Example: densenet predict --weights runs/seed-fashion-mnist/best.safetensors shirt.png --top 3\n\
     or:      densenet predict photo.png\n\
-    or:      densenet predict --weights densenet121.pth --preset imagenet photo.jpg"
+    or:      densenet predict --weights densenet121.pth --preset imagenet photo.jpg\n\
+    or:      densenet predict --weights w.safetensors photos --out photos.1.csv --shard 1/8 --resume"
 )]
 pub struct Predict {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model [default: the first of
@@ -45,12 +52,23 @@ pub struct Predict {
     /// The likeliest classes to name
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
-    /// Write the network's raw outputs, N by classes of float32, in the order of the inputs
+    /// Write the predictions to this file instead of stdout, as they are made: a row or a line each
+    #[arg(long, value_name = "F.csv|F.jsonl")]
+    out: Option<PathBuf>,
+    /// Go on with the file of --out, if it is there: what is in it is not predicted again
+    #[arg(long, requires = "out", conflicts_with = "logits")]
+    resume: bool,
+    /// Predict the I-th of N parts of the inputs, which the hashes of their paths share out
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    shard: Option<Shard>,
+    /// Write the network's raw outputs, N by classes of float32, in the order of the inputs; NaN for one that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
     /// Inputs that go through the network at a time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
+    #[command(flatten)]
+    max_pixels: MaxPixels,
     #[command(flatten)]
     threads: Threads,
     /// Print one JSON object
@@ -61,24 +79,105 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
+        self.out.as_deref().map(Format::of).transpose()?;
         let weights = self.weights.clone().unwrap_or_else(default_weights);
         let model = self.reading.load(&weights, &self.preparing)?;
         let labels = model.labels();
-        let (top, json, batch) = (self.top as usize, self.json, usize::from(self.batch));
-        let mut results = Results { top, json, labels: &labels, predictions: vec![], logits: vec![] };
-        for input in inputs(&self.inputs)? {
+        let top = (self.top as usize).min(labels.len());
+        let mut results = Results::new(&labels, top, self.destination(top)?);
+        let inputs = inputs(&self.inputs, self.shard, &model.network, |input| results.leave_out(input));
+        let count = inputs.iter().map(Input::count).sum();
+        let mut results = results.with_logits(self.logits.as_deref(), count)?;
+        for input in inputs {
             match input {
-                Input::Array(path) => predict_array(&path, &model.network, batch, &mut results)?,
-                Input::Pictures(files) => predict_pictures(&files, &model, batch, &mut results)?,
+                Input::Array { path, .. } => self.predict_array(&path, &model.network, &mut results)?,
+                Input::Pictures(files) => self.predict_pictures(&files, &model, &mut results)?,
             }
         }
-        if let Some(path) = &self.logits {
-            write_logits(path, &results.logits, labels.len())?;
+        Ok(if results.finish()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn destination(&self, top: usize) -> Result<Destination> {
+        Ok(match &self.out {
+            Some(path) => Destination::Table {
+                table: Table::open(path, &Prediction::columns(top), self.resume)?,
+                json: self.json,
+            },
+            None if self.json => Destination::Object,
+            None => Destination::Lines,
+        })
+    }
+
+    /// Reads, decodes and resizes a batch while the one before it is in the network.
+    fn predict_pictures(&self, files: &[PathBuf], model: &Model, results: &mut Results<'_>) -> Result<()> {
+        let (preprocessing, batch) = (model.preprocessing()?, usize::from(self.batch));
+        let left: Vec<&PathBuf> = files.iter().filter(|file| !results.holds(&file.display().to_string())).collect();
+        let bar = progress(left.len(), batch);
+        let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
+        let predict = |mut batch: Batch<'_>| {
+            let logits = model.network.logits(batch.images.view())?;
+            bar.suspend(|| {
+                for (place, (file, logits)) in batch.files.iter().zip(logits.rows()).enumerate() {
+                    match batch.failures.remove(&place) {
+                        Some(failure) => results.fail(failure)?,
+                        None => results.add(&file.display().to_string(), logits)?,
+                    }
+                }
+                results.flush()
+            })?;
+            bar.inc(batch.files.len() as u64);
+            anyhow::Ok(ControlFlow::<()>::Continue(()))
+        };
+        prefetch(left.chunks(batch), prepare, predict)?;
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    fn predict_array(&self, path: &Path, network: &DenseNet, results: &mut Results<'_>) -> Result<()> {
+        let (name, batch) = (path.display(), usize::from(self.batch));
+        let Array { file, inputs, channels, height, width } = Array::open(path, network)?;
+        let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
+        for start in (0..inputs).step_by(batch) {
+            let count = batch.min(inputs - start);
+            let elements = count * channels * height * width;
+            let read: Result<Vec<f32>, _> = values.by_ref().take(elements).collect();
+            let images = read.with_context(|| format!("{name}: cut off"))?;
+            let names = (0..count).map(|place| format!("{name}[{}]", start + place)).enumerate();
+            let left: Vec<(usize, String)> = names.filter(|(_, name)| !results.holds(name)).collect();
+            if left.is_empty() {
+                continue;
+            }
+            let images = Array4::from_shape_vec((count, channels, height, width), images)?;
+            let logits = network.logits(images.view())?;
+            left.iter().try_for_each(|(place, name)| results.add(name, logits.row(*place)))?;
+            results.flush()?;
         }
-        if self.json {
-            output::print_json(&json!({ "predictions": results.predictions }))?;
-        }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
+    }
+}
+
+/// Pictures that go through the network together.
+struct Batch<'f> {
+    files: &'f [&'f PathBuf],
+    /// `(N, C, H, W)`; the place of a picture that cannot be read is empty.
+    images: Array4<f32>,
+    /// Why pictures cannot be read, by their places.
+    failures: BTreeMap<usize, Unreadable>,
+}
+
+impl<'f> Batch<'f> {
+    fn read(files: &'f [&'f PathBuf], preprocessing: &Preprocessing, max_pixels: usize) -> Result<Self> {
+        let failures = Mutex::new(BTreeMap::new());
+        let places: Vec<usize> = (0..files.len()).collect();
+        let images = preprocessing.batch_of(&places, |&place, out| {
+            let picture = Picture::open_within(files[place], max_pixels);
+            if let Err(error) = picture.and_then(|picture| preprocessing.apply(&picture, out)) {
+                let failure = Unreadable::new(files[place].display().to_string(), &error);
+                failures.lock().expect("no thread panics with it").insert(place, failure);
+            }
+            anyhow::Ok(())
+        })?;
+        Ok(Self { files, images, failures: failures.into_inner().expect("no thread panics with it") })
     }
 }
 
@@ -89,74 +188,6 @@ fn default_weights() -> PathBuf {
     name.into()
 }
 
-enum Input {
-    Pictures(Vec<PathBuf>),
-    Array(PathBuf),
-}
-
-/// The inputs in their order, with pictures that follow each other together.
-fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>> {
-    let mut inputs = Vec::new();
-    for path in paths {
-        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy")) {
-            inputs.push(Input::Array(path.clone()));
-            continue;
-        }
-        let mut files = if path.is_dir() { pictures_in(path)? } else { vec![path.clone()] };
-        match inputs.last_mut() {
-            Some(Input::Pictures(before)) => before.append(&mut files),
-            _ => inputs.push(Input::Pictures(files)),
-        }
-    }
-    Ok(inputs)
-}
-
-/// The pictures of a folder and the folders in it, by name.
-fn pictures_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let entry = entry.with_context(|| folder.display().to_string())?;
-            let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(path);
-            } else if has_picture_suffix(&path) {
-                files.push(path);
-            }
-        }
-    }
-    if files.is_empty() {
-        bail!("{}: no pictures in it; files ending in {} are read", folder.display(), SUFFIXES.join(", "));
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// Reads, decodes and resizes a batch while the one before it is in the network.
-fn predict_pictures<'f>(files: &'f [PathBuf], model: &Model, batch: usize, results: &mut Results<'_>) -> Result<()> {
-    let preprocessing = model.preprocessing()?;
-    let prepare = |files: &'f [PathBuf]| {
-        let inputs = preprocessing.batch_of(files, |file, out| {
-            preprocessing.apply(&Picture::open(file)?, out).with_context(|| file.display().to_string())
-        });
-        Ok((files, inputs?))
-    };
-    let bar = progress(files.len(), batch);
-    let predict = |(files, images): (&[PathBuf], Array4<f32>)| {
-        let logits = model.network.logits(images.view())?;
-        bar.suspend(|| {
-            let mut predicted = files.iter().zip(logits.rows());
-            predicted.try_for_each(|(file, logits)| results.add(&file.display().to_string(), logits))
-        })?;
-        bar.inc(files.len() as u64);
-        anyhow::Ok(ControlFlow::<()>::Continue(()))
-    };
-    prefetch(files.chunks(batch), prepare, predict)?;
-    bar.finish_and_clear();
-    Ok(())
-}
-
 /// How far it is, of more pictures than one batch, where stderr is a terminal.
 fn progress(pictures: usize, batch: usize) -> ProgressBar {
     if pictures <= batch {
@@ -164,78 +195,4 @@ fn progress(pictures: usize, batch: usize) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
     ProgressBar::new(pictures as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn predict_array(path: &Path, network: &DenseNet, batch: usize, results: &mut Results<'_>) -> Result<()> {
-    let name = path.display();
-    let file = File::open(path).with_context(|| name.to_string())?;
-    let file = NpyFile::new(BufReader::new(file)).with_context(|| format!("{name}: not a sound .npy file"))?;
-    let channels = network.architecture().config.in_channels as u64;
-    let &[n, c, h, w] = file.shape() else {
-        bail!("{name}: its shape is {:?}; N,C,H,W is needed", file.shape());
-    };
-    if c != channels || n == 0 || file.order() != npyz::Order::C {
-        bail!(
-            "{name}: its shape is {:?}; this network needs N,{channels},H,W with N from 1 up, in C order",
-            file.shape()
-        );
-    }
-    let (height, width) = (usize::try_from(h)?, usize::try_from(w)?);
-    network.architecture().block_sizes(height, width).with_context(|| name.to_string())?;
-    let elements = channels as usize * height * width;
-    let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
-    for start in (0..n as usize).step_by(batch) {
-        let count = batch.min(n as usize - start);
-        let batch_values: Vec<f32> = values
-            .by_ref()
-            .take(count * elements)
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("{name}: cut off"))?;
-        let images = Array4::from_shape_vec((count, channels as usize, height, width), batch_values)?;
-        let logits = network.logits(images.view())?;
-        for (i, logits) in logits.rows().into_iter().enumerate() {
-            results.add(&format!("{name}[{}]", start + i), logits)?;
-        }
-    }
-    Ok(())
-}
-
-/// What the network has predicted so far.
-struct Results<'a> {
-    top: usize,
-    json: bool,
-    labels: &'a [String],
-    predictions: Vec<Value>,
-    logits: Vec<f32>,
-}
-
-impl Results<'_> {
-    fn add(&mut self, input: &str, logits: ArrayView1<'_, f32>) -> Result<()> {
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            bail!("{input}: what the network makes of it is not finite, so it or the weights hold values that are not");
-        }
-        let probabilities: Vec<f64> = log_softmax(logits).into_iter().map(f64::exp).collect();
-        let likeliest = ranking(logits).into_iter().take(self.top);
-        self.logits.extend(logits);
-        if self.json {
-            let classes: Vec<Value> = likeliest
-                .map(
-                    |class| json!({ "label": self.labels[class], "index": class, "probability": probabilities[class] }),
-                )
-                .collect();
-            self.predictions.push(json!({ "input": input, "classes": classes }));
-            return Ok(());
-        }
-        let classes = likeliest.map(|class| format!("{} {:.2} %", self.labels[class], 100.0 * probabilities[class]));
-        output::print(&format!("{input}: {}\n", classes.collect::<Vec<_>>().join(", ")))
-    }
-}
-
-fn write_logits(path: &Path, logits: &[f32], classes: usize) -> Result<()> {
-    let shape = [(logits.len() / classes) as u64, classes as u64];
-    Ok(write_whole(path, |file| {
-        let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
-        writer.extend(logits.iter())?;
-        writer.finish()
-    })?)
 }

@@ -1,16 +1,19 @@
 //! `densenet train`.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::checkpoint::Card;
 use densenet::data::{Augment, DataSet};
+use densenet::evaluation::evaluate;
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
 use densenet::schedule::Schedule;
-use densenet::training::{LAST, Outcome, Run, Settings};
+use densenet::training::{BEST, LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
 use serde_json::{Value, json};
 
@@ -24,7 +27,7 @@ use crate::word::word;
 /// Trains a network and writes its weights and a log
 ///
 /// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors
-/// those of the epoch that did best on the test set. Ctrl-C finishes the step and saves; so does a minute within an
+/// those of the epoch that did best on the validation part, or on the test part where there is no other. Ctrl-C finishes the step and saves; so does a minute within an
 /// epoch. The same seed gives the same weights, interrupted or not.
 #[derive(Args)]
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
@@ -115,18 +118,25 @@ impl Train {
         };
         let steps = watch::announce(&run, &data, &folder, threads);
         let interrupted = interruption()?;
-        let mut watch = Watch::new(run.settings.epochs, steps, run.progress().step, interrupted);
-        let outcome = run.train(&data.train, &data.test, &mut watch);
+        let mut watch = Watch::new(run.settings.epochs, steps, run.progress().step, interrupted.clone());
+        let outcome = run.train(&data.train, data.chooses(), &mut watch);
+        let unreadable = watch.unreadable();
         drop(watch);
-        match outcome.with_context(|| format!("{} holds the last good weights", folder.join(LAST).display()))? {
-            Outcome::Interrupted => {
+        output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
+        match outcome {
+            Err(error @ densenet::Error::Diverged { .. }) => {
+                Err(error).with_context(|| format!("{} holds the last good weights", folder.join(LAST).display()))
+            }
+            Err(error) => Err(error.into()),
+            Ok(Outcome::Interrupted) => {
                 let step = run.progress().step;
                 let folder = folder.display();
                 output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
                 Ok(ExitCode::from(130))
             }
-            Outcome::Finished => {
-                output::print(&watch::summary(&run, &folder))?;
+            Ok(Outcome::Finished) => {
+                let test = tested(&run, &data, &folder, &interrupted)?;
+                output::print(&watch::summary(&run, &folder, data.chooses().part(), test))?;
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -165,6 +175,8 @@ impl Train {
             seed,
         };
         let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
+        check_classes(&data)?;
+        Run::check(&card, &settings, &data.train, data.chooses())?;
         Ok((Run::start(&folder, card, network, settings)?, data, folder))
     }
 
@@ -260,6 +272,26 @@ impl Train {
         settings.shuffle &= !self.no_shuffle;
         settings
     }
+}
+
+/// Refuses a folder of a class without a picture.
+fn check_classes(data: &DataSet) -> Result<()> {
+    match data.train.empty_class().filter(|_| data.train.path(0).is_some()) {
+        Some(class) => bail!("{}: no pictures of {class}; a class needs at least one to train on", data.name),
+        None => Ok(()),
+    }
+}
+
+/// The accuracy of the best epoch on the test part, where another part has chosen that epoch.
+fn tested(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) -> Result<Option<f64>> {
+    if data.validation.is_none() || run.progress().best_top1.is_none() {
+        return Ok(None);
+    }
+    let (network, card) = DenseNet::load(folder.join(BEST))?;
+    let evaluation = evaluate(&network, &data.test, card.preprocessing()?, run.settings.batch, |_| {
+        if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(evaluation.map(|evaluation| evaluation.top1))
 }
 
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.

@@ -1,5 +1,6 @@
 //! A training run as the person at the terminal sees it.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use densenet::Architecture;
-use densenet::data::DataSet;
+use densenet::data::{DataSet, Part, Unreadable};
 use densenet::training::{BEST, EpochReport, LAST, Observer, Run, StepReport};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
@@ -35,21 +36,22 @@ pub fn interruption() -> Result<Arc<AtomicBool>> {
 pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64 {
     let (config, settings) = (&run.card().config, &run.settings);
     let parameters = Architecture::new(config).map_or(0, |architecture| architecture.num_parameters());
-    let all = (data.train.len().div_ceil(settings.batch) * settings.epochs) as u64;
+    let of_epoch = settings.steps(data.train.len());
+    let all = (of_epoch * settings.epochs) as u64;
     let steps = settings.max_steps.map_or(all, |limit| limit.min(all));
     output::note(format_args!(
-        "{} parameters; pictures of {}x{size}x{size}; {} for training and {} for testing in {}",
+        "{} parameters; pictures of {}x{size}x{size}; {} in {}",
         output::count(parameters as u64),
         config.in_channels,
-        output::count(data.train.len() as u64),
-        output::count(data.test.len() as u64),
+        parts(data),
         output::counted(config.num_classes, "class"),
         size = config.input_size,
     ));
     output::note(format_args!(
-        "{} of {} from step {} on; {}; writing to {}",
+        "{} of {}{} from step {} on; {}; writing to {}",
         output::counted(steps as usize, "step"),
         output::counted(settings.batch, "picture"),
+        joined(data.train.len(), of_epoch, settings.batch),
         run.progress().step,
         output::counted(threads, "thread"),
         folder.display(),
@@ -57,16 +59,37 @@ pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64
     steps
 }
 
-/// What a finished run came to, and where its weights are.
-pub fn summary(run: &Run, folder: &Path) -> String {
+/// How many pictures are for what.
+fn parts(data: &DataSet) -> String {
+    let of = |pictures: usize, purpose| format!("{} for {purpose}", output::count(pictures as u64));
+    let held_out = |part| if part == Part::Test { "testing" } else { "validation" };
+    let validation =
+        data.validation.as_ref().map_or(String::new(), |split| format!(", {}", of(split.len(), "validation")));
+    let test = of(data.test.len(), held_out(data.test.part()));
+    format!("{}{validation} and {test}", of(data.train.len(), "training"))
+}
+
+/// That the last batch of an epoch takes in what is too little for one of its own, if it is so.
+fn joined(pictures: usize, steps: usize, batch: usize) -> String {
+    match pictures - (steps - 1) * batch {
+        last if last > batch => format!(" (the last of an epoch of {last}: what is left is too little for batch-norm)"),
+        _ => String::new(),
+    }
+}
+
+/// What a finished run came to, and where its weights are; `test` is the accuracy of the best epoch on what chose nothing.
+pub fn summary(run: &Run, folder: &Path, chosen_by: Part, test: Option<f64>) -> String {
     let progress = run.progress();
     let weights = if progress.best_top1.is_some() { BEST } else { LAST };
     let best = match progress.best_top1 {
-        Some(top1) => format!("; best test accuracy {:.2} %", 100.0 * top1),
+        Some(top1) => format!("; best {chosen_by} accuracy {:.2} %", 100.0 * top1),
         None => "; no epoch is done, so nothing was evaluated".into(),
     };
+    let test = test.map_or(String::new(), |top1| {
+        format!("; of that epoch, test accuracy {:.2} % (test is seen now and chose nothing)", 100.0 * top1)
+    });
     let (epochs, steps) = (progress.epoch, output::count(progress.step));
-    format!("trained for {epochs} epochs, {steps} steps{best}\nweights: {}\n", folder.join(weights).display())
+    format!("trained for {epochs} epochs, {steps} steps{best}{test}\nweights: {}\n", folder.join(weights).display())
 }
 
 /// Shows a run: a bar on a terminal, now and then a line elsewhere.
@@ -78,6 +101,8 @@ pub struct Watch {
     last_line: Instant,
     /// Seconds per picture, smoothed.
     pace: Option<f64>,
+    /// Pictures that could not be read, each named once.
+    unreadable: HashSet<String>,
 }
 
 impl Watch {
@@ -88,7 +113,12 @@ impl Watch {
         bar.set_position(done);
         bar.reset_eta();
         let now = Instant::now();
-        Self { bar, epochs, interrupted, last_step: now, last_line: now, pace: None }
+        Self { bar, epochs, interrupted, last_step: now, last_line: now, pace: None, unreadable: HashSet::new() }
+    }
+
+    /// How many pictures could not be read.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable.len()
     }
 
     fn go_on(&self) -> ControlFlow<()> {
@@ -131,16 +161,23 @@ impl Observer for Watch {
 
     fn epoch(&mut self, epoch: &EpochReport) {
         self.say(format!(
-            "epoch {}/{}: train loss {:.4}, accuracy {:.2} %; test loss {:.4}, accuracy {:.2} %; {:.1} s",
+            "epoch {}/{}: train loss {:.4}, accuracy {:.2} %; {} loss {:.4}, accuracy {:.2} %; {:.1} s",
             epoch.epoch,
             self.epochs,
             epoch.train_loss,
             100.0 * epoch.train_top1,
-            epoch.test_loss,
-            100.0 * epoch.test_top1,
+            epoch.part,
+            epoch.held_out_loss,
+            100.0 * epoch.held_out_top1,
             epoch.seconds
         ));
         self.last_step = Instant::now();
+    }
+
+    fn unreadable(&mut self, picture: &Unreadable) {
+        if self.unreadable.insert(picture.input.clone()) {
+            self.say(format!("densenet: warning: {picture}; the run goes on without it"));
+        }
     }
 }
 

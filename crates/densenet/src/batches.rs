@@ -1,12 +1,9 @@
-//! Batches of a data set, each prepared on another thread while the one before it is worked on.
+//! Batches of a data set, and what becomes of pictures that cannot be read.
 
-use std::ops::ControlFlow;
+use ndarray::{Array4, Axis};
 
-use ndarray::Array4;
-
-use crate::Result;
-use crate::data::{Augment, Preprocessing, Split};
-use crate::prefetch::prefetch;
+use crate::data::{Augment, Preprocessing, Split, Unreadable};
+use crate::{Error, Result};
 
 /// Pictures ready for a network, and what they show.
 #[derive(Clone, Debug)]
@@ -15,6 +12,8 @@ pub(crate) struct Batch {
     pub images: Array4<f32>,
     /// `(N)`.
     pub labels: Vec<u32>,
+    /// Pictures that were asked for but could not be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Where batches come from.
@@ -28,24 +27,46 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn batch(&self, indices: &[usize]) -> Result<Batch> {
+    /// Those pictures of `indices` that can be read; there may be none.
+    pub fn readable(&self, indices: &[usize]) -> Result<Batch> {
+        self.read(indices, |sound| sound.to_vec())
+    }
+
+    /// As many pictures as `indices`: the place of one that cannot be read is taken by the next that can, so that no batch
+    /// becomes too small to train on.
+    ///
+    /// # Errors
+    /// A batch of which no picture can be read.
+    pub fn full(&self, indices: &[usize]) -> Result<Batch> {
+        let next = |sound: &[usize], place| sound.iter().copied().find(|&i| i >= place).or(sound.first().copied());
+        let batch = self.read(indices, |sound| (0..indices.len()).filter_map(|place| next(sound, place)).collect())?;
+        match batch.unreadable.first() {
+            Some(first) if batch.labels.is_empty() => {
+                let reason = format!("{}; none of the {} pictures of a batch can be read", first.reason, indices.len());
+                Err(Error::format(&first.input, reason))
+            }
+            _ => Ok(batch),
+        }
+    }
+
+    /// Reads `indices`; where not all of them can be read, `choose` says what is taken of the places of those that can.
+    fn read(&self, indices: &[usize], choose: impl Fn(&[usize]) -> Vec<usize>) -> Result<Batch> {
         let (channels, size) = (self.preprocessing.channels(), self.preprocessing.size);
         let mut images = Array4::zeros((indices.len(), channels, size, size));
         let out = images.as_slice_mut().expect("a new array is contiguous");
-        self.split.fill(indices, self.preprocessing, self.augment, self.seed, out)?;
-        let labels = indices.iter().map(|&index| self.split.labels()[index] as u32).collect();
-        Ok(Batch { images, labels })
-    }
-
-    /// Calls `work` with the batches of `order`, `size` pictures each (the last may have fewer), until it breaks.
-    ///
-    /// One batch at most waits while another is worked on.
-    pub fn for_each<B>(
-        &self,
-        order: &[usize],
-        size: usize,
-        work: impl FnMut(Batch) -> Result<ControlFlow<B>>,
-    ) -> Result<Option<B>> {
-        prefetch(order.chunks(size), |indices| self.batch(indices), work)
+        let outcomes = self.split.fill_each(indices, self.preprocessing, self.augment, self.seed, out)?;
+        let (mut places, mut unreadable) = (Vec::new(), Vec::new());
+        for (place, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(()) => places.push(place),
+                Err(error) => unreadable.push(self.split.unreadable(indices[place], &error)),
+            }
+        }
+        if !unreadable.is_empty() {
+            places = choose(&places);
+            images = images.select(Axis(0), &places);
+        }
+        let labels = places.iter().map(|&place| self.split.labels()[indices[place]] as u32).collect();
+        Ok(Batch { images, labels, unreadable })
     }
 }

@@ -6,8 +6,9 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 
 use crate::batches::Source;
-use crate::data::{Augment, Preprocessing, Split};
+use crate::data::{Augment, Preprocessing, Split, Unreadable};
 use crate::network::DenseNet;
+use crate::prefetch::prefetch;
 use crate::{Error, Result};
 
 /// How well a network does on a set of labelled pictures.
@@ -19,20 +20,22 @@ pub struct Evaluation {
     pub top5: f64,
     /// Mean cross-entropy.
     pub loss: f64,
-    /// Pictures seen.
+    /// Pictures seen, those that could not be read aside.
     pub images: u64,
     /// Pictures whose most likely class is the right one.
     pub correct: u64,
     /// `[true class][most likely class]`: how many pictures.
     #[serde(skip)]
     pub confusion: Vec<Vec<u64>>,
+    /// Pictures that could not be read.
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
-/// when that breaks.
+/// when that breaks. Pictures that cannot be read are left out and told.
 ///
 /// # Errors
-/// Labels that are none of the network's classes, a picture that cannot be read, or a size that the network cannot take.
+/// Labels that are none of the network's classes, no picture that can be read, or a size that the network cannot take.
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
@@ -41,18 +44,39 @@ pub fn evaluate(
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Option<Evaluation>> {
     let classes = network.architecture().config.num_classes;
-    if let Some((i, label)) = split.labels().iter().enumerate().find(|&(_, &label)| label >= classes) {
-        return Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)));
-    }
+    check_labels(split, classes)?;
     let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
     let order: Vec<usize> = (0..split.len()).collect();
     let source = Source { split, preprocessing, augment: Augment::None, seed: 0 };
-    let stopped = source.for_each(&order, batch, |batch| {
-        let logits = network.logits(batch.images.view())?;
-        logits.rows().into_iter().zip(&batch.labels).for_each(|(row, &label)| tally.add(row, label as usize));
-        Ok(progress(tally.images))
-    })?;
-    Ok(stopped.is_none().then(|| tally.evaluation()))
+    let stopped = prefetch(
+        order.chunks(batch),
+        |indices| source.readable(indices),
+        |batch| {
+            if !batch.labels.is_empty() {
+                let logits = network.logits(batch.images.view())?;
+                logits.rows().into_iter().zip(&batch.labels).for_each(|(row, &label)| tally.add(row, label as usize));
+            }
+            tally.unreadable.extend(batch.unreadable);
+            Ok(progress(tally.images + tally.unreadable.len() as u64))
+        },
+    )?;
+    match tally.unreadable.first() {
+        Some(first) if tally.images == 0 && stopped.is_none() => {
+            let reason = format!("{}; none of the {} pictures can be read", first.reason, split.len());
+            Err(Error::format(&first.input, reason))
+        }
+        _ => Ok(stopped.is_none().then(|| tally.evaluation())),
+    }
+}
+
+/// Refuses labels that are none of a network's `classes`.
+pub(crate) fn check_labels(split: &Split, classes: usize) -> Result<()> {
+    match split.labels().iter().enumerate().find(|&(_, &label)| label >= classes) {
+        Some((i, label)) => {
+            Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)))
+        }
+        None => Ok(()),
+    }
 }
 
 #[derive(Default)]
@@ -62,6 +86,7 @@ struct Tally {
     among_five: u64,
     loss: f64,
     confusion: Vec<Vec<u64>>,
+    unreadable: Vec<Unreadable>,
 }
 
 impl Tally {
@@ -84,6 +109,7 @@ impl Tally {
             images: self.images,
             correct: self.correct,
             confusion: self.confusion,
+            unreadable: self.unreadable,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Files that are whole or not there: written beside their place, synced, then renamed into it.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
@@ -10,27 +11,54 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// Whatever the file system or `content` reports, as a full disk.
-pub fn write_whole(path: &Path, content: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>) -> Result<()> {
-    write_synced(path, content).map_err(Error::io(path))
+pub fn write_whole(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<NamedTempFile>) -> std::io::Result<()>,
+) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
+    content(&mut file.writer).map_err(Error::io(path))?;
+    file.finish()
 }
 
-fn write_synced(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A temporary file is private by default; the finished one is as open as the user's umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let temporary = builder.prefix(".densenet-").tempfile_in(folder)?;
-    let mut writer = BufWriter::new(temporary.as_file());
-    content(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    Ok(())
+/// A file that is written over a while, and that is in its place only when it is finished.
+pub struct WholeFile {
+    path: PathBuf,
+    writer: BufWriter<NamedTempFile>,
+}
+
+impl WholeFile {
+    /// Begins what will be `path`. What was there before stays until the new file is finished.
+    ///
+    /// # Errors
+    /// Whatever the file system reports, as a folder that is not there.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        // A temporary file is private by default; the finished one is as open as the user's umask allows.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let temporary = builder.prefix(".densenet-").tempfile_in(folder).map_err(Error::io(path))?;
+        Ok(Self { path: path.into(), writer: BufWriter::new(temporary) })
+    }
+
+    /// Adds to the file.
+    ///
+    /// # Errors
+    /// Whatever the file system reports, as a full disk.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes).map_err(Error::io(&self.path))
+    }
+
+    /// Syncs the file and puts it in its place.
+    ///
+    /// # Errors
+    /// Whatever the file system reports, as a full disk.
+    pub fn finish(self) -> Result<()> {
+        let temporary = self.writer.into_inner().map_err(|error| Error::io(&self.path)(error.into_error()))?;
+        temporary.as_file().sync_all().map_err(Error::io(&self.path))?;
+        temporary.persist(&self.path).map_err(|error| Error::io(&self.path)(error.error))?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use densenet_kernels::random::Stream;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::Split;
-use crate::evaluation::{Evaluation, evaluate, ranking};
+use crate::data::{Part, Split, Unreadable};
+use crate::evaluation::{Evaluation, check_labels, evaluate, ranking};
 use crate::network::{Backprop, DenseNet, StepOptions};
+use crate::prefetch::prefetch;
 use crate::{Architecture, Error, Result};
 use carried::Carried;
 use log::Log;
@@ -29,7 +31,7 @@ pub use settings::Settings;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
-/// Weights of the epoch that did best on the test set.
+/// Weights of the epoch that did best on the held-out pictures.
 pub const BEST: &str = "best.safetensors";
 /// Weights with all that it takes to go on.
 pub const RESUME: &str = "resume.safetensors";
@@ -52,8 +54,8 @@ pub struct StepReport {
     pub lr: f64,
 }
 
-/// An epoch's line in the log.
-#[derive(Clone, Debug, Serialize)]
+/// An epoch's line in the log, where `PART_loss` and `PART_top1` (`test_loss`, `val_top1`) are of the held-out part.
+#[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
     pub epoch: usize,
@@ -61,22 +63,40 @@ pub struct EpochReport {
     pub train_loss: f64,
     /// Share of the pictures that were put in their class during the epoch's steps; from 0 to 1.
     pub train_top1: f64,
-    /// Mean loss on the test set after the epoch.
-    pub test_loss: f64,
-    /// Share of the test pictures put in their class; from 0 to 1.
-    pub test_top1: f64,
+    /// What the held-out pictures are of their data set.
+    pub part: Part,
+    /// Mean loss on the held-out pictures after the epoch.
+    pub held_out_loss: f64,
+    /// Share of the held-out pictures put in their class; from 0 to 1.
+    pub held_out_top1: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
+}
+
+impl Serialize for EpochReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("epoch", &self.epoch)?;
+        line.serialize_entry("train_loss", &self.train_loss)?;
+        line.serialize_entry("train_top1", &self.train_top1)?;
+        line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
+        line.serialize_entry(&format!("{}_top1", self.part), &self.held_out_top1)?;
+        line.serialize_entry("seconds", &self.seconds)?;
+        line.end()
+    }
 }
 
 /// Who hears of a run and may end it; a run that is ended is saved first.
 pub trait Observer {
     /// A step of `images` pictures is done.
     fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()>;
-    /// So many pictures of the test set are evaluated.
+    /// So many held-out pictures are evaluated.
     fn evaluated(&mut self, images: u64) -> ControlFlow<()>;
     /// An epoch is done.
     fn epoch(&mut self, epoch: &EpochReport);
+    /// A picture cannot be read. In training the next one of its batch is taken once more in its place, in the evaluation
+    /// it is left out; every epoch that meets it tells it.
+    fn unreadable(&mut self, _picture: &Unreadable) {}
 }
 
 /// Why [`Run::train`] returned.
@@ -165,19 +185,20 @@ impl Run {
         &self.progress
     }
 
-    /// Trains until all epochs are done, `max_steps` is reached or `observer` ends it, and saves.
+    /// Trains until all epochs are done, `max_steps` is reached or `observer` ends it, and saves. The best epoch is chosen
+    /// by what is `held_out`.
     ///
     /// # Errors
-    /// Settings that are wrong, a loss or weights that are not finite (nothing is saved then), a picture that cannot be
-    /// read, a file that cannot be written.
-    pub fn train(&mut self, train: &Split, test: &Split, observer: &mut dyn Observer) -> Result<Outcome> {
-        // They may come from a file, or have been changed since.
-        self.settings.validate()?;
+    /// Settings, batches or labels that some step would fail at, found before the first; a loss or weights that are not
+    /// finite (nothing is saved then), a batch of which no picture can be read, a file that cannot be written.
+    pub fn train(&mut self, train: &Split, held_out: &Split, observer: &mut dyn Observer) -> Result<Outcome> {
+        // The settings may come from a file, or have been changed since.
+        Self::check(&self.card, &self.settings, train, held_out)?;
         while self.progress.epoch < self.settings.epochs {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;
             let evaluation = match stopped {
-                None => self.evaluate(test, observer)?,
+                None => self.evaluate(held_out, observer)?,
                 Some(_) => None,
             };
             self.progress.seconds += begun.elapsed().as_secs_f64();
@@ -185,15 +206,36 @@ impl Run {
                 self.save()?;
                 return Ok(stopped.unwrap_or(Outcome::Interrupted));
             };
-            self.finish_epoch(&evaluation, observer)?;
+            self.finish_epoch(&evaluation, held_out.part(), observer)?;
         }
         Ok(Outcome::Finished)
     }
 
+    /// Checks that no step of a run of the network of `card` will fail for a reason that can be known before the first.
+    ///
+    /// # Errors
+    /// Settings that are wrong, labels that are none of the network's classes, or a batch of a single value a channel.
+    pub fn check(card: &Card, settings: &Settings, train: &Split, held_out: &Split) -> Result<()> {
+        settings.validate()?;
+        let (architecture, size) = (Architecture::new(&card.config)?, card.preprocessing()?.size);
+        [train, held_out].into_iter().try_for_each(|split| check_labels(split, architecture.config.num_classes))?;
+        let (height, width) = *architecture.block_sizes(size, size)?.last().expect("at least one block");
+        if settings.smallest(train.len()) * height * width < 2 {
+            return Err(Error::Settings(format!(
+                "{} pictures in batches of {} and {} micro-batches: one of these is of one picture, and {size}x{size} leaves \
+                 it a single value a channel in the last block, which has no variance; take larger batches or pictures, or \
+                 fewer micro-batches",
+                train.len(),
+                settings.batch,
+                settings.accumulate,
+            )));
+        }
+        Ok(())
+    }
+
     /// Takes the steps that are left of the epoch; an outcome where the run ends within it.
     fn steps(&mut self, train: &Split, observer: &mut dyn Observer) -> Result<Option<Outcome>> {
-        let (batch, epoch) = (self.settings.batch, self.progress.epoch);
-        let steps = train.len().div_ceil(batch);
+        let steps = self.settings.steps(train.len());
         if self.limit_reached() && self.progress.epoch_step < steps {
             return Ok(Some(Outcome::Finished));
         }
@@ -202,25 +244,31 @@ impl Run {
             split: train,
             preprocessing: card.preprocessing()?,
             augment,
-            seed: self.seed("augment", epoch as u64),
+            seed: self.seed("augment", self.progress.epoch as u64),
         };
         let order = self.order(train.len());
-        let left = &order[(self.progress.epoch_step * batch).min(order.len())..];
-        source.for_each(left, batch, |batch| {
-            let images = batch.labels.len();
-            let report = self.step(batch, (steps * self.settings.epochs) as u64)?;
-            self.log.write(&report)?;
-            if observer.step(&report, images).is_break() {
-                return Ok(ControlFlow::Break(Outcome::Interrupted));
-            }
-            if self.limit_reached() && self.progress.epoch_step < steps {
-                return Ok(ControlFlow::Break(Outcome::Finished));
-            }
-            if self.saved.elapsed() >= SAVE_EVERY {
-                self.save()?;
-            }
-            Ok(ControlFlow::Continue(()))
-        })
+        let left = self.progress.epoch_step..steps;
+        let left: Vec<&[usize]> = left.map(|step| &order[self.settings.pictures_of(step, train.len())]).collect();
+        prefetch(
+            left,
+            |indices| source.full(indices),
+            |batch| {
+                let images = batch.labels.len();
+                batch.unreadable.iter().for_each(|picture| observer.unreadable(picture));
+                let report = self.step(batch, (steps * self.settings.epochs) as u64)?;
+                self.log.write(&report)?;
+                if observer.step(&report, images).is_break() {
+                    return Ok(ControlFlow::Break(Outcome::Interrupted));
+                }
+                if self.limit_reached() && self.progress.epoch_step < steps {
+                    return Ok(ControlFlow::Break(Outcome::Finished));
+                }
+                if self.saved.elapsed() >= SAVE_EVERY {
+                    self.save()?;
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+        )
     }
 
     fn limit_reached(&self) -> bool {
@@ -249,9 +297,16 @@ impl Run {
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
     }
 
-    fn evaluate(&mut self, test: &Split, observer: &mut dyn Observer) -> Result<Option<Evaluation>> {
+    fn evaluate(&mut self, held_out: &Split, observer: &mut dyn Observer) -> Result<Option<Evaluation>> {
         let progress = |images| observer.evaluated(images);
-        self.averaged(|run| evaluate(&run.network, test, run.card.preprocessing()?, run.settings.batch, progress))
+        let evaluation = self.averaged(|run| {
+            evaluate(&run.network, held_out, run.card.preprocessing()?, run.settings.batch, progress)
+        })?;
+        evaluation
+            .iter()
+            .flat_map(|evaluation| &evaluation.unreadable)
+            .for_each(|picture| observer.unreadable(picture));
+        Ok(evaluation)
     }
 
     /// Does `work` while the network has the values that are evaluated and saved: their average, where one is kept.
@@ -262,15 +317,16 @@ impl Run {
         result
     }
 
-    fn finish_epoch(&mut self, evaluation: &Evaluation, observer: &mut dyn Observer) -> Result<()> {
+    fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
         let better = done.best_top1.is_none_or(|best| evaluation.top1 > best);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
             train_top1: done.correct as f64 / done.images as f64,
-            test_loss: evaluation.loss,
-            test_top1: evaluation.top1,
+            part,
+            held_out_loss: evaluation.loss,
+            held_out_top1: evaluation.top1,
             seconds: done.seconds,
         };
         let best_top1 = if better { Some(evaluation.top1) } else { done.best_top1 };

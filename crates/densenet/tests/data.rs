@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use densenet::Error;
-use densenet::data::{Augment, DataSet, Preprocessing, Split};
+use densenet::data::{Augment, DataSet, Part, Preprocessing, Split, pictures_in};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
@@ -212,7 +212,9 @@ fn folders_of_classes_are_read_in_the_order_of_their_names() {
     assert_eq!(set.train.labels(), [0, 1, 1]);
     assert!(set.train.path(1).unwrap().ends_with("train/cat/a.PNG"));
     assert_eq!(set.test.labels(), [1]);
-    assert!(set.test.path(0).unwrap().ends_with("test/cat/e.png"), "test goes before validation");
+    assert!(set.test.path(0).unwrap().ends_with("test/cat/e.png"));
+    assert!(set.validation.as_ref().unwrap().path(0).unwrap().ends_with("validation/cat/d.png"));
+    assert_eq!(set.notes, [format!("{}: left out what is no picture (.txt: 1)", home.path().display())]);
     assert_eq!(set.preprocessing, Preprocessing::named("imagenet").unwrap());
 }
 
@@ -222,7 +224,6 @@ fn without_a_test_part_a_tenth_of_each_class_is_held_out() {
     for (class, count) in [("many", 35), ("few", 3), ("one", 1)] {
         (0..count).for_each(|i| picture(home.path().join(class).join(format!("{i}.png")), i));
     }
-    let paths = |split: &Split| -> Vec<PathBuf> { (0..split.len()).map(|i| split.path(i).unwrap().into()).collect() };
     let set = DataSet::read(home.path()).unwrap();
     assert_eq!(set.train.classes(), ["few", "many", "one"]);
     let count = |split: &Split, class| split.labels().iter().filter(|&&label| label == class).count();
@@ -238,11 +239,89 @@ fn folders_that_are_no_data_set_are_refused() {
     let home = TempDir::new().unwrap();
     assert!(refusal(home.path(), "").contains("no folders of classes"));
     fs::create_dir(home.path().join("cat")).unwrap();
-    assert!(refusal(home.path(), "cat").contains("no pictures (jpg, jpeg, png, bmp, gif, webp, tif, "));
+    assert!(refusal(home.path(), "").contains("no pictures (jpg, jpeg, png, bmp, gif, webp, tif, "));
     picture(home.path().join("train/cat/a.png"), 1);
+    picture(home.path().join("test/cat/a.png"), 1);
     picture(home.path().join("test/dog/a.png"), 1);
     assert!(refusal(home.path(), "dog").contains("has no class dog"));
     assert!(refusal(&home.path().join("none"), "none").contains("not a folder"));
+}
+
+fn paths(split: &Split) -> Vec<PathBuf> {
+    (0..split.len()).map(|i| split.path(i).unwrap().into()).collect()
+}
+
+#[test]
+fn validation_chooses_and_a_folder_of_what_nobody_labelled_is_passed_over() {
+    let home = TempDir::new().unwrap();
+    for name in ["train/a/1.png", "train/b/1.png", "valid/a/1.png", "valid/b/1.png", "test/x.png"] {
+        picture(home.path().join(name), 1);
+    }
+    let set = DataSet::read(home.path()).unwrap();
+    let valid: Vec<PathBuf> = ["a", "b"].map(|class| home.path().join("valid").join(class).join("1.png")).into();
+    assert_eq!((paths(&set.test), set.test.part()), (valid, Part::Validation));
+    assert!(set.validation.is_none() && set.chooses().part() == Part::Validation);
+    assert_eq!(set.notes, [format!("{}/test has no folders of classes and is passed over", home.path().display())]);
+    picture(home.path().join("test/a/1.png"), 1);
+    let set = DataSet::read(home.path()).unwrap();
+    assert_eq!((set.test.len(), set.test.part(), set.chooses().part()), (1, Part::Test, Part::Validation));
+    assert_eq!(set.clone().into_part(Some(Part::Validation)).unwrap().len(), 2);
+    assert_eq!(set.clone().into_part(Some(Part::Train)).unwrap().part(), Part::Train);
+    assert_eq!(set.into_part(None).unwrap().part(), Part::Test);
+}
+
+#[test]
+fn a_folder_of_classes_is_taken_whole_where_no_part_is_named() {
+    let home = TempDir::new().unwrap();
+    for class in ["a", "b"] {
+        (0..20).for_each(|i| picture(home.path().join(class).join(format!("{i}.png")), i));
+    }
+    let set = DataSet::read(home.path()).unwrap();
+    let whole = set.clone().into_part(None).unwrap();
+    assert_eq!((whole.len(), whole.labels().iter().sum::<usize>()), (40, 20));
+    assert!(paths(&whole).is_sorted() && paths(&whole)[39].ends_with("b/9.png"));
+    assert_eq!(set.clone().into_part(Some(Part::Validation)).unwrap().len(), 4);
+    let error = set.into_part(Some(Part::Test)).unwrap_err().to_string();
+    assert!(error.contains("it has no part test; there is train and val"), "{error}");
+}
+
+/// What torchvision's `ImageFolder` finds, which also goes into folders and links, and what it does not.
+#[cfg(unix)]
+#[test]
+fn pictures_are_found_as_torchvision_finds_them() {
+    use std::os::unix::fs::symlink;
+    let home = TempDir::new().unwrap();
+    let class = home.path().join("set/cat");
+    for name in ["a.png", "deep/er/b.tif", "deep/.c.png", ".ipynb_checkpoints/a.png"] {
+        picture(class.join(name), 1);
+    }
+    picture(home.path().join("elsewhere/d.PPM"), 1);
+    fs::write(class.join("notes.txt"), "no picture").unwrap();
+    fs::write(class.join("deep/README"), "no picture").unwrap();
+    symlink(home.path().join("elsewhere"), class.join("linked")).unwrap();
+    symlink(&class, class.join("deep/loop")).unwrap();
+    symlink(home.path().join("none"), class.join("gone.png")).unwrap();
+    symlink(home.path().join("elsewhere"), home.path().join("set/dog")).unwrap();
+    let found = pictures_in(&class).unwrap();
+    assert_eq!(found.pictures, ["a.png", "deep/er/b.tif", "linked/d.PPM"].map(|name| class.join(name)));
+    let left_out = ".txt: 1, broken link: 1, link in a loop: 1, without a suffix: 1";
+    assert_eq!((found.left_out.to_string().as_str(), found.left_out.count()), (left_out, 4));
+    let set = DataSet::read(home.path().join("set")).unwrap();
+    assert_eq!(set.train.classes(), ["cat", "dog"]);
+    assert_eq!(set.into_part(None).unwrap().labels(), [0, 0, 0, 1]);
+}
+
+#[test]
+fn classes_are_matched_by_name() {
+    let split = |classes: &[&str]| {
+        let names = classes.iter().map(|class| class.to_string()).collect();
+        Split::in_memory(Path::new("some"), [1, 1, 1], vec![0, 0], vec![0, classes.len() - 1], names).unwrap()
+    };
+    let known = ["ant", "bee", "cat"].map(String::from);
+    let matched = split(&["bee", "cat"]).relabelled(&known).unwrap();
+    assert_eq!((matched.labels(), matched.classes()), ([1, 2].as_slice(), known.as_slice()));
+    assert_eq!(matched.empty_class(), Some("ant"));
+    assert_eq!(split(&["ant", "dog"]).relabelled(&known).unwrap_err(), "dog");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::known::{Known, Layout};
+use super::part::Part;
 use super::{Preprocessing, Split, cifar, folder, idx};
 use crate::{Error, Result};
 
@@ -13,19 +14,25 @@ pub struct DataSet {
     pub name: String,
     /// What is trained on.
     pub train: Split,
-    /// What is held out; the same classes.
+    /// What the best epoch is chosen by, where there is a test part besides; the same classes.
+    pub validation: Option<Split>,
+    /// What is held out; the same classes. A validation part where there is no test part.
     pub test: Split,
     /// Its native size and its own mean and deviation; ImageNet's for folders of pictures.
     pub preprocessing: Preprocessing,
+    /// What was found and not taken, in words: a sentence each.
+    pub notes: Vec<String>,
+    /// Whether it is one folder of classes, and its parts were made here.
+    undivided: bool,
 }
 
 impl DataSet {
     /// Reads a folder of IDX files, of CIFAR binaries, or of classes (`train/CLASS/*.jpg`); what is in it tells which.
     ///
     /// IDX files get the names of the classes from the folder's name, if it is `fashion-mnist` or `mnist`; otherwise
-    /// the classes are called by their numbers, and mean and deviation are taken from the training pictures. Of
-    /// `test`, `validation`, `val` and `valid` the first that is there is held out; where none is, a tenth of every
-    /// class, the same on any machine.
+    /// the classes are called by their numbers, and mean and deviation are taken from the training pictures. A folder of
+    /// pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out, a
+    /// tenth of every class is, the same on any machine.
     ///
     /// # Errors
     /// A folder of no such layout, and any file that is not what it should be: truncated, of a wrong magic number, of
@@ -60,20 +67,55 @@ impl DataSet {
                 (cifar::split(path, train, label_bytes, &classes)?, cifar::split(path, test, label_bytes, &classes)?)
             }
         };
-        Ok(Self { name: known.name.into(), train, test, preprocessing: known.preprocessing() })
+        Ok(Self::of_two(known.name.into(), train, test, known.preprocessing()))
     }
 
     fn of_idx(path: &Path) -> Result<Self> {
         let train = idx::split(path, "train", None)?;
         let test = idx::split(path, "t10k", Some(train.classes()))?;
         let preprocessing = idx::preprocessing(&train)?;
-        Ok(Self { name: path.display().to_string(), train, test, preprocessing })
+        Ok(Self::of_two(path.display().to_string(), train, test, preprocessing))
+    }
+
+    fn of_two(name: String, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
+        let train = train.as_part(Part::Train);
+        Self { name, train, validation: None, test, preprocessing, notes: Vec::new(), undivided: false }
     }
 
     fn of_pictures(path: &Path) -> Result<Self> {
-        let (train, test) = folder::splits(path)?;
+        let folder::Parts { train, validation, test, undivided, notes } = folder::parts(path)?;
         let preprocessing = Preprocessing::named("imagenet")?;
-        Ok(Self { name: path.display().to_string(), train, test, preprocessing })
+        Ok(Self { name: path.display().to_string(), train, validation, test, preprocessing, notes, undivided })
+    }
+
+    /// The same with another limit on the pixels of a picture's file; see [`Split::within`].
+    pub fn within(self, max_pixels: usize) -> Self {
+        let validation = self.validation.map(|validation| validation.within(max_pixels));
+        Self { train: self.train.within(max_pixels), validation, test: self.test.within(max_pixels), ..self }
+    }
+
+    /// The part that the best epoch is chosen by.
+    pub fn chooses(&self) -> &Split {
+        self.validation.as_ref().unwrap_or(&self.test)
+    }
+
+    /// One part; where none is named all pictures of a folder of classes, and what is held out of a set that has parts.
+    ///
+    /// # Errors
+    /// A part that the set does not have.
+    pub fn into_part(self, part: Option<Part>) -> Result<Split> {
+        let Some(part) = part else {
+            if !self.undivided {
+                return Ok(self.test);
+            }
+            return Ok(folder::joined(&self.train, &self.test)?.within(self.train.max_pixels()));
+        };
+        let parts: Vec<Split> = [Some(self.train), self.validation, Some(self.test)].into_iter().flatten().collect();
+        let names: Vec<String> = parts.iter().map(|split| split.part().to_string()).collect();
+        parts.into_iter().find(|split| split.part() == part).ok_or_else(|| {
+            let reason = format!("it has no part {part}; there is {}", names.join(" and "));
+            Error::DataSet { name: self.name, reason }
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use fast_image_resize::Resizer;
 use rayon::prelude::*;
 
 use super::augment::{self, Augment};
-use super::{Picture, Preprocessing};
+use super::part::Part;
+use super::unreadable::Unreadable;
+use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
 
 /// Labelled pictures of one part of a data set: at least one, every label within the classes.
@@ -15,6 +17,8 @@ pub struct Split {
     pictures: Pictures,
     labels: Vec<usize>,
     classes: Vec<String>,
+    part: Part,
+    max_pixels: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ impl Split {
             return Err(Error::format(path, reason));
         }
         let count = pixels.len() / bytes;
-        Self { pictures: Pictures::Memory { height, width, channels, pixels }, labels, classes }.checked(path, count)
+        Self::checked(path, Pictures::Memory { height, width, channels, pixels }, count, labels, classes)
     }
 
     /// Pictures in files, each decoded when it is needed. Errors are about `path`.
@@ -54,22 +58,64 @@ impl Split {
     /// The same as [`Split::in_memory`].
     pub fn of_files(path: &Path, files: Vec<PathBuf>, labels: Vec<usize>, classes: Vec<String>) -> Result<Self> {
         let count = files.len();
-        Self { pictures: Pictures::Files(files), labels, classes }.checked(path, count)
+        Self::checked(path, Pictures::Files(files), count, labels, classes)
     }
 
-    fn checked(self, path: &Path, pictures: usize) -> Result<Self> {
-        let (labels, classes) = (self.labels.len(), self.classes.len());
-        if pictures != labels {
-            return Err(Error::format(path, format!("{pictures} pictures but {labels} labels; each needs one")));
-        }
-        if pictures == 0 {
-            return Err(Error::format(path, "no pictures; a data set needs at least one"));
-        }
-        if let Some((i, label)) = self.labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
-            let reason = format!("label {label} of picture {i} is out of range; {classes} classes count from 0");
+    fn checked(
+        path: &Path,
+        pictures: Pictures,
+        count: usize,
+        labels: Vec<usize>,
+        classes: Vec<String>,
+    ) -> Result<Self> {
+        if count != labels.len() {
+            let reason = format!("{count} pictures but {} labels; each needs one", labels.len());
             return Err(Error::format(path, reason));
         }
-        Ok(self)
+        if count == 0 {
+            return Err(Error::format(path, "no pictures; a data set needs at least one"));
+        }
+        if let Some((i, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes.len()) {
+            let count = classes.len();
+            let reason = format!("label {label} of picture {i} is out of range; {count} classes count from 0");
+            return Err(Error::format(path, reason));
+        }
+        Ok(Self { pictures, labels, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+    }
+
+    /// The same as another part than [`Part::Test`].
+    pub fn as_part(self, part: Part) -> Self {
+        Self { part, ..self }
+    }
+
+    /// The same with another limit on a file's pixels than [`MAX_PIXELS`]; see [`Picture::open_within`].
+    pub fn within(self, max_pixels: usize) -> Self {
+        Self { max_pixels, ..self }
+    }
+
+    /// The same pictures with labels that are indices into `classes`, matched by name; an error is the name of a class that
+    /// is not among them.
+    pub fn relabelled(self, classes: &[String]) -> Result<Self, String> {
+        let index = |name: &String| classes.iter().position(|class| class == name).ok_or_else(|| name.clone());
+        let indices = self.classes.iter().map(index).collect::<Result<Vec<usize>, String>>()?;
+        let labels = self.labels.iter().map(|&label| indices[label]).collect();
+        Ok(Self { labels, classes: classes.to_vec(), ..self })
+    }
+
+    /// What it is of its data set.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+
+    pub(super) fn max_pixels(&self) -> usize {
+        self.max_pixels
+    }
+
+    /// The first class without a picture, if there is one.
+    pub fn empty_class(&self) -> Option<&str> {
+        let mut seen = vec![false; self.classes.len()];
+        self.labels.iter().for_each(|&label| seen[label] = true);
+        seen.iter().position(|seen| !seen).map(|class| self.classes[class].as_str())
     }
 
     /// Number of pictures, at least 1.
@@ -112,7 +158,7 @@ impl Split {
                 let bytes = height * width * channels;
                 Picture::new(height, width, channels, &pixels[index * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open(&files[index]),
+            Pictures::Files(files) => Picture::open_within(&files[index], self.max_pixels),
         }
     }
 
@@ -133,10 +179,23 @@ impl Split {
         seed: u64,
         out: &mut [f32],
     ) -> Result<()> {
+        self.fill_each(indices, preprocessing, augment, seed, out)?.into_iter().try_for_each(|filled| filled)
+    }
+
+    /// The same, each picture with an outcome of its own: what is in the place of one that cannot be read is not said.
+    pub(crate) fn fill_each(
+        &self,
+        indices: &[usize],
+        preprocessing: &Preprocessing,
+        augment: Augment,
+        seed: u64,
+        out: &mut [f32],
+    ) -> Result<Vec<Result<()>>> {
         preprocessing.validate()?;
         let elements = preprocessing.elements();
         assert_eq!(out.len(), indices.len() * elements, "elements of the batch");
-        out.par_chunks_exact_mut(elements).zip(indices).try_for_each_init(Resizer::new, |resizer, (out, &index)| {
+        let places = out.par_chunks_exact_mut(elements).zip(indices);
+        let filled = places.map_init(Resizer::new, |resizer, (out, &index)| {
             let picture = self.picture(index)?.convert(preprocessing.channels());
             let mut rng = augment::draws(seed, index);
             let framed = match augment {
@@ -149,6 +208,13 @@ impl Split {
             let flip = augment != Augment::None && augment::coin(&mut rng);
             preprocessing.normalise(&framed, flip, out);
             Ok(())
-        })
+        });
+        Ok(filled.collect())
+    }
+
+    /// Picture `index`, which cannot be read because of `error`.
+    pub(crate) fn unreadable(&self, index: usize, error: &Error) -> Unreadable {
+        let name = self.path(index).map_or_else(|| format!("picture {index}"), |path| path.display().to_string());
+        Unreadable::new(name, error)
     }
 }

@@ -11,7 +11,7 @@ pub struct Progress {
     pub step: u64,
     /// Steps done of the epoch under way.
     pub epoch_step: usize,
-    /// The best share of the test pictures put in their class so far.
+    /// The best share of the held-out pictures put in their class so far.
     pub best_top1: Option<f64>,
     /// Sum of the losses of the pictures seen in the epoch under way.
     pub(super) loss: f64,

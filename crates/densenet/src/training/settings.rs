@@ -1,5 +1,7 @@
 //! How to train.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::Augment;
@@ -14,7 +16,7 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Times that every picture is seen.
     pub epochs: usize,
-    /// Pictures per step.
+    /// Pictures per step; the last of an epoch takes what is left.
     pub batch: usize,
     /// The highest learning rate.
     pub lr: f64,
@@ -67,6 +69,26 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Steps of an epoch over so many pictures. A last batch joins the one before it where a micro-batch of it would be of
+    /// less than two pictures: batch-norm needs more than one value a channel.
+    pub fn steps(&self, pictures: usize) -> usize {
+        let (whole, rest) = (pictures / self.batch, pictures % self.batch);
+        whole + usize::from(whole == 0 || rest >= 2 * self.accumulate)
+    }
+
+    /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.
+    pub(super) fn pictures_of(&self, step: usize, pictures: usize) -> Range<usize> {
+        let start = step * self.batch;
+        if step + 1 < self.steps(pictures) { start..start + self.batch } else { start..pictures }
+    }
+
+    /// Pictures of the smallest micro-batch of an epoch over so many.
+    pub(super) fn smallest(&self, pictures: usize) -> usize {
+        let of = |step| self.pictures_of(step, pictures).len();
+        let least = of(0).min(of(self.steps(pictures) - 1));
+        least / self.accumulate.min(least)
+    }
+
     /// Checks that a run can have these settings.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ struct Stop {
 
 impl Observer for Stop {
     fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()> {
-        assert!((1..=16).contains(&images));
+        assert!((1..=17).contains(&images));
         if self.step == Some(step.step) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
     fn evaluated(&mut self, _images: u64) -> ControlFlow<()> {
@@ -244,6 +244,112 @@ fn pictures_of_a_class_that_the_network_has_not_are_refused() {
     let preprocessing = card(&pictures(4, 1)).preprocessing.unwrap();
     let error = evaluate(&network, &pictures(8, 1), &preprocessing, 4, |_| ControlFlow::Continue(())).unwrap_err();
     assert!(error.to_string().contains("label 3 is 3; this network has classes 0 to 2"), "{error}");
+}
+
+/// Of 321 pictures in batches of 64 one is left, of which batch-norm has no variance.
+#[test]
+fn a_last_batch_too_small_joins_the_one_before_it() {
+    let batches = |settings: &Settings, pictures| -> Vec<usize> {
+        (0..settings.steps(pictures)).map(|step| settings.pictures_of(step, pictures).len()).collect()
+    };
+    let of_64 = Settings { batch: 64, ..settings() };
+    assert_eq!(batches(&of_64, 321), [64, 64, 64, 64, 65]);
+    assert_eq!(batches(&of_64, 322), [64, 64, 64, 64, 64, 2]);
+    assert_eq!(batches(&of_64, 320), [64; 5]);
+    assert_eq!((batches(&of_64, 1), batches(&of_64, 65)), (vec![1], vec![65]));
+    let in_parts = Settings { accumulate: 4, ..of_64 };
+    assert_eq!((batches(&in_parts, 71), batches(&in_parts, 72)), (vec![71], vec![64, 8]));
+    assert_eq!(batches(&Settings { batch: 1, ..settings() }, 3), [1, 1, 1]);
+    assert_eq!([65, 72, 3].map(|pictures| in_parts.smallest(pictures)), [16, 2, 1]);
+
+    // The last block of this network at 2x2 has one value a channel and picture.
+    let (train, folder) = (pictures(17, 1), tempfile::tempdir().unwrap());
+    let card = Card { preprocessing: Some(tiny()), ..card(&train) };
+    let new = |folder: &Path, settings| {
+        Run::start(folder, card.clone(), DenseNet::new(&config(), 5).unwrap(), settings).unwrap()
+    };
+    let mut run = new(folder.path(), Settings { epochs: 1, ..settings() });
+    assert_eq!(run.train(&train, &train, &mut Stop::default()).unwrap(), Outcome::Finished);
+    assert_eq!(run.progress().step, 1);
+    for (batch, accumulate) in [(1, 1), (5, 5)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = new(folder.path(), Settings { batch, accumulate, ..settings() });
+        let error = run.train(&train, &train, &mut Stop::default()).unwrap_err().to_string();
+        assert!(error.contains("one of these is of one picture, and 2x2 leaves it a single value"), "{error}");
+        assert_eq!(fs::read_to_string(folder.path().join(LOG)).unwrap(), "", "no step was taken");
+    }
+}
+
+/// 2x2 pictures.
+fn tiny() -> Preprocessing {
+    Preprocessing { size: 2, ..card(&pictures(1, 1)).preprocessing.unwrap() }
+}
+
+/// Pictures of 2x2 in files of four classes, of which those of `broken` are empty.
+fn files(folder: &Path, count: usize, broken: &[usize]) -> Split {
+    let file = |i: usize| {
+        let path = folder.join(format!("{i}.png"));
+        image::GrayImage::from_pixel(2, 2, image::Luma([60 * (i % 4) as u8 + i as u8])).save(&path).unwrap();
+        if broken.contains(&i) {
+            fs::write(&path, b"").unwrap();
+        }
+        path
+    };
+    let classes = ["night", "dusk", "day", "noon"].map(String::from).to_vec();
+    Split::of_files(folder, (0..count).map(file).collect(), (0..count).map(|i| i % 4).collect(), classes).unwrap()
+}
+
+/// Writes down what it hears of unreadable pictures.
+#[derive(Default)]
+struct Listener(Vec<String>);
+
+impl Observer for Listener {
+    fn step(&mut self, _step: &StepReport, images: usize) -> ControlFlow<()> {
+        assert_eq!(images, 4);
+        ControlFlow::Continue(())
+    }
+    fn evaluated(&mut self, _images: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+    fn epoch(&mut self, _epoch: &EpochReport) {}
+    fn unreadable(&mut self, picture: &Unreadable) {
+        self.0.push(picture.to_string());
+    }
+}
+
+#[test]
+fn an_unreadable_picture_costs_none_of_the_others() {
+    let (train, test) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (training, testing) = (files(train.path(), 16, &[2, 3]), files(test.path(), 5, &[4]).as_part(Part::Validation));
+    let folder = tempfile::tempdir().unwrap();
+    let card = Card { preprocessing: Some(tiny()), ..card(&training) };
+    let settings = Settings { epochs: 2, batch: 4, ..settings() };
+    let begin =
+        |folder: &Path| Run::start(folder, card.clone(), DenseNet::new(&config(), 5).unwrap(), settings.clone());
+    let mut heard = Listener::default();
+    begin(folder.path()).unwrap().train(&training, &testing, &mut heard).unwrap();
+    let mut expected: Vec<String> = [train.path().join("2.png"), train.path().join("3.png"), test.path().join("4.png")]
+        .iter()
+        .map(|path| format!("{}: an empty file, not a picture", path.display()))
+        .collect();
+    expected = [expected.clone(), expected].concat();
+    expected.sort();
+    heard.0.sort();
+    assert_eq!(heard.0, expected, "each in each epoch");
+    let epochs: Vec<_> = log(folder.path()).into_iter().filter(|line| line.contains_key("val_top1")).collect();
+    assert!(epochs.len() == 2 && epochs[1]["val_loss"].is_number(), "{epochs:?}");
+
+    let hopeless = files(train.path(), 16, &(0..16).collect::<Vec<_>>());
+    let folder = tempfile::tempdir().unwrap();
+    let error = begin(folder.path()).unwrap().train(&hopeless, &testing, &mut Stop::default()).unwrap_err().to_string();
+    assert!(error.contains(".png: an empty file, not a picture; none of the 4 pictures of a batch"), "{error}");
+    let preprocessing = card.preprocessing().unwrap();
+    let network = DenseNet::new(&config(), 5).unwrap();
+    let error = evaluate(&network, &hopeless, preprocessing, 4, |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(error.contains("0.png: an empty file, not a picture; none of the 16 pictures can be read"), "{error}");
+    let seen = evaluate(&network, &testing, preprocessing, 2, |_| ControlFlow::Continue(())).unwrap().unwrap();
+    assert_eq!((seen.images, seen.unreadable.len()), (4, 1));
+    assert_eq!(seen.unreadable[0].reason, "an empty file, not a picture");
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! What a network makes of one input, and how it is written.
+
+use densenet::evaluation::{log_softmax, ranking};
+use ndarray::ArrayView1;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What a network makes of one input: the likeliest classes, most likely first.
+pub struct Prediction<'a> {
+    pub input: &'a str,
+    pub classes: Vec<Class<'a>>,
+}
+
+/// A class and how likely it is.
+#[derive(Serialize)]
+pub struct Class<'a> {
+    label: &'a str,
+    index: usize,
+    probability: f64,
+}
+
+impl<'a> Prediction<'a> {
+    /// The softmax of `logits`, of which the `top` likeliest are kept.
+    pub fn new(input: &'a str, logits: ArrayView1<'_, f32>, labels: &'a [String], top: usize) -> Self {
+        let log = log_softmax(logits);
+        let class = |index: usize| Class { label: &labels[index], index, probability: log[index].exp() };
+        Self { input, classes: ranking(logits).into_iter().take(top).map(class).collect() }
+    }
+
+    /// A line for people.
+    pub fn line(&self) -> String {
+        let class = |class: &Class<'_>| format!("{} {:.2} %", class.label, 100.0 * class.probability);
+        format!("{}: {}\n", self.input, self.classes.iter().map(class).collect::<Vec<_>>().join(", "))
+    }
+
+    /// One of the predictions of `--json`.
+    pub fn object(&self) -> Value {
+        json!({ "input": self.input, "classes": self.classes })
+    }
+
+    /// A line of a `.jsonl`.
+    pub fn record(&self) -> Value {
+        let first = &self.classes[0];
+        json!({ "path": self.input, "label": first.label, "probability": first.probability, "classes": self.classes })
+    }
+
+    /// The columns of a `.csv` of the `top` classes.
+    pub fn columns(top: usize) -> Vec<String> {
+        let class = |rank: usize| match rank {
+            1 => ["label".to_string(), "probability".to_string()],
+            _ => [format!("label_{rank}"), format!("probability_{rank}")],
+        };
+        std::iter::once("path".to_string()).chain((1..=top).flat_map(class)).collect()
+    }
+
+    /// Its row in a `.csv` of these columns.
+    pub fn row(&self) -> Vec<String> {
+        let class = |class: &Class<'_>| [class.label.to_string(), (class.probability as f32).to_string()];
+        std::iter::once(self.input.to_string()).chain(self.classes.iter().flat_map(class)).collect()
+    }
+}
