@@ -130,7 +130,7 @@ fn named(name: &str) -> Result<String, String> {
 /// The network of that name. Values of weights are not needed: they do not change how long it takes.
 fn config(name: &str) -> Result<Config> {
     match model::has_weights(name) {
-        true => Ok(model::open(Path::new(name))?.config()?),
+        true => Ok(model::open(Path::new(name), None)?.config()?),
         false => model::untrained(name),
     }
 }

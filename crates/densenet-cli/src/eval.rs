@@ -12,9 +12,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 
 use crate::data_dir::DataDir;
-use crate::model::{Model, Preparing, Reading};
+use crate::model::Model;
 use crate::output;
 use crate::picture::{Palette, WIDTH, draw};
+use crate::preparing::Preparing;
+use crate::reading::Reading;
 use crate::threads::Threads;
 use crate::word::word;
 

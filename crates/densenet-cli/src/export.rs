@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use densenet::checkpoint::Contents;
-use densenet::{onnx, torchvision};
+use densenet::{onnx, timm, torchvision};
 
-use crate::model::{Model, Preparing, Reading};
+use crate::model::Model;
 use crate::output::{self, Misuse};
+use crate::preparing::Preparing;
+use crate::reading::Reading;
 
 /// Writes weights for other programs
 ///
@@ -26,7 +28,7 @@ pub struct Export {
     reading: Reading,
     #[command(flatten)]
     preparing: Preparing,
-    /// The file to write
+    /// The file to write, or the folder for timm
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// What to write [default: as the file's name ends, where that tells]
@@ -49,6 +51,8 @@ enum Format {
     Torchvision,
     /// ONNX, opset 17
     Onnx,
+    /// A folder of model.safetensors and config.json, as timm and model hubs have them
+    Timm,
     /// Safetensors as densenet train writes them
     Densenet,
 }
@@ -71,6 +75,7 @@ impl Export {
                 torchvision::save(&contents, &self.out)?;
             }
             Format::Onnx => onnx::save(&contents, options, &self.out)?,
+            Format::Timm => timm::save(&contents, &self.out)?,
             Format::Densenet => contents.save(&self.out)?,
         }
         output::note(format_args!("wrote {}", self.out.display()));
@@ -80,7 +85,7 @@ impl Export {
     /// What to write, if the options agree.
     fn format(&self) -> Result<Format, Misuse> {
         let format = self.format.or_else(|| implied(&self.out)).ok_or_else(|| {
-            let reason = "its name does not tell the format; say --format torchvision, onnx or densenet";
+            let reason = "its name does not tell the format; say --format torchvision, timm, onnx or densenet";
             Misuse(format!("{}: {reason}", self.out.display()))
         })?;
         for (name, given) in [("--fold", self.fold), ("--dynamic-size", self.dynamic_size)] {

@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use densenet::Architecture;
-use densenet::checkpoint::Card;
+use densenet::checkpoint::Inferred;
 use densenet::info;
+use densenet::{Architecture, Card, Config};
 use serde_json::json;
 
-use crate::model::{self, Description, Reading};
+use crate::model;
 use crate::output;
+use crate::preparing;
+use crate::reading::{Found, Reading};
 
 /// Says what a network or a weight file is and costs: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
@@ -32,8 +34,12 @@ pub struct Info {
 
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
+        // Weights are read, too, so that a damaged file is not taken for a sound one.
         let description = match model::has_weights(&self.name) {
-            true => self.file(Path::new(&self.name))?,
+            true => {
+                let Found { card, inferred, .. } = self.reading.read(Path::new(&self.name))?;
+                Description { config: card.config.clone(), card: Some(card), inferred }
+            }
             false => Description { config: model::untrained(&self.name)?, card: None, inferred: None },
         };
         let Description { config, card, inferred } = &description;
@@ -55,14 +61,15 @@ impl Info {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
 
-    /// What a file is; its weights are read, too, so that a damaged one is not taken for sound.
-    fn file(&self, path: &Path) -> Result<Description> {
-        let mut reader = model::open(path)?;
-        let description = self.reading.describe(&reader)?;
-        model::weights(&mut reader, &Architecture::new(&description.config)?, path)?;
-        Ok(description)
-    }
+/// What there is to say of a network.
+struct Description {
+    config: Config,
+    /// What its file says, or what could be told of it.
+    card: Option<Card>,
+    /// What was inferred from a file that does not say what it is.
+    inferred: Option<Inferred>,
 }
 
 fn describe(name: &str, costs: &info::Info, description: &Description) -> String {
@@ -92,7 +99,7 @@ fn about(Description { config, card, inferred }: &Description) -> String {
             let epochs = output::counted(card.epoch, "epoch");
             lines.push(format!("trained on {} for {epochs}, seed {}", card.dataset, card.seed));
         }
-        lines.extend(card.preprocessing.as_ref().map(|how| format!("pictures: {}", model::in_words(how))));
+        lines.extend(card.preprocessing.as_ref().map(|how| format!("pictures: {}", preparing::in_words(how))));
         if !card.labels.is_empty() {
             lines.push(format!("classes: {}", card.labels.join(", ")));
         }
@@ -104,7 +111,7 @@ fn about(Description { config, card, inferred }: &Description) -> String {
         lines.extend(
             taken.map(|a| format!("not told by the file: {} (assumed: {}; option {})", a.what, a.taken, a.option)),
         );
-        lines.extend(inferred.remarks.iter().cloned());
+        lines.extend(inferred.notes.iter().chain(&inferred.remarks).cloned());
     }
     lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod data_dir;
+mod doctor;
 mod eval;
 mod export;
 mod info;
@@ -11,6 +12,8 @@ mod models;
 mod output;
 mod picture;
 mod predict;
+mod preparing;
+mod reading;
 mod text;
 mod threads;
 mod train;
@@ -35,6 +38,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Doctor(Box<doctor::Doctor>),
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),

@@ -35,7 +35,7 @@ impl Palette {
 
 /// Lines of `WIDTH` columns that show `picture`, whatever its size and shape.
 pub fn draw(picture: &Picture<'_>, palette: Palette) -> Result<Vec<String>> {
-    let plain = Preprocessing { size: WIDTH, resize: None, mean: vec![0.0; 3], std: vec![1.0; 3] };
+    let plain = Preprocessing::new(WIDTH, [0.0; 3], [1.0; 3]);
     let mut planes = vec![0.0; plain.elements()];
     plain.apply(picture, &mut planes)?;
     let pixel = |y: usize, x: usize| [0, 1, 2].map(|c| (255.0 * planes[(c * WIDTH + y) * WIDTH + x]).round() as u8);

@@ -16,6 +16,7 @@ use clap::Args;
 use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
 use densenet::network::DenseNet;
+use densenet::output::Output;
 use densenet::prefetch;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
@@ -25,8 +26,10 @@ use self::prediction::Prediction;
 use self::results::{Destination, Results};
 use self::table::{Format, Table};
 use crate::max_pixels::MaxPixels;
-use crate::model::{Model, Preparing, Reading};
+use crate::model::Model;
 use crate::output;
+use crate::preparing::Preparing;
+use crate::reading::Reading;
 use crate::threads::Threads;
 
 /// Says what pictures show
@@ -82,9 +85,10 @@ impl Predict {
         self.out.as_deref().map(Format::of).transpose()?;
         let weights = self.weights.clone().unwrap_or_else(default_weights);
         let model = self.reading.load(&weights, &self.preparing)?;
-        let labels = model.labels();
+        model.network.architecture().check_classifier()?;
+        let (labels, meaning) = (model.labels(), model.card.output());
         let top = (self.top as usize).min(labels.len());
-        let mut results = Results::new(&labels, top, self.destination(top)?);
+        let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &meaning, top)?);
         let inputs = inputs(&self.inputs, self.shard, &model.network, |input| results.leave_out(input));
         let count = inputs.iter().map(Input::count).sum();
         let mut results = results.with_logits(self.logits.as_deref(), count)?;
@@ -97,10 +101,10 @@ impl Predict {
         Ok(if results.finish()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn destination(&self, top: usize) -> Result<Destination> {
+    fn destination(&self, labels: &[String], meaning: &Output, top: usize) -> Result<Destination> {
         Ok(match &self.out {
             Some(path) => Destination::Table {
-                table: Table::open(path, &Prediction::columns(top), self.resume)?,
+                table: Table::open(path, &Prediction::columns(labels, meaning, top), self.resume)?,
                 json: self.json,
             },
             None if self.json => Destination::Object,

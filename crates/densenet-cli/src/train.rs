@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
 use crate::model;
-use crate::output::{self, Misuse};
+use crate::output::{self, Misuse, counted};
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
 use crate::word::word;
@@ -167,12 +167,8 @@ impl Train {
             preprocessing: Some(data.preprocessing.with_size(config.input_size)),
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            epoch: 0,
-            licence: None,
-            batches_tracked: 0,
-            config,
             seed,
+            ..Card::of(config)
         };
         let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
         check_classes(&data)?;
@@ -186,7 +182,7 @@ impl Train {
             (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
             (None, Some(path)) => {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Ok((name, model::open(path)?.config()?))
+                Ok((name, model::open(path, None)?.config()?))
             }
             (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
         }
@@ -205,6 +201,16 @@ impl Train {
                 changed.join(", ")
             );
             return Err(Misuse(reason).into());
+        }
+        let next = run.progress().step;
+        let [before, after] = [&run.settings, &settings].map(|settings| settings.rate(next, data.train.len()));
+        if before != after {
+            output::note(format_args!(
+                "with {} instead of {}, the learning rate of step {} is {after:.3e}, not {before:.3e}",
+                counted(settings.epochs, "epoch"),
+                run.settings.epochs,
+                next + 1
+            ));
         }
         run.settings = settings;
         Ok((run, data, folder.to_path_buf()))
@@ -297,7 +303,7 @@ fn tested(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) ->
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.
 fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
     let architecture = Architecture::new(config)?;
-    let (weights, changes) = model::open(path)?.initial(&architecture, seed)?;
+    let (weights, changes) = model::open(path, None)?.initial(&architecture, seed)?;
     model::warn_of_broken(&weights, &architecture, path);
     changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
     Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)

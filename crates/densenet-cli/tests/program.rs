@@ -333,7 +333,7 @@ fn a_checkpoint_says_what_it_is_and_is_told_what_it_does_not_say() {
     world.fails(&format!("predict --weights {file} a.bmp"), 2, &["--preset (one of imagenet, ", "--mean", "--std"]);
     world.fails(&format!("predict --weights {file} --mean 0.5 --std 0.5 a.bmp"), 2, &["1 channels", "takes 3"]);
     let of_255 = format!("predict --weights {file} --mean 125.3,123,113.9 --std 63,62.1,66.7 a.bmp");
-    world.fails(&of_255, 2, &["mean is [125.3, 123.0, 113.9]", "scale 0 to 1"]);
+    world.fails(&of_255, 2, &["mean is [125.3, 123.0, 113.9]", "in the value_range, 0 to 1"]);
     let preset = world.run(&format!("predict --weights {file} --preset imagenet --size 64 a.bmp"));
     assert!(preset.0 == Some(0) && preset.2.contains("--mean 0.485,0.456,0.406"), "{}", preset.2);
     assert!(preset.2.contains("a crop of 64x64") && preset.1.contains("class "), "{} {}", preset.1, preset.2);
@@ -428,6 +428,17 @@ fn a_run_without_a_folder_gets_one_and_neither_batches_nor_threads_change_its_ev
     let whole = world.done(&format!("{words} --data ./fashion-mnist"));
     assert_eq!(world.done(&format!("{words} --data fashion-mnist --data-dir . --batch 7 --threads 2")), whole);
     world.fails(&format!("{words} --data ./fashion-mnist --batch 0"), 2, &["--batch", "1..=65536"]);
+}
+
+#[test]
+fn more_epochs_than_a_run_was_begun_with_change_the_rate_and_that_is_said() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --epochs 1 --schedule cosine --out run"));
+    let (code, _, err) = world.run("train --resume run --epochs 2 --max-steps 6");
+    let said = "with 2 epochs instead of 1, the learning rate of step 6 is 5.000e-2, not 0.000e0";
+    assert!(code == Some(0) && err.contains(said), "{err}");
+    let (_, _, err) = world.run("train --resume run --epochs 2 --max-steps 7");
+    assert!(!err.contains("instead of"), "{err}");
 }
 
 #[test]

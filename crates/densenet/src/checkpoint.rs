@@ -1,7 +1,7 @@
 //! Weights in and out of files.
 //!
 //! What is written is safetensors that says what it is: tensors have torchvision's names and are little-endian f32; the
-//! header's `__metadata__` holds a [`Card`], one JSON text per field. A file that a run can go on from holds besides what
+//! header's `__metadata__` holds a [`Card`] as a JSON text. A file that a run can go on from holds besides what
 //! the optimiser carries on and the weights' average, as tensors `momentum.NAME` and the like, and the state of the run,
 //! as the text `training`.
 //!
@@ -11,9 +11,14 @@
 mod adapt;
 mod chain;
 mod element;
+mod entry;
 mod file;
+mod format;
+mod hub;
 mod infer;
 mod layers;
+mod map_order;
+mod module_ids;
 mod modules;
 mod names;
 mod opcodes;
@@ -21,22 +26,24 @@ mod pickle;
 mod pickle_order;
 mod reader;
 mod safetensor;
+mod shards;
 mod stored;
 mod table;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::Dtype;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::architecture::Tensor;
-use crate::data::Preprocessing;
 use crate::tensor_file::{self, Entry};
-use crate::{Architecture, Config, Error, Result};
+use crate::{Architecture, Result};
 
+pub use crate::card::Card;
+pub use hub::WEIGHTS as HUB_WEIGHTS;
 pub use infer::{Assumption, Inferred};
+pub use map_order::NewMaps;
 pub use reader::Reader;
 pub use stored::Stored;
 
@@ -53,103 +60,6 @@ const CARRIED: [&str; 4] = [MOMENTUM, FIRST_MOMENT, SECOND_MOMENT, AVERAGE];
 
 /// What the name of a PyTorch batch-norm's counter of batches ends in.
 pub(crate) const COUNTER: &str = "num_batches_tracked";
-
-/// What a weight file says of itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Card {
-    /// The network.
-    pub config: Config,
-    /// How a picture becomes its input; none where it is not known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preprocessing: Option<Preprocessing>,
-    /// Names of the classes, in the order of the logits; empty where it is not known.
-    pub labels: Vec<String>,
-    /// The data set it was trained on; empty where it is not known.
-    pub dataset: String,
-    /// The seed it was trained from.
-    pub seed: u64,
-    /// Epochs that it was trained for.
-    pub epoch: usize,
-    /// Terms that the weights may be used under, as `MIT OR Apache-2.0`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub licence: Option<String>,
-    /// PyTorch's counters of batches (`num_batches_tracked`), kept for the way back to it; 0 where there were none.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub batches_tracked: u64,
-    /// The version of this library that wrote it.
-    pub version: String,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Card {
-    /// That of a network of which nothing else is known.
-    pub fn of(config: Config) -> Self {
-        Self {
-            config,
-            preprocessing: None,
-            labels: Vec::new(),
-            dataset: String::new(),
-            seed: 0,
-            epoch: 0,
-            licence: None,
-            batches_tracked: 0,
-            version: env!("CARGO_PKG_VERSION").into(),
-        }
-    }
-
-    /// How a picture becomes the network's input.
-    ///
-    /// # Errors
-    /// A card that does not say it.
-    pub fn preprocessing(&self) -> Result<&Preprocessing> {
-        self.preprocessing.as_ref().ok_or_else(|| {
-            Error::Preprocessing("the weights do not say how pictures are prepared for them; give it by --preset, or --mean, --std and --size".into())
-        })
-    }
-
-    /// Height and width of the pictures that the network is meant for.
-    pub fn input_size(&self) -> usize {
-        self.preprocessing.as_ref().map_or(self.config.input_size, |preprocessing| preprocessing.size)
-    }
-
-    /// The name of a class, or `class 3` where nobody has named it.
-    pub fn label(&self, class: usize) -> String {
-        self.labels.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
-    }
-
-    /// Each field as a JSON text, as it travels in a file's metadata.
-    pub(crate) fn fields(&self) -> BTreeMap<String, String> {
-        // By way of a text, which has an `f32` in its own shortest form.
-        let text = serde_json::to_string(self).expect("a card is plain data");
-        let fields: BTreeMap<String, Value> = serde_json::from_str(&text).expect("a card has fields");
-        fields.into_iter().map(|(name, value)| (name, value.to_string())).collect()
-    }
-
-    /// Checks that what the card says fits together.
-    ///
-    /// # Errors
-    /// The first thing that does not, with what would be right.
-    fn validate(&self) -> Result<()> {
-        let Self { config, preprocessing, labels, .. } = self;
-        preprocessing.as_ref().map_or(Ok(()), Preprocessing::validate)?;
-        Architecture::new(config)?.block_sizes(self.input_size(), self.input_size())?;
-        let prepared = preprocessing.as_ref().map(Preprocessing::channels);
-        let named = (!labels.is_empty()).then_some(labels.len());
-        let counts = [
-            ("names of classes", named, config.num_classes, "classes"),
-            ("channels prepared", prepared, config.in_channels, "input channels"),
-        ];
-        for (what, found, wanted, of) in counts {
-            if let Some(found) = found.filter(|&found| found != wanted) {
-                return Err(Error::Config(format!("{found} {what} for a network of {wanted} {of}")));
-            }
-        }
-        Ok(())
-    }
-}
 
 /// The values of a network: its two arenas.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +97,7 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
-        tensor_file::write(path, self.card.fields(), &self.entries().collect::<Vec<_>>())
+        tensor_file::write(path, self.card.metadata(), &self.entries().collect::<Vec<_>>())
     }
 
     /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
@@ -196,7 +106,7 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save_training(&self, path: &Path, carried: &[Group<'_>], state: &impl Serialize) -> Result<()> {
-        let mut fields = self.card.fields();
+        let mut fields = self.card.metadata();
         fields.insert("training".into(), json!(state).to_string());
         let carried = carried.iter().flat_map(|group| entries(group.prefix, group.tensors, group.values));
         tensor_file::write(path, fields, &self.entries().chain(carried).collect::<Vec<_>>())
@@ -236,6 +146,8 @@ mod tests {
     use safetensors::Dtype;
 
     use super::*;
+    use crate::Config;
+    use crate::data::Preprocessing;
 
     fn network() -> (Card, Architecture, Weights) {
         let config = Config {
@@ -250,15 +162,13 @@ mod tests {
         let weights =
             Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
         let card = Card {
-            config,
-            preprocessing: Some(Preprocessing { size: 32, resize: None, mean: vec![0.1], std: vec![0.3] }),
+            preprocessing: Some(Preprocessing::new(32, [0.1], [0.3])),
             labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
             dataset: "made-up".into(),
             seed: 7,
             epoch: 3,
             licence: Some("CC0-1.0".into()),
-            batches_tracked: 0,
-            version: "0.1.0".into(),
+            ..Card::of(config)
         };
         (card, architecture, weights)
     }
@@ -281,7 +191,7 @@ mod tests {
         let (card, architecture, weights, path, _folder) = saved();
         let mut reader = Reader::open(&path).unwrap();
         assert_eq!(reader.card().unwrap(), card);
-        assert!(card.fields()["preprocessing"].contains(r#""mean":[0.1]"#), "{:?}", card.fields());
+        assert!(card.metadata()["densenet_card"].contains(r#""mean":[0.1]"#), "{:?}", card.metadata());
         assert_eq!(reader.weights(&architecture).unwrap(), weights);
         assert!(reader.state::<u32>().unwrap_err().to_string().contains("weights only"));
     }
@@ -289,7 +199,7 @@ mod tests {
     #[test]
     fn a_card_that_does_not_fit_together_is_refused() {
         let (card, architecture, weights, path, _folder) = saved();
-        let colour = Preprocessing { size: 32, resize: None, mean: vec![0.1; 3], std: vec![0.3; 3] };
+        let colour = Preprocessing::new(32, [0.1; 3], [0.3; 3]);
         let small = Preprocessing { size: 2, ..card.preprocessing.clone().unwrap() };
         let wrong = [
             (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
@@ -378,7 +288,7 @@ mod tests {
     fn a_file_cut_anywhere_or_made_longer_is_refused() {
         let (.., path, _folder) = saved();
         let bytes = std::fs::read(&path).unwrap();
-        for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        for length in [1, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..length]).unwrap();
             let error = Reader::open(&path).err().unwrap().to_string();
             assert!(error.contains("not a sound safetensors file"), "{error}");

@@ -11,6 +11,8 @@ use crate::network::DenseNet;
 use crate::prefetch::prefetch;
 use crate::{Error, Result};
 
+pub use crate::output::{log_softmax, ranking};
+
 /// How well a network does on a set of labelled pictures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evaluation {
@@ -43,6 +45,7 @@ pub fn evaluate(
     batch: usize,
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Option<Evaluation>> {
+    network.architecture().check_classifier()?;
     let classes = network.architecture().config.num_classes;
     check_labels(split, classes)?;
     let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
@@ -114,33 +117,11 @@ impl Tally {
     }
 }
 
-/// Classes from the most to the least likely; of equals the first comes first.
-pub fn ranking(logits: ArrayView1<'_, f32>) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-    order
-}
-
-/// Logarithms of the classes' probabilities.
-pub fn log_softmax(logits: ArrayView1<'_, f32>) -> Vec<f64> {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
-    let sum: f64 = logits.iter().map(|&logit| (logit as f64 - highest).exp()).sum();
-    logits.iter().map(|&logit| logit as f64 - highest - sum.ln()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::aview1;
 
     use super::*;
-
-    #[test]
-    fn ranks_and_probabilities_by_hand() {
-        assert_eq!(ranking(aview1(&[1.0, 3.0, 3.0, -2.0])), [1, 2, 0, 3]);
-        let log = log_softmax(aview1(&[0.0, 3f32.ln(), -1000.0]));
-        assert!((log[0].exp() - 0.25).abs() < 1e-7 && (log[1].exp() - 0.75).abs() < 1e-7, "{log:?}");
-        assert!((log[2] + 1000.0 + 4f64.ln()).abs() < 1e-6);
-    }
 
     #[test]
     fn tallies_by_hand() {

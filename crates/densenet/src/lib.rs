@@ -27,6 +27,7 @@
 
 pub mod architecture;
 mod batches;
+mod card;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -39,15 +40,18 @@ pub mod models;
 pub mod network;
 pub mod onnx;
 pub mod optimiser;
+pub mod output;
 mod prefetch;
 pub mod profile;
 pub mod reference;
 pub mod schedule;
 mod tensor_file;
+pub mod timm;
 pub mod torchvision;
 pub mod training;
 
 pub use architecture::Architecture;
+pub use card::{CARD_VERSION, Card};
 pub use config::Config;
 pub use error::{Error, Result};
 pub use network::DenseNet;

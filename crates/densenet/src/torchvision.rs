@@ -26,7 +26,10 @@ pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
         bytes: &counter,
     });
     let entries: Vec<Entry<'_>> = counters.chain(contents.entries()).collect();
-    tensor_file::write(path, contents.card.fields(), &entries)
+    let mut metadata = contents.card.metadata();
+    // What transformers and other programs of PyTorch look for before they load tensors.
+    metadata.insert("format".into(), "pt".into());
+    tensor_file::write(path, metadata, &entries)
 }
 
 /// What torchvision's `DenseNet` cannot be told of `config`; nothing where

@@ -255,7 +255,7 @@ impl Run {
             |batch| {
                 let images = batch.labels.len();
                 batch.unreadable.iter().for_each(|picture| observer.unreadable(picture));
-                let report = self.step(batch, (steps * self.settings.epochs) as u64)?;
+                let report = self.step(batch, train.len())?;
                 self.log.write(&report)?;
                 if observer.step(&report, images).is_break() {
                     return Ok(ControlFlow::Break(Outcome::Interrupted));
@@ -275,9 +275,9 @@ impl Run {
         self.settings.max_steps.is_some_and(|limit| self.progress.step >= limit)
     }
 
-    /// One step of a run of `steps` in all.
-    fn step(&mut self, batch: Batch, steps: u64) -> Result<StepReport> {
-        let lr = self.settings.schedule.rate(self.settings.lr, self.progress.step, steps);
+    /// One step of a run on so many pictures.
+    fn step(&mut self, batch: Batch, pictures: usize) -> Result<StepReport> {
+        let lr = self.settings.rate(self.progress.step, pictures);
         let label_smoothing = self.settings.label_smoothing;
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { label_smoothing, dropout_seed, memory, profile: None };

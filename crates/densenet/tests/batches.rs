@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use densenet::data::{Augment, Picture, Preprocessing, Split};
+use densenet::data::{Augment, Picture, Preprocessing, Resize, Split};
 use proptest::prelude::*;
 
 /// Pictures of 8-bit noise.
@@ -20,7 +20,7 @@ fn noise(count: usize, height: usize, width: usize, channels: usize) -> Split {
 
 /// Values from 0 to 255, not normalised, of an input of `size`.
 fn raw(size: usize, channels: usize) -> Preprocessing {
-    Preprocessing { size, resize: None, mean: vec![0.0; channels], std: vec![1.0 / 255.0; channels] }
+    Preprocessing::new(size, vec![0.0; channels], vec![1.0 / 255.0; channels])
 }
 
 fn fill(split: &Split, indices: &[usize], preprocessing: &Preprocessing, augment: Augment, seed: u64) -> Vec<f32> {
@@ -64,7 +64,7 @@ const AUGMENTS: [Augment; 4] = [Augment::None, Augment::Flip, Augment::CropFlip,
 #[test]
 fn neither_threads_nor_order_nor_company_change_a_picture() {
     let split = noise(40, 20, 17, 3);
-    let preprocessing = Preprocessing { resize: Some(14), ..raw(12, 3) };
+    let preprocessing = raw(12, 3).with_short_side(14);
     let forwards: Vec<usize> = (0..40).collect();
     let backwards: Vec<usize> = (0..40).rev().collect();
     for augment in AUGMENTS {
@@ -162,12 +162,12 @@ fn named_preprocessings_hold_and_travel_as_json() {
 fn another_size_and_other_channels_keep_the_rest() {
     let imagenet = Preprocessing::named("imagenet").unwrap();
     let small = imagenet.with_size(96);
-    assert_eq!((small.size, small.resize, small.channels()), (96, Some(110), 3));
+    assert_eq!((small.size, small.resized_side(), small.channels()), (96, 109, 3));
     let grey = imagenet.with_channels(1);
     assert_eq!(grey.channels(), 1);
     assert!((grey.mean[0] - 0.458971).abs() < 1e-6, "{:?}", grey.mean);
     let rgb = Preprocessing::named("mnist").unwrap().with_size(96).with_channels(3);
-    assert_eq!((rgb.resize, rgb.mean), (None, vec![0.1307; 3]));
+    assert_eq!((rgb.resize, rgb.mean), (Resize::Squash, vec![0.1307; 3]));
 }
 
 #[test]
@@ -175,8 +175,11 @@ fn values_that_no_picture_can_go_through_are_refused() {
     let good = Preprocessing::named("imagenet").unwrap();
     let cases = [
         (Preprocessing { size: 0, ..good.clone() }, "size is 0; it must be from 1"),
-        (Preprocessing { size: 9000, resize: None, ..good.clone() }, "size is 9000"),
-        (Preprocessing { resize: Some(100), ..good.clone() }, "resize is 100; it must be from size, 224"),
+        (Preprocessing { size: 9000, ..good.clone() }, "size is 9000"),
+        (good.clone().with_short_side(100), "crop_fraction is 2.24; it must be above 0 and at most 1"),
+        (Preprocessing { crop_fraction: 1e-9, ..good.clone() }, "needs a side of 224000000000 pixels"),
+        (Preprocessing { value_range: [1.0, 0.0], ..good.clone() }, "black must be below white"),
+        (Preprocessing { mean: vec![124.0; 3], ..good.clone() }, "it must be in the value_range, 0 to 1"),
         (Preprocessing { mean: vec![0.0; 2], std: vec![1.0; 2], ..good.clone() }, "2 means and 2 deviations"),
         (Preprocessing { std: vec![1.0], ..good.clone() }, "3 means and 1 deviations"),
         (Preprocessing { std: vec![0.2, 0.0, 0.2], ..good.clone() }, "it must be above 0"),
@@ -201,7 +204,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let split = noise(2, height, width, channels);
-        let preprocessing = Preprocessing { resize: margin.map(|m| size + m), ..raw(size, channels) };
+        let preprocessing = margin.map_or(raw(size, channels), |m| raw(size, channels).with_short_side(size + m));
         let out = fill(&split, &[1, 0], &preprocessing, AUGMENTS[which], seed);
         prop_assert!(out.iter().all(|v| (-0.01..255.01).contains(v)));
     }

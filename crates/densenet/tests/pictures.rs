@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use densenet::Error;
-use densenet::data::{Picture, Preprocessing};
+use densenet::data::{Picture, Preprocessing, Resize};
 use image::{DynamicImage, ImageFormat};
 use proptest::prelude::*;
 
@@ -96,11 +96,11 @@ fn truncated_pictures_are_refused() {
 fn a_thread_of_pixels_is_refused_instead_of_filling_memory() {
     for (height, width) in [(1, 9_000_000), (9_000_000, 1)] {
         let thread = Picture::new(height, width, 1, vec![0; 9_000_000]).unwrap();
-        for resize in [Some(2048), None] {
-            let preprocessing = Preprocessing { size: 2048, resize, mean: vec![0.0], std: vec![1.0] };
+        for resize in [Resize::Short, Resize::Squash] {
+            let preprocessing = Preprocessing { resize, ..Preprocessing::new(2048, [0.0], [1.0]) };
             let result = preprocessing.apply(&thread, &mut vec![0.0; preprocessing.elements()]);
             // A wide one is narrowed first, so that the whole of it fits.
-            if (height, resize) == (1, None) {
+            if (height, resize) == (1, Resize::Squash) {
                 result.unwrap();
             } else {
                 assert!(matches!(result, Err(Error::PictureSize { .. })), "{height}x{width}, {resize:?}");

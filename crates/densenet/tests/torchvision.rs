@@ -9,15 +9,12 @@ use safetensors::{Dtype, SafeTensors};
 
 fn card(config: &Config) -> Card {
     Card {
-        config: config.clone(),
-        preprocessing: Some(Preprocessing { size: 32, resize: Some(40), mean: vec![0.1; 3], std: vec![0.2; 3] }),
+        preprocessing: Some(Preprocessing::new(32, [0.1; 3], [0.2; 3]).with_short_side(40)),
         labels: vec!["cat".into(), "dog".into()],
         dataset: "made-up".into(),
         seed: 1,
-        epoch: 0,
-        licence: None,
         batches_tracked: 1 << 40,
-        version: "test".into(),
+        ..Card::of(config.clone())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a network makes of one input, and how it is written.
 
-use densenet::evaluation::{log_softmax, ranking};
+use densenet::output::Output;
 use ndarray::ArrayView1;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 pub struct Prediction<'a> {
     pub input: &'a str,
     pub classes: Vec<Class<'a>>,
+    /// The probability of each label, in their order, where labels are independent of each other.
+    by_label: Option<Vec<f64>>,
 }
 
 /// A class and how likely it is.
@@ -20,11 +22,17 @@ pub struct Class<'a> {
 }
 
 impl<'a> Prediction<'a> {
-    /// The softmax of `logits`, of which the `top` likeliest are kept.
-    pub fn new(input: &'a str, logits: ArrayView1<'_, f32>, labels: &'a [String], top: usize) -> Self {
-        let log = log_softmax(logits);
-        let class = |index: usize| Class { label: &labels[index], index, probability: log[index].exp() };
-        Self { input, classes: ranking(logits).into_iter().take(top).map(class).collect() }
+    /// What `logits` mean as the `output` of a network, of which the `top` likeliest are kept.
+    pub fn new(input: &'a str, logits: ArrayView1<'_, f32>, labels: &'a [String], output: &Output, top: usize) -> Self {
+        let probabilities = output.probabilities(logits);
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        let likelier = |&a: &usize, &b: &usize| {
+            probabilities[b].total_cmp(&probabilities[a]).then(logits[b].total_cmp(&logits[a]))
+        };
+        order.sort_by(likelier);
+        let class = |index: usize| Class { label: &labels[index], index, probability: probabilities[index] };
+        let classes = order.into_iter().take(top).map(class).collect();
+        Self { input, classes, by_label: are_independent(output).then_some(probabilities) }
     }
 
     /// A line for people.
@@ -44,8 +52,11 @@ impl<'a> Prediction<'a> {
         json!({ "path": self.input, "label": first.label, "probability": first.probability, "classes": self.classes })
     }
 
-    /// The columns of a `.csv` of the `top` classes.
-    pub fn columns(top: usize) -> Vec<String> {
+    /// The columns of a `.csv`: of the `top` classes, or one of each label where labels are independent of each other.
+    pub fn columns(labels: &[String], output: &Output, top: usize) -> Vec<String> {
+        if are_independent(output) {
+            return std::iter::once("path".to_string()).chain(labels.iter().cloned()).collect();
+        }
         let class = |rank: usize| match rank {
             1 => ["label".to_string(), "probability".to_string()],
             _ => [format!("label_{rank}"), format!("probability_{rank}")],
@@ -55,7 +66,16 @@ impl<'a> Prediction<'a> {
 
     /// Its row in a `.csv` of these columns.
     pub fn row(&self) -> Vec<String> {
-        let class = |class: &Class<'_>| [class.label.to_string(), (class.probability as f32).to_string()];
+        let probability = |&probability: &f64| (probability as f32).to_string();
+        if let Some(by_label) = &self.by_label {
+            return std::iter::once(self.input.to_string()).chain(by_label.iter().map(probability)).collect();
+        }
+        let class = |class: &Class<'_>| [class.label.to_string(), probability(&class.probability)];
         std::iter::once(self.input.to_string()).chain(self.classes.iter().flat_map(class)).collect()
     }
+}
+
+/// Whether any number of the labels may be right.
+fn are_independent(output: &Output) -> bool {
+    matches!(output, Output::Sigmoid { .. })
 }

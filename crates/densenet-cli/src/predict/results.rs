@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use densenet::data::Unreadable;
 use densenet::files::WholeFile;
+use densenet::output::Output;
 use ndarray::ArrayView1;
 use npyz::{WriteOptions, WriterBuilder};
 use serde_json::json;
@@ -16,6 +17,7 @@ use crate::output::{self, counted};
 /// Takes what the network makes of each input.
 pub struct Results<'a> {
     labels: &'a [String],
+    output: &'a Output,
     top: usize,
     destination: Destination,
     logits: Option<Logits>,
@@ -39,8 +41,8 @@ pub enum Destination {
 }
 
 impl<'a> Results<'a> {
-    pub fn new(labels: &'a [String], top: usize, destination: Destination) -> Self {
-        Self { labels, top, destination, logits: None, predicted: 0, unreadable: Vec::new() }
+    pub fn new(labels: &'a [String], output: &'a Output, top: usize, destination: Destination) -> Self {
+        Self { labels, output, top, destination, logits: None, predicted: 0, unreadable: Vec::new() }
     }
 
     /// Writes the logits of so many `inputs` to `path` from now on.
@@ -63,7 +65,7 @@ impl<'a> Results<'a> {
         if let Some(file) = &mut self.logits {
             file.write(logits.iter())?;
         }
-        let prediction = Prediction::new(input, logits, self.labels, self.top);
+        let prediction = Prediction::new(input, logits, self.labels, self.output, self.top);
         match &mut self.destination {
             Destination::Lines => output::print(&prediction.line())?,
             Destination::Object => {
@@ -164,7 +166,7 @@ mod tests {
         let (table, logits) = (folder.path().join("t.jsonl"), folder.path().join("l.npy"));
         let labels: Vec<String> = (0..1000).map(|class| format!("class {class}")).collect();
         let table = Table::open(&table, &[], false).unwrap();
-        let results = Results::new(&labels, 5, Destination::Table { table, json: false });
+        let results = Results::new(&labels, &Output::Softmax, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
         let row: Vec<f32> = (0..1000).map(|class| (class * 37 % 101) as f32).collect();
         let mut before = 0;

@@ -44,15 +44,13 @@ fn network(config: &Config) -> (Card, DenseNet) {
     let network = DenseNet::from_arenas(config, parameters.collect(), running).unwrap();
     let (mean, std) = (vec![0.4; config.in_channels], vec![0.3; config.in_channels]);
     let card = Card {
-        config: config.clone(),
-        preprocessing: Some(Preprocessing { size: config.input_size, resize: None, mean, std }),
+        preprocessing: Some(Preprocessing::new(config.input_size, mean, std)),
         labels: (0..config.num_classes).map(|i| format!("class {i}")).collect(),
         dataset: "made-up".into(),
         seed: 11,
-        epoch: 0,
         licence: Some("CC0-1.0".into()),
         batches_tracked: 17,
-        version: "test".into(),
+        ..Card::of(config.clone())
     };
     (card, network)
 }

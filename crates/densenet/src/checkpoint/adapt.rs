@@ -15,7 +15,8 @@ pub(super) fn adapt(
     let mut parameters = drawn;
     let classes = [held, wanted].map(|architecture| architecture.config.num_classes);
     let channels = [held, wanted].map(|architecture| architecture.config.in_channels);
-    for (from, to) in held.parameters.iter().zip(&wanted.parameters) {
+    for from in &held.parameters {
+        let Some(to) = wanted.parameters.iter().find(|to| to.name == from.name) else { continue };
         let (values, out) = (&weights.parameters[from.range.clone()], &mut parameters[to.range.clone()]);
         if from.shape == to.shape {
             out.copy_from_slice(values);
@@ -24,7 +25,9 @@ pub(super) fn adapt(
             adapt_channels(values, out, channels, plane);
         }
     }
-    if classes[0] != classes[1] {
+    if classes[0] == 0 {
+        notes.push("the file has no classifier: a new one is drawn".into());
+    } else if classes[0] != classes[1] {
         notes.push(format!("the file knows {} classes, not {}: the classifier starts anew", classes[0], classes[1]));
     }
     if channels[0] != channels[1] {

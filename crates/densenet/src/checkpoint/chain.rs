@@ -51,12 +51,21 @@ pub(super) fn in_order(modules: &Modules, parts: &Parts) -> Result<Chain, String
 
 /// Checks that the last block's `channels` are those that the network ends with.
 fn ends_with(modules: &Modules, parts: &Parts, channels: usize) -> Result<(), String> {
-    for module in [parts.last_norm, parts.classifier].map(|index| &modules.list[index]) {
-        if module.input() != channels {
-            return Err(format!("{} reads {} channels; the last block has {channels}", module.name, module.input()));
+    let [norm, classifier] = [Some(parts.last_norm), parts.classifier.first().copied()];
+    let reads = |module: Option<usize>, fits: fn(usize, usize) -> bool| match module.map(|index| &modules.list[index]) {
+        Some(module) if !fits(module.input(), channels) => {
+            Err(format!("{} reads {} channels; the last block has {channels}", module.name, module.input()))
         }
-    }
-    Ok(())
+        _ => Ok(()),
+    };
+    reads(norm, |reads, channels| reads == channels)?;
+    reads(classifier, |reads, channels| side(reads, channels).is_some())
+}
+
+/// Height and width of the maps of so many `channels` of which a classifier reads so many values: 1 where they are pooled.
+pub(super) fn side(reads: usize, channels: usize) -> Option<usize> {
+    let side = (reads / channels).isqrt();
+    (side > 0 && side * side * channels == reads).then_some(side)
 }
 
 /// Looks for the one order of blocks that is a chain. Layers whose names nest in the same name are a block, in the order

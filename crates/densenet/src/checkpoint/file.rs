@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 
+use super::entry::{self, Entry};
+use super::format::{self, Format};
+use super::hub::{self, HubConfig};
 use super::stored::Stored;
-use super::{pickle, safetensor};
+use super::{pickle, safetensor, shards};
+use crate::card::Card;
 use crate::{Error, Result};
 
 /// More tensors than any network of the family has.
@@ -22,7 +26,12 @@ pub(super) struct WeightFile {
     pub tensors: Vec<Stored>,
     /// What the file says beside its tensors.
     pub texts: HashMap<String, String>,
+    /// What a folder says beside the file.
+    pub hub: Option<HubConfig>,
+    /// What there is to say of the choice of these tensors.
+    pub notes: Vec<String>,
     values: Values,
+    /// Bytes of the file, or of all of them.
     length: u64,
 }
 
@@ -32,42 +41,63 @@ pub(super) enum Values {
 }
 
 impl WeightFile {
-    /// Opens `path`, whatever its name ends in: the content tells the format.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// Opens `path`, whatever its name ends in: the content tells the format. A folder is one of the hub's. Of several
+    /// networks, `entry` is taken.
+    pub fn open(path: &Path, entry: Option<&str>) -> Result<Self> {
+        if path.is_dir() {
+            let hub::Folder { weights, config } = hub::find(path)?;
+            return Ok(Self { hub: config, ..Self::open(&weights, entry)? });
+        }
         let mut file = File::open(path).map_err(Error::io(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut head = Vec::new();
         file.by_ref().take(512).read_to_end(&mut head).map_err(Error::io(path))?;
-        let (tensors, texts, values) = match kind(path, &head) {
-            Some(Kind::Safetensors) => {
-                let (tensors, texts, values) = safetensor::open(Box::new(file), length, path)?;
-                (tensors, texts, Values::Safetensors(values))
+        match format::of(path, &head)? {
+            Format::Safetensors => {
+                Self::of_safetensors(path, safetensor::open(Box::new(file), length, path)?, length, entry)
             }
-            Some(Kind::Pickle) => {
-                let (tensors, values) = pickle::open(path, &head)?;
-                (tensors, HashMap::new(), Values::Pickle(values))
+            Format::Shards => {
+                let (contents, length) = shards::open(path)?;
+                Self::of_safetensors(path, contents, length, entry)
             }
-            Some(Kind::Tar) => {
-                let reason = "a tar file, as PyTorch wrote before 2017; load it there and save it again";
-                return Err(Error::format(path, reason));
+            Format::Pickle => {
+                let pickle::Contents { tensors, values, notes } = pickle::open(path, &head, entry)?;
+                Self::new(path, tensors, HashMap::new(), Values::Pickle(values), length)
+                    .map(|file| Self { notes, ..file })
             }
-            None => {
-                let reason = "neither a safetensors file nor a PyTorch checkpoint (.pth, .pt): its first bytes are of \
-                              neither";
-                return Err(Error::format(path, reason));
-            }
-        };
-        if tensors.len() > MOST_TENSORS {
-            return Err(Error::format(path, format!("{} tensors; no DenseNet has so many", tensors.len())));
         }
-        Ok(Self { path: path.into(), tensors, texts, values, length })
     }
 
     /// A safetensors file that is in memory; errors call it `name`.
     pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
         let (path, length) = (Path::new(name), bytes.len() as u64);
-        let (tensors, texts, values) = safetensor::open(Box::new(Cursor::new(bytes)), length, path)?;
-        Ok(Self { path: path.into(), tensors, texts, values: Values::Safetensors(values), length })
+        Self::of_safetensors(path, safetensor::open(Box::new(Cursor::new(bytes)), length, path)?, length, None)
+    }
+
+    fn of_safetensors(path: &Path, contents: safetensor::Contents, length: u64, entry: Option<&str>) -> Result<Self> {
+        // A file of ours holds one network, and perhaps what a run carries on.
+        let ours = Card::of_metadata(&contents.texts).is_some() || contents.texts.contains_key("training");
+        let named: Vec<_> = contents.tensors.iter().map(|stored| (&*stored.name, stored.shape.len())).collect();
+        let found = match ours {
+            true => Entry::default(),
+            false => entry::find(&named, entry).map_err(|reason| Error::format(path, reason))?,
+        };
+        let safetensor::Contents { tensors, texts, values } = contents.under(&found.prefix);
+        let file = Self::new(path, tensors, texts, Values::Safetensors(values), length)?;
+        Ok(Self { notes: found.notes, ..file })
+    }
+
+    fn new(
+        path: &Path,
+        tensors: Vec<Stored>,
+        texts: HashMap<String, String>,
+        values: Values,
+        length: u64,
+    ) -> Result<Self> {
+        if tensors.len() > MOST_TENSORS {
+            return Err(Error::format(path, format!("{} tensors; no DenseNet has so many", tensors.len())));
+        }
+        Ok(Self { path: path.into(), tensors, texts, hub: None, notes: Vec::new(), values, length })
     }
 
     /// Checks that tensors together take no more bytes than the file has. A PyTorch file can announce any number, by
@@ -113,28 +143,5 @@ impl WeightFile {
         };
         let bytes = bytes.map_err(|e| Error::format(&self.path, format!("{}: {e}", stored.name)))?;
         Ok(bytes.try_into().ok().and_then(|bytes| i64::from_le_bytes(bytes).try_into().ok()))
-    }
-}
-
-enum Kind {
-    Safetensors,
-    Pickle,
-    Tar,
-}
-
-/// The format of a file that begins with `head`.
-fn kind(path: &Path, head: &[u8]) -> Option<Kind> {
-    // The length of a header, below 2^40, and its first character.
-    if head.get(5..9) == Some(b"\0\0\0{") {
-        Some(Kind::Safetensors)
-    } else if head.starts_with(b"PK") || head.first() == Some(&0x80) {
-        Some(Kind::Pickle)
-    } else if head.get(257..262) == Some(b"ustar") {
-        Some(Kind::Tar)
-    } else if path.extension().is_some_and(|ending| ending == "safetensors") {
-        // A damaged one, whose reader says what is wrong.
-        Some(Kind::Safetensors)
-    } else {
-        None
     }
 }

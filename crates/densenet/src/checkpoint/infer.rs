@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::COUNTER;
 use super::chain::{self, Chain};
 use super::layers::{self, Pair, Parts};
+use super::map_order::NewMaps;
 use super::modules::Modules;
 use super::names::natural;
 use super::stored::Stored;
@@ -24,6 +25,8 @@ pub struct Inferred {
     pub spelling: &'static str,
     /// What the file cannot tell.
     pub assumptions: Vec<Assumption>,
+    /// What was chosen or changed in reading it.
+    pub notes: Vec<String>,
     /// What else there is to say of it.
     pub remarks: Vec<String>,
     /// The number in the file of each of [`Architecture`]'s tensors, by its name; none for a bias that is zero.
@@ -45,6 +48,25 @@ pub struct Assumption {
 }
 
 impl Inferred {
+    /// The same, with the order of maps that [`Reader::weights_and_order`](super::Reader::weights_and_order) found.
+    pub fn with_order(mut self, order: Option<NewMaps>) -> Self {
+        match order {
+            Some(NewMaps::First) => {
+                self.notes.push(
+                    "a layer's new maps stand before the older ones; they are put after them, as in the paper".into(),
+                );
+            }
+            Some(NewMaps::Last) => {}
+            None => self.assumptions.push(Assumption {
+                what: "where a layer's new maps stand",
+                taken: "last".into(),
+                option: "--new-maps",
+                input: false,
+            }),
+        }
+        self
+    }
+
     /// The same, where a person knows better: with another configuration of the same tensors.
     pub fn with(self, config: Config) -> Self {
         Self { assumptions: assumptions(&config), config, ..self }
@@ -57,7 +79,13 @@ impl Inferred {
 /// Why they are no DenseNet, or cannot be inferred to be one, with a table of what was found.
 pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     let modules = Modules::of(tensors);
-    let found = if modules.left_over.is_empty() {
+    let other = tensors.iter().find(|tensor| tensor.name.ends_with("weight") && matches!(tensor.shape.len(), 3 | 5));
+    let found = if let Some(Stored { name, shape, .. }) = other {
+        let axes = shape.len() - 2;
+        Err(format!(
+            "{name} is a kernel of {axes} dimensions, {shape:?}; networks of pictures, of 2 dimensions, are read"
+        ))
+    } else if modules.left_over.is_empty() {
         arrange(&modules).and_then(|(parts, chain)| Found { modules: &modules, parts, chain }.network(tensors))
     } else {
         let names: Vec<&str> = modules.left_over.iter().map(|&index| &*tensors[index].name).take(8).collect();
@@ -84,6 +112,10 @@ fn arrange(modules: &Modules) -> Result<(Parts, Chain), String> {
         .or_else(|_| layers::in_a_row(modules, &of_file).and_then(follow))
         .or_else(|_| layers::in_a_row(modules, &by_name).and_then(follow))
         .or_else(|_| layers::by_nesting(modules, &by_name).and_then(search))
+        .map_err(|reason| match layers::by_nesting(modules, &by_name).and_then(follow) {
+            Err(first) if first != reason => format!("{reason}; by their names, {first}"),
+            _ => reason,
+        })
 }
 
 /// A network's parts in its order.
@@ -101,7 +133,8 @@ impl Found<'_> {
             tensors: self.tensors(&architecture),
             spelling: spelling(tensors),
             assumptions: assumptions(&config),
-            remarks: self.remarks(tensors, &config),
+            notes: self.notes(&config),
+            remarks: self.remarks(tensors),
             config,
         })
     }
@@ -114,9 +147,13 @@ impl Found<'_> {
         let stem = &self.modules.list[self.parts.stem];
         let growth_rate = self.out(self.parts.layers[0].conv.conv);
         let stem_norm = self.parts.stem_norm.is_some();
+        let linear: Vec<usize> = self.parts.classifier.iter().map(|&linear| self.out(linear)).collect();
+        let (num_classes, hidden) = linear.split_last().map_or((0, &[][..]), |(classes, hidden)| (*classes, hidden));
         let config = Config {
             in_channels: stem.input(),
-            num_classes: self.out(self.parts.classifier),
+            num_classes,
+            hidden: hidden.to_vec(),
+            head_pool: HeadPool::Average,
             stem: usual_stem(stem.kernel(), stem_norm),
             num_init_features: stem.out(),
             block_config: self.chain.blocks.iter().map(Vec::len).collect(),
@@ -126,12 +163,28 @@ impl Found<'_> {
             drop_rate: 0.0,
             bias: self.convs().any(|conv| self.modules.list[conv].bias.is_some()),
             final_relu: true,
-            head_pool: HeadPool::Average,
-            hidden: Vec::new(),
             joining: Joining::Dense,
             input_size: if stem.kernel() == 7 { 224 } else { 32 },
         };
+        let config = self.with_all_pixels(config)?;
         config.validate().map(|()| config).map_err(|error| error.to_string())
+    }
+
+    /// The configuration where the classifier reads all pixels of the last maps: that fixes the size of pictures.
+    fn with_all_pixels(&self, config: Config) -> Result<Config, String> {
+        let channels = self.out(self.parts.last_norm);
+        let reads = self.parts.classifier.first().map(|&first| self.modules.list[first].input());
+        let side = reads.and_then(|reads| chain::side(reads, channels)).unwrap_or(1);
+        if side == 1 {
+            return Ok(config);
+        }
+        let pooled = Architecture::new(&config).map_err(|error| error.to_string())?;
+        let leaves = |size: usize| pooled.block_sizes(size, size).ok().and_then(|sizes| sizes.last().copied());
+        let input_size = std::iter::once(config.input_size).chain((side..=64 * side).step_by(side));
+        let input_size = input_size.into_iter().find(|&size| leaves(size) == Some((side, side)));
+        let input_size =
+            input_size.ok_or_else(|| format!("no size of pictures leaves {side}x{side} pixels to classify"))?;
+        Ok(Config { head_pool: HeadPool::None, input_size, ..config })
     }
 
     /// The bottleneck's width in units of the growth rate, the same in each layer; layers that differ are refused.
@@ -197,19 +250,29 @@ impl Found<'_> {
             places.conv(&op.conv, pair.conv);
         }
         places.norm(&architecture.final_norm, self.parts.last_norm);
-        places.linear("classifier", self.parts.classifier);
+        for (linear, &module) in architecture.classifier.iter().zip(&self.parts.classifier) {
+            places.linear(&linear.name, module);
+        }
         places.tensors
     }
 
-    fn remarks(&self, tensors: &[Stored], config: &Config) -> Vec<String> {
-        let mut remarks = Vec::new();
+    fn notes(&self, config: &Config) -> Vec<String> {
+        let mut notes = Vec::new();
         let without = self.convs().filter(|&conv| self.modules.list[conv].bias.is_none()).count();
         if config.bias && without > 0 {
-            remarks.push(format!("{without} of the convolutions have no bias and get one of zeros"));
+            notes.push(format!("{without} of the convolutions have no bias and get one of zeros"));
         }
-        if self.modules.list[self.parts.classifier].bias.is_none() {
-            remarks.push("the classifier has no bias and gets one of zeros".into());
+        if self.parts.classifier.iter().any(|&linear| self.modules.list[linear].bias.is_none()) {
+            notes.push("a linear layer of the classifier has no bias and gets one of zeros".into());
         }
+        if self.parts.classifier.is_empty() {
+            notes.push("there is no classifier: it is a backbone, which makes features".into());
+        }
+        notes
+    }
+
+    fn remarks(&self, tensors: &[Stored]) -> Vec<String> {
+        let mut remarks = Vec::new();
         let aside: Vec<&str> = self.modules.set_aside.iter().map(|&index| &*tensors[index].name).collect();
         let (counters, others): (Vec<&str>, Vec<&str>) = aside.into_iter().partition(|name| name.ends_with(COUNTER));
         if !counters.is_empty() {
@@ -273,16 +336,30 @@ impl Places<'_> {
 
 fn assumptions(config: &Config) -> Vec<Assumption> {
     let StemShape { stride, norm, pool, .. } = config.stem.shape();
-    let yes = |yes: bool| if yes { "yes" } else { "no" }.to_string();
-    let of_network = |what, taken, option| Assumption { what, taken, option, input: false };
-    let of_input = |what, taken, option| Assumption { what, taken, option, input: true };
-    let mut all = vec![of_network("the stem's stride", stride.to_string(), "--config")];
+    let of_network = |what, taken: String, option| Assumption { what, taken, option, input: false };
+    let of_input = |what, taken: String, option| Assumption { what, taken, option, input: true };
+    let mut all = vec![of_network("the stem's stride", stride.to_string(), "--stem-stride")];
     if norm {
-        all.push(of_network("max pooling in the stem", yes(pool.is_some()), "--stem-pool"));
+        let pool = pool.map_or("none".into(), |pool| pool.to_string());
+        all.push(of_network("pooling in the stem", pool, "--stem-pool"));
     }
-    all.push(of_network("a ReLU after the last batch-norm", yes(config.final_relu), "--final-relu"));
-    all.push(of_input("the input's size", format!("{0}x{0}", config.input_size), "--size"));
+    let relu = if config.final_relu { "yes" } else { "no" };
+    all.push(of_network("a ReLU after the last batch-norm", relu.into(), "--final-relu"));
+    if config.head_pool != HeadPool::None {
+        all.push(of_network("pooling before the classifier", config.head_pool.to_string(), "--head-pool"));
+        all.push(of_input("the input's size", format!("{0}x{0}", config.input_size), "--size"));
+    }
+    if config.num_classes > 0 {
+        let output = if config.num_classes == 1 { "sigmoid" } else { "softmax" };
+        all.push(of_input("what the outputs mean", output.into(), "--output"));
+    }
     all.push(of_input("mean and deviation of the input", "none".into(), "--preset, or --mean and --std"));
+    all.push(of_input(
+        "how pictures are resized and cropped",
+        "as usual for the size".into(),
+        "--resize, --crop-fraction",
+    ));
+    all.push(of_input("the filter that resizes", "bilinear".into(), "--interpolation"));
     all
 }
 

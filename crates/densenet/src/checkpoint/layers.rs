@@ -41,7 +41,8 @@ pub(super) struct Parts {
     pub layers: Vec<Layer>,
     pub transitions: Vec<Pair>,
     pub last_norm: usize,
-    pub classifier: usize,
+    /// The linear layers, each of which reads what the one before it makes; none in a backbone.
+    pub classifier: Vec<usize>,
 }
 
 /// Modules of each kind in some order.
@@ -49,7 +50,7 @@ struct Sorted<'a> {
     modules: &'a Modules,
     convs: Vec<usize>,
     norms: Vec<usize>,
-    classifier: usize,
+    classifier: Vec<usize>,
     /// Whether each 3x3 has a 1x1 before it. Transitions are fewer than blocks and blocks no more than layers, so there
     /// are as many 1x1s as layers only then.
     bottlenecks: bool,
@@ -61,10 +62,18 @@ impl<'a> Sorted<'a> {
             order.iter().copied().filter(|&i| wanted(&modules.list[i].kind)).collect::<Vec<_>>()
         };
         let convs = of(|kind| matches!(kind, Kind::Conv { .. }));
-        let linear = of(|kind| matches!(kind, Kind::Linear { .. }));
-        let &[classifier] = &*linear else {
-            return Err(format!("it has {} linear layers; a DenseNet has one, the classifier", linear.len()));
-        };
+        let classifier = of(|kind| matches!(kind, Kind::Linear { .. }));
+        for pair in classifier.windows(2) {
+            let [before, after] = [&modules.list[pair[0]], &modules.list[pair[1]]];
+            if after.input() != before.out() {
+                let (name, reads, made) = (&after.name, after.input(), before.out());
+                return Err(format!(
+                    "linear layer {name} reads {reads} values, but {}, before it, makes {made}; a DenseNet ends with linear \
+                     layers that follow each other",
+                    before.name
+                ));
+            }
+        }
         let points = convs.iter().filter(|&&conv| modules.list[conv].kernel() == 1).count();
         let layers = (convs.len() - points).saturating_sub(1);
         if layers == 0 {

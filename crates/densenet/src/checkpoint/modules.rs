@@ -90,7 +90,7 @@ const ROLES: [(&str, Role); 14] = [
 ];
 
 /// torchxrayvision's thresholds of its predictions, which stand beside the weights.
-const THRESHOLDS: &str = "op_threshs";
+pub(super) const THRESHOLDS: &str = "op_threshs";
 
 /// A name's module and what is left of the name.
 fn split(name: &str) -> (&str, &str) {

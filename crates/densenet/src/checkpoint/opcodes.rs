@@ -11,8 +11,8 @@ pub(super) fn end(bytes: &[u8], count: usize) -> Option<usize> {
     (at <= bytes.len()).then_some(at)
 }
 
-/// Bytes of the opcode that `bytes` begins with, and of what follows it there.
-fn length(bytes: &[u8]) -> Option<usize> {
+/// Bytes of the opcode that `bytes` begins with, and of what follows it there; none where they are cut off.
+pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let number = |width: usize| {
         let bytes = bytes.get(1..1 + width)?;
         let number = bytes.iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte));

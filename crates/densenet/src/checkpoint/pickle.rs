@@ -3,9 +3,9 @@
 //! A pickle is a program. `pytorch-reader` reads what it would build and runs nothing of it, and refuses one that hands
 //! tensors to a function it does not know.
 
-use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use pytorch_reader::{DType, PytorchReader, Tensor};
@@ -13,27 +13,11 @@ use safetensors::Dtype;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::element::widen;
+use super::entry::{self, Entry};
 use super::names::natural;
 use super::stored::Stored;
-use super::{opcodes, pickle_order};
+use super::{module_ids, opcodes, pickle_order};
 use crate::{Error, Result};
-
-/// Names under which training programs keep the weights beside other things, the likeliest first.
-const WRAPPERS: [&str; 13] = [
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "module",
-    "ema",
-    "model_ema",
-    "state_dict_ema",
-    "_orig_mod",
-];
 
 /// Bytes of the longest pickle that is read; that of the largest network, with all that an optimiser
 /// keeps, has a quarter of it. What a pickle describes can take a hundred times its own length.
@@ -49,6 +33,23 @@ fn check_archive(path: &Path) -> Result<()> {
         let entry = archive.by_index_raw(index).map_err(|error| wrong(error.to_string()))?;
         let name = entry.name().map_err(|error| wrong(error.to_string()))?;
         let size = entry.compressed_size();
+        if name.contains("/code/") {
+            let script = path.display();
+            return Err(Error::format(
+                path,
+                format!(
+                    "TorchScript, a program and not weights alone; in Python, torch.save(torch.jit.load({:?}).state_dict(), \
+                     \"weights.pth\") makes a file that is read",
+                    script.to_string()
+                ),
+            ));
+        }
+        if name.ends_with(".npy") {
+            return Err(Error::format(
+                path,
+                "an archive of NumPy's arrays; a state dict of PyTorch or safetensors is read",
+            ));
+        }
         if !name.ends_with(".pkl") {
             continue;
         }
@@ -65,16 +66,51 @@ fn check_archive(path: &Path) -> Result<()> {
 /// Pickles that the bare format begins with: a magic number, the protocol, the system, the object, its storages' names.
 const BARE_PICKLES: usize = 5;
 
-/// Checks that the pickles of a bare file end before they are absurdly long; what follows them is values.
-fn check_bare(path: &Path) -> Result<()> {
+/// Of them, those before the object.
+const BEFORE_OBJECT: usize = 3;
+
+/// Reads a bare file, whose pickles must end before they are absurdly long; what follows them is values.
+fn read_bare(path: &Path) -> Result<PytorchReader> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(Error::io(path))?;
     file.take(LONGEST_PICKLE + 1).read_to_end(&mut head).map_err(Error::io(path))?;
     if head.len() as u64 > LONGEST_PICKLE && opcodes::end(&head, BARE_PICKLES).is_none() {
-        let reason = format!("not a sound PyTorch checkpoint: its pickles do not end within {LONGEST_PICKLE} bytes");
-        return Err(Error::format(path, reason));
+        return Err(unsound(path, &format!("its pickles do not end within {LONGEST_PICKLE} bytes")));
     }
-    Ok(())
+    let object = opcodes::end(&head, BEFORE_OBJECT).zip(opcodes::end(&head, BEFORE_OBJECT + 1));
+    match object.and_then(|(start, end)| Some((start, end, module_ids::reworded(&head[start..end])?))) {
+        Some((start, end, object)) => read_reworded(path, &head[..start], &object, end as u64),
+        None => PytorchReader::new(path).map_err(|error| unsound(path, &error)),
+    }
+}
+
+/// Reads `path` with other words up to its byte `end`: `head` and `object`. The reader takes files alone, so they are put
+/// together in a temporary one; its values are read from there, after its name is gone.
+fn read_reworded(path: &Path, head: &[u8], object: &[u8], end: u64) -> Result<PytorchReader> {
+    let copy = || -> io::Result<_> {
+        let mut copy = tempfile::NamedTempFile::new()?;
+        copy.write_all(head)?;
+        copy.write_all(object)?;
+        let mut rest = File::open(path)?;
+        rest.seek(SeekFrom::Start(end))?;
+        io::copy(&mut rest, &mut copy)?;
+        copy.flush()?;
+        Ok(copy)
+    };
+    let copy = copy().map_err(Error::io(path))?;
+    PytorchReader::new(copy.path()).map_err(|error| unsound(path, &error))
+}
+
+fn unsound(path: &Path, reason: &dyn Display) -> Error {
+    Error::format(path, format!("not a sound PyTorch checkpoint: {reason}"))
+}
+
+/// What a PyTorch file holds of the network that was asked for.
+pub(super) struct Contents {
+    pub tensors: Vec<Stored>,
+    pub values: Vec<Tensor>,
+    /// What there is to say of the choice of the network.
+    pub notes: Vec<String>,
 }
 
 /// Opens `path`, of the format that `head`, its first bytes, tell, and returns its tensors, in the order in which the pickle
@@ -82,54 +118,31 @@ fn check_bare(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no tensors.
-pub(super) fn open(path: &Path, head: &[u8]) -> Result<(Vec<Stored>, Vec<Tensor>)> {
-    match head.starts_with(b"PK") {
-        true => check_archive(path)?,
-        false => check_bare(path)?,
-    }
-    let reader = PytorchReader::new(path)
-        .map_err(|error| Error::format(path, format!("not a sound PyTorch checkpoint: {error}")))?;
-    let mut tensors: Vec<Tensor> = reader.into_tensors().into_values().collect();
-    if tensors.is_empty() {
+pub(super) fn open(path: &Path, head: &[u8], wanted: Option<&str>) -> Result<Contents> {
+    let reader = match head.starts_with(b"PK") {
+        true => check_archive(path).and_then(|()| PytorchReader::new(path).map_err(|error| unsound(path, &error)))?,
+        false => read_bare(path)?,
+    };
+    let mut values: Vec<Tensor> = reader.into_tensors().into_values().collect();
+    if values.is_empty() {
         return Err(Error::format(path, "a pickle without tensors; a state dict is needed"));
     }
-    let prefix = wrapper(&tensors);
-    tensors.retain(|tensor| tensor.name.starts_with(&prefix));
-    tensors.iter_mut().for_each(|tensor| _ = tensor.name.drain(..prefix.len()));
-    tensors.sort_by(|a, b| natural(&a.name, &b.name));
-    let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    let named: Vec<_> = values.iter().map(|tensor| (&*tensor.name, tensor.shape().len())).collect();
+    let Entry { prefix, notes } = entry::find(&named, wanted).map_err(|reason| Error::format(path, reason))?;
+    values.retain(|tensor| tensor.name.starts_with(&prefix));
+    values.iter_mut().for_each(|tensor| _ = tensor.name.drain(..prefix.len()));
+    values.sort_by(|a, b| natural(&a.name, &b.name));
+    let names: Vec<&str> = values.iter().map(|tensor| tensor.name.as_str()).collect();
     if let Some(places) = pickle_order::places(path, &names).map_err(Error::io(path))? {
-        let mut placed: Vec<_> = places.into_iter().zip(tensors).collect();
+        let mut placed: Vec<_> = places.into_iter().zip(values).collect();
         placed.sort_by_key(|(place, _)| *place);
-        tensors = placed.into_iter().map(|(_, tensor)| tensor).collect();
+        values = placed.into_iter().map(|(_, tensor)| tensor).collect();
     }
-    Ok((tensors.iter().map(stored).collect(), tensors))
+    Ok(Contents { tensors: values.iter().map(stored).collect(), values, notes })
 }
 
 fn stored(tensor: &Tensor) -> Stored {
     Stored { name: tensor.name.clone(), dtype: dtype(tensor.dtype()), shape: tensor.shape().to_vec() }
-}
-
-/// What stands before the weights' names: the keys of the dictionaries around them, each with a dot. Of several entries
-/// of a dictionary, the one is taken that has a usual name and holds both a kernel and a linear layer.
-fn wrapper(tensors: &[Tensor]) -> String {
-    let mut prefix = String::new();
-    loop {
-        let inside = || tensors.iter().filter_map(|tensor| Some((tensor.name.strip_prefix(&*prefix)?, tensor)));
-        let keys: BTreeSet<&str> = inside().filter_map(|(name, _)| name.split_once('.')).map(|(key, _)| key).collect();
-        let alone = keys.len() == 1 && inside().all(|(name, _)| name.contains('.'));
-        let whole = |key: &str| {
-            let ranks: BTreeSet<usize> = inside()
-                .filter(|(name, _)| name.split_once('.').is_some_and(|(first, _)| first == key))
-                .map(|(_, tensor)| tensor.shape().len())
-                .collect();
-            ranks.contains(&4) && ranks.contains(&2)
-        };
-        let Some(key) = WRAPPERS.into_iter().find(|key| keys.contains(key) && (alone || whole(key))) else {
-            return prefix;
-        };
-        prefix += &format!("{key}.");
-    }
 }
 
 /// Reads `tensor` into `out`.

@@ -4,31 +4,52 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::file::WeightFile;
 use super::infer::{Inferred, infer};
+use super::map_order::{self, NewMaps};
+use super::modules::THRESHOLDS;
 use super::stored::Stored;
 use super::{CARRIED, COUNTER, Card, Weights, adapt};
 use crate::architecture::Tensor;
+use crate::data::Preprocessing;
 use crate::init;
+use crate::output::Output;
 use crate::{Architecture, Config, Error, Result};
 
 /// A weight file whose description is read and found sound; the values are still where they were.
 pub struct Reader {
     file: WeightFile,
+    /// Where a layer's new maps stand, if a person said it.
+    new_maps: Option<NewMaps>,
 }
 
 /// The number in the file of each tensor, by the architecture's name for it; none for one that is zero.
 type Numbers = BTreeMap<String, Option<usize>>;
 
 impl Reader {
-    /// Opens `path`, a safetensors file or a PyTorch checkpoint, and reads what it says of its tensors.
+    /// Opens `path`, a safetensors file, a PyTorch checkpoint, the index of several safetensors files, or a folder of a
+    /// model hub, and reads what it says of its tensors. Of several networks in a file the usual one is taken: an average
+    /// of the weights before the weights themselves.
     ///
     /// # Errors
-    /// A file that cannot be read, is of neither format, or is cut off or damaged.
+    /// A file that cannot be read, is of no such format, is cut off or damaged, or holds several networks of which none is
+    /// the usual one.
     pub fn open(path: &Path) -> Result<Self> {
-        WeightFile::open(path).map(|file| Self { file })
+        Self::open_entry(path, None)
+    }
+
+    /// [`Reader::open`], of several networks in a file the one whose key is `entry`, or whose keys, joined by dots.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`], or a file that has no such entry.
+    pub fn open_entry(path: &Path, entry: Option<&str>) -> Result<Self> {
+        WeightFile::open(path, entry).map(|file| Self { file, new_maps: None })
+    }
+
+    /// The same, of layers whose new maps stand there, whatever running statistics tell.
+    pub fn with_new_maps(self, new_maps: Option<NewMaps>) -> Self {
+        Self { new_maps, ..self }
     }
 
     /// Reads the header of a safetensors file that is in memory; errors call it `name`.
@@ -36,7 +57,7 @@ impl Reader {
     /// # Errors
     /// Bytes that are no safetensors file, or are cut off or damaged.
     pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
-        WeightFile::in_memory(name, bytes).map(|file| Self { file })
+        WeightFile::in_memory(name, bytes).map(|file| Self { file, new_maps: None })
     }
 
     /// The file's tensors: in its own order where it has one, else by name.
@@ -46,7 +67,7 @@ impl Reader {
 
     /// Whether the file says what it is, so that [`Reader::card`] is worth asking for.
     pub fn has_card(&self) -> bool {
-        self.file.texts.contains_key("config")
+        Card::of_metadata(&self.file.texts).is_some()
     }
 
     /// What the file says of itself.
@@ -54,28 +75,45 @@ impl Reader {
     /// # Errors
     /// A file that does not say it, as one that another program wrote, or says what does not fit together.
     pub fn card(&self) -> Result<Card> {
-        let fields = self.file.texts.iter();
-        let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
-        let card: Card = serde_json::from_value(Value::Object(fields.collect())).map_err(|e| {
-            self.wrong(format!("does not say which network it holds ({e}); densenet train writes files that do"))
-        })?;
+        let unsaid = || Err("does not say which network it holds; densenet train writes files that do".into());
+        let card = Card::of_metadata(&self.file.texts).unwrap_or_else(unsaid).map_err(|reason| self.wrong(reason))?;
         card.validate().map_err(|e| self.wrong(e.to_string()))?;
         Ok(card)
     }
 
-    /// A card for a file that has none and holds the weights of `config`: PyTorch's counters of batches are taken into
-    /// it, of several the highest, and all else is unknown.
+    /// A card for a file that has none and holds the weights of `config`, with what else there is to hear: what a folder's
+    /// `config.json` says, torchxrayvision's thresholds, and PyTorch's counters of batches, of several the highest.
     ///
     /// # Errors
-    /// Counters that cannot be read.
+    /// Counters or thresholds that cannot be read, and descriptions that do not fit the network.
     pub fn inferred_card(&mut self, config: &Config) -> Result<Card> {
         let mut card = Card::of(config.clone());
+        if let Some(thresholds) = self.thresholds(config.num_classes)? {
+            card.output = Some(Output::Sigmoid { thresholds: Some(thresholds) });
+            let xray = Preprocessing::named("xray")?;
+            card.preprocessing = (config.in_channels == xray.channels()).then_some(xray);
+        }
+        if let Some(hub) = &self.file.hub {
+            card = hub.complete(card);
+            card.validate().map_err(|error| self.wrong(error.to_string()))?;
+        }
         for index in 0..self.tensors().len() {
             if self.tensors()[index].name.ends_with(COUNTER) {
                 card.batches_tracked = card.batches_tracked.max(self.file.count(index)?.unwrap_or(0));
             }
         }
         Ok(card)
+    }
+
+    /// The probability from which each of so many labels counts as found, as torchxrayvision keeps it beside the weights.
+    fn thresholds(&mut self, labels: usize) -> Result<Option<Vec<Option<f32>>>> {
+        let named = |stored: &Stored| stored.name.rsplit('.').next() == Some(THRESHOLDS) && stored.shape == [labels];
+        let Some(index) = self.tensors().iter().position(|stored| named(stored) && stored.is_float()) else {
+            return Ok(None);
+        };
+        let mut values = vec![0.0; labels];
+        self.file.read(index, &mut values)?;
+        Ok(Some(values.into_iter().map(|value| (value > 0.0 && value < 1.0).then_some(value)).collect()))
     }
 
     /// The network that the file holds: as it says, else as [`Reader::infer`] makes it out.
@@ -97,20 +135,38 @@ impl Reader {
         let tensors: Vec<Stored> = numbers.iter().map(|&index| self.tensors()[index].clone()).collect();
         let mut inferred = infer(&tensors).map_err(|reason| self.wrong(reason))?;
         inferred.tensors.values_mut().flatten().for_each(|index| *index = numbers[*index]);
+        inferred.notes.splice(0..0, self.file.notes.iter().cloned());
         Ok(inferred)
     }
 
-    /// The weights of `architecture`, under its names or any others.
+    /// The weights of `architecture`, under its names or any others, their channels in its order.
     ///
     /// # Errors
     /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or
     /// of another shape.
     pub fn weights(&mut self, architecture: &Architecture) -> Result<Weights> {
+        self.weights_and_order(architecture).map(|(weights, _)| weights)
+    }
+
+    /// [`Reader::weights`], and where a layer's new maps stand in the file: as a person said, else as running statistics
+    /// tell; none where neither does, so that the order of the paper is taken. A file with a card has that order.
+    ///
+    /// # Errors
+    /// Those of [`Reader::weights`].
+    pub fn weights_and_order(&mut self, architecture: &Architecture) -> Result<(Weights, Option<NewMaps>)> {
         let numbers = self.numbers(architecture)?;
-        Ok(Weights {
+        let mut weights = Weights {
             parameters: self.values(&numbers, "", &architecture.parameters)?,
             running: self.values(&numbers, "", &architecture.running)?,
-        })
+        };
+        let order = match self.has_card() {
+            true => Some(NewMaps::Last),
+            false => self.new_maps.or_else(|| map_order::told(architecture, &weights)),
+        };
+        if order == Some(NewMaps::First) {
+            map_order::new_maps_last(architecture, &mut weights);
+        }
+        Ok((weights, order))
     }
 
     /// The weights of `architecture` to begin a training run with, and what was changed to make them fit: for another
@@ -121,9 +177,9 @@ impl Reader {
     /// A file that holds another network otherwise; see [`Reader::weights`].
     pub fn initial(&mut self, architecture: &Architecture, seed: u64) -> Result<(Weights, Vec<String>)> {
         let config = &architecture.config;
-        let held = self.config()?;
-        let (in_channels, num_classes) = (held.in_channels, held.num_classes);
-        let held = Architecture::new(&Config { in_channels, num_classes, ..config.clone() })?;
+        let Config { in_channels, num_classes, hidden, head_pool, input_size, .. } = self.config()?;
+        let held = Config { in_channels, num_classes, hidden, head_pool, input_size, ..config.clone() };
+        let held = Architecture::new(&held)?;
         let weights = self.weights(&held)?;
         let (parameters, _) = init::initial(architecture, seed);
         Ok(adapt::adapt(&held, weights, architecture, parameters))

@@ -20,35 +20,73 @@ use crate::{Error, Result};
 /// The largest header read; that of the largest network is a thousandth of it.
 const LARGEST_HEADER: u64 = 100_000_000;
 
-/// Where a file's values are.
+/// Where the values of one or several files are.
 pub(super) struct Values {
-    source: Box<dyn Source>,
-    /// Bytes of each tensor, counted from the start of the file.
-    places: Vec<Range<u64>>,
+    sources: Vec<Box<dyn Source>>,
+    places: Vec<Place>,
+}
+
+/// Where a tensor's values are.
+#[derive(Clone)]
+struct Place {
+    /// The number of the file.
+    source: usize,
+    /// Bytes, counted from the start of the file.
+    bytes: Range<u64>,
 }
 
 impl Values {
     /// Reads tensor number `index`, of elements of `dtype`, into `out`.
     pub fn read(&mut self, index: usize, dtype: Dtype, out: &mut [f32]) -> io::Result<()> {
         if dtype == Dtype::F32 {
-            self.source.seek(SeekFrom::Start(self.places[index].start))?;
-            return self.source.read_exact(bytemuck::cast_slice_mut(out));
+            let Place { source, bytes } = self.places[index].clone();
+            self.sources[source].seek(SeekFrom::Start(bytes.start))?;
+            return self.sources[source].read_exact(bytemuck::cast_slice_mut(out));
         }
         widen(dtype, &self.bytes(index)?, out)
     }
 
     /// Tensor number `index` as it stands in the file.
     pub fn bytes(&mut self, index: usize) -> io::Result<Vec<u8>> {
-        let Range { start, end } = self.places[index];
-        self.source.seek(SeekFrom::Start(start))?;
+        let Place { source, bytes: Range { start, end } } = self.places[index].clone();
+        self.sources[source].seek(SeekFrom::Start(start))?;
         let mut bytes = vec![0; (end - start) as usize];
-        self.source.read_exact(&mut bytes)?;
+        self.sources[source].read_exact(&mut bytes)?;
         Ok(bytes)
     }
 }
 
-/// Tensors in the order of their places, texts, and values.
-pub(super) type Contents = (Vec<Stored>, HashMap<String, String>, Values);
+/// What is in one or several files.
+pub(super) struct Contents {
+    /// In the order of their places.
+    pub tensors: Vec<Stored>,
+    pub texts: HashMap<String, String>,
+    pub values: Values,
+}
+
+impl Contents {
+    /// With what another file has.
+    pub fn and(mut self, other: Self) -> Self {
+        let files = self.values.sources.len();
+        let moved = other.values.places.into_iter().map(|place| Place { source: place.source + files, ..place });
+        self.values.places.extend(moved);
+        self.values.sources.extend(other.values.sources);
+        self.tensors.extend(other.tensors);
+        self.texts.extend(other.texts);
+        self
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    pub fn under(self, prefix: &str) -> Self {
+        let Values { sources, places } = self.values;
+        let inside = |(stored, place): (Stored, Place)| {
+            let name = stored.name.strip_prefix(prefix)?.to_owned();
+            Some((Stored { name, ..stored }, place))
+        };
+        let (tensors, places) = self.tensors.into_iter().zip(places).filter_map(inside).unzip();
+        Self { tensors, texts: self.texts, values: Values { sources, places } }
+    }
+}
 
 /// Reads the header of `source`, which has `length` bytes; errors call it `path`.
 ///
@@ -73,11 +111,12 @@ pub(super) fn open(mut source: Box<dyn Source>, length: u64, path: &Path) -> Res
     let tensors = metadata.tensors();
     let mut tensors: Vec<(String, &TensorInfo)> = tensors.into_iter().collect();
     tensors.sort_by(|(a, x), (b, y)| (x.data_offsets, a).cmp(&(y.data_offsets, b)));
-    let place = |info: &TensorInfo| start + info.data_offsets.0 as u64..start + info.data_offsets.1 as u64;
-    let places = tensors.iter().map(|(_, info)| place(info)).collect();
+    let bytes = |info: &TensorInfo| start + info.data_offsets.0 as u64..start + info.data_offsets.1 as u64;
+    let places = tensors.iter().map(|(_, info)| Place { source: 0, bytes: bytes(info) }).collect();
     let stored = |(name, info): (String, &TensorInfo)| Stored { name, dtype: info.dtype, shape: info.shape.clone() };
     let tensors = tensors.into_iter().map(stored).collect();
-    Ok((tensors, metadata.metadata().clone().unwrap_or_default(), Values { source, places }))
+    let texts = metadata.metadata().clone().unwrap_or_default();
+    Ok(Contents { tensors, texts, values: Values { sources: vec![source], places } })
 }
 
 /// The header `text` of a file with so many bytes of values.

@@ -51,7 +51,7 @@ pub(super) fn preprocessing(split: &Split) -> Result<Preprocessing> {
     let std = average(&|v| (v - mean).powi(2)).sqrt().max(1.0 / 255.0);
     let first = split.picture(0)?;
     let size = first.height().max(first.width());
-    Ok(Preprocessing { size, resize: None, mean: vec![mean as f32], std: vec![std as f32] })
+    Ok(Preprocessing::new(size, [mean as f32], [std as f32]))
 }
 
 /// Reads a file of `RANK` extents: the extents and the bytes, whose number the header must tell exactly.

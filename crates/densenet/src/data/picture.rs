@@ -12,6 +12,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::decode::{self, Pixels};
+use super::framing::Interpolation;
 use crate::{Error, Result};
 
 /// Pixels beyond which a picture is refused, before it is decoded and after it is resized, unless another limit is given:
@@ -160,29 +161,35 @@ impl<'a> Picture<'a> {
         Self { channels, pixels: pixels.into(), ..self }
     }
 
-    /// Resized by PIL's antialiased bilinear filter on 8-bit pixels.
+    /// Resized by one of PIL's antialiased filters on 8-bit pixels.
     ///
     /// One axis at a time, width before height, since PIL rounds to 8 bits between the two in that order.
     ///
     /// # Errors
     /// A picture so long and thin that it would exceed [`MAX_PIXELS`] on the way.
-    pub(crate) fn resize(self, height: usize, width: usize, resizer: &mut Resizer) -> Result<Self> {
+    pub(crate) fn resize(
+        self,
+        height: usize,
+        width: usize,
+        interpolation: Interpolation,
+        resizer: &mut Resizer,
+    ) -> Result<Self> {
         let largest = width.saturating_mul(self.height.max(height));
         if largest > MAX_PIXELS {
             let reason = format!("resized to {height}x{width} it takes {largest} pixels, above {MAX_PIXELS}");
             return Err(Error::PictureSize { height: self.height, width: self.width, reason });
         }
-        let rows = self.height;
-        Ok(self.resize_axis(rows, width, resizer).resize_axis(height, width, resizer))
+        let (rows, options) = (self.height, resize_options(interpolation));
+        Ok(self.resize_axis(rows, width, &options, resizer).resize_axis(height, width, &options, resizer))
     }
 
-    fn resize_axis(self, height: usize, width: usize, resizer: &mut Resizer) -> Self {
+    fn resize_axis(self, height: usize, width: usize, options: &ResizeOptions, resizer: &mut Resizer) -> Self {
         if (height, width) == (self.height, self.width) {
             return self;
         }
         let pixels = match self.channels {
-            1 => self.resize_pixels::<U8>(height, width, resizer),
-            _ => self.resize_pixels::<U8x3>(height, width, resizer),
+            1 => self.resize_pixels::<U8>(height, width, options, resizer),
+            _ => self.resize_pixels::<U8x3>(height, width, options, resizer),
         };
         Self { height, width, pixels: pixels.into(), ..self }
     }
@@ -191,14 +198,19 @@ impl<'a> Picture<'a> {
     ///
     /// The type is known here since the resizer, when it finds the type itself, is compiled for 13 of them: half of the time
     /// that this crate took to build.
-    fn resize_pixels<P: PixelTrait>(&self, height: usize, width: usize, resizer: &mut Resizer) -> Vec<u8> {
+    fn resize_pixels<P: PixelTrait>(
+        &self,
+        height: usize,
+        width: usize,
+        options: &ResizeOptions,
+        resizer: &mut Resizer,
+    ) -> Vec<u8> {
         let mut pixels = vec![0; height * width * self.channels];
         let source = TypedImageRef::<P>::from_buffer(self.width as u32, self.height as u32, &self.pixels)
             .expect("the constructor checked the number of pixels");
         let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, &mut pixels)
             .expect("as many pixels as the extents say");
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        resizer.resize_typed(&source, &mut target, &options).expect("the whole source is resized");
+        resizer.resize_typed(&source, &mut target, options).expect("the whole source is resized");
         pixels
     }
 
@@ -218,6 +230,14 @@ impl<'a> Picture<'a> {
         }
         Self { height, width, pixels: pixels.into(), ..self }
     }
+}
+
+fn resize_options(interpolation: Interpolation) -> ResizeOptions {
+    let filter = match interpolation {
+        Interpolation::Bilinear => FilterType::Bilinear,
+        Interpolation::Bicubic => FilterType::CatmullRom,
+    };
+    ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false)
 }
 
 /// Which of `0..length`, moved by `offset`, lie in `0..extent`.

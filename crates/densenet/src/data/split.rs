@@ -202,7 +202,8 @@ impl Split {
                 Augment::None | Augment::Flip => preprocessing.frame(picture, resizer)?,
                 Augment::CropFlip => preprocessing.frame(augment::shifted(picture, &mut rng), resizer)?,
                 Augment::ResizedCrop => {
-                    augment::part(picture, &mut rng).resize(preprocessing.size, preprocessing.size, resizer)?
+                    let (size, interpolation) = (preprocessing.size, preprocessing.interpolation);
+                    augment::part(picture, &mut rng).resize(size, size, interpolation, resizer)?
                 }
             };
             let flip = augment != Augment::None && augment::coin(&mut rng);

@@ -1,9 +1,9 @@
 //! Networks as ONNX files, for ONNX Runtime and whatever else reads them.
 //!
 //! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`, or
-//! `features` `(batch, features)` where the network has no classifier. Values and weights have torchvision's names. The file's `metadata_props` hold the whole [`Card`], a
-//! JSON text per field (`preprocessing`, `labels`, `config`, ...), and the licence once more under ONNX's own name for
-//! it, `model_license`. Equal weights give equal bytes.
+//! `features` `(batch, features)` where the network has no classifier. Values and weights have torchvision's names. The
+//! file's `metadata_props` hold the whole [`Card`] as a JSON text, `densenet_card`, and the licence once more under ONNX's
+//! own name for it, `model_license`. Equal weights give equal bytes.
 
 mod fold;
 mod graph;
@@ -59,6 +59,6 @@ pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()
 
 fn metadata(card: &Card) -> Vec<StringStringEntryProto> {
     let licence = card.licence.clone().map(|licence| ("model_license".to_string(), licence));
-    let texts = card.fields().into_iter().chain(licence);
+    let texts = card.metadata().into_iter().chain(licence);
     texts.map(|(key, value)| StringStringEntryProto { key: Some(key), value: Some(value) }).collect()
 }

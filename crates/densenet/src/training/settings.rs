@@ -76,6 +76,11 @@ impl Settings {
         whole + usize::from(whole == 0 || rest >= 2 * self.accumulate)
     }
 
+    /// The learning rate of the step after so many of a run on so many pictures.
+    pub fn rate(&self, step: u64, pictures: usize) -> f64 {
+        self.schedule.rate(self.lr, step, (self.steps(pictures) * self.epochs) as u64)
+    }
+
     /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.
     pub(super) fn pictures_of(&self, step: usize, pictures: usize) -> Range<usize> {
         let start = step * self.batch;

@@ -32,15 +32,11 @@ fn config() -> Config {
 
 fn card(classes: &Split) -> Card {
     Card {
-        config: config(),
-        preprocessing: Some(Preprocessing { size: 8, resize: None, mean: vec![0.3], std: vec![0.2] }),
+        preprocessing: Some(Preprocessing::new(8, [0.3], [0.2])),
         labels: classes.classes().to_vec(),
         dataset: "made-up".into(),
         seed: 5,
-        epoch: 0,
-        licence: None,
-        batches_tracked: 0,
-        version: "test".into(),
+        ..Card::of(config())
     }
 }
 

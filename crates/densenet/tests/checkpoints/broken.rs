@@ -62,8 +62,8 @@ fn files_that_are_something_else() {
         b"\x89PNG\r\n\x1a\n and so on",
         "neither a safetensors file nor a PyTorch checkpoint",
     );
-    folder.refuses("empty.pth", b"", "neither");
-    folder.refuses("empty.safetensors", b"", "not a sound safetensors file");
+    folder.refuses("empty.pth", b"", "an empty file");
+    folder.refuses("empty.safetensors", b"", "an empty file");
     folder.refuses("text.pt", b"hello, world", "neither");
     folder.refuses("archive.pth", b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "not a sound PyTorch checkpoint");
     folder.refuses("config.pkl", b"\x80\x02}X\x02\0\0\0lrG?\xb9\x99\x99\x99\x99\x99\x9as.", "without tensors");

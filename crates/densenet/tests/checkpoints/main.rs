@@ -6,6 +6,7 @@ mod corpus;
 mod distance;
 mod goldens;
 mod invented;
+mod kinds;
 #[path = "../common/named.rs"]
 mod named;
 mod outputs;

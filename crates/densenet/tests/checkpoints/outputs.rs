@@ -7,25 +7,38 @@ use densenet::checkpoint::Reader;
 use densenet::network::{Backprop, DenseNet, StepOptions};
 use densenet::{Architecture, Config};
 use ndarray::Array4;
-use safetensors::SafeTensors;
+use safetensors::{Dtype, SafeTensors};
 
 use crate::distance::distance;
 use crate::named::stream;
 
 /// PyTorch's outputs in `f64`, by name.
-pub struct Outputs(HashMap<String, Vec<f64>>);
+pub struct Outputs {
+    doubles: HashMap<String, Vec<f64>>,
+    singles: HashMap<String, Vec<f32>>,
+}
 
 impl Outputs {
     pub fn load(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let of = |dtype| tensors.iter().filter(move |(_, tensor)| tensor.dtype() == dtype);
         let doubles = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
-        Self(tensors.iter().map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect())
+        let singles = |data: &[u8]| data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        Self {
+            doubles: of(Dtype::F64).map(|(name, tensor)| (name.to_owned(), doubles(tensor.data()))).collect(),
+            singles: of(Dtype::F32).map(|(name, tensor)| (name.to_owned(), singles(tensor.data()))).collect(),
+        }
+    }
+
+    /// What stands in single precision under `name`.
+    pub fn singles(&self, name: &str) -> Vec<f32> {
+        self.singles[name].clone()
     }
 
     /// Checks that `ours` is within a relative `tolerance` in norm of the output `name`.
     pub fn assert_near(&self, name: &str, ours: impl Iterator<Item = f64>, tolerance: f64) {
-        let theirs = self.0.get(name).unwrap_or_else(|| panic!("no output {name}"));
+        let theirs = self.doubles.get(name).unwrap_or_else(|| panic!("no output {name}"));
         let error = distance(ours, theirs, 0.0);
         assert!(error <= tolerance, "{name} is {error:.1e} from PyTorch's; {tolerance:.0e} is allowed");
     }
@@ -43,7 +56,7 @@ impl Outputs {
         self.assert_near(&format!("{prefix}loss"), std::iter::once(outcome.loss), 1e-5);
         let (mut difference, mut whole) = (0.0, 0.0);
         for tensor in &network.architecture().parameters {
-            let theirs = &self.0[&format!("{prefix}gradient {}", tensor.name)];
+            let theirs = &self.doubles[&format!("{prefix}gradient {}", tensor.name)];
             for (&ours, theirs) in backprop.gradients()[tensor.range.clone()].iter().zip(theirs) {
                 difference += (f64::from(ours) - theirs).powi(2);
                 whole += theirs * theirs;

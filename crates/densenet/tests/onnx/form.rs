@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use densenet::Config;
 use densenet::config::{HeadPool, PRESETS, PoolKind};
 use densenet::onnx::proto::{Extent, FLOAT, GraphProto, TensorProto, ValueInfoProto};
 use densenet::onnx::{self, Options};
+use densenet::{Card, Config};
 
 use crate::networks::{Network, OPTIONS, small};
 
@@ -136,12 +136,7 @@ fn what_the_file_says_of_itself() {
         .map(|entry| (entry.key.unwrap(), entry.value.unwrap()))
         .collect();
     assert_eq!(texts["model_license"], "CC0-1.0");
-    let read = |name: &str| serde_json::from_str::<serde_json::Value>(&texts[name]).unwrap();
-    let card = serde_json::to_value(&network.card).unwrap();
-    for name in ["labels", "preprocessing", "config", "dataset", "licence"] {
-        assert_eq!(read(name), card[name], "{name}");
-    }
-    assert_eq!(read("preprocessing")["resize"], 34);
+    assert_eq!(serde_json::from_str::<Card>(&texts["densenet_card"]).unwrap(), network.card);
 }
 
 #[test]

@@ -27,20 +27,16 @@ impl Network {
         let running = (0..architecture.num_running() as u64).map(|i| 0.2 + random.uniform(!i) as f32).collect();
         let channels = config.in_channels;
         let card = Card {
-            preprocessing: Some(Preprocessing {
-                size: config.input_size,
-                resize: Some(2 * config.input_size),
-                mean: vec![0.25; channels],
-                std: vec![0.5; channels],
-            }),
+            preprocessing: Some(
+                Preprocessing::new(config.input_size, vec![0.25; channels], vec![0.5; channels])
+                    .with_short_side(2 * config.input_size),
+            ),
             labels: (0..config.num_classes).map(|i| format!("class \"{i}\"")).collect(),
             dataset: "made-up".into(),
             seed: 1,
             epoch: 2,
             licence: Some("CC0-1.0".into()),
-            batches_tracked: 0,
-            version: "test".into(),
-            config,
+            ..Card::of(config)
         };
         Self { card, architecture, weights: Weights { parameters, running } }
     }

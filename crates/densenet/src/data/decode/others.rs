@@ -9,7 +9,8 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Lim
 use super::pixels::{Pixels, check_pixels};
 use crate::{Error, Result};
 
-/// Bytes that a decoder may take for each pixel that may be decoded: four samples of 16 bits, once read and once converted.
+/// Bytes that a decoder may take for each pixel that may be decoded, if that is more than its own limit: four samples of 16
+/// bits, once read and once converted.
 const BYTES: u64 = 16;
 
 pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
@@ -19,7 +20,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
         return Err(Error::format(path, "not a picture; JPEG, PNG, BMP, GIF, WebP, TIFF, PNM and ICO are read"));
     };
     let mut limits = Limits::default();
-    limits.max_alloc = Some(BYTES * max_pixels as u64);
+    limits.max_alloc = limits.max_alloc.max(Some(BYTES.saturating_mul(max_pixels as u64)));
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
     let (width, height) = decoder.dimensions();

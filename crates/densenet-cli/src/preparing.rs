@@ -1,0 +1,194 @@
+//! What the command line says of pictures and of what the network answers, over what a model's card says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use densenet::data::{self, ChannelOrder, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize};
+use densenet::output::Output;
+use densenet::{Card, Config};
+use serde_json::Value;
+
+use crate::model::class_names;
+use crate::output::Misuse;
+use crate::word::word;
+
+/// How a picture becomes the network's input, and what its outputs are called and mean.
+#[derive(Args)]
+#[command(next_help_heading = "Pictures and answers [default: as the file's card says]")]
+pub struct Preparing {
+    /// A JSON file of a card, or of some of its fields, that overrule the file's; info --json prints one
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
+    /// Prepare pictures as for imagenet, cifar10, cifar100, fashion-mnist, mnist or xray
+    #[arg(long, value_parser = PREPROCESSINGS, hide_possible_values = true, value_name = "NAME")]
+    preset: Option<String>,
+    /// Mean of each channel, in the range of values
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "std", allow_negative_numbers = true)]
+    mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel, in the range of values
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "mean")]
+    std: Option<Vec<f32>>,
+    /// Height and width of the input [default: as the card or the preset says, else the network's usual]
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Which sides are resized: short keeps the picture's proportions, squash does not
+    #[arg(long, value_name = "short|squash", value_parser = word::<Resize>)]
+    resize: Option<Resize>,
+    /// The input's share of the resized side, above 0 and at most 1; the rest is cropped
+    #[arg(long, value_name = "F")]
+    crop_fraction: Option<f64>,
+    /// The filter that resizes, antialiased: bilinear or bicubic
+    #[arg(long, value_name = "FILTER", value_parser = word::<Interpolation>)]
+    interpolation: Option<Interpolation>,
+    /// Order of colour channels: rgb, or bgr as OpenCV and Caffe have it
+    #[arg(long, value_name = "rgb|bgr", value_parser = word::<ChannelOrder>)]
+    channel_order: Option<ChannelOrder>,
+    /// What black and white become before the mean is subtracted: 0,1 or 0,255 or -1024,1024
+    #[arg(long, value_name = "LOW,HIGH", value_parser = value_range, allow_hyphen_values = true)]
+    value_range: Option<[f32; 2]>,
+    /// Whether pictures that a camera noted to be turned are turned upright: ignore or apply
+    #[arg(long, value_name = "ignore|apply", value_parser = word::<Orientation>)]
+    orientation: Option<Orientation>,
+    /// What the logits mean: softmax of classes that exclude each other, or sigmoid of independent labels
+    #[arg(long, value_name = "softmax|sigmoid", value_parser = output)]
+    output: Option<Output>,
+    /// A text file of the classes' names, one a line [default: as the card says, else the preset's data set]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+}
+
+impl Preparing {
+    /// The `card` with what the command line says of pictures, classes and outputs.
+    pub fn complete(&self, card: Card) -> Result<Card> {
+        let card = match &self.card {
+            Some(path) => merged(card, path)?,
+            None => card,
+        };
+        let preprocessing = self.preprocessing(&card)?;
+        let labels = match &self.labels {
+            Some(path) => class_names(path, card.config.num_classes)?,
+            None if card.labels.is_empty() => self.classes(card.config.num_classes).unwrap_or_default(),
+            None => card.labels,
+        };
+        let output = match (&self.output, card.output) {
+            // The card may hold thresholds.
+            (Some(Output::Sigmoid { .. }), Some(sigmoid @ Output::Sigmoid { .. })) => Some(sigmoid),
+            (Some(output), _) => Some(output.clone()),
+            (None, output) => output,
+        };
+        Ok(Card { preprocessing, labels, output, ..card })
+    }
+
+    /// How pictures are prepared for the network of `card`: as the command line says, else as the card does.
+    fn preprocessing(&self, card: &Card) -> Result<Option<Preprocessing>> {
+        let config = &card.config;
+        let named = self.preset.as_deref().map(Preprocessing::named).transpose()?;
+        let named = named.map(|named| named.with_channels(config.in_channels));
+        let base = named.or_else(|| card.preprocessing.clone());
+        let base = match (base, &self.mean, &self.std) {
+            (base, Some(mean), Some(std)) => {
+                let base = base.unwrap_or_else(|| usual_framing(config));
+                Preprocessing { mean: mean.clone(), std: std.clone(), ..base }
+            }
+            (Some(base), ..) => base,
+            (None, ..) => return Ok(None),
+        };
+        let preprocessing = self.overrule(base);
+        preprocessing.validate().map_err(|error| Misuse(error.to_string()))?;
+        if preprocessing.channels() != config.in_channels {
+            let (given, wanted) = (preprocessing.channels(), config.in_channels);
+            return Err(
+                Misuse(format!("mean and deviation are of {given} channels; the network takes {wanted}")).into()
+            );
+        }
+        Ok(Some(preprocessing))
+    }
+
+    /// The preprocessing `base` with what single options say.
+    fn overrule(&self, base: Preprocessing) -> Preprocessing {
+        let base = self.size.map_or(base.clone(), |size| base.with_size(size));
+        Preprocessing {
+            resize: self.resize.unwrap_or(base.resize),
+            crop_fraction: self.crop_fraction.unwrap_or(base.crop_fraction),
+            interpolation: self.interpolation.unwrap_or(base.interpolation),
+            channel_order: self.channel_order.unwrap_or(base.channel_order),
+            value_range: self.value_range.unwrap_or(base.value_range),
+            orientation: self.orientation.unwrap_or(base.orientation),
+            ..base
+        }
+    }
+
+    /// Names of the classes of the data set that pictures are prepared as, if there are so many.
+    fn classes(&self, count: usize) -> Option<Vec<String>> {
+        data::classes(self.preset.as_deref()?).filter(|classes| classes.len() == count)
+    }
+}
+
+fn value_range(text: &str) -> Result<[f32; 2], String> {
+    let ends: Vec<f32> =
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| "it takes two numbers")?;
+    ends.try_into().map_err(|_| "it takes two numbers, as 0,255".into())
+}
+
+fn output(text: &str) -> Result<Output, String> {
+    match text {
+        "softmax" => Ok(Output::Softmax),
+        "sigmoid" => Ok(Output::Sigmoid { thresholds: None }),
+        _ => Err("it must be softmax or sigmoid".into()),
+    }
+}
+
+/// The `card` with the fields that the JSON file `path` has.
+fn merged(card: Card, path: &Path) -> Result<Card> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let given: Value = serde_json::from_slice(&text).with_context(|| format!("{}: not JSON", path.display()))?;
+    // What info --json prints holds it as one of its fields.
+    let given = given.get("card").unwrap_or(&given);
+    let mut whole = serde_json::to_value(&card).context("a card is plain data")?;
+    let (Some(fields), Some(given)) = (whole.as_object_mut(), given.as_object()) else {
+        bail!("{}: no card; it must be a JSON object of a card's fields, as preprocessing or labels", path.display());
+    };
+    fields.extend(given.clone());
+    let card = Card::of_value(whole).map_err(|reason| Misuse(format!("{}: {reason}", path.display())))?;
+    card.validate().with_context(|| path.display().to_string())?;
+    Ok(card)
+}
+
+/// Pictures as is usual for a network of `config`, with the mean and deviation of a data set that is prepared as `data` says.
+pub fn usual(config: &Config, data: &Preprocessing) -> Preprocessing {
+    let Preprocessing { mean, std, .. } = data.with_channels(config.in_channels);
+    Preprocessing { mean, std, ..usual_framing(config) }
+}
+
+/// Size and crop as is usual for networks of that input, with no normalisation yet.
+fn usual_framing(config: &Config) -> Preprocessing {
+    let plain = Preprocessing::new(config.input_size, [], []);
+    if config.input_size == 224 { plain.with_short_side(256) } else { plain }
+}
+
+/// The preprocessing in words.
+pub fn in_words(preprocessing: &Preprocessing) -> String {
+    let Preprocessing { size, resize, interpolation, channel_order, value_range: [low, high], mean, std, .. } =
+        preprocessing;
+    let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
+    let side = preprocessing.resized_side();
+    let mut words = match (resize, side == *size) {
+        (Resize::Short, _) => format!("the short side at {side}, a crop of {size}x{size}"),
+        (Resize::Squash, true) => format!("a size of {size}x{size}"),
+        (Resize::Squash, false) => format!("a size of {side}x{side}, a crop of {size}x{size}"),
+    };
+    if *interpolation == Interpolation::Bicubic {
+        words += ", bicubic";
+    }
+    if *channel_order == ChannelOrder::Bgr {
+        words += ", BGR";
+    }
+    if [*low, *high] != [0.0, 1.0] {
+        words += &format!(", values from {low} to {high}");
+    }
+    if preprocessing.orientation == Orientation::Apply {
+        words += ", turned upright";
+    }
+    words + &format!(", --mean {} --std {}", list(mean), list(std))
+}

@@ -1,0 +1,182 @@
+//! Weight files of other programs, and what the command line says of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgAction, Args};
+use densenet::checkpoint::{Inferred, NewMaps, Reader, Weights};
+use densenet::config::{HeadPool, Stem, StemPool, StemShape};
+use densenet::network::DenseNet;
+use densenet::{Architecture, Card, Config};
+
+use crate::model::{self, Model};
+use crate::output::{self, Misuse};
+use crate::preparing::{self, Preparing};
+use crate::word::word;
+
+/// What a weight file of another program does not say.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Weights of other programs [default: what the file tells]")]
+pub struct Reading {
+    /// Of several networks in a file, that of this key, or of these keys joined by dots [default: an average of the weights
+    /// before the weights]
+    #[arg(long, value_name = "NAME")]
+    entry: Option<String>,
+    /// The network that the file holds, its input channels and classes aside
+    #[arg(long, value_name = "NAME", value_parser = model::preset, conflicts_with = "config")]
+    model: Option<String>,
+    /// A JSON file of the network's configuration, as info --json prints it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The step of the stem's convolution, in pixels [default: 2 for a 7x7 kernel, else 1]
+    #[arg(long, value_name = "N")]
+    stem_stride: Option<usize>,
+    /// Pooling in the stem: none, max:K, max:K,S, max:K,S,P (kernel, stride, padding), or average:... [default: max:3,2,1
+    /// for a 7x7 kernel with a batch-norm, else none]
+    #[arg(long, value_name = "POOL", value_parser = stem_pool)]
+    stem_pool: Option<Pool>,
+    /// Whether a ReLU follows the last batch-norm [default: yes]
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
+    final_relu: Option<bool>,
+    /// Pooling before the classifier: average, max, or none for a classifier of all pixels [default: average, or none where
+    /// the classifier reads as many values]
+    #[arg(long, value_name = "POOL")]
+    head_pool: Option<HeadPool>,
+    /// Where a layer's new maps stand among those that the next layer reads: first or last [default: as running statistics
+    /// tell, else last]
+    #[arg(long, value_name = "first|last", value_parser = word::<NewMaps>)]
+    new_maps: Option<NewMaps>,
+}
+
+/// A stem's pooling, or that there is none.
+#[derive(Clone, Copy, Debug)]
+struct Pool(Option<StemPool>);
+
+fn stem_pool(text: &str) -> Result<Pool, String> {
+    match text {
+        "none" | "no" => Ok(Pool(None)),
+        "yes" => Ok(Pool(Some(StemPool::IMAGENET))),
+        _ => text.parse().map(|pool| Pool(Some(pool))).map_err(|error: densenet::Error| error.to_string()),
+    }
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("it must be yes or no".into()),
+    }
+}
+
+/// A weight file that was read.
+pub struct Found {
+    /// What the file says of itself, or what could be told.
+    pub card: Card,
+    /// Its weights.
+    pub weights: Weights,
+    /// What was inferred from a file that does not say what it is.
+    pub inferred: Option<Inferred>,
+    /// Whether another program wrote it.
+    foreign: bool,
+}
+
+impl Reading {
+    /// Reads `path`, or the built-in model of that name.
+    pub fn read(&self, path: &Path) -> Result<Found> {
+        let mut reader = model::open(path, self.entry.as_deref())?.with_new_maps(self.new_maps);
+        let card = if reader.has_card() { Some(reader.card()?) } else { None };
+        let inferred = match &card {
+            Some(_) => None,
+            None => self.infer(&reader)?,
+        };
+        let held = card.as_ref().map(|card| &card.config).or(inferred.as_ref().map(|inferred| &inferred.config));
+        let config = self.overrule(held)?;
+        let architecture = Architecture::new(&config)?;
+        let (weights, order) = reader.weights_and_order(&architecture)?;
+        model::warn_of_broken(&weights, &architecture, path);
+        let inferred = inferred.map(|inferred| inferred.with(config.clone()).with_order(order));
+        let foreign = card.is_none();
+        let card = match card {
+            Some(card) => Card { config, ..card },
+            None => reader.inferred_card(&config)?,
+        };
+        Ok(Found { card, weights, inferred, foreign })
+    }
+
+    /// The same, of layers whose new maps stand there.
+    pub fn with_new_maps(&self, new_maps: NewMaps) -> Self {
+        Self { new_maps: Some(new_maps), ..self.clone() }
+    }
+
+    /// What the tensors tell; none where the command line says what they are.
+    fn infer(&self, reader: &Reader) -> Result<Option<Inferred>> {
+        match reader.infer() {
+            Ok(inferred) => Ok(Some(inferred)),
+            Err(_) if self.model.is_some() || self.config.is_some() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The network that the file is `held` to hold, where the command line does not say otherwise.
+    fn overrule(&self, held: Option<&Config>) -> Result<Config> {
+        let mut config = match (&self.model, &self.config, held) {
+            (Some(model), _, Some(&Config { in_channels, num_classes, .. })) => {
+                Config { in_channels, num_classes, ..Config::preset(model)? }
+            }
+            (Some(model), ..) => Config::preset(model)?,
+            (_, Some(path), _) => configuration(path)?,
+            (.., Some(held)) => held.clone(),
+            _ => return Err(Misuse("say which network it is with --model or --config".into()).into()),
+        };
+        let shape = config.stem.shape();
+        config.stem = Stem::of(StemShape {
+            stride: self.stem_stride.unwrap_or(shape.stride),
+            pool: self.stem_pool.map_or(shape.pool, |Pool(pool)| pool),
+            ..shape
+        });
+        config.head_pool = self.head_pool.unwrap_or(config.head_pool);
+        config.final_relu = self.final_relu.unwrap_or(config.final_relu);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Loads `path`, or the built-in model of that name, to predict pictures prepared as `preparing` says, and writes to
+    /// stderr what the file does not.
+    pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
+        let Found { card, weights, inferred, foreign } = self.read(path)?;
+        let before = card.preprocessing.clone();
+        let card = preparing.complete(card)?;
+        if let Some(inferred) = &inferred {
+            output::note(brief(path, inferred));
+        }
+        let said = |preprocessing: &&_| foreign || before.as_ref() != Some(*preprocessing);
+        if let Some(preprocessing) = card.preprocessing.as_ref().filter(said) {
+            output::note(format_args!("pictures are prepared with {}", preparing::in_words(preprocessing)));
+        }
+        let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
+        Ok(Model { network, card, path: path.into() })
+    }
+}
+
+fn configuration(path: &Path) -> Result<Config> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| format!("{}: not JSON", path.display()))?;
+    // What info --json prints holds it as one of its fields.
+    if let Some(config) = value.get_mut("config") {
+        value = config.take();
+    }
+    match serde_json::from_value(value) {
+        Ok(config) => Ok(config),
+        Err(error) => bail!("{}: no configuration of a network: {error}", path.display()),
+    }
+}
+
+/// What was inferred: a line for what it is, one for what is assumed where the file does not tell, and one for each choice.
+fn brief(path: &Path, inferred: &Inferred) -> String {
+    let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
+    let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
+    let network = model::network(&inferred.config);
+    let first = format!("{}: {network}\nnot told by the file, so assumed: {}", path.display(), taken.join(", "));
+    [first].into_iter().chain(inferred.notes.iter().cloned()).collect::<Vec<_>>().join("\n")
+}

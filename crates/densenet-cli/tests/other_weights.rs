@@ -1,0 +1,189 @@
+//! Weights of other programs through the program: what it says of them, asks for and answers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use densenet_kernels::random::Stream;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A golden of the library's tests.
+fn kind(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../densenet/tests/goldens/kinds");
+    folder.join(name).display().to_string()
+}
+
+/// Exit code, stdout and stderr of `words` in `folder`.
+fn run(folder: &TempDir, words: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+    command.args(words).current_dir(folder.path()).env("HOME", folder.path()).env_remove("DENSENET_DATA");
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn done(folder: &TempDir, words: &[&str]) -> String {
+    let (code, out, err) = run(folder, words);
+    assert_eq!(code, Some(0), "{words:?}: {err}");
+    out
+}
+
+/// A BMP of 24 bits with smooth random colours.
+fn bmp(side: u32, seed: u64) -> Vec<u8> {
+    let random = Stream::new(seed, 0);
+    let wave = |c: u64, x: f64, y: f64| {
+        let at = |i: u64| random.uniform(8 * c + i);
+        127.5 + 127.5 * (6.0 * (at(0) * x + at(1) * y) + 6.3 * at(2)).sin() * (0.3 + 0.7 * at(3))
+    };
+    let row = (3 * side).next_multiple_of(4);
+    let mut file = b"BM".to_vec();
+    for number in [54 + row * side, 0, 54, 40, side, side] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend([1, 0, 24, 0]);
+    file.extend([0; 24]);
+    for y in 0..side {
+        let pixels = (0..side).flat_map(|x| [0, 1, 2].map(|c| wave(c, x.into(), y.into()) as u8));
+        let start = file.len();
+        file.extend(pixels.collect::<Vec<_>>());
+        file.resize(start + row as usize, 0);
+    }
+    file
+}
+
+fn folder_with_picture() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.bmp"), bmp(20, 7)).unwrap();
+    folder
+}
+
+const PREPARED: [&str; 6] = ["--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25", "--size", "16"];
+
+#[test]
+fn independent_labels_are_answered_each_by_itself() {
+    let folder = folder_with_picture();
+    let weights = kind("head-sigmoid.pth");
+    let words = ["predict", "--weights", &weights, "a.bmp", "--json", "--top", "7"];
+    let probabilities = |more: &[&str]| -> Vec<f64> {
+        let out = done(&folder, &[&words, &PREPARED[..], more].concat());
+        let object: Value = serde_json::from_str(&out).unwrap();
+        let classes = object["predictions"][0]["classes"].as_array().unwrap().clone();
+        classes.iter().map(|class| class["probability"].as_f64().unwrap()).collect()
+    };
+    let (softmax, sigmoid) = (probabilities(&[]), probabilities(&["--output", "sigmoid"]));
+    assert!((softmax.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+    let logit = |p: f64| (p / (1.0 - p)).ln();
+    for (a, b) in softmax.iter().zip(&sigmoid) {
+        // Both are of the same logits, so that odds and shares differ by the same factor.
+        assert!((logit(*b) - logit(sigmoid[0]) - (a / softmax[0]).ln()).abs() < 1e-6, "{softmax:?} {sigmoid:?}");
+    }
+    let table = ["predict", "--weights", &weights, "a.bmp", "--output", "sigmoid", "--out", "t.csv"];
+    done(&folder, &[&table, &PREPARED[..]].concat());
+    let text = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    assert!(
+        text.starts_with("path,class 0,class 1,") && text.lines().nth(1).unwrap().split(',').count() == 8,
+        "{text}"
+    );
+}
+
+#[test]
+fn a_card_says_what_options_say() {
+    let folder = folder_with_picture();
+    let weights = kind("head-sigmoid.pth");
+    let card = r#"{"preprocessing":{"size":16,"mean":[0.5,0.5,0.5],"std":[0.25,0.25,0.25]},
+        "output":{"kind":"sigmoid"},"labels":["a","b","c","d","e","f","g"]}"#;
+    fs::write(folder.path().join("card.json"), card).unwrap();
+    let by_card = done(&folder, &["predict", "--weights", &weights, "a.bmp", "--card", "card.json"]);
+    let words = ["predict", "--weights", &weights, "a.bmp", "--output", "sigmoid"];
+    let by_options = done(&folder, &[&words, &PREPARED[..]].concat());
+    let percents = |text: &str| -> Vec<String> {
+        text.split_whitespace().filter(|word| word.parse::<f64>().is_ok()).map(String::from).collect()
+    };
+    let by_options = by_options.replace("class ", "class-");
+    assert_eq!(percents(&by_card), percents(&by_options), "{by_card}{by_options}");
+    for (text, part) in [
+        (r#"{"zoom":1}"#, "unknown field `zoom`"),
+        (r#"{"labels":["a"]}"#, "1 names of classes for a network of 7 classes"),
+        (r#"{"output":{"kind":"sigmoid","thresholds":[2.0]}}"#, "1 thresholds"),
+        (r#"{"card_version":9}"#, "version 9; this program reads up to 1"),
+        ("[]", "no card"),
+        ("{", "not JSON"),
+    ] {
+        fs::write(folder.path().join("card.json"), text).unwrap();
+        let (code, _, err) = run(&folder, &["predict", "--weights", &weights, "a.bmp", "--card", "card.json"]);
+        assert!(code != Some(0) && err.contains("card.json") && err.contains(part), "{text}: {err}");
+    }
+}
+
+#[test]
+fn what_was_chosen_in_reading_is_said() {
+    let folder = folder_with_picture();
+    let info = |name: &str, more: &[&str]| done(&folder, &[&["info", &kind(name)][..], more].concat());
+    assert!(info("new-maps-first.pth", &[]).contains("new maps stand before the older ones"));
+    assert!(!info("head-mlp.pth", &[]).contains("new maps"));
+    assert!(info("ema.pth", &[]).contains("model_ema, the average of the weights, is taken"));
+    assert!(!info("ema.pth", &["--entry", "model"]).contains("the average of the weights"));
+    assert!(info("no-head.pth", &[]).contains("no classifier"));
+    let object: Value = serde_json::from_str(&info("stem-pool-2x2.pth", &["--json"])).unwrap();
+    let options: Vec<&str> =
+        object["inferred"]["assumptions"].as_array().unwrap().iter().map(|a| a["option"].as_str().unwrap()).collect();
+    assert!(options.contains(&"--stem-pool") && options.contains(&"--output"), "{options:?}");
+    let pooled = info("stem-pool-2x2.pth", &["--stem-pool", "max:2", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&pooled).unwrap()["config"]["stem"]["other"]["pool"]["kernel"], 2);
+    let hub: Value = serde_json::from_str(&info("timm-hub-folder", &["--json"])).unwrap();
+    assert_eq!(hub["card"]["preprocessing"]["interpolation"], "bicubic");
+    assert_eq!(hub["card"]["labels"][4], "kind-4");
+}
+
+#[test]
+fn a_backbone_cannot_predict_and_says_why() {
+    let folder = folder_with_picture();
+    let words = ["predict", "--weights", &kind("no-head.pth"), "a.bmp"];
+    let (code, out, err) = run(&folder, &[&words, &PREPARED[..]].concat());
+    assert!(code != Some(0) && out.is_empty() && err.contains("no classifier"), "{err}");
+    done(&folder, &["export", "--weights", &kind("no-head.pth"), "--out", "backbone.onnx"]);
+}
+
+#[test]
+fn weights_for_torchvision_say_that_they_are_pytorchs() {
+    let folder = folder_with_picture();
+    let weights = kind("head-mlp.pth");
+    done(&folder, &["export", "--weights", &weights, "--format", "torchvision", "--out", "t.safetensors"]);
+    let bytes = fs::read(folder.path().join("t.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let metadata = header["__metadata__"].as_object().unwrap();
+    assert_eq!(metadata["format"], "pt");
+    assert!(metadata.values().all(|text| text != "") && metadata.contains_key("densenet_card"), "{metadata:?}");
+}
+
+/// Pictures that the built-in network labels itself, under settings that are then said wrongly: the right ones score best.
+#[test]
+fn the_doctor_finds_the_settings_that_labels_were_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let pictures: Vec<PathBuf> = (0..48).map(|i| folder.path().join(format!("{i}.bmp"))).collect();
+    pictures.iter().zip(0..).for_each(|(path, seed)| fs::write(path, bmp(32, seed)).unwrap());
+    let out = done(&folder, &["predict", "--weights", "cifar10", "--json", "--top", "1", "."]);
+    let object: Value = serde_json::from_str(&out).unwrap();
+    for prediction in object["predictions"].as_array().unwrap() {
+        let (name, label) =
+            (prediction["input"].as_str().unwrap(), prediction["classes"][0]["label"].as_str().unwrap());
+        for part in ["train", "test"] {
+            let class = folder.path().join("data").join(part).join(label);
+            fs::create_dir_all(&class).unwrap();
+            fs::copy(folder.path().join(name), class.join(Path::new(name).file_name().unwrap())).unwrap();
+        }
+    }
+    let wrong = ["--mean", "0.1,0.1,0.1", "--std", "0.9,0.9,0.9", "--channel-order", "bgr"];
+    let words = ["doctor", "cifar10", "./data", "--out", "card.json", "--json", "--seconds", "5"];
+    let object: Value = serde_json::from_str(&done(&folder, &[&words, &wrong[..]].concat())).unwrap();
+    let best = &object["tried"][0];
+    assert_eq!(best["correct"], best["images"], "{object}");
+    assert_eq!(best["preprocessing"]["channel_order"], "rgb", "{object}");
+    let worst = object["tried"].as_array().unwrap().last().unwrap();
+    assert!(worst["loss"].as_f64().unwrap() > best["loss"].as_f64().unwrap() + 0.1, "{object}");
+    let by_card = done(&folder, &["predict", "--weights", "cifar10", "0.bmp", "--card", "card.json"]);
+    let plain = done(&folder, &["predict", "--weights", "cifar10", "0.bmp"]);
+    assert_eq!(by_card.split(' ').nth(1), plain.split(' ').nth(1));
+}

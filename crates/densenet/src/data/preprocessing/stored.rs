@@ -1,0 +1,40 @@
+//! The preprocessing as a file has it: any field may be absent, and `resize` may be a number of pixels, as files had it
+//! before there were interpolations.
+
+use serde::Deserialize;
+
+use crate::data::framing::{ChannelOrder, Interpolation, Orientation, Resize, UNIT};
+
+/// The fields of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    pub size: usize,
+    #[serde(default)]
+    pub resize: StoredResize,
+    pub crop_fraction: Option<f64>,
+    #[serde(default)]
+    pub interpolation: Interpolation,
+    #[serde(default)]
+    pub channel_order: ChannelOrder,
+    #[serde(default = "unit")]
+    pub value_range: [f32; 2],
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+    #[serde(default)]
+    pub orientation: Orientation,
+}
+
+fn unit() -> [f32; 2] {
+    UNIT
+}
+
+/// A rule, or the length of the short side in pixels; none of both is a picture that is resized whole.
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+pub(super) enum StoredResize {
+    Rule(Resize),
+    ShortSide(usize),
+    #[default]
+    Whole,
+}
