@@ -18,7 +18,7 @@ fn batch(step: usize) -> (Array4<f32>, Vec<u32>) {
     let labels: Vec<u32> = (0..16).map(|i| ((step + i) * 7 % 10) as u32).collect();
     let pixel = |(n, c, y, x): (usize, usize, usize, usize)| {
         let stripe = (x + y * step) / (labels[n] as usize + 1);
-        if (stripe + c) % 2 == 0 { 1.0 } else { -1.0 }
+        if (stripe + c).is_multiple_of(2) { 1.0 } else { -1.0 }
     };
     (Array4::from_shape_fn((16, 3, 32, 32), pixel), labels)
 }

@@ -18,9 +18,11 @@ pub struct Setting {
     pub preprocessing: Preprocessing,
 }
 
-/// Changes of one thing at a time, the unchanged setting among them, in the order in which they are tried; each takes the
-/// sizes of pictures that are tried.
-pub const CHANGES: [fn(&[usize], &Setting) -> Vec<Setting>; 3] = [sizes, framings, interpolations];
+/// What makes settings of one, itself first, by changing one thing of it; it takes the sizes of pictures that are tried.
+type Change = fn(&[usize], &Setting) -> Vec<Setting>;
+
+/// Changes in the order in which they are tried.
+pub const CHANGES: [Change; 3] = [sizes, framings, interpolations];
 
 /// Settings that a change makes of one, at most.
 pub const MOST_CHANGES: usize = 16;

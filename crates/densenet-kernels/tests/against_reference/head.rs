@@ -112,7 +112,7 @@ fn ties_pass_a_gradient_once() {
     reader.gamma.fill(1.0);
     reader.beta.fill(100.0);
     reader.x.fill(0.0);
-    let first = |place: usize| if place % reader.shape.plane() == 0 { 2.0 } else { 0.0 };
+    let first = |place: usize| if place.is_multiple_of(reader.shape.plane()) { 2.0 } else { 0.0 };
     let expected: Vec<f64> = (0..reader.shape.len()).map(first).collect();
     on_every_set(|| {
         let typed = Typed::<f32>::new(&reader);
