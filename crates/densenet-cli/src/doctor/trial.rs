@@ -72,7 +72,10 @@ impl Patient {
         card.preprocessing = Some(card.preprocessing.unwrap_or(usual));
         let classes = classes(path, &card, data.test.classes())?;
         let native = data.preprocessing.size;
-        Ok(Self { sizes: vec![card.config.input_size, native, 224, 256], card, weights: orders, classes })
+        // Larger pictures than twice the usual ones of a network are unlikely, and would take all the time.
+        let usual = card.config.input_size;
+        let sizes = [usual, native, 224, 256].into_iter().filter(|&size| size <= 2 * usual).collect();
+        Ok(Self { card, weights: orders, sizes, classes })
     }
 
     /// Every network and order of maps with every normalisation, as the file or the command line says first.
