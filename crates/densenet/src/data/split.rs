@@ -196,7 +196,7 @@ impl Split {
         assert_eq!(out.len(), indices.len() * elements, "elements of the batch");
         let places = out.par_chunks_exact_mut(elements).zip(indices);
         let filled = places.map_init(Resizer::new, |resizer, (out, &index)| {
-            let picture = self.picture(index)?.convert(preprocessing.channels());
+            let picture = preprocessing.converted(self.picture(index)?);
             let mut rng = augment::draws(seed, index);
             let framed = match augment {
                 Augment::None | Augment::Flip => preprocessing.frame(picture, resizer)?,

@@ -162,7 +162,7 @@ impl Preprocessing {
     /// When `out` is not of [`elements`](Self::elements) length.
     pub fn apply(&self, picture: &Picture<'_>, out: &mut [f32]) -> Result<()> {
         self.validate()?;
-        let picture = picture.view().convert(self.channels());
+        let picture = self.converted(picture.view());
         let framed = self.frame(picture, &mut Resizer::new())?;
         self.normalise(&framed, false, out);
         Ok(())
@@ -192,12 +192,17 @@ impl Preprocessing {
         Ok(inputs)
     }
 
-    /// Resized, and cropped at the centre, to `size` by `size`.
-    pub(super) fn frame<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
-        let picture = match self.orientation {
+    /// With the network's channels, and upright where that is asked for: what is done before anything is cut from a picture.
+    pub(super) fn converted<'a>(&self, picture: Picture<'a>) -> Picture<'a> {
+        let picture = picture.convert(self.channels());
+        match self.orientation {
             Orientation::Ignore => picture,
             Orientation::Apply => picture.oriented(),
-        };
+        }
+    }
+
+    /// Resized, and cropped at the centre, to `size` by `size`.
+    pub(super) fn frame<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
         let side = self.resized_side();
         let (height, width) = (picture.height(), picture.width());
         let long = side * height.max(width) / height.min(width);
