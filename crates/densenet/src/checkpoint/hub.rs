@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::card::Card;
+use crate::config::HeadPool;
 use crate::data::{Interpolation, Preprocessing, Resize};
 use crate::{Error, Result};
 
@@ -47,6 +48,8 @@ pub(super) struct HubConfig {
     preprocessing: Option<Preprocessing>,
     labels: Vec<String>,
     licence: Option<String>,
+    /// What the classifier reads of the last maps.
+    pub head_pool: Option<HeadPool>,
 }
 
 impl HubConfig {
@@ -65,6 +68,7 @@ impl HubConfig {
 #[derive(Deserialize)]
 struct Described {
     pretrained_cfg: Option<Pretrained>,
+    global_pool: Option<String>,
     label_names: Option<Vec<String>>,
     id2label: Option<BTreeMap<String, String>>,
     #[serde(flatten)]
@@ -98,7 +102,13 @@ impl Described {
         let labels = self.label_names.or(self.id2label.map(by_number)).or(pretrained.label_names.clone());
         let preprocessing = pretrained.preprocessing()?;
         let licence = pretrained.license.filter(|licence| !licence.is_empty());
-        Ok(HubConfig { preprocessing, labels: labels.unwrap_or_default(), licence })
+        let head_pool = match self.global_pool.as_deref() {
+            None => None,
+            Some("avg") => Some(HeadPool::Average),
+            Some("max") => Some(HeadPool::Max),
+            Some(other) => return Err(format!("global_pool is {other}; avg and max are read")),
+        };
+        Ok(HubConfig { head_pool, preprocessing, labels: labels.unwrap_or_default(), licence })
     }
 }
 
@@ -141,9 +151,10 @@ mod tests {
         let config = read(
             r#"{"architecture":"densenet121","num_classes":2,"label_names":["a","b"],"pretrained_cfg":{"input_size":[3,64,64],
             "interpolation":"bicubic","crop_pct":0.95,"crop_mode":"center","mean":[0.5,0.5,0.5],"std":[0.25,0.25,0.25],
-            "label_names":["x"],"license":"apache-2.0"}}"#,
+            "label_names":["x"],"license":"apache-2.0"},"global_pool":"max"}"#,
         )
         .unwrap();
+        assert_eq!(config.head_pool, Some(HeadPool::Max));
         let preprocessing = config.preprocessing.unwrap();
         assert_eq!((preprocessing.size, preprocessing.resized_side()), (64, 67));
         assert_eq!((preprocessing.resize, preprocessing.interpolation), (Resize::Short, Interpolation::Bicubic));
@@ -166,6 +177,7 @@ mod tests {
             (r#"{"pretrained_cfg":{"input_size":[3,224,192]}}"#, "224 by 192"),
             (r#"{"pretrained_cfg":{"input_size":[3,8,8],"interpolation":"lanczos"}}"#, "bilinear and bicubic"),
             (r#"{"pretrained_cfg":{"input_size":[3,8,8],"crop_mode":"border"}}"#, "center and squash"),
+            (r#"{"global_pool":"catavgmax"}"#, "avg and max"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -67,9 +67,18 @@ impl Inferred {
         self
     }
 
+    /// The same, where the maps before the classifier are said to be pooled so.
+    pub(super) fn with_head_pool(self, head_pool: HeadPool) -> Self {
+        let mut said = Self { config: Config { head_pool, ..self.config.clone() }, ..self };
+        said.assumptions.retain(|assumption| assumption.option != "--head-pool");
+        said
+    }
+
     /// The same, where a person knows better: with another configuration of the same tensors.
     pub fn with(self, config: Config) -> Self {
-        Self { assumptions: assumptions(&config), config, ..self }
+        let untold = |a: &Assumption| self.assumptions.iter().any(|before| before.option == a.option);
+        let assumptions = assumptions(&config).into_iter().filter(untold).collect();
+        Self { assumptions, config, ..self }
     }
 }
 

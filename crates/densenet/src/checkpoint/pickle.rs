@@ -34,13 +34,12 @@ fn check_archive(path: &Path) -> Result<()> {
         let name = entry.name().map_err(|error| wrong(error.to_string()))?;
         let size = entry.compressed_size();
         if name.contains("/code/") {
-            let script = path.display();
             return Err(Error::format(
                 path,
                 format!(
                     "TorchScript, a program and not weights alone; in Python, torch.save(torch.jit.load({:?}).state_dict(), \
                      \"weights.pth\") makes a file that is read",
-                    script.to_string()
+                    path.display().to_string()
                 ),
             ));
         }

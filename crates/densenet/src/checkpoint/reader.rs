@@ -12,6 +12,7 @@ use super::modules::THRESHOLDS;
 use super::stored::Stored;
 use super::{CARRIED, COUNTER, Card, Weights, adapt};
 use crate::architecture::Tensor;
+use crate::config::HeadPool;
 use crate::data::Preprocessing;
 use crate::init;
 use crate::output::Output;
@@ -135,6 +136,10 @@ impl Reader {
         let tensors: Vec<Stored> = numbers.iter().map(|&index| self.tensors()[index].clone()).collect();
         let mut inferred = infer(&tensors).map_err(|reason| self.wrong(reason))?;
         inferred.tensors.values_mut().flatten().for_each(|index| *index = numbers[*index]);
+        let said = self.file.hub.as_ref().and_then(|hub| hub.head_pool);
+        if let Some(head_pool) = said.filter(|_| inferred.config.head_pool != HeadPool::None) {
+            inferred = inferred.with_head_pool(head_pool);
+        }
         inferred.notes.splice(0..0, self.file.notes.iter().cloned());
         Ok(inferred)
     }

@@ -131,6 +131,16 @@ fn a_folder_of_a_hub_tells_how_pictures_are_prepared() {
     let preprocessing = card.preprocessing().unwrap();
     assert_eq!((preprocessing.size, preprocessing.resized_side()), (32, 36));
     assert_eq!((preprocessing.resize, preprocessing.interpolation), (Resize::Short, Interpolation::Bicubic));
+    let inferred = Reader::open(&kind("timm-hub-folder")).unwrap().infer().unwrap();
+    assert!(inferred.assumptions.iter().any(|assumption| assumption.option == "--head-pool"));
+    let folder = TempDir::new().unwrap();
+    std::fs::copy(kind("timm-hub-folder/model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    std::fs::write(folder.path().join("config.json"), r#"{"global_pool":"max"}"#).unwrap();
+    let said = Reader::open(folder.path()).unwrap().infer().unwrap();
+    assert_eq!(said.config.head_pool, HeadPool::Max);
+    let config = said.config.clone();
+    let said = said.with(config);
+    assert!(said.assumptions.iter().all(|assumption| assumption.option != "--head-pool"));
     assert_eq!((card.label(4), card.licence.as_deref()), ("kind-4".into(), Some("apache-2.0")));
 }
 
