@@ -72,7 +72,7 @@ impl Doctor {
         let patient = Patient::new(&self.reading, &self.preparing, &self.weights, &data)?;
         let tried = self.search(&patient, &data.test)?;
         let (best, score) = &tried[0];
-        let labels = patient.labels_in_order(best, &data.test, score)?;
+        let labels = patient.labels_in_order(&data.test, score);
         if let Some(path) = &self.out {
             write_card(path, best, labels.as_deref())?;
         }

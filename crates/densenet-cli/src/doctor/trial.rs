@@ -41,6 +41,8 @@ pub struct Score {
     pub correct: usize,
     /// Pictures tried.
     pub images: usize,
+    /// `[label][most likely class]`: how many pictures.
+    predicted: Vec<Vec<usize>>,
 }
 
 impl Score {
@@ -135,13 +137,16 @@ impl Patient {
         if network.architecture().block_sizes(size, size).is_err() {
             return Ok(None);
         }
-        let mut score = Score::default();
+        let predicted = vec![vec![0; setting.config.num_classes]; split.classes().len()];
+        let mut score = Score { predicted, ..Score::default() };
         for indices in sample(split.len(), pictures).chunks(BATCH) {
             let logits = self.logits(&network, setting, split, indices)?;
             for (logits, &index) in logits.rows().into_iter().zip(indices) {
-                let class = self.classes[split.labels()[index]];
+                let label = split.labels()[index];
+                let (class, likeliest) = (self.classes[label], ranking(logits)[0]);
                 score.loss -= log_softmax(logits)[class];
-                score.correct += usize::from(ranking(logits)[0] == class);
+                score.correct += usize::from(likeliest == class);
+                score.predicted[label][likeliest] += 1;
                 score.images += 1;
             }
         }
@@ -151,25 +156,17 @@ impl Patient {
 
     /// The names of the network's classes in their order where that is another than the data's; none where it is the same,
     /// or where the best setting finds no order.
-    pub fn labels_in_order(&self, best: &Setting, split: &Split, score: &Score) -> Result<Option<Vec<String>>> {
-        let classes = split.classes();
-        let network = self.network(best)?;
-        let mut taken = vec![vec![0usize; self.card.config.num_classes]; classes.len()];
-        for indices in sample(split.len(), score.images).chunks(BATCH) {
-            let logits = self.logits(&network, best, split, indices)?;
-            for (logits, &index) in logits.rows().into_iter().zip(indices) {
-                taken[split.labels()[index]][ranking(logits)[0]] += 1;
-            }
-        }
+    pub fn labels_in_order(&self, split: &Split, score: &Score) -> Option<Vec<String>> {
+        let taken = &score.predicted;
         let commonest = |counts: &Vec<usize>| (0..counts.len()).max_by_key(|&class| counts[class]).unwrap_or(0);
         let found: Vec<usize> = taken.iter().map(commonest).collect();
         let right: usize = taken.iter().zip(&found).map(|(counts, &class)| counts[class]).sum();
         let mut names = vec![None; self.card.config.num_classes];
-        found.iter().zip(classes).for_each(|(&class, name)| names[class] = Some(name.clone()));
+        found.iter().zip(split.classes()).for_each(|(&class, name)| names[class] = Some(name.clone()));
         let names: Option<Vec<String>> = names.into_iter().collect();
         // Another order of as many classes must explain far more than the order at hand.
-        Ok(names
-            .filter(|_| found != self.classes && 2 * right > score.images && right > score.correct + score.images / 5))
+        let explains = 2 * right > score.images && right > score.correct + score.images / 5;
+        names.filter(|_| found != self.classes && explains)
     }
 }
 
