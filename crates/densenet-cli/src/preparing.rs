@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::model::class_names;
 use crate::output::Misuse;
+use crate::text;
 use crate::word::word;
 
 /// How a picture becomes the network's input, and what its outputs are called and mean.
@@ -141,8 +142,8 @@ fn output(text: &str) -> Result<Output, String> {
 
 /// The `card` with the fields that the JSON file `path` has.
 fn merged(card: Card, path: &Path) -> Result<Card> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let given: Value = serde_json::from_slice(&text).with_context(|| format!("{}: not JSON", path.display()))?;
+    let text = text::read(path).with_context(|| path.display().to_string())?;
+    let given: Value = serde_json::from_str(&text).with_context(|| format!("{}: not JSON", path.display()))?;
     // What info --json prints holds it as one of its fields.
     let given = given.get("card").unwrap_or(&given);
     let mut whole = serde_json::to_value(&card).context("a card is plain data")?;

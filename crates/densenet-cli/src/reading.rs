@@ -12,6 +12,7 @@ use densenet::{Architecture, Card, Config};
 use crate::model::{self, Model};
 use crate::output::{self, Misuse};
 use crate::preparing::{self, Preparing};
+use crate::text;
 use crate::word::word;
 
 /// What a weight file of another program does not say.
@@ -22,7 +23,7 @@ pub struct Reading {
     /// before the weights]
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
-    /// The network that the file holds, its input channels and classes aside
+    /// The network that the file holds, but for its input channels, and the pooling and linear layers at its end
     #[arg(long, value_name = "NAME", value_parser = model::preset, conflicts_with = "config")]
     model: Option<String>,
     /// A JSON file of the network's configuration, as info --json prints it
@@ -120,9 +121,7 @@ impl Reading {
     /// The network that the file is `held` to hold, where the command line does not say otherwise.
     fn overrule(&self, held: Option<&Config>) -> Result<Config> {
         let mut config = match (&self.model, &self.config, held) {
-            (Some(model), _, Some(&Config { in_channels, num_classes, .. })) => {
-                Config { in_channels, num_classes, ..Config::preset(model)? }
-            }
+            (Some(model), _, Some(held)) => between_ends(held, Config::preset(model)?),
             (Some(model), ..) => Config::preset(model)?,
             (_, Some(path), _) => configuration(path)?,
             (.., Some(held)) => held.clone(),
@@ -158,10 +157,17 @@ impl Reading {
     }
 }
 
+/// The network of `preset` between what a file is `held` to begin and end with, which its tensors tell.
+fn between_ends(held: &Config, preset: Config) -> Config {
+    let &Config { in_channels, num_classes, head_pool, .. } = held;
+    let input_size = if head_pool == HeadPool::None { held.input_size } else { preset.input_size };
+    Config { in_channels, num_classes, head_pool, hidden: held.hidden.clone(), input_size, ..preset }
+}
+
 fn configuration(path: &Path) -> Result<Config> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let text = text::read(path).with_context(|| path.display().to_string())?;
     let mut value: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| format!("{}: not JSON", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{}: not JSON", path.display()))?;
     // What info --json prints holds it as one of its fields.
     if let Some(config) = value.get_mut("config") {
         value = config.take();

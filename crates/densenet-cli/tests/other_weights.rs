@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use densenet::checkpoint::Contents;
+use densenet::{Card, Config, DenseNet};
 use densenet_kernels::random::Stream;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -143,6 +145,23 @@ fn a_backbone_cannot_predict_and_says_why() {
     let (code, out, err) = run(&folder, &[&words, &PREPARED[..]].concat());
     assert!(code != Some(0) && out.is_empty() && err.contains("no classifier"), "{err}");
     done(&folder, &["export", "--weights", &kind("no-head.pth"), "--out", "backbone.onnx"]);
+}
+
+#[test]
+fn a_model_by_name_keeps_the_ends_that_the_file_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = Config::preset("densenet-bc-22-4").unwrap();
+    let config = Config { hidden: vec![7], num_classes: 3, ..small };
+    let network = DenseNet::<f32>::new(&config, 1).unwrap();
+    let (card, architecture) = (Card::of(config), network.architecture());
+    let (parameters, running) = (network.parameters(), network.running());
+    let path = folder.path().join("w.safetensors");
+    Contents { card: &card, architecture, parameters, running }.save(&path).unwrap();
+    let out = done(&folder, &["info", "w.safetensors", "--model", "densenet-bc-22-4", "--json"]);
+    let info: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&info["config"]["hidden"][0], &info["config"]["num_classes"]), (&7.into(), &3.into()));
+    fs::write(folder.path().join("c.json"), format!("\u{feff}{out}")).unwrap();
+    done(&folder, &["info", "w.safetensors", "--config", "c.json"]);
 }
 
 #[test]
