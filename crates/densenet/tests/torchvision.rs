@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use densenet::checkpoint::{Card, Contents, Reader};
 use densenet::data::Preprocessing;
-use densenet::{Config, DenseNet, torchvision};
+use densenet::{Config, DenseNet, timm, torchvision};
 use safetensors::{Dtype, SafeTensors};
 
 fn card(config: &Config) -> Card {
@@ -53,4 +53,29 @@ fn parameters_statistics_and_counters() {
     assert_eq!(reader.card().unwrap(), card);
     let weights = reader.weights(architecture).unwrap();
     assert!(weights.parameters == network.parameters() && weights.running == network.running());
+}
+
+/// timm's own loading of such a folder is for who has it: `create_model("local-dir:FOLDER", pretrained=True)`.
+#[test]
+fn a_folder_for_timm_comes_back() {
+    let config = Config { num_classes: 2, ..Config::preset("densenet121").unwrap() };
+    let network = DenseNet::<f32>::new(&config, 3).unwrap();
+    let card = card(&config);
+    let (architecture, parameters, running) = (network.architecture(), network.parameters(), network.running());
+    let folder = tempfile::tempdir().unwrap();
+    let contents = Contents { card: &card, architecture, parameters, running };
+    timm::save(&contents, folder.path()).unwrap();
+    let described: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
+    assert_eq!((&described["architecture"], &described["global_pool"]), (&"densenet121".into(), &"avg".into()));
+    assert_eq!(described["pretrained_cfg"]["crop_pct"], 0.8);
+    let (back, read) = DenseNet::load(folder.path()).unwrap();
+    assert!(back.parameters() == network.parameters() && back.running() == network.running());
+    assert_eq!((read.preprocessing, read.labels), (card.preprocessing.clone(), card.labels.clone()));
+    let seed = Config::preset("seed").unwrap();
+    let other = DenseNet::<f32>::new(&seed, 3).unwrap();
+    let (architecture, parameters, running) = (other.architecture(), other.parameters(), other.running());
+    let card = Card::of(seed);
+    let error = timm::save(&Contents { card: &card, architecture, parameters, running }, folder.path()).unwrap_err();
+    assert!(error.to_string().contains("timm has no such network: it has densenet121"), "{error}");
 }
