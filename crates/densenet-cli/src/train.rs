@@ -75,6 +75,10 @@ pub struct Train {
     /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the data set]
     #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
     augment: Option<Augment>,
+    /// Share of every class of the training pictures that is held out to choose the best epoch by, where the data have no
+    /// validation part; with 0 the test part chooses, which flatters its figure [default: 0.1]
+    #[arg(long, value_name = "X")]
+    val_fraction: Option<f64>,
     /// Take the pictures in the data's own order
     #[arg(long)]
     no_shuffle: bool,
@@ -148,7 +152,8 @@ impl Train {
         };
         let mut settings = self.defaults()?;
         self.apply(&mut settings).validate()?;
-        let data = self.data_dir.open(name)?;
+        let seed = self.seed.unwrap_or(0);
+        let data = divided(self.data_dir.open(name)?, &settings, seed)?;
         let (model, preset) = self.network()?;
         let preset = adapted(preset, &data);
         let config = Config {
@@ -158,7 +163,6 @@ impl Train {
         };
         settings.augment = self.augment.unwrap_or_else(|| usual(&data));
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
-        let seed = self.seed.unwrap_or(0);
         let network = match &self.init {
             Some(path) => initial(path, &config, seed)?,
             None => DenseNet::new(&config, seed)?,
@@ -191,6 +195,7 @@ impl Train {
     fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
         let mut run = Run::resume(folder)?;
         let data = self.data_dir.open(self.data.as_ref().unwrap_or(&run.card().dataset))?;
+        let data = divided(data, &run.settings, run.card().seed)?;
         let mut settings = run.settings.clone();
         self.apply(&mut settings).validate()?;
         let changed = self.changes(&run, &settings, &data)?;
@@ -247,12 +252,13 @@ impl Train {
         Ok(names)
     }
 
-    /// The usual settings of the optimiser.
+    /// The usual settings of the optimiser, and a validation part.
     fn defaults(&self) -> Result<Settings> {
+        let usual = Settings { val_fraction: 0.1, ..Settings::default() };
         match (self.optimizer, self.momentum) {
             (Some(Kind::AdamW), Some(_)) => Err(Misuse("--momentum is for --optimizer sgd".into()).into()),
-            (Some(Kind::AdamW), None) => Ok(Settings { lr: 1e-3, weight_decay: 1e-2, ..Settings::default() }),
-            (Some(Kind::Sgd) | None, _) => Ok(Settings::default()),
+            (Some(Kind::AdamW), None) => Ok(Settings { lr: 1e-3, weight_decay: 1e-2, ..usual }),
+            (Some(Kind::Sgd) | None, _) => Ok(usual),
         }
     }
 
@@ -269,6 +275,7 @@ impl Train {
         set(&mut settings.momentum, self.momentum);
         set(&mut settings.weight_decay, self.weight_decay);
         set(&mut settings.label_smoothing, self.label_smoothing);
+        set(&mut settings.val_fraction, self.val_fraction);
         set(&mut settings.augment, self.augment);
         set(&mut settings.memory, self.memory);
         set(&mut settings.accumulate, self.accumulate);
@@ -278,6 +285,11 @@ impl Train {
         settings.shuffle &= !self.no_shuffle;
         settings
     }
+}
+
+/// The data with a part to choose the best epoch by, unless the test part is to choose.
+fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
+    Ok(if settings.val_fraction > 0.0 { data.divide(settings.val_fraction, seed)? } else { data })
 }
 
 /// Refuses a folder of a class without a picture.

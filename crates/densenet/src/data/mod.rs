@@ -5,6 +5,7 @@
 mod augment;
 mod cifar;
 mod decode;
+mod divide;
 mod download;
 mod folder;
 mod framing;
@@ -16,6 +17,7 @@ mod picture;
 mod preprocessing;
 mod set;
 mod split;
+mod targets;
 mod unreadable;
 mod walk;
 
@@ -30,5 +32,6 @@ pub use picture::{MAX_PIXELS, Picture};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
 pub use set::DataSet;
 pub use split::Split;
+pub use targets::Targets;
 pub use unreadable::Unreadable;
 pub use walk::{Found, LeftOut, pictures_in};

@@ -34,6 +34,9 @@ pub struct Settings {
     pub ema: Option<f64>,
     /// Share of the target spread over all classes; from 0 up to 1.
     pub label_smoothing: f64,
+    /// Share of every class of the training pictures that is held out to choose the best epoch by, where the data set has no
+    /// validation part; 0 where none is, and the test part chooses. See [`DataSet::divide`](crate::data::DataSet::divide).
+    pub val_fraction: f64,
     /// Random changes to the pictures.
     pub augment: Augment,
     /// Whether each epoch takes the pictures in an order of its own.
@@ -59,6 +62,7 @@ impl Default for Settings {
             clip_norm: None,
             ema: None,
             label_smoothing: 0.0,
+            val_fraction: 0.0,
             augment: Augment::None,
             shuffle: true,
             max_steps: None,
@@ -118,6 +122,7 @@ impl Settings {
         check(norm.is_finite() && norm > 0.0, "clip_norm", norm, "above 0")?;
         check(self.ema.is_none_or(part), "ema", self.ema.unwrap_or(0.0), from_zero)?;
         check(part(self.label_smoothing), "label_smoothing", self.label_smoothing, from_zero)?;
+        check(part(self.val_fraction), "val_fraction", self.val_fraction, from_zero)?;
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
         check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
         check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
