@@ -5,13 +5,13 @@ use ndarray::{Array4, Axis};
 use crate::data::{Augment, Preprocessing, Split, Unreadable};
 use crate::{Error, Result};
 
-/// Pictures ready for a network, and what they show.
+/// Pictures ready for a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
     /// `(N, C, H, W)`.
     pub images: Array4<f32>,
-    /// `(N)`.
-    pub labels: Vec<u32>,
+    /// `(N)`: which pictures of their split they are.
+    pub indices: Vec<usize>,
     /// Pictures that were asked for but could not be read.
     pub unreadable: Vec<Unreadable>,
 }
@@ -41,7 +41,7 @@ impl Source<'_> {
         let next = |sound: &[usize], place| sound.iter().copied().find(|&i| i >= place).or(sound.first().copied());
         let batch = self.read(indices, |sound| (0..indices.len()).filter_map(|place| next(sound, place)).collect())?;
         match batch.unreadable.first() {
-            Some(first) if batch.labels.is_empty() => {
+            Some(first) if batch.indices.is_empty() => {
                 let reason = format!("{}; none of the {} pictures of a batch can be read", first.reason, indices.len());
                 Err(Error::format(&first.input, reason))
             }
@@ -66,7 +66,7 @@ impl Source<'_> {
             places = choose(&places);
             images = images.select(Axis(0), &places);
         }
-        let labels = places.iter().map(|&place| self.split.labels()[indices[place]] as u32).collect();
-        Ok(Batch { images, labels, unreadable })
+        let indices = places.iter().map(|&place| indices[place]).collect();
+        Ok(Batch { images, indices, unreadable })
     }
 }

@@ -55,9 +55,10 @@ pub fn evaluate(
         order.chunks(batch),
         |indices| source.readable(indices),
         |batch| {
-            if !batch.labels.is_empty() {
+            if !batch.indices.is_empty() {
                 let logits = network.logits(batch.images.view())?;
-                logits.rows().into_iter().zip(&batch.labels).for_each(|(row, &label)| tally.add(row, label as usize));
+                let labels = batch.indices.iter().map(|&index| split.labels()[index]);
+                logits.rows().into_iter().zip(labels).for_each(|(row, label)| tally.add(row, label));
             }
             tally.unreadable.extend(batch.unreadable);
             Ok(progress(tally.images + tally.unreadable.len() as u64))

@@ -253,9 +253,9 @@ impl Run {
             left,
             |indices| source.full(indices),
             |batch| {
-                let images = batch.labels.len();
+                let images = batch.indices.len();
                 batch.unreadable.iter().for_each(|picture| observer.unreadable(picture));
-                let report = self.step(batch, train.len())?;
+                let report = self.step(batch, train)?;
                 self.log.write(&report)?;
                 if observer.step(&report, images).is_break() {
                     return Ok(ControlFlow::Break(Outcome::Interrupted));
@@ -275,14 +275,15 @@ impl Run {
         self.settings.max_steps.is_some_and(|limit| self.progress.step >= limit)
     }
 
-    /// One step of a run on so many pictures.
-    fn step(&mut self, batch: Batch, pictures: usize) -> Result<StepReport> {
-        let lr = self.settings.rate(self.progress.step, pictures);
+    /// One step of a run on `train`.
+    fn step(&mut self, batch: Batch, train: &Split) -> Result<StepReport> {
+        let lr = self.settings.rate(self.progress.step, train.len());
+        let labels: Vec<u32> = batch.indices.iter().map(|&index| train.labels()[index] as u32).collect();
         let label_smoothing = self.settings.label_smoothing;
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { label_smoothing, dropout_seed, memory, profile: None };
         let (images, parts) = (batch.images.view(), self.settings.accumulate);
-        let outcome = self.backprop.run_in_parts(&mut self.network, images, &batch.labels, &options, parts)?;
+        let outcome = self.backprop.run_in_parts(&mut self.network, images, &labels, &options, parts)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
@@ -290,9 +291,9 @@ impl Run {
         progress.step += 1;
         self.carried.step(lr, progress.step, &mut self.network, self.backprop.gradients());
         progress.epoch_step += 1;
-        progress.images += batch.labels.len() as u64;
-        progress.loss += outcome.loss * batch.labels.len() as f64;
-        let rows = outcome.logits.rows().into_iter().zip(&batch.labels);
+        progress.images += labels.len() as u64;
+        progress.loss += outcome.loss * labels.len() as f64;
+        let rows = outcome.logits.rows().into_iter().zip(&labels);
         progress.correct += rows.filter(|(row, label)| ranking(*row)[0] == **label as usize).count() as u64;
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
     }
