@@ -12,6 +12,8 @@ pub enum Schedule {
     Constant,
     /// A tenth from half of the run on, a hundredth from three quarters on (section 4.2 of the paper, CIFAR and SVHN).
     Steps,
+    /// A tenth from a third of the run on, a hundredth from two thirds on (section 4.2 of the paper, ImageNet).
+    Thirds,
     /// Rises linearly over the first twentieth of the run, then falls along half a cosine to nothing.
     Cosine,
     /// Falls along half a cosine to nothing once a cycle, and begins anew (Huang et al., "Snapshot Ensembles", ICLR 2017,
@@ -28,6 +30,9 @@ impl Schedule {
             Self::Steps if 4 * step >= 3 * steps => base / 100.0,
             Self::Steps if 2 * step >= steps => base / 10.0,
             Self::Steps => base,
+            Self::Thirds if 3 * step >= 2 * steps => base / 100.0,
+            Self::Thirds if 3 * step >= steps => base / 10.0,
+            Self::Thirds => base,
             Self::Cosine => {
                 let warm_up = steps / 20;
                 if step < warm_up {
@@ -61,6 +66,11 @@ mod tests {
     fn steps_divide_by_ten_at_half_and_three_quarters() {
         assert_eq!(rates(Schedule::Steps, 8), [0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]);
         assert_eq!(rates(Schedule::Steps, 5), [0.1, 0.1, 0.1, 0.01, 0.001]);
+    }
+
+    #[test]
+    fn thirds_divide_by_ten_at_each() {
+        assert_eq!(rates(Schedule::Thirds, 6), [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]);
     }
 
     #[test]
