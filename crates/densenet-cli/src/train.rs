@@ -309,7 +309,7 @@ fn tested(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) ->
     let evaluation = evaluate(&network, &data.test, card.preprocessing()?, run.settings.batch, |_| {
         if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    Ok(evaluation.map(|evaluation| evaluation.top1))
+    Ok(evaluation.map(|evaluation| evaluation.score()))
 }
 
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.

@@ -320,17 +320,17 @@ impl Run {
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
-        let better = done.best_top1.is_none_or(|best| evaluation.top1 > best);
+        let better = done.best_top1.is_none_or(|best| evaluation.score() > best);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
             train_top1: done.correct as f64 / done.images as f64,
             part,
             held_out_loss: evaluation.loss,
-            held_out_top1: evaluation.top1,
+            held_out_top1: evaluation.score(),
             seconds: done.seconds,
         };
-        let best_top1 = if better { Some(evaluation.top1) } else { done.best_top1 };
+        let best_top1 = if better { Some(evaluation.score()) } else { done.best_top1 };
         self.progress = Progress { epoch: done.epoch + 1, step: done.step, best_top1, ..Progress::default() };
         self.log.write(&report)?;
         self.prepare_save()?;
