@@ -1,21 +1,20 @@
 //! `densenet train`.
 
+mod finish;
 mod options;
 mod recipe;
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::checkpoint::Card;
-use densenet::data::{Augment, DataSet};
-use densenet::evaluation::evaluate;
+use densenet::data::{Augment, DataSet, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
-use densenet::training::{BEST, LAST, Outcome, Run, Settings};
+use densenet::output::Output;
+use densenet::training::{LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
 use toml::Table;
 
@@ -24,6 +23,7 @@ use crate::model;
 use crate::output::{self, Misuse, counted};
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
+use finish::finish;
 use options::RecipeOptions;
 use recipe::{Recipe, layered};
 
@@ -81,8 +81,9 @@ impl Train {
                 Ok(ExitCode::from(130))
             }
             Ok(Outcome::Finished) => {
-                let test = tested(&run, &data, &folder, &interrupted)?;
-                output::print(&watch::summary(&run, &folder, data.chooses().part(), test))?;
+                let judged = finish(&run, &data, &folder, &interrupted)?;
+                let judged = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
+                output::print(&watch::summary(&run, &folder, data.chooses().part(), judged))?;
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -125,6 +126,10 @@ impl Train {
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
             seed: recipe.seed,
+            output: Some(match data.train.targets() {
+                Targets::Classes(_) => Output::softmax(),
+                Targets::Labels(_) => Output::sigmoid(),
+            }),
             ..Card::of(config)
         };
         let folder =
@@ -222,18 +227,6 @@ fn check_classes(data: &DataSet) -> Result<()> {
         Some(class) => bail!("{}: no pictures of {class}; a class needs at least one to train on", data.name),
         None => Ok(()),
     }
-}
-
-/// The accuracy of the best epoch on the test part, where another part has chosen that epoch.
-fn tested(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) -> Result<Option<f64>> {
-    if data.validation.is_none() || run.progress().best_top1.is_none() {
-        return Ok(None);
-    }
-    let (network, card) = DenseNet::load(folder.join(BEST))?;
-    let evaluation = evaluate(&network, &data.test, card.preprocessing()?, run.settings.batch, |_| {
-        if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(evaluation.map(|evaluation| evaluation.top1))
 }
 
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.

@@ -64,33 +64,50 @@ pub struct StepReport {
     pub lr: f64,
 }
 
-/// An epoch's line in the log, where `PART_loss` and `PART_top1` (`test_loss`, `val_top1`) are of the held-out part.
+/// What epochs are compared by; more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Of classes, the share of the pictures put in their class.
+    Top1,
+    /// Of labels, the mean area under the ROC curve.
+    MeanAuc,
+}
+
+/// An epoch's line in the log. What is of the held-out part is named after it: `val_loss`, and `val_top1` beside `train_top1`,
+/// or of labels `val_auc` beside `train_accuracy`.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean loss over the epoch's steps.
     pub train_loss: f64,
-    /// Share of the pictures that were put in their class during the epoch's steps; from 0 to 1.
-    pub train_top1: f64,
+    /// Share of the pictures that were put in their class, or of the known labels that were told rightly, during the epoch's
+    /// steps; from 0 to 1.
+    pub train_accuracy: f64,
+    /// What the held-out pictures are scored by.
+    pub measure: Measure,
     /// What the held-out pictures are of their data set.
     pub part: Part,
     /// Mean loss on the held-out pictures after the epoch.
     pub held_out_loss: f64,
-    /// Share of the held-out pictures put in their class; from 0 to 1.
-    pub held_out_top1: f64,
+    /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
+    pub held_out_score: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
 }
 
 impl Serialize for EpochReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let (train, held_out) = match self.measure {
+            Measure::Top1 => ("train_top1", "top1"),
+            Measure::MeanAuc => ("train_accuracy", "auc"),
+        };
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("epoch", &self.epoch)?;
         line.serialize_entry("train_loss", &self.train_loss)?;
-        line.serialize_entry("train_top1", &self.train_top1)?;
+        line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
-        line.serialize_entry(&format!("{}_top1", self.part), &self.held_out_top1)?;
+        line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
     }
@@ -369,14 +386,15 @@ impl Run {
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
-        let better = done.best_top1.is_none_or(|best| evaluation.top1 > best);
+        let better = done.best.is_none_or(|best| evaluation.score() > best);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
-            train_top1: done.correct as f64 / done.judged as f64,
+            train_accuracy: done.correct as f64 / done.judged as f64,
             part,
             held_out_loss: evaluation.loss,
-            held_out_top1: evaluation.top1,
+            held_out_score: evaluation.score(),
+            measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
             seconds: done.seconds,
         };
         self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
@@ -384,7 +402,7 @@ impl Run {
         self.prepare_save()?;
         // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
         if better && self.keep(BEST, observer) {
-            self.progress.best_top1 = Some(evaluation.top1);
+            self.progress.best = Some(evaluation.score());
             self.progress.best_epoch = self.progress.epoch;
         }
         if let Some(cycle) = self.settings.cycle_ended(self.progress.epoch) {

@@ -20,6 +20,7 @@ mod set;
 mod split;
 mod targets;
 mod unreadable;
+mod views;
 mod walk;
 
 pub use augment::Augment;
@@ -37,4 +38,5 @@ pub use set::DataSet;
 pub use split::Split;
 pub use targets::Targets;
 pub use unreadable::Unreadable;
+pub use views::Views;
 pub use walk::{Found, LeftOut, pictures_in};

@@ -117,5 +117,5 @@ fn a_full_disk_costs_no_step() {
     fs::create_dir_all(folder.path().join(BEST).join("in the way")).unwrap();
     let mut troubles = Troubles::default();
     assert_eq!(run.train(&train, &pictures(20, 2), &mut troubles).unwrap(), Outcome::Finished);
-    assert_eq!((troubles.0, run.progress().epoch, run.progress().best_top1), (3, 3, None));
+    assert_eq!((troubles.0, run.progress().epoch, run.progress().best), (3, 3, None));
 }
