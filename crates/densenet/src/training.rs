@@ -5,6 +5,7 @@
 
 mod carried;
 mod criterion;
+pub mod find_lr;
 mod fine_tuning;
 mod log;
 mod progress;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::{Part, Split, Targets, Unreadable, balanced_order};
+use crate::data::{Part, Split, Targets, Unreadable};
 use crate::evaluation::{Evaluation, check_labels, evaluate};
 use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::prefetch::prefetch;
@@ -288,7 +289,8 @@ impl Run {
             augment,
             seed: self.seed("augment", self.progress.epoch as u64),
         };
-        let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
+        let order = self.settings.order(train, self.seed("shuffle", self.progress.epoch as u64));
+        let criterion = Criterion::new(&self.settings, train);
         let left = self.progress.epoch_step..steps;
         let left: Vec<&[usize]> = left.map(|step| &order[self.settings.pictures_of(step, train.len())]).collect();
         prefetch(
@@ -343,11 +345,8 @@ impl Run {
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
         let targets = train.targets().dense(&batch.indices, train.classes().len());
-        let (images, parts) = (batch.images.view(), self.settings.accumulate);
-        let outcome = match self.settings.freeze {
-            Freeze::Body => self.backprop.run_classifier(&self.network, images, targets.view(), &options)?,
-            _ => self.backprop.run_in_parts(&mut self.network, images, targets.view(), &options, parts)?,
-        };
+        let (images, targets) = (batch.images.view(), targets.view());
+        let outcome = self.settings.gradients(&mut self.backprop, &mut self.network, images, targets, &options)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
@@ -358,7 +357,7 @@ impl Run {
         progress.epoch_step += 1;
         progress.images += batch.indices.len() as u64;
         progress.loss += outcome.loss * batch.indices.len() as f64;
-        let (right, of) = criterion.right(outcome.logits.view(), targets.view());
+        let (right, of) = criterion.right(outcome.logits.view(), targets);
         progress.correct += right;
         progress.judged += of;
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
@@ -447,22 +446,6 @@ impl Run {
             parameters: self.network.parameters(),
             running: self.network.running(),
         }
-    }
-
-    /// The order of the epoch under way: shuffled (Fisher and Yates), or drawn so that every class comes as often.
-    fn order(&self, train: &Split) -> Vec<usize> {
-        let (mut order, seed) =
-            ((0..train.len()).collect::<Vec<_>>(), self.seed("shuffle", self.progress.epoch as u64));
-        if self.settings.balance == Balance::Sampling {
-            return balanced_order(train, seed);
-        }
-        if self.settings.shuffle {
-            let random = Stream::new(seed, 0);
-            for i in (1..order.len()).rev() {
-                order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
-            }
-        }
-        order
     }
 
     /// The seed of `number` among those for `purpose`.
