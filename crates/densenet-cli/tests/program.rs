@@ -270,6 +270,20 @@ fn every_option_of_training_does_what_it_says() {
 }
 
 #[test]
+fn a_schedule_sets_the_rate_of_every_step() {
+    let world = World::new();
+    let rates = |schedule: &str| -> Vec<f64> {
+        world.done(&format!("{TRAIN} --epochs 1 --schedule {schedule} --out {schedule}"));
+        let log = world.text(&format!("{schedule}/log.jsonl"));
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["lr"].as_f64()).collect()
+    };
+    assert_eq!(rates("constant"), [0.1; 5]);
+    assert_eq!(rates("steps"), [0.1, 0.1, 0.1, 0.01, 0.001]);
+    assert!(rates("cosine").windows(2).all(|pair| pair[1] < pair[0]));
+}
+
+#[test]
 fn a_run_that_begins_with_weights_of_another() {
     let world = World::new();
     world.done(&format!("{TRAIN} --max-steps 8 --out run"));
