@@ -74,6 +74,7 @@ impl Eval {
                 output::print(&gallery(&model, labels, &split, self.show)?)?;
             }
         }
+        output::note_turned(split.turned(), model.preprocessing()?);
         output::count_unreadable(evaluation.unreadable.len(), split.len());
         Ok(if evaluation.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

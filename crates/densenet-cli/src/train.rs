@@ -18,6 +18,7 @@ use densenet::{Architecture, Config};
 use serde_json::{Value, json};
 
 use crate::data_dir::DataDir;
+use crate::decoding::Decoding;
 use crate::model;
 use crate::output::{self, Misuse, counted};
 use crate::threads::Threads;
@@ -90,6 +91,8 @@ pub struct Train {
     /// Height and width that pictures are resized to [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    #[command(flatten)]
+    decoding: Decoding,
     /// Dropout after each convolution of the dense layers [default: 0]
     #[arg(long, value_name = "P")]
     drop_rate: Option<f64>,
@@ -122,6 +125,7 @@ impl Train {
         let outcome = run.train(&data.train, data.chooses(), &mut watch);
         let unreadable = watch.unreadable();
         drop(watch);
+        output::note_turned(data.train.turned() + data.chooses().turned(), run.card().preprocessing()?);
         output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
         match outcome {
             Err(error @ densenet::Error::Diverged { .. }) => {
@@ -164,7 +168,7 @@ impl Train {
             None => DenseNet::new(&config, seed)?,
         };
         let card = Card {
-            preprocessing: Some(data.preprocessing.with_size(config.input_size)),
+            preprocessing: Some(self.decoding.overrule(data.preprocessing.with_size(config.input_size))),
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
             seed,
@@ -219,6 +223,7 @@ impl Train {
     /// The options that differ from what the run was begun with.
     fn changes(&self, run: &Run, settings: &Settings, data: &DataSet) -> Result<Vec<String>> {
         let card = run.card();
+        let prepared = card.preprocessing()?;
         let model_differs = match &self.model {
             Some(model) => {
                 let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
@@ -230,6 +235,7 @@ impl Train {
             ("--model", model_differs),
             ("--data", data.train.classes() != card.labels),
             ("--size", self.size.is_some_and(|size| size != card.config.input_size)),
+            ("--orientation", self.decoding.overrule(prepared.clone()) != *prepared),
             ("--drop-rate", self.drop_rate.is_some_and(|rate| rate != card.config.drop_rate)),
             ("--seed", self.seed.is_some_and(|seed| seed != card.seed)),
         ];

@@ -183,6 +183,32 @@ fn shards_take_every_input_once() {
     }
 }
 
+#[test]
+fn pictures_that_are_not_stored_upright_are_counted_once() {
+    let world = World::new();
+    for class in ["a", "b"] {
+        (0..4).for_each(|i| world.picture(&format!("set/{class}/{i}.pgm"), 60 * i));
+    }
+    for name in ["turned-1.png", "turned-3.png", "turned-6.jpg", "turned-6.tif"] {
+        fs::copy(golden(name), world.path(&format!("set/a/{name}"))).unwrap();
+    }
+    let said = "2 pictures say by EXIF that they are not stored upright; they are read as stored, as torchvision does; \
+                --orientation apply turns them\n";
+    let train = format!("train {} --data set --batch 4 --epochs 2 --threads 1", tiny());
+    let eval = "eval --weights run/last.safetensors --data set";
+    for words in [format!("{train} --out run"), eval.into(), format!("{PREDICT} set --batch 3")] {
+        assert_eq!(world.exits(0, &words).1.matches(said).count(), 1, "{words}");
+        let words = words.replace("--out run", "--out upright") + " --orientation apply";
+        assert!(!world.exits(0, &words).1.contains("EXIF"), "{words}");
+    }
+    let card = world.exits(0, "info upright/last.safetensors --json").0;
+    assert!(card.contains(r#""orientation":"apply""#), "{card}");
+    let err = world.exits(2, "train --resume run --orientation apply").1;
+    assert!(err.contains("begun with another --orientation"), "{err}");
+    let one = world.exits(0, &format!("{PREDICT} set/a/turned-3.png")).1;
+    assert!(one.contains("1 picture says by EXIF that it is not stored upright; it is read as stored"), "{one}");
+}
+
 /// Twenty pictures of each of two of Fashion-MNIST's classes, and a class of none.
 fn classes(world: &World, folder: &str) {
     for class in ["Bag", "Coat"] {

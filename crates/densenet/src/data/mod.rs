@@ -16,6 +16,7 @@ mod picture;
 mod preprocessing;
 mod set;
 mod split;
+mod turned;
 mod unreadable;
 mod walk;
 

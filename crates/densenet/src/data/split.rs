@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::augment::{self, Augment};
 use super::part::Part;
+use super::turned::Turned;
 use super::unreadable::Unreadable;
 use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
@@ -19,6 +20,7 @@ pub struct Split {
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
+    turned: Turned,
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ impl Split {
             let reason = format!("label {label} of picture {i} is out of range; {count} classes count from 0");
             return Err(Error::format(path, reason));
         }
-        Ok(Self { pictures, labels, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+        Ok(Self { pictures, labels, classes, part: Part::Test, max_pixels: MAX_PIXELS, turned: Turned::default() })
     }
 
     /// The same as another part than [`Part::Test`].
@@ -145,6 +147,11 @@ impl Split {
         }
     }
 
+    /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
+    pub fn turned(&self) -> usize {
+        self.turned.count()
+    }
+
     /// Picture `index` as it is stored.
     ///
     /// # Errors
@@ -158,7 +165,11 @@ impl Split {
                 let bytes = height * width * channels;
                 Picture::new(height, width, channels, &pixels[index * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open_within(&files[index], self.max_pixels),
+            Pictures::Files(files) => {
+                let picture = Picture::open_within(&files[index], self.max_pixels)?;
+                self.turned.hear(index, picture.orientation());
+                Ok(picture)
+            }
         }
     }
 
