@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use densenet::data::{self, ChannelOrder, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize};
+use densenet::data::{
+    self, ChannelOrder, Grey16, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize, Transparency,
+};
 use densenet::output::Output;
 use densenet::{Card, Config};
 use serde_json::Value;
@@ -13,7 +15,7 @@ use crate::decoding::Decoding;
 use crate::model::class_names;
 use crate::output::Misuse;
 use crate::text;
-use crate::word::word;
+use crate::word::{word, word_of};
 
 /// How a picture becomes the network's input, and what its outputs are called and mean.
 #[derive(Args)]
@@ -189,6 +191,12 @@ pub fn in_words(preprocessing: &Preprocessing) -> String {
     }
     if preprocessing.orientation == Orientation::Apply {
         words += ", turned upright";
+    }
+    if preprocessing.transparency != Transparency::Drop {
+        words += &format!(", laid on {}", word_of(&preprocessing.transparency));
+    }
+    if preprocessing.grey16 == Grey16::Clip {
+        words += ", 16-bit grey clipped at 255";
     }
     words + &format!(", --mean {} --std {}", list(mean), list(std))
 }

@@ -223,7 +223,6 @@ impl Train {
     /// The options that differ from what the run was begun with.
     fn changes(&self, run: &Run, settings: &Settings, data: &DataSet) -> Result<Vec<String>> {
         let card = run.card();
-        let prepared = card.preprocessing()?;
         let model_differs = match &self.model {
             Some(model) => {
                 let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
@@ -235,12 +234,11 @@ impl Train {
             ("--model", model_differs),
             ("--data", data.train.classes() != card.labels),
             ("--size", self.size.is_some_and(|size| size != card.config.input_size)),
-            ("--orientation", self.decoding.overrule(prepared.clone()) != *prepared),
             ("--drop-rate", self.drop_rate.is_some_and(|rate| rate != card.config.drop_rate)),
             ("--seed", self.seed.is_some_and(|seed| seed != card.seed)),
         ];
-        let mut names: Vec<String> =
-            differs.iter().filter(|(_, differs)| *differs).map(|(n, _)| n.to_string()).collect();
+        let differs = differs.into_iter().chain(self.decoding.changes(card.preprocessing()?));
+        let mut names: Vec<String> = differs.filter(|(_, differs)| *differs).map(|(n, _)| n.to_string()).collect();
         let fixed = |settings: &Settings| {
             json!(Settings { epochs: 1, max_steps: None, memory: Memory::Normal, ..settings.clone() })
         };

@@ -209,6 +209,26 @@ fn pictures_that_are_not_stored_upright_are_counted_once() {
     assert!(one.contains("1 picture says by EXIF that it is not stored upright; it is read as stored"), "{one}");
 }
 
+#[test]
+fn transparency_and_deep_grey_become_what_options_and_cards_say() {
+    let world = World::new();
+    let weights = "predict --weights fashion-mnist";
+    for (name, rules) in [
+        ("rgba.png", ["--transparency drop", "--transparency white", "--transparency black"]),
+        ("deep.tif", ["--grey16 high-byte", "--grey16 clip", "--transparency white --grey16 clip"]),
+    ] {
+        fs::copy(golden("../flattening").join(name), world.path(name)).unwrap();
+        let answers = rules.map(|rule| world.exits(0, &format!("{weights} {rule} {name}")).0);
+        assert_eq!(world.exits(0, &format!("{weights} {name}")).0, answers[0], "{name}");
+        assert_ne!(answers[0], answers[1], "{name}");
+        assert_eq!(answers[1] == answers[2], name == "deep.tif", "{name}");
+        world.exits(0, &format!("export --weights fashion-mnist {} --format densenet --out w.safetensors", rules[1]));
+        assert_eq!(world.exits(0, &format!("predict --weights w.safetensors {name}")).0, answers[1], "{name}");
+    }
+    assert!(world.exits(0, "info w.safetensors").0.contains(", 16-bit grey clipped at 255, --mean "));
+    world.exits(2, &format!("{weights} rgba.png --transparency grey"));
+}
+
 /// Twenty pictures of each of two of Fashion-MNIST's classes, and a class of none.
 fn classes(world: &World, folder: &str) {
     for class in ["Bag", "Coat"] {

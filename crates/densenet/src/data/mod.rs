@@ -3,6 +3,7 @@
 //! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
 
 mod augment;
+mod beside;
 mod cifar;
 mod decode;
 mod download;
@@ -23,7 +24,7 @@ mod walk;
 pub use augment::Augment;
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
-pub use framing::{ChannelOrder, Interpolation, Orientation, Resize};
+pub use framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency};
 pub use known::classes;
 pub use locate::open;
 pub use part::Part;
