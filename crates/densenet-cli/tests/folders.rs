@@ -302,6 +302,49 @@ fn what_is_left_of_an_epoch_joins_its_last_batch() {
     assert!(!world.path("other").exists(), "known before the first step");
 }
 
+/// The loss of the first step of a run from given weights on folders of five classes, one picture in each.
+fn first_loss(world: &World, options: &str) -> String {
+    let _ = fs::remove_dir_all(world.path("run"));
+    let words = format!("train {} --data set --batch 10 --max-steps 1 --threads 1 --no-shuffle --out run", tiny());
+    world.exits(0, &format!("{words} {options}"));
+    let log: Value = serde_json::from_str(world.text("run/log.jsonl").lines().next().unwrap()).unwrap();
+    log["loss"].to_string()
+}
+
+#[test]
+fn pictures_can_be_trained_on_without_random_changes() {
+    let world = World::new();
+    let ramp =
+        |turn: usize| [b"P5 8 8 255\n".as_slice(), &(0..64).map(|i| (i * 4 / turn) as u8).collect::<Vec<_>>()].concat();
+    for class in 0..5 {
+        (0..3).for_each(|i| world.write(&format!("set/{class}/{i}.pgm"), ramp(1 + class + i)));
+    }
+    assert_eq!(first_loss(&world, "--augment none --seed 1"), first_loss(&world, "--augment none --seed 2"));
+    assert_ne!(first_loss(&world, "--seed 1"), first_loss(&world, "--seed 2"), "the usual is a random part, mirrored");
+}
+
+#[test]
+fn a_picture_of_the_inputs_size_can_be_taken_whole() {
+    let world = World::new();
+    let pixels: Vec<u8> = (0..64 * 64).map(|i| (i * 7 % 251) as u8).collect();
+    world.write("a.pgm", [b"P5 64 64 255\n".as_slice(), &pixels].concat());
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }";
+    let values: Vec<u8> = pixels.iter().flat_map(|&v| ((f32::from(v) / 255.0 - 0.5) / 0.25).to_le_bytes()).collect();
+    let array =
+        [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], format!("{header:<117}\n").as_bytes(), &values.repeat(3)];
+    world.write("a.npy", array.concat());
+    let weights = golden("../checkpoints/torchvision.pth");
+    let logits = |input: &str, options: &str| {
+        let prepared = format!("--preset imagenet --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --size 64 {options}");
+        world.exits(0, &format!("predict --weights {} {input} {prepared} --logits l.npy", weights.display()));
+        fs::read(world.path("l.npy")).unwrap()
+    };
+    let whole = logits("a.npy", "");
+    assert_eq!(logits("a.pgm", "--crop-fraction 1"), whole);
+    assert_eq!(logits("a.pgm", "--crop-fraction 1 --interpolation bicubic --resize squash"), whole);
+    assert_ne!(logits("a.pgm", ""), whole, "resized to 73 and cropped");
+}
+
 #[test]
 fn a_run_goes_on_without_a_picture_that_cannot_be_read() {
     let world = World::new();
