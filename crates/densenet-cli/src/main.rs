@@ -10,6 +10,7 @@ mod info;
 mod max_pixels;
 mod model;
 mod models;
+mod networks;
 mod output;
 mod picture;
 mod predict;

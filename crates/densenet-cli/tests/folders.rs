@@ -204,7 +204,7 @@ fn pictures_that_are_not_stored_upright_are_counted_once() {
     let card = world.exits(0, "info upright/last.safetensors --json").0;
     assert!(card.contains(r#""orientation":"apply""#), "{card}");
     let err = world.exits(2, "train --resume run --orientation apply").1;
-    assert!(err.contains("begun with another --orientation"), "{err}");
+    assert!(err.contains("begun otherwise (decoding.orientation: \"ignore\", now \"apply\")"), "{err}");
     let one = world.exits(0, &format!("{PREDICT} set/a/turned-3.png")).1;
     assert!(one.contains("1 picture says by EXIF that it is not stored upright; it is read as stored"), "{one}");
 }

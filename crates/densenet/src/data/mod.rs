@@ -3,9 +3,11 @@
 //! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
 
 mod augment;
+mod balance;
 mod beside;
 mod cifar;
 mod decode;
+mod divide;
 mod download;
 mod folder;
 mod framing;
@@ -17,11 +19,15 @@ mod picture;
 mod preprocessing;
 mod set;
 mod split;
+mod targets;
 mod turned;
 mod unreadable;
+mod views;
 mod walk;
 
 pub use augment::Augment;
+pub(crate) use balance::balanced_order;
+pub use balance::{class_weights, pos_weight};
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
 pub use framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency};
@@ -32,5 +38,7 @@ pub use picture::{MAX_PIXELS, Picture};
 pub use preprocessing::{NAMES as PREPROCESSINGS, Preprocessing};
 pub use set::DataSet;
 pub use split::Split;
+pub use targets::Targets;
 pub use unreadable::Unreadable;
+pub use views::Views;
 pub use walk::{Found, LeftOut, pictures_in};
