@@ -2,6 +2,7 @@
 
 mod bench;
 mod data_dir;
+mod decoding;
 mod doctor;
 mod eval;
 mod export;

@@ -137,6 +137,7 @@ fn train(mut run: Run, data: &DataSet, folder: &Path, threads: usize, interrupte
     let outcome = run.train(&data.train, data.chooses(), &mut watch);
     let unreadable = watch.unreadable();
     drop(watch);
+    output::note_turned(data.train.turned() + data.chooses().turned(), run.card().preprocessing()?);
     output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
     let outcome = outcome.map_err(|error| match error {
         densenet::Error::Diverged { .. } => {

@@ -272,6 +272,20 @@ fn every_option_of_training_does_what_it_says() {
 }
 
 #[test]
+fn a_schedule_sets_the_rate_of_every_step() {
+    let world = World::new();
+    let rates = |schedule: &str| -> Vec<f64> {
+        world.done(&format!("{TRAIN} --epochs 1 --schedule {schedule} --out {schedule}"));
+        let log = world.text(&format!("{schedule}/log.jsonl"));
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["lr"].as_f64()).collect()
+    };
+    assert_eq!(rates("constant"), [0.1; 5]);
+    assert_eq!(rates("steps"), [0.1, 0.1, 0.1, 0.01, 0.001]);
+    assert!(rates("cosine").windows(2).all(|pair| pair[1] < pair[0]));
+}
+
+#[test]
 fn a_run_that_begins_with_weights_of_another() {
     let world = World::new();
     world.done(&format!("{TRAIN} --max-steps 8 --out run"));
@@ -537,7 +551,11 @@ fn every_way_of_training_resumes_with_its_settings() {
     let world = World::new();
     let words = "--optimizer adamw --ema 0.9 --clip-norm 1 --accumulate 2 --memory low --max-steps 2";
     world.done(&format!("{TRAIN} {words} --epochs 1 --out run"));
-    world.fails("train --resume run --optimizer sgd", 2, &["begun otherwise", "training.optimizer: \"adamw\", now \"sgd\""]);
+    world.fails(
+        "train --resume run --optimizer sgd",
+        2,
+        &["begun otherwise", "training.optimizer: \"adamw\", now \"sgd\""],
+    );
     world.fails("train --resume run --ema 0.5", 2, &["training.ema: 0.9, now 0.5"]);
     world.done("train --resume run --memory normal --max-steps 4");
     assert_eq!(world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count(), 4);
