@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use self::describe::describe;
+pub use self::describe::headline;
 use self::gallery::gallery;
 use crate::data_dir::DataDir;
 use crate::networks::Networks;

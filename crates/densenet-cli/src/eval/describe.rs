@@ -23,7 +23,7 @@ pub fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
 }
 
 /// The figure that counts, and how sure it is.
-fn headline(evaluation: &Evaluation) -> String {
+pub fn headline(evaluation: &Evaluation) -> String {
     let &Evaluation { images, correct, top1, top5, loss, intervals, .. } = evaluation;
     let Intervals { top1: top1_interval, auc: auc_interval, .. } = intervals.unwrap_or_default();
     match (top1, correct, top5) {

@@ -1,5 +1,7 @@
 //! What pictures show.
 
+use ndarray::Array2;
+
 /// What the pictures of a part show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
@@ -30,5 +32,16 @@ impl Targets {
                 Self::Labels(indices.iter().flat_map(|&i| &labels[i * names..][..names]).copied().collect())
             }
         }
+    }
+
+    /// What a loss takes of the pictures `indices`, `(N, names)`: 1 for their class or labels, else 0, NaN where that is not
+    /// known.
+    pub(crate) fn dense(&self, indices: &[usize], names: usize) -> Array2<f32> {
+        Array2::from_shape_fn((indices.len(), names), |(row, name)| match self {
+            Self::Classes(classes) => f32::from(u8::from(classes[indices[row]] == name)),
+            Self::Labels(labels) => {
+                labels[indices[row] * names + name].map_or(f32::NAN, |has| f32::from(u8::from(has)))
+            }
+        })
     }
 }
