@@ -7,6 +7,7 @@ mod carried;
 mod log;
 mod progress;
 mod settings;
+mod tensorboard;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -28,6 +29,7 @@ use carried::Carried;
 use log::Log;
 pub use progress::Progress;
 pub use settings::Settings;
+pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
