@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::divide::divided;
 use super::known::{Known, Layout};
 use super::part::Part;
 use super::{Preprocessing, Split, cifar, folder, idx};
@@ -92,6 +93,32 @@ impl DataSet {
     pub fn within(self, max_pixels: usize) -> Self {
         let validation = self.validation.map(|validation| validation.within(max_pixels));
         Self { train: self.train.within(max_pixels), validation, test: self.test.within(max_pixels), ..self }
+    }
+
+    /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every class
+    /// of the training part, the same pictures for the same `seed`.
+    ///
+    /// # Errors
+    /// A fraction that is not between 0 and 1, or of which no picture comes.
+    pub fn divide(self, fraction: f64, seed: u64) -> Result<Self> {
+        if self.validation.is_some() || self.test.part() == Part::Validation {
+            return Ok(self);
+        }
+        let wrong = |reason: String| Err(Error::Settings(reason));
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return wrong(format!(
+                "the validation part is {fraction} of the training pictures; it must be between 0 and 1"
+            ));
+        }
+        let (kept, held) = divided(&self.train, fraction, seed);
+        if held.is_empty() {
+            return wrong(format!(
+                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part",
+                self.train.len()
+            ));
+        }
+        let validation = Some(self.train.select(&held).as_part(Part::Validation));
+        Ok(Self { train: self.train.select(&kept), validation, ..self })
     }
 
     /// The part that the best epoch is chosen by.

@@ -1,12 +1,14 @@
 //! Labelled pictures, and how a batch of them becomes a network's input.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 
 use super::augment::{self, Augment};
 use super::part::Part;
+use super::targets::Targets;
 use super::unreadable::Unreadable;
 use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
@@ -14,14 +16,16 @@ use crate::{Error, Result};
 /// Labelled pictures of one part of a data set: at least one, every label within the classes.
 #[derive(Clone, Debug)]
 pub struct Split {
-    pictures: Pictures,
-    labels: Vec<usize>,
+    pictures: Arc<Pictures>,
+    /// Which of the pictures are this part's, in its order.
+    places: Vec<usize>,
+    targets: Targets,
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Pictures {
     /// Decoded, all of one shape: `[count, height, width, channels]`.
     Memory { height: usize, width: usize, channels: usize, pixels: Vec<u8> },
@@ -80,7 +84,8 @@ impl Split {
             let reason = format!("label {label} of picture {i} is out of range; {count} classes count from 0");
             return Err(Error::format(path, reason));
         }
-        Ok(Self { pictures, labels, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+        let (pictures, places, targets) = (Arc::new(pictures), (0..count).collect(), Targets::Classes(labels));
+        Ok(Self { pictures, places, targets, classes, part: Part::Test, max_pixels: MAX_PIXELS })
     }
 
     /// The same as another part than [`Part::Test`].
@@ -98,8 +103,20 @@ impl Split {
     pub fn relabelled(self, classes: &[String]) -> Result<Self, String> {
         let index = |name: &String| classes.iter().position(|class| class == name).ok_or_else(|| name.clone());
         let indices = self.classes.iter().map(index).collect::<Result<Vec<usize>, String>>()?;
-        let labels = self.labels.iter().map(|&label| indices[label]).collect();
-        Ok(Self { labels, classes: classes.to_vec(), ..self })
+        let targets = match self.targets {
+            Targets::Classes(labels) => Targets::Classes(labels.iter().map(|&label| indices[label]).collect()),
+            Targets::Labels(labels) => Targets::Labels(rearranged(&labels, &indices, classes.len())),
+        };
+        Ok(Self { targets, classes: classes.to_vec(), ..self })
+    }
+
+    /// The pictures `indices` alone, in that order; they share their memory with these.
+    ///
+    /// # Panics
+    /// When an index is not below [`len`](Self::len).
+    pub fn select(&self, indices: &[usize]) -> Self {
+        let places = indices.iter().map(|&i| self.places[i]).collect();
+        Self { places, targets: self.targets.select(indices, self.classes.len()), ..self.clone() }
     }
 
     /// What it is of its data set.
@@ -114,19 +131,27 @@ impl Split {
     /// The first class without a picture, if there is one.
     pub fn empty_class(&self) -> Option<&str> {
         let mut seen = vec![false; self.classes.len()];
-        self.labels.iter().for_each(|&label| seen[label] = true);
+        self.labels().iter().for_each(|&label| seen[label] = true);
         seen.iter().position(|seen| !seen).map(|class| self.classes[class].as_str())
     }
 
     /// Number of pictures, at least 1.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.places.len()
     }
 
-    /// The class of each picture, an index into [`classes`](Self::classes).
+    /// What each picture shows.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The class of each picture, an index into [`classes`](Self::classes); empty where pictures have any number of labels.
     pub fn labels(&self) -> &[usize] {
-        &self.labels
+        match &self.targets {
+            Targets::Classes(labels) => labels,
+            Targets::Labels(_) => &[],
+        }
     }
 
     /// The classes' names.
@@ -139,9 +164,9 @@ impl Split {
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
     pub fn path(&self, index: usize) -> Option<&Path> {
-        match &self.pictures {
+        match &*self.pictures {
             Pictures::Memory { .. } => None,
-            Pictures::Files(files) => Some(&files[index]),
+            Pictures::Files(files) => Some(&files[self.places[index]]),
         }
     }
 
@@ -153,12 +178,13 @@ impl Split {
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
     pub fn picture(&self, index: usize) -> Result<Picture<'_>> {
-        match &self.pictures {
+        let place = self.places[index];
+        match &*self.pictures {
             &Pictures::Memory { height, width, channels, ref pixels } => {
                 let bytes = height * width * channels;
-                Picture::new(height, width, channels, &pixels[index * bytes..][..bytes])
+                Picture::new(height, width, channels, &pixels[place * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open_within(&files[index], self.max_pixels),
+            Pictures::Files(files) => Picture::open_within(&files[place], self.max_pixels),
         }
     }
 
@@ -218,4 +244,13 @@ impl Split {
         let name = self.path(index).map_or_else(|| format!("picture {index}"), |path| path.display().to_string());
         Unreadable::new(name, error)
     }
+}
+
+/// Labels `(N, indices)` as `(N, names)`, where label `i` becomes `indices[i]`; the others are not known.
+fn rearranged(labels: &[Option<bool>], indices: &[usize], names: usize) -> Vec<Option<bool>> {
+    let mut all = vec![None; labels.len() / indices.len() * names];
+    for (row, labels) in all.chunks_exact_mut(names).zip(labels.chunks_exact(indices.len())) {
+        indices.iter().zip(labels).for_each(|(&index, &label)| row[index] = label);
+    }
+    all
 }
