@@ -2,7 +2,7 @@
 
 mod finish;
 mod options;
-mod recipe;
+pub mod recipe;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,9 +21,10 @@ use toml::Table;
 use crate::data_dir::DataDir;
 use crate::model;
 use crate::output::{self, Misuse, counted};
+use crate::report;
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
-use finish::finish;
+use finish::{Judged, finish};
 use options::RecipeOptions;
 use recipe::{Recipe, layered};
 
@@ -82,6 +83,10 @@ impl Train {
             }
             Ok(Outcome::Finished) => {
                 let judged = finish(&run, &data, &folder, &interrupted)?;
+                if let Some(Judged { answers, evaluation, .. }) = &judged {
+                    report::judged::save(&folder, &data.test, answers, evaluation)?;
+                }
+                report::write(&folder, false)?;
                 let judged = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
                 output::print(&watch::summary(&run, &folder, data.chooses().part(), judged))?;
                 Ok(ExitCode::SUCCESS)

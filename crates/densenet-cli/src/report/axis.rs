@@ -11,14 +11,13 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From `low` to `high`, with about so many `ticks`, at whole numbers where `whole`.
-    pub fn exact(low: f64, high: f64, ticks: f64, whole: bool) -> Self {
-        let high = if high > low { high } else { low + low.abs().max(1.0) };
-        let step = round_step((high - low) / ticks);
-        Self { low, high, step: if whole { step.max(1.0) } else { step } }
+    /// From zero to the whole number from `high` on, with about so many `ticks`, at whole numbers.
+    pub fn whole(high: f64, ticks: f64) -> Self {
+        let high = high.ceil().max(1.0);
+        Self { low: 0.0, high, step: round_step(high / ticks).max(1.0) }
     }
 
-    /// The same, moved out to the next ticks.
+    /// From the tick up to `low` to the one from `high` on, with about so many `ticks`.
     pub fn round(low: f64, high: f64, ticks: f64) -> Self {
         let high = if high > low { high } else { low + if low == 0.0 { 1.0 } else { 0.1 * low.abs() } };
         let step = round_step((high - low) / ticks);
@@ -72,17 +71,16 @@ mod tests {
         assert_eq!(labels(Axis::round(61.3, 95.4, 5.0)), ["60", "70", "80", "90", "100"]);
         assert_eq!(labels(Axis::round(0.0, 0.1, 4.0)), ["0", "0.05", "0.10"]);
         assert_eq!(labels(Axis::round(0.0, 0.0008, 4.0)), ["0", "2e-4", "4e-4", "6e-4", "8e-4"]);
-        assert_eq!(labels(Axis::exact(0.0, 40.0, 6.0, true)), ["0", "10", "20", "30", "40"]);
-        assert_eq!(labels(Axis::exact(0.0, 3.0, 6.0, true)), ["0", "1", "2", "3"]);
+        assert_eq!(labels(Axis::whole(39.97, 6.0)), ["0", "10", "20", "30", "40"]);
+        assert_eq!(labels(Axis::whole(3.0, 6.0)), ["0", "1", "2", "3"]);
     }
 
     #[test]
     fn one_value_has_an_axis_too() {
         for value in [0.0, 0.1, -3.0, 1e-9, 1e9] {
-            for axis in [Axis::round(value, value, 4.0), Axis::exact(value, value, 4.0, false)] {
-                assert!(axis.low <= value && axis.high > axis.low, "{axis:?}");
-                assert!((2..=12).contains(&axis.ticks().count()), "{value}: {axis:?}");
-            }
+            let axis = Axis::round(value, value, 4.0);
+            assert!(axis.low <= value && value <= axis.high && axis.low < axis.high, "{axis:?}");
+            assert!((2..=12).contains(&axis.ticks().count()), "{value}: {axis:?}");
         }
     }
 }

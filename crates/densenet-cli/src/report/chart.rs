@@ -18,7 +18,7 @@ const TOP: f64 = 18.0;
 const BOTTOM: f64 = HEIGHT - 36.0;
 
 /// Points up to which each is marked.
-const FEW: usize = 40;
+const FEW: usize = 25;
 
 /// A curve.
 pub struct Curve {
@@ -47,6 +47,8 @@ pub struct Chart<'a> {
     pub percent: bool,
     /// The curves; those without points are left out.
     pub curves: Vec<Curve>,
+    /// Whether the curves are named below.
+    pub legend: bool,
     /// A place on x to mark, and what is there.
     pub mark: Option<(f64, String)>,
 }
@@ -73,7 +75,7 @@ impl Chart<'_> {
                     @for curve in &self.curves { (drawn(curve, &x, &y)) }
                     line class="cursor" y1=(TOP) y2=(BOTTOM) x1="-9" x2="-9" {}
                 }
-                @if self.curves.len() > 1 { (legend(&self.curves)) }
+                @if self.legend { (legend(&self.curves)) }
             }
         }
     }
@@ -87,7 +89,7 @@ impl Chart<'_> {
         let ((_, right), (low, high)) = (extent(0), extent(1));
         // Losses and rates are measured from zero; shares, which are high, from where they begin.
         let low = if self.percent { low } else { low.min(0.0) };
-        [Axis::exact(0.0, right, 6.0, true), Axis::round(low, high, 5.0)]
+        [Axis::whole(right, 6.0), Axis::round(low, high, 5.0)]
     }
 
     /// What the curves show, for those who do not see them.
@@ -131,7 +133,8 @@ fn mark(at: f64, name: &str) -> Markup {
 
 fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
     let (mut path, mut values) = (String::new(), String::new());
-    let places: Vec<[f64; 2]> = curve.points.iter().map(|p| [x.place(p[0], LEFT, RIGHT), y.place(p[1], BOTTOM, TOP)]).collect();
+    let places: Vec<[f64; 2]> =
+        curve.points.iter().map(|p| [x.place(p[0], LEFT, RIGHT), y.place(p[1], BOTTOM, TOP)]).collect();
     for (place, point) in places.iter().zip(&curve.points) {
         let between = if path.is_empty() { ("M", "") } else { ("L", ",") };
         let _ = write!(path, "{}{:.1} {:.1}", between.0, place[0], place[1]);
@@ -145,7 +148,8 @@ fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
     }
 }
 
-fn legend(curves: &[Curve]) -> Markup {
+/// The names of curves beside how they are drawn.
+pub fn legend(curves: &[Curve]) -> Markup {
     html! {
         ul class="legend" {
             @for curve in curves {
@@ -170,7 +174,14 @@ mod tests {
     #[test]
     fn a_curve_lies_within_its_axes_and_is_told_in_words() {
         let curves = vec![Curve::new("<b>", "c0", vec![[1.0, 0.5], [3.0, 0.75]]), Curve::new("none", "c1", vec![])];
-        let chart = Chart { title: "Accuracy", x: "epoch", percent: true, curves, mark: Some((3.0, "best".into())) };
+        let chart = Chart {
+            title: "Accuracy",
+            x: "epoch",
+            percent: true,
+            curves,
+            legend: true,
+            mark: Some((3.0, "best".into())),
+        };
         let svg = chart.draw().into_string();
         assert!(svg.contains("d=\"M165.3 214.0L408.0 18.0\""), "{svg}");
         assert!(svg.contains("aria-label=\"Accuracy by epoch; &lt;b&gt;: from 50 % to 75 %\""), "{svg}");
@@ -179,7 +190,7 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_of_nothing() {
-        let chart = Chart { title: "Loss", x: "step", percent: false, curves: vec![], mark: None };
+        let chart = Chart { title: "Loss", x: "step", percent: false, curves: vec![], legend: true, mark: None };
         assert_eq!(chart.draw().into_string(), "");
     }
 }

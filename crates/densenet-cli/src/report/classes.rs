@@ -23,7 +23,8 @@ const COLUMNS: [Column; 5] = [
 /// for are left out.
 pub fn classes(evaluated: &Evaluated) -> Markup {
     let all = &evaluated.evaluation.per_class;
-    let columns: Vec<Column> = COLUMNS.into_iter().filter(|(_, of)| all.iter().any(|figures| of(figures).is_some())).collect();
+    let columns: Vec<Column> =
+        COLUMNS.into_iter().filter(|(_, of)| all.iter().any(|figures| of(figures).is_some())).collect();
     let mut shown: Vec<usize> = (0..all.len()).collect();
     if all.len() > MOST {
         let f1 = |&class: &usize| all[class].f1.unwrap_or(f64::INFINITY);
@@ -67,7 +68,8 @@ mod tests {
     use crate::report::evaluated::Evaluation;
 
     fn table(classes_in_all: usize) -> String {
-        let figures = |class| ClassFigures { f1: Some(class as f64 / 1000.0), support: Some(9), ..ClassFigures::default() };
+        let figures =
+            |class| ClassFigures { f1: Some(class as f64 / 1000.0), support: Some(9), ..ClassFigures::default() };
         let evaluation = Evaluation { per_class: (0..classes_in_all).map(figures).collect(), ..Evaluation::default() };
         classes(&Evaluated { evaluation, labels: vec!["a & b".into()], ..Evaluated::default() }).into_string()
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::chart::{Chart, Curve};
+use super::chart::{Chart, Curve, legend};
 use super::figures::{duration, mean_and_deviation, percent, percents};
 use super::log::{Epoch, Log};
 use super::page::{page, section};
@@ -46,7 +46,7 @@ const COLUMNS: [&str; 8] =
 fn figures(runs: &[Run]) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
-            table {
+            table class="words" {
                 thead { tr { @for name in COLUMNS { th scope="col" { (name) } } } }
                 @for group in groups(runs) {
                     tbody {
@@ -66,7 +66,7 @@ fn row(run: &Run, place: usize) -> Markup {
     html! {
         tr {
             th scope="row" { (swatch(place)) (run.name) }
-            td class="text" { (part(run).unwrap_or("–")) }
+            td { (part(run).unwrap_or("–")) }
             td { (score(run).map_or_else(none, percent)) }
             td { (interval.map_or_else(none, percents)) }
             td { (loss(run).map_or_else(none, |loss| format!("{loss:.4}"))) }
@@ -90,7 +90,7 @@ fn summary(runs: &[&Run]) -> Markup {
     html! {
         tr class="summary" {
             th scope="row" { "Mean and deviation of " (runs.len()) " seeds" }
-            td class="text" { @if same_part { (part(runs[0]).unwrap_or("–")) } @else { "–" } }
+            td { @if same_part { (part(runs[0]).unwrap_or("–")) } @else { "–" } }
             @if same_part {
                 td { (percent(score)) }
                 td {}
@@ -131,9 +131,10 @@ fn curves(runs: &[Run]) -> Markup {
         runs.iter().enumerate().map(|(place, run)| Curve::new(&run.name, style(place), of(&run.log))).collect()
     };
     let of_epochs = |of: fn(&Epoch) -> Option<f64>| overlaid(&move |log: &Log| log.curve(of));
-    let chart = |title, percent, curves| Chart { title, x: "epoch", percent, curves, mark: None }.draw();
+    let chart = |title, percent, curves| Chart { title, x: "epoch", percent, curves, legend: false, mark: None }.draw();
     let by_epochs = |log: &Log, curve: &Vec<[f64; 2]>| if log.by_epochs() { curve.clone() } else { Vec::new() };
     html! {
+        (legend(&overlaid(&|_| Vec::new())))
         div class="charts" {
             (chart("Accuracy on what is held out", true, of_epochs(|epoch| epoch.held_out.top1)))
             (chart("ROC-AUC on what is held out", true, of_epochs(|epoch| epoch.held_out.auc)))

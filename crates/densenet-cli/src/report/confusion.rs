@@ -12,14 +12,18 @@ use crate::output::count;
 const MOST_CLASSES: usize = 30;
 
 /// Confusions that are listed.
-const COMMONEST: usize = 20;
+const COMMONEST: usize = 12;
 
 /// The section's content; nothing without a matrix.
 pub fn confusion(evaluated: &Evaluated) -> Markup {
     let counts = &evaluated.evaluation.confusion;
     html! {
-        @if (1..=MOST_CLASSES).contains(&counts.len()) { (matrix(evaluated)) }
-        (commonest(evaluated))
+        @if !counts.is_empty() {
+            div class="side" {
+                @if counts.len() <= MOST_CLASSES { (matrix(evaluated)) }
+                (commonest(evaluated))
+            }
+        }
     }
 }
 
@@ -29,7 +33,7 @@ fn matrix(evaluated: &Evaluated) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table class="matrix" {
-                caption { "Rows are the true classes, columns what they are taken for; the darker, the larger the row's share." }
+                caption { "Rows are the true classes, columns what they are taken for; the stronger the colour, the larger the share of the row." }
                 thead {
                     tr {
                         td {}
@@ -49,21 +53,11 @@ fn matrix_row(evaluated: &Evaluated, class: usize, row: &[u64]) -> Markup {
             th scope="row" { (evaluated.label(class)) }
             @for (predicted, &pictures) in row.iter().enumerate() {
                 @let share = pictures as f64 / all;
-                td class=[class_of(share, class == predicted)] style={ "--share:" (format!("{share:.3}")) } {
-                    @if pictures == 0 { "·" } @else { (count(pictures)) }
+                @if pictures == 0 { td { "·" } } @else {
+                    td class=[(class == predicted).then_some("right")] style={ "--share:" (format!("{share:.3}")) } { (count(pictures)) }
                 }
             }
         }
-    }
-}
-
-/// The style of a cell: on dark ground its text is light.
-fn class_of(share: f64, right: bool) -> Option<&'static str> {
-    match (right, share > 0.5) {
-        (true, true) => Some("right full"),
-        (true, false) => Some("right"),
-        (false, true) => Some("full"),
-        (false, false) => None,
     }
 }
 
@@ -78,9 +72,9 @@ fn commonest(evaluated: &Evaluated) -> Markup {
     found.truncate(COMMONEST);
     html! {
         @if !found.is_empty() {
-            h3 { "The commonest confusions" }
             div class="scroll" tabindex="0" {
-                table {
+                table class="words" {
+                    caption class="above" { "The commonest confusions" }
                     thead {
                         tr { @for name in ["True", "Taken for", "Pictures", "Share of the class"] { th scope="col" { (name) } } }
                     }
@@ -88,7 +82,7 @@ fn commonest(evaluated: &Evaluated) -> Markup {
                         @for (pictures, class, predicted, all) in found {
                             tr {
                                 th scope="row" { (evaluated.label(class)) }
-                                td class="text" { (evaluated.label(predicted)) }
+                                td { (evaluated.label(predicted)) }
                                 td { (count(pictures)) }
                                 td { (percent(pictures as f64 / all as f64)) }
                             }
@@ -115,7 +109,7 @@ mod tests {
         let html = confusion(&evaluated(vec![vec![3, 1], vec![0, 2]])).into_string();
         assert!(html.contains("style=\"--share:0.750\">3<") && html.contains("style=\"--share:0.250\">1<"), "{html}");
         assert!(html.contains("&lt;i&gt;") && !html.contains("<i>"), "{html}");
-        assert!(html.contains("<td class=\"text\">&lt;i&gt;</td><td>1</td><td>25.00 %</td>"), "{html}");
+        assert!(html.contains("<td>&lt;i&gt;</td><td>1</td><td>25.00\u{a0}%</td>"), "{html}");
     }
 
     #[test]

@@ -1,21 +1,9 @@
 //! `evaluation.json`: what a run's best network makes of the pictures that it is judged by.
 
-use std::io::Write;
-use std::path::Path;
-
-use anyhow::Result;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use densenet::data::{Picture, Split};
-use densenet::files::write_whole;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// The file in a run's folder.
 pub const EVALUATION: &str = "evaluation.json";
-
-/// Pixels of a thumbnail's longer side, at most.
-const THUMBNAIL: usize = 112;
 
 /// What the file holds; whatever is not there is left out of the report.
 #[derive(Debug, Default, Deserialize)]
@@ -53,6 +41,7 @@ pub struct Evaluation {
     pub per_class: Vec<ClassFigures>,
     pub confusion: Vec<Vec<u64>>,
     pub calibration: Vec<Bin>,
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Ends of 95 % intervals.
@@ -74,6 +63,14 @@ pub struct ClassFigures {
     pub support: Option<u64>,
     pub auc: Option<f64>,
     pub average_precision: Option<f64>,
+}
+
+/// A picture that could not be read, and why.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Unreadable {
+    pub input: String,
+    pub reason: String,
 }
 
 /// Answers of about the same confidence.
@@ -101,37 +98,6 @@ pub struct Mistake {
     /// A small JPEG of it in Base64, so that a report can be made where the data are not; none if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<String>,
-}
-
-impl Mistake {
-    /// Picture `index` of `split`, said to be `truth` and taken for `predicted`.
-    ///
-    /// # Panics
-    /// When `index` is not below the number of pictures.
-    pub fn new(split: &Split, index: usize, truth: &str, predicted: &str, probability: f64) -> Self {
-        let path = split.path(index).map_or_else(|| format!("picture {index}"), |path| path.display().to_string());
-        let thumbnail = split.picture(index).and_then(|picture: Picture<'_>| picture.thumbnail(THUMBNAIL));
-        let thumbnail = thumbnail.ok().map(|jpeg| STANDARD.encode(jpeg));
-        Self { path, truth: truth.into(), predicted: predicted.into(), probability, thumbnail }
-    }
-}
-
-/// Writes the file in `folder`: `evaluation`, of which `densenet eval --json` prints the same, on `part` of the data.
-///
-/// # Errors
-/// Whatever the file system reports, as a full disk.
-pub fn save(
-    folder: &Path,
-    part: &str,
-    evaluation: &impl Serialize,
-    labels: &[String],
-    mistakes: &[Mistake],
-    suspects: &[Mistake],
-) -> Result<()> {
-    let object = json!({
-        "part": part, "evaluation": evaluation, "labels": labels, "mistakes": mistakes, "suspects": suspects,
-    });
-    Ok(write_whole(&folder.join(EVALUATION), |file| writeln!(file, "{object}"))?)
 }
 
 impl Evaluated {

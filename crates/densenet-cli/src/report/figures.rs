@@ -1,13 +1,16 @@
 //! Figures as people read them.
 
+/// Between a number and its unit, where no line ends.
+const SPACE: char = '\u{a0}';
+
 /// A share as `95.42 %`.
 pub fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
+    format!("{:.2}{SPACE}%", 100.0 * share)
 }
 
 /// An interval of shares as `95.01 to 95.83 %`.
 pub fn percents([low, high]: [f64; 2]) -> String {
-    format!("{:.2} to {:.2} %", 100.0 * low, 100.0 * high)
+    format!("{:.2} to {:.2}{SPACE}%", 100.0 * low, 100.0 * high)
 }
 
 /// A time as `2 h 05 min`, `3 min 07 s` or `12.5 s`.
@@ -47,7 +50,7 @@ mod tests {
 
     #[test]
     fn figures_by_hand() {
-        assert_eq!((percent(0.95416), percents([0.9, 1.0])), ("95.42 %".into(), "90.00 to 100.00 %".into()));
+        assert_eq!((percent(0.95416), percents([0.9, 1.0])), ("95.42\u{a0}%".into(), "90.00 to 100.00\u{a0}%".into()));
         assert_eq!([0.04, 59.97, 187.4, 7_500.0].map(duration), ["0.0 s", "1 min 00 s", "3 min 07 s", "2 h 05 min"]);
         let shortened = [0.0, 0.1, 0.012_345_6, -3.141_592_6, 1.234_56e-7, 12_345.6, 2e9].map(short);
         assert_eq!(shortened, ["0", "0.1", "0.012346", "-3.1416", "1.2346e-7", "12346", "2.0000e9"]);

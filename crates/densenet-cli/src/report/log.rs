@@ -48,7 +48,7 @@ pub struct Epoch {
 pub struct Figures {
     /// Mean loss.
     pub loss: Option<f64>,
-    /// Share of them that were put in their class; from 0 to 1.
+    /// Share of them that were put in their class, or of their labels that were told rightly; from 0 to 1.
     pub top1: Option<f64>,
     /// Mean area under the ROC curve of the labels; from 0 to 1.
     pub auc: Option<f64>,
@@ -70,6 +70,7 @@ struct Line {
     loss: Option<f64>,
     lr: Option<f64>,
     train_loss: Option<f64>,
+    #[serde(alias = "train_accuracy")]
     train_top1: Option<f64>,
     train_auc: Option<f64>,
     val_loss: Option<f64>,
@@ -198,7 +199,10 @@ mod tests {
         assert_eq!(log.lr, [[1.0 / 1.5, 0.1], [2.0 / 1.5, 0.1], [2.0, 0.01]]);
         assert_eq!((log.steps, log.not_finite, log.unreadable, log.seconds()), (3, 0, 0, 7.5));
         assert_eq!(log.best().unwrap().number, 1.0);
-        assert_eq!((log.epochs[1].part, log.curve(|epoch| epoch.train.top1)), ("validation", vec![[1.0, 0.5], [2.0, 0.8]]));
+        assert_eq!(
+            (log.epochs[1].part, log.curve(|epoch| epoch.train.top1)),
+            ("validation", vec![[1.0, 0.5], [2.0, 0.8]])
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::evaluated::Mistake;
+use super::figures::percent;
 
 /// Pictures of one kind that are shown.
 const MOST: usize = 24;
@@ -14,7 +15,6 @@ pub fn pictures(mistakes: &[Mistake]) -> Markup {
 
 fn picture(mistake: &Mistake) -> Markup {
     let Mistake { path, truth, predicted, probability, thumbnail } = mistake;
-    let probability = format!("{:.1} %", 100.0 * probability);
     html! {
         figure title=(path) {
             @match thumbnail {
@@ -22,7 +22,7 @@ fn picture(mistake: &Mistake) -> Markup {
                 None => div class="missing" { "no picture" }
             }
             figcaption {
-                span { "taken for " b { (predicted) } ", " (probability) }
+                span { "taken for " b { (predicted) } ", " (percent(*probability)) }
                 span { "labelled " b { (truth) } }
             }
         }

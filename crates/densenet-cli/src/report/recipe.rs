@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use toml::{Table, Value};
+use toml::Value;
+
+use crate::train::recipe::flatten;
 
 /// A recipe's values by their keys, those of tables parted by dots.
 pub type Recipe = BTreeMap<String, String>;
@@ -13,20 +15,9 @@ pub type Recipe = BTreeMap<String, String>;
 /// # Errors
 /// A text that is no TOML.
 pub fn parse(text: &str) -> Result<Recipe> {
-    let mut recipe = Recipe::new();
-    flatten("", &text.parse::<Table>().context("no TOML")?, &mut recipe);
-    Ok(recipe)
-}
-
-fn flatten(prefix: &str, table: &Table, recipe: &mut Recipe) {
-    for (key, value) in table {
-        let key = format!("{prefix}{key}");
-        match value {
-            Value::Table(table) => flatten(&format!("{key}."), table, recipe),
-            Value::String(text) => drop(recipe.insert(key, text.clone())),
-            value => drop(recipe.insert(key, value.to_string())),
-        }
-    }
+    let mut values = Vec::new();
+    flatten("", &Value::Table(text.parse().context("no TOML")?), &mut values);
+    Ok(values.into_iter().map(|(key, value)| (key, value.trim_matches('"').into())).collect())
 }
 
 /// The value of `key`, in whichever table it is.

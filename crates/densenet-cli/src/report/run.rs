@@ -9,9 +9,8 @@ use serde_json::{Map, Value};
 use super::evaluated::{EVALUATION, Evaluated};
 use super::log::Log;
 use super::recipe::{self, Recipe};
+use crate::train::recipe::FILE as RECIPE;
 
-/// The resolved recipe.
-const RECIPE: &str = "recipe.toml";
 /// The machine, and what the run took of it.
 const MACHINE: &str = "machine.json";
 
@@ -76,5 +75,9 @@ fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<
     if !fs::exists(path).with_context(|| path.display().to_string())? {
         return Ok(None);
     }
-    crate::text::read(path).map_err(Into::into).and_then(|text| parse(&text)).map(Some).with_context(|| path.display().to_string())
+    crate::text::read(path)
+        .map_err(Into::into)
+        .and_then(|text| parse(&text))
+        .map(Some)
+        .with_context(|| path.display().to_string())
 }

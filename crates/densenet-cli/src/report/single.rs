@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::chart::{Chart, Curve};
 use super::classes::classes;
 use super::confusion::confusion;
-use super::evaluated::Evaluated;
+use super::evaluated::{Evaluated, Unreadable};
 use super::figures::{duration, percent, percents, short};
 use super::log::Log;
 use super::page::{page, section, tile};
@@ -15,7 +15,7 @@ use super::reliability::diagram;
 use super::run::Run;
 use crate::output::{count, counted};
 
-/// Epochs up to which each has a row of its own in the table.
+/// Rows of a list, at most.
 const MOST_ROWS: usize = 200;
 
 /// The page of `run`, which goes on where it is `under_way`.
@@ -36,7 +36,7 @@ pub fn single(run: &Run, under_way: bool) -> String {
 /// What was trained on what.
 fn about(run: &Run) -> String {
     let told = |before: &str, key| run.of_recipe(key).map(|value| format!("{before}{value}"));
-    [told("", "model"), told("on ", "data"), told("seed ", "seed")].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    [told("", "model"), told("", "data"), told("seed ", "seed")].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 fn notices(run: &Run, under_way: bool) -> Markup {
@@ -53,11 +53,23 @@ fn notices(run: &Run, under_way: bool) -> Markup {
         } @else if epochs.is_empty() {
             p class="notice" { "No epoch is done yet." }
         }
+        @if let Some(evaluated) = &run.evaluated { (unreadable_pictures(&evaluated.evaluation.unreadable)) }
         @if *not_finite > 0 {
             p class="notice" { (counted(*not_finite as usize, "number")) " of the log not finite; the curves go on without." }
         }
         @if *unreadable > 0 {
             p class="notice" { (counted(*unreadable as usize, "line")) " of the log could not be read." }
+        }
+    }
+}
+
+fn unreadable_pictures(pictures: &[Unreadable]) -> Markup {
+    html! {
+        @if !pictures.is_empty() {
+            details class="notice" {
+                summary { (counted(pictures.len(), "picture")) " could not be read, and no figure counts them." }
+                ul { @for Unreadable { input, reason } in pictures.iter().take(MOST_ROWS) { li { (input) ": " (reason) } } }
+            }
         }
     }
 }
@@ -88,7 +100,8 @@ fn tiles(run: &Run, under_way: bool) -> Markup {
 fn headline(evaluated: &Evaluated) -> Markup {
     let figures = &evaluated.evaluation;
     let of = |name: &str| format!("{} {name}", capitalised(evaluated.part()));
-    let interval = |ends: Option<[f64; 2]>| ends.map(|ends| format!("95 % interval {}", percents(ends))).unwrap_or_default();
+    let interval =
+        |ends: Option<[f64; 2]>| ends.map(|ends| format!("95 % interval {}", percents(ends))).unwrap_or_default();
     html! {
         @if let Some(top1) = figures.top1 {
             div class="first" { (tile(&of("accuracy"), &percent(top1), &interval(figures.intervals.top1))) }
@@ -116,8 +129,12 @@ fn curves(log: &Log) -> Markup {
     let x = if log.by_epochs() { "epoch" } else { "step" };
     let held_out = log.epochs.first().map_or("validation", |epoch| epoch.part);
     let mark = || log.best().map(|best| (best.number, format!("best: {}", best.number)));
-    let chart = |title, percent, curves| Chart { title, x, percent, curves, mark: if percent { mark() } else { None } }.draw();
-    let pair = |train, held: Vec<[f64; 2]>| vec![Curve::new("training", "c0", train), Curve::new(held_out, "c1 dashed", held)];
+    let chart = |title, percent, curves: Vec<Curve>| {
+        let mark = if percent { mark() } else { None };
+        Chart { title, x, percent, legend: curves.len() > 1, curves, mark }.draw()
+    };
+    let pair =
+        |train, held: Vec<[f64; 2]>| vec![Curve::new("training", "c0", train), Curve::new(held_out, "c1 dashed", held)];
     let mut losses = vec![Curve::new("steps", "c0 faint", log.loss.clone())];
     losses.extend(pair(log.curve(|epoch| epoch.train.loss), log.curve(|epoch| epoch.held_out.loss)));
     let accuracy = pair(log.curve(|epoch| epoch.train.top1), log.curve(|epoch| epoch.held_out.top1));

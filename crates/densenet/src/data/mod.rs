@@ -19,6 +19,7 @@ mod preprocessing;
 mod set;
 mod split;
 mod targets;
+mod thumbnail;
 mod unreadable;
 mod views;
 mod walk;
