@@ -3,7 +3,7 @@
 mod begin;
 mod finish;
 mod options;
-mod recipe;
+pub mod recipe;
 mod several;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use self::options::RecipeOptions;
 use self::recipe::{Recipe, layered};
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
+use crate::report;
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
 
@@ -151,6 +152,10 @@ fn train(mut run: Run, data: &DataSet, folder: &Path, threads: usize, interrupte
         return Ok(Ended::Interrupted);
     }
     let judged = finish(&run, data, folder, interrupted)?;
+    if let Some(Judged { answers, evaluation, .. }) = &judged {
+        report::judged::save(folder, &data.test, answers, evaluation)?;
+    }
+    report::write(folder, false)?;
     let told = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
     output::print(&watch::summary(&run, folder, data.chooses().part(), told))?;
     Ok(Ended::Done(judged))

@@ -10,6 +10,7 @@ mod fine_tuning;
 mod log;
 mod progress;
 mod settings;
+mod tensorboard;
 
 use std::collections::HashSet;
 use std::fs;
@@ -34,6 +35,7 @@ pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
 pub use settings::{Balance, Settings};
+pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";

@@ -138,7 +138,7 @@ impl Recipe {
 }
 
 /// The values of `value` with their dotted names.
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+pub fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
             let dotted = |key: &String| if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
