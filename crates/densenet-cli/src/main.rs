@@ -7,6 +7,7 @@ mod doctor;
 mod eval;
 mod export;
 mod info;
+mod machine;
 mod max_pixels;
 mod model;
 mod models;

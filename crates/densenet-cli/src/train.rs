@@ -4,6 +4,7 @@ mod begin;
 mod finish;
 mod options;
 pub mod recipe;
+mod recorder;
 mod several;
 
 use std::path::{Path, PathBuf};
@@ -22,11 +23,12 @@ use self::begin::{Prepared, resume};
 use self::finish::{Judged, finish};
 use self::options::RecipeOptions;
 use self::recipe::{Recipe, layered};
+use self::recorder::Recorder;
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse};
-use crate::report;
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
+use crate::{machine, report};
 
 /// Trains a network and writes its weights and a log
 ///
@@ -51,12 +53,22 @@ pub struct Train {
     /// Train N networks from as many seeds, --seed and those that follow, each in DIR/seed-S; tells their mean and deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "resume")]
     seeds: Option<u32>,
+    /// Write loss, rate and scores for TensorBoard, too
+    #[arg(long)]
+    tensorboard: bool,
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; --epochs, --max-steps, --patience, --max-bad and --memory may change
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
+}
+
+/// What holds for all runs of a command.
+struct How {
+    threads: usize,
+    tensorboard: bool,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// How a run ended.
@@ -69,13 +81,12 @@ enum Ended {
 
 impl Train {
     pub fn run(self) -> Result<ExitCode> {
-        let threads = self.threads.start()?;
-        let interrupted = interruption()?;
+        let how = How { threads: self.threads.start()?, tensorboard: self.tensorboard, interrupted: interruption()? };
         let ended = match several::Several::of(&self)? {
-            Some(several) => several.run(&self, threads, &interrupted)?,
+            Some(several) => several.run(&self, &how)?,
             None => {
                 let (run, data, folder) = self.begin()?;
-                matches!(train(run, &data, &folder, threads, &interrupted)?, Ended::Done(_))
+                matches!(train(run, &data, &folder, &how)?, Ended::Done(_))
             }
         };
         Ok(if ended { ExitCode::SUCCESS } else { ExitCode::from(130) })
@@ -132,12 +143,15 @@ impl Train {
 }
 
 /// Trains `run` to its end, unless Ctrl-C is before it, and tells what became of it.
-fn train(mut run: Run, data: &DataSet, folder: &Path, threads: usize, interrupted: &Arc<AtomicBool>) -> Result<Ended> {
+fn train(mut run: Run, data: &DataSet, folder: &Path, how: &How) -> Result<Ended> {
+    let &How { threads, tensorboard, ref interrupted } = how;
     let steps = watch::announce(&run, data, folder, threads);
-    let mut watch = Watch::new(run.settings.epochs, steps, run.progress().step, interrupted.clone());
-    let outcome = run.train(&data.train, data.chooses(), &mut watch);
-    let unreadable = watch.unreadable();
-    drop(watch);
+    let done = run.progress().step;
+    let watch = Watch::new(run.settings.epochs, steps, done, interrupted.clone());
+    let mut recorder = Recorder::new(watch, folder.into(), threads, done, tensorboard)?;
+    let outcome = run.train(&data.train, data.chooses(), &mut recorder);
+    let unreadable = recorder.count_of_unreadable();
+    drop(recorder);
     output::note_turned(data.train.turned() + data.chooses().turned(), run.card().preprocessing()?);
     output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
     let outcome = outcome.map_err(|error| match error {
@@ -155,6 +169,7 @@ fn train(mut run: Run, data: &DataSet, folder: &Path, threads: usize, interrupte
     if let Some(Judged { answers, evaluation, .. }) = &judged {
         report::judged::save(folder, &data.test, answers, evaluation)?;
     }
+    machine::save(folder, threads)?;
     report::write(folder, false)?;
     let told = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
     output::print(&watch::summary(&run, folder, data.chooses().part(), told))?;

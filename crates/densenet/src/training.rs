@@ -95,6 +95,8 @@ pub struct EpochReport {
     pub held_out_loss: f64,
     /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
     pub held_out_score: f64,
+    /// Training pictures a second, reading them included.
+    pub images_per_s: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
 }
@@ -111,6 +113,7 @@ impl Serialize for EpochReport {
         line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
         line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
+        line.serialize_entry("images_per_s", &self.images_per_s)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
     }
@@ -232,6 +235,7 @@ impl Run {
         while self.progress.epoch < self.settings.epochs && !self.out_of_patience() {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;
+            self.progress.stepping += begun.elapsed().as_secs_f64();
             let evaluation = match stopped {
                 None => self.evaluate(held_out, observer)?,
                 Some(_) => None,
@@ -396,6 +400,7 @@ impl Run {
             held_out_loss: evaluation.loss,
             held_out_score: evaluation.score(),
             measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
+            images_per_s: done.images as f64 / done.stepping,
             seconds: done.seconds,
         };
         self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));

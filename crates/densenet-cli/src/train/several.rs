@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use densenet::training::RESUME;
@@ -11,8 +9,8 @@ use toml::Table;
 
 use super::begin::{Prepared, resume};
 use super::recipe::{self, Recipe};
-use super::{Ended, Train, train};
-use crate::output;
+use super::{Ended, How, Train, train};
+use crate::{output, report};
 
 /// A recipe that is trained from several seeds, and the folder of their runs.
 pub struct Several {
@@ -41,7 +39,7 @@ impl Several {
     }
 
     /// Trains one after the other, those that were begun before from where they are; whether all are done.
-    pub fn run(self, command: &Train, threads: usize, interrupted: &Arc<AtomicBool>) -> Result<bool> {
+    pub fn run(self, command: &Train, how: &How) -> Result<bool> {
         fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
         let mut accuracies = Vec::new();
         for seed in self.seeds() {
@@ -51,11 +49,13 @@ impl Several {
                 true => resume(&folder, &command.data_dir, |begun| command.recipe(Table::try_from(begun)?))?,
                 false => self.prepared(command, seed)?.start(&folder)?,
             };
-            match train(run, &data, &folder, threads, interrupted)? {
+            match train(run, &data, &folder, how)? {
                 Ended::Interrupted => return Ok(false),
                 Ended::Done(judged) => accuracies.extend(judged.map(|judged| (seed, judged.evaluation.score()))),
             }
         }
+        let folders: Vec<PathBuf> = self.seeds().map(|seed| self.of_seed(seed)).collect();
+        report::compare(&folders, &self.folder.join(report::REPORT))?;
         output::print(&told(&accuracies))?;
         Ok(true)
     }

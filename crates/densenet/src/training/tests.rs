@@ -72,7 +72,7 @@ impl Observer for Stop {
 fn log(folder: &Path) -> Vec<HashMap<String, Value>> {
     let text = fs::read_to_string(folder.join(LOG)).unwrap();
     let mut lines: Vec<HashMap<String, Value>> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    lines.iter_mut().for_each(|line| drop(line.remove("seconds")));
+    lines.iter_mut().for_each(|line| line.retain(|name, _| !["seconds", "images_per_s"].contains(&name.as_str())));
     lines
 }
 
