@@ -330,7 +330,8 @@ impl Run {
     fn count_bad(&mut self, unreadable: &[Unreadable], train: &Split) -> Result<()> {
         self.bad.extend(unreadable.iter().map(|picture| picture.input.clone()));
         let (bad, share) = (self.bad.len(), self.settings.max_bad);
-        let Some(last) = unreadable.last().filter(|_| bad as f64 > share * train.len() as f64) else { return Ok(()) };
+        let most = (share * train.len() as f64).ceil() as usize;
+        let Some(last) = unreadable.last().filter(|_| bad > most) else { return Ok(()) };
         self.save()?;
         let reason = format!(
             "{}; with it {bad} of {} training pictures cannot be read, more than the {} % that max_bad allows",

@@ -4,8 +4,8 @@ use densenet_kernels::random::Stream;
 
 use super::{Split, Targets};
 
-/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded, but never all of
-/// it, in the order in which they stood. Which ones depends on `seed` alone.
+/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded up, but never all
+/// of it, in the order in which they stood. Which ones depends on `seed` alone.
 ///
 /// Pictures with any number of labels are taken as one class.
 pub(super) fn divided(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
@@ -19,7 +19,7 @@ pub(super) fn divided(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>, V
     let (mut kept, mut held) = (Vec::new(), Vec::new());
     for mut indices in of_class {
         indices.sort_by_key(|&index| random.bits(index as u64));
-        let count = ((indices.len() as f64 * fraction).round() as usize).min(indices.len().saturating_sub(1));
+        let count = ((indices.len() as f64 * fraction).ceil() as usize).min(indices.len().saturating_sub(1));
         kept.extend(indices.split_off(count));
         held.extend(indices);
     }

@@ -70,7 +70,7 @@ pub struct Settings {
     pub cycles: usize,
     /// Epochs without a better one after which the run ends.
     pub patience: Option<usize>,
-    /// Share of the training pictures that may turn out to be unreadable before the run ends.
+    /// Share of the training pictures, rounded up, that may turn out to be unreadable before the run ends.
     pub max_bad: f64,
     /// Steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
