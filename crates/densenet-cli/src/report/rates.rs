@@ -15,8 +15,8 @@ pub fn rates(tried: &[Tried], suggested: f64) -> String {
         x: "logarithm of the learning rate, to base 10",
         percent: false,
         curves: vec![
-            Curve::new("of the batch", "train", of(|t| t.loss)),
-            Curve::new("smoothed", "held", of(|t| t.smoothed)),
+            Curve::new("of the batch", "c0 faint", of(|t| t.loss)),
+            Curve::new("smoothed", "c0", of(|t| t.smoothed)),
         ],
         legend: true,
         mark: Some((suggested.log10(), short(suggested))),
