@@ -328,10 +328,9 @@ fn a_picture_of_the_inputs_size_can_be_taken_whole() {
     let world = World::new();
     let pixels: Vec<u8> = (0..64 * 64).map(|i| (i * 7 % 251) as u8).collect();
     world.write("a.pgm", [b"P5 64 64 255\n".as_slice(), &pixels].concat());
-    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }";
+    let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }");
     let values: Vec<u8> = pixels.iter().flat_map(|&v| ((f32::from(v) / 255.0 - 0.5) / 0.25).to_le_bytes()).collect();
-    let array =
-        [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], format!("{header:<117}\n").as_bytes(), &values.repeat(3)];
+    let array = [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values.repeat(3)];
     world.write("a.npy", array.concat());
     let weights = golden("../checkpoints/torchvision.pth");
     let logits = |input: &str, options: &str| {
