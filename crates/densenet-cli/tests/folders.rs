@@ -275,7 +275,10 @@ fn validation_chooses_and_test_is_seen_once() {
     let (out, err) = world.exits(0, &format!("{words} --out run"));
     assert!(err.contains("16 for training, 6 for validation and 4 for testing in 2 classes"), "{err}");
     assert!(err.contains("; val loss "), "{err}");
-    assert!(out.contains("; best val accuracy ") && out.contains("(test is seen now and chose nothing)"), "{out}");
+    assert!(
+        out.contains("; best by val accuracy ") && out.contains("test, seen once and after all choices: accuracy "),
+        "{out}"
+    );
     let log = world.text("run/log.jsonl");
     assert!(log.contains("\"val_top1\":") && !log.contains("test"), "{log}");
     // A test folder that nobody has labelled.
@@ -283,7 +286,7 @@ fn validation_chooses_and_test_is_seen_once() {
     world.picture("set/test/x.pgm", 1);
     let (out, err) = world.exits(0, &format!("{words} --out other"));
     assert!(err.contains("set/test has no folders of classes and is passed over"), "{err}");
-    assert!(out.contains("; best val accuracy ") && !out.contains("test"), "{out}");
+    assert!(out.contains("; best by val accuracy ") && !out.contains("test"), "{out}");
 }
 
 #[test]

@@ -45,12 +45,19 @@ pub struct Recipe {
     /// Dropout; the network's own where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_rate: Option<f64>,
-    /// Of all that is random.
+    /// Of all that is random; the first of several.
     pub seed: u64,
+    /// Networks to train, each from a seed of its own; 0 and 1 are one.
+    #[serde(skip_serializing_if = "at_most_one")]
+    pub seeds: u32,
     /// How a picture's file becomes pixels.
     pub decoding: Decoding,
     /// How it trains.
     pub training: Settings,
+}
+
+fn at_most_one(seeds: &u32) -> bool {
+    *seeds <= 1
 }
 
 /// The table of the recipe `source`: a name, or a file.
@@ -131,7 +138,7 @@ impl Recipe {
 }
 
 /// The values of `value` with their dotted names.
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+pub fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
             let dotted = |key: &String| if name.is_empty() { key.clone() } else { format!("{name}.{key}") };

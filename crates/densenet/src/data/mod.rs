@@ -20,6 +20,7 @@ mod preprocessing;
 mod set;
 mod split;
 mod targets;
+mod thumbnail;
 mod turned;
 mod unreadable;
 mod views;
