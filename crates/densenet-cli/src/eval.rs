@@ -97,6 +97,7 @@ impl Eval {
             output::print(&describe(&evaluation, labels))?;
             output::print(&gallery(&answers, labels, &split, self.show)?)?;
         }
+        output::note_turned(split.turned(), networks.preprocessing()?);
         output::count_unreadable(evaluation.unreadable.len(), split.len());
         Ok(if evaluation.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

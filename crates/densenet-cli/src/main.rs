@@ -2,10 +2,12 @@
 
 mod bench;
 mod data_dir;
+mod decoding;
 mod doctor;
 mod eval;
 mod export;
 mod info;
+mod machine;
 mod max_pixels;
 mod model;
 mod models;

@@ -63,6 +63,15 @@ impl Report {
     }
 }
 
+/// Writes the page that compares the runs in `folders` to `path`.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn compare(folders: &[PathBuf], path: &Path) -> Result<()> {
+    let runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>>>()?;
+    save(path, &compare::compare(&runs))
+}
+
 /// Writes the page of the run in `folder` as [`REPORT`] in it. A page of a run that is `under_way` says so, and browsers read
 /// it again every half minute.
 ///

@@ -4,6 +4,7 @@
 
 mod augment;
 mod balance;
+mod beside;
 mod cifar;
 mod decode;
 mod divide;
@@ -20,6 +21,7 @@ mod set;
 mod split;
 mod targets;
 mod thumbnail;
+mod turned;
 mod unreadable;
 mod views;
 mod walk;
@@ -29,7 +31,7 @@ pub(crate) use balance::balanced_order;
 pub use balance::{class_weights, pos_weight};
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
-pub use framing::{ChannelOrder, Interpolation, Orientation, Resize};
+pub use framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency};
 pub use known::classes;
 pub use locate::open;
 pub use part::Part;

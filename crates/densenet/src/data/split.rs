@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::augment::{self, Augment};
 use super::part::Part;
 use super::targets::Targets;
+use super::turned::Turned;
 use super::unreadable::Unreadable;
 use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
@@ -23,6 +24,7 @@ pub struct Split {
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
+    turned: Turned,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,15 @@ impl Split {
             return Err(Error::format(path, reason));
         }
         let (pictures, places, targets) = (Arc::new(pictures), (0..count).collect(), Targets::Classes(labels));
-        Ok(Self { pictures, places, targets, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+        Ok(Self {
+            pictures,
+            places,
+            targets,
+            classes,
+            part: Part::Test,
+            max_pixels: MAX_PIXELS,
+            turned: Turned::default(),
+        })
     }
 
     /// The same as another part than [`Part::Test`].
@@ -116,7 +126,8 @@ impl Split {
     /// When an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Self {
         let places = indices.iter().map(|&i| self.places[i]).collect();
-        Self { places, targets: self.targets.select(indices, self.classes.len()), ..self.clone() }
+        let targets = self.targets.select(indices, self.classes.len());
+        Self { places, targets, turned: Turned::default(), ..self.clone() }
     }
 
     /// What it is of its data set.
@@ -170,6 +181,11 @@ impl Split {
         }
     }
 
+    /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
+    pub fn turned(&self) -> usize {
+        self.turned.count()
+    }
+
     /// Picture `index` as it is stored.
     ///
     /// # Errors
@@ -184,7 +200,11 @@ impl Split {
                 let bytes = height * width * channels;
                 Picture::new(height, width, channels, &pixels[place * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open_within(&files[place], self.max_pixels),
+            Pictures::Files(files) => {
+                let picture = Picture::open_within(&files[place], self.max_pixels)?;
+                self.turned.hear(place, picture.orientation());
+                Ok(picture)
+            }
         }
     }
 
