@@ -10,6 +10,7 @@ mod divide;
 mod download;
 mod folder;
 mod framing;
+mod gzip;
 mod idx;
 mod known;
 mod locate;
