@@ -15,6 +15,7 @@ mod idx;
 mod known;
 mod locate;
 mod part;
+mod parts;
 mod picture;
 mod preprocessing;
 mod set;

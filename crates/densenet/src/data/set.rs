@@ -1,11 +1,11 @@
 //! A data set: its parts and its preprocessing, read from a folder of any known layout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::divide::divided;
 use super::known::{Known, Layout};
 use super::part::Part;
-use super::{Preprocessing, Split, cifar, folder, idx};
+use super::parts::Parts;
+use super::{Preprocessing, Split, cifar, divide, folder, idx};
 use crate::{Error, Result};
 
 /// A data set, ready to train on.
@@ -23,7 +23,11 @@ pub struct DataSet {
     pub preprocessing: Preprocessing,
     /// What was found and not taken, in words: a sentence each.
     pub notes: Vec<String>,
-    /// Whether it is one folder of classes, and its parts were made here.
+    /// The pictures that a table tells of and that are not there; they are among the parts' nevertheless.
+    pub missing: Vec<PathBuf>,
+    /// The folder that holds its pictures.
+    pub(super) root: PathBuf,
+    /// Whether nothing in it is held out, and its parts were made here.
     undivided: bool,
 }
 
@@ -53,7 +57,7 @@ impl DataSet {
                 None => Self::of_idx(path),
             },
             Some(layout) => Self::of_known(Known::of_layout(layout), path),
-            None => Self::of_pictures(path),
+            None => Self::of_files(path, folder::parts(path)?),
         }
     }
 
@@ -68,25 +72,26 @@ impl DataSet {
                 (cifar::split(path, train, label_bytes, &classes)?, cifar::split(path, test, label_bytes, &classes)?)
             }
         };
-        Ok(Self::of_two(known.name.into(), train, test, known.preprocessing()))
+        Ok(Self::of_two(known.name.into(), path, train, test, known.preprocessing()))
     }
 
     fn of_idx(path: &Path) -> Result<Self> {
         let train = idx::split(path, "train", None)?;
         let test = idx::split(path, "t10k", Some(train.classes()))?;
         let preprocessing = idx::preprocessing(&train)?;
-        Ok(Self::of_two(path.display().to_string(), train, test, preprocessing))
+        Ok(Self::of_two(path.display().to_string(), path, train, test, preprocessing))
     }
 
-    fn of_two(name: String, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
-        let train = train.as_part(Part::Train);
-        Self { name, train, validation: None, test, preprocessing, notes: Vec::new(), undivided: false }
+    fn of_two(name: String, path: &Path, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
+        let (train, root) = (train.as_part(Part::Train), path.into());
+        let (notes, missing) = (Vec::new(), Vec::new());
+        Self { name, train, validation: None, test, preprocessing, notes, missing, root, undivided: false }
     }
 
-    fn of_pictures(path: &Path) -> Result<Self> {
-        let folder::Parts { train, validation, test, undivided, notes } = folder::parts(path)?;
-        let preprocessing = Preprocessing::named("imagenet")?;
-        Ok(Self { name: path.display().to_string(), train, validation, test, preprocessing, notes, undivided })
+    fn of_files(path: &Path, parts: Parts) -> Result<Self> {
+        let (name, preprocessing) = (path.display().to_string(), Preprocessing::named("imagenet")?);
+        let Parts { train, validation, test, root, undivided, missing, notes } = parts;
+        Ok(Self { name, train, validation, test, preprocessing, notes, missing, root, undivided })
     }
 
     /// The same with another limit on the pixels of a picture's file; see [`Split::within`].
@@ -96,7 +101,8 @@ impl DataSet {
     }
 
     /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every class
-    /// of the training part, the same pictures for the same `seed`.
+    /// of the training part, rounded up but never all of it, the same pictures for the same `seed`. Pictures of one group
+    /// stay together, and those with any number of labels are taken as one class.
     ///
     /// # Errors
     /// A fraction that is not between 0 and 1, or of which no picture comes.
@@ -110,7 +116,7 @@ impl DataSet {
                 "the validation part is {fraction} of the training pictures; it must be between 0 and 1"
             ));
         }
-        let (kept, held) = divided(&self.train, fraction, seed);
+        let (kept, held) = divide::at_random(&self.train, fraction, seed);
         if held.is_empty() {
             return wrong(format!(
                 "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part",
@@ -135,7 +141,7 @@ impl DataSet {
             if !self.undivided {
                 return Ok(self.test);
             }
-            return Ok(folder::joined(&self.train, &self.test)?.within(self.train.max_pixels()));
+            return Ok(Split::joined(&[&self.train, &self.test]).as_part(self.test.part()));
         };
         let parts: Vec<Split> = [Some(self.train), self.validation, Some(self.test)].into_iter().flatten().collect();
         let names: Vec<String> = parts.iter().map(|split| split.part().to_string()).collect();
