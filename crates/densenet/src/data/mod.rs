@@ -4,6 +4,7 @@
 
 mod augment;
 mod balance;
+mod check;
 mod cifar;
 mod decode;
 mod divide;
