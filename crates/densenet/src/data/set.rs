@@ -1,10 +1,11 @@
-//! A data set: its parts and its preprocessing, read from a folder of any known layout.
+//! A data set: its parts and its preprocessing, read from a folder or a table of any known layout.
 
 use std::path::{Path, PathBuf};
 
 use super::known::{Known, Layout};
 use super::part::Part;
 use super::parts::Parts;
+use super::table::{self, TableOptions};
 use super::{Preprocessing, Split, cifar, divide, folder, idx};
 use crate::{Error, Result};
 
@@ -39,25 +40,41 @@ impl DataSet {
     /// pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out, a
     /// tenth of every class is, the same on any machine.
     ///
+    /// A file of CSV, or a folder with `train.csv` or `metadata.csv`, tells of pictures; see [`DataSet::read_with`].
+    ///
     /// # Errors
     /// A folder of no such layout, and any file that is not what it should be: truncated, of a wrong magic number, of
-    /// counts that disagree, with labels out of range, or empty.
+    /// counts that disagree, with labels out of range, or empty; and those of [`DataSet::read_with`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::read_with(path.as_ref(), &TableOptions::default())
+    }
+
+    /// The same, where `options` say how a table is read: a file of CSV or of lines of JSON with the columns `path` and
+    /// `label`, or `path` and several of 0 and 1, or those of CheXpert or ChestX-ray14. A column `split` tells the parts.
+    ///
+    /// # Errors
+    /// Options for what is no table; a table whose columns do not tell what is what; a row without a label or with one
+    /// that is none, with a path outside the folder, or with the picture of another row; a group in two parts; pictures
+    /// none of which is there.
+    pub fn read_with(path: &Path, options: &TableOptions) -> Result<Self> {
+        if path.is_file() && table::is_table(path) {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            return Self::of_files(path, table::parts(&table::of_file(path), folder, options)?);
+        }
         if !path.is_dir() {
-            return Err(Error::format(
-                path,
-                "not a folder; a data set is a folder of classes, IDX files or CIFAR binaries",
-            ));
+            let reason = "neither a folder nor a table (.csv, .csv.gz, .jsonl); a data set is a table, or a folder of \
+                          classes, IDX files or CIFAR binaries";
+            return Err(Error::format(path, reason));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match layout(path) {
+            Some(_) if *options != TableOptions::default() => Err(no_table(path)),
             Some(Layout::Idx) => match Known::named(&name).filter(|known| known.layout == Layout::Idx) {
                 Some(known) => Self::of_known(known, path),
                 None => Self::of_idx(path),
             },
             Some(layout) => Self::of_known(Known::of_layout(layout), path),
-            None => Self::of_files(path, folder::parts(path)?),
+            None => Self::of_files(path, in_folder(path, options)?),
         }
     }
 
@@ -150,6 +167,26 @@ impl DataSet {
             Error::DataSet { name: self.name, reason }
         })
     }
+}
+
+/// The parts of a folder of pictures, which tables in it may tell of, or folders of classes.
+fn in_folder(folder: &Path, options: &TableOptions) -> Result<Parts> {
+    let sources = table::in_folder(folder);
+    let Some(first) = sources.first() else {
+        return if *options == TableOptions::default() { folder::parts(folder) } else { Err(no_table(folder)) };
+    };
+    if !table::is_of_pictures(first, options)?
+        && let Ok(mut parts) = folder::parts(folder)
+    {
+        parts.notes.push(format!("{} tells of no labelled pictures and is passed over", first.path.display()));
+        return Ok(parts);
+    }
+    table::parts(&sources, folder, options)
+}
+
+fn no_table(path: &Path) -> Error {
+    let reason = "no table (.csv) tells of its pictures, so that there are no columns to choose and no groups to keep";
+    Error::format(path, reason)
 }
 
 /// How the files in `folder` are laid out, if they are not pictures.
