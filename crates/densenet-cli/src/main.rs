@@ -2,18 +2,22 @@
 
 mod bench;
 mod data_dir;
+mod decoding;
 mod doctor;
 mod eval;
 mod export;
 mod info;
+mod machine;
 mod max_pixels;
 mod model;
 mod models;
+mod networks;
 mod output;
 mod picture;
 mod predict;
 mod preparing;
 mod reading;
+mod report;
 mod text;
 mod threads;
 mod train;
@@ -39,6 +43,7 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Doctor(Box<doctor::Doctor>),
+    Report(report::Report),
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Report(report) => report.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),

@@ -5,10 +5,12 @@
 
 mod carried;
 mod criterion;
+pub mod find_lr;
 mod fine_tuning;
 mod log;
 mod progress;
 mod settings;
+mod tensorboard;
 
 use std::collections::HashSet;
 use std::fs;
@@ -22,7 +24,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::{Part, Split, Targets, Unreadable, balanced_order};
+use crate::data::{Part, Split, Targets, Unreadable};
 use crate::evaluation::{Evaluation, check_labels, evaluate};
 use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::prefetch::prefetch;
@@ -33,6 +35,7 @@ pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
 pub use settings::{Balance, Settings};
+pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
@@ -64,33 +67,53 @@ pub struct StepReport {
     pub lr: f64,
 }
 
-/// An epoch's line in the log, where `PART_loss` and `PART_top1` (`test_loss`, `val_top1`) are of the held-out part.
+/// What epochs are compared by; more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Of classes, the share of the pictures put in their class.
+    Top1,
+    /// Of labels, the mean area under the ROC curve.
+    MeanAuc,
+}
+
+/// An epoch's line in the log. What is of the held-out part is named after it: `val_loss`, and `val_top1` beside `train_top1`,
+/// or of labels `val_auc` beside `train_accuracy`.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean loss over the epoch's steps.
     pub train_loss: f64,
-    /// Share of the pictures that were put in their class during the epoch's steps; from 0 to 1.
-    pub train_top1: f64,
+    /// Share of the pictures that were put in their class, or of the known labels that were told rightly, during the epoch's
+    /// steps; from 0 to 1.
+    pub train_accuracy: f64,
+    /// What the held-out pictures are scored by.
+    pub measure: Measure,
     /// What the held-out pictures are of their data set.
     pub part: Part,
     /// Mean loss on the held-out pictures after the epoch.
     pub held_out_loss: f64,
-    /// Share of the held-out pictures put in their class; from 0 to 1.
-    pub held_out_top1: f64,
+    /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
+    pub held_out_score: f64,
+    /// Training pictures a second, reading them included.
+    pub images_per_s: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
 }
 
 impl Serialize for EpochReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let (train, held_out) = match self.measure {
+            Measure::Top1 => ("train_top1", "top1"),
+            Measure::MeanAuc => ("train_accuracy", "auc"),
+        };
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("epoch", &self.epoch)?;
         line.serialize_entry("train_loss", &self.train_loss)?;
-        line.serialize_entry("train_top1", &self.train_top1)?;
+        line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
-        line.serialize_entry(&format!("{}_top1", self.part), &self.held_out_top1)?;
+        line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
+        line.serialize_entry("images_per_s", &self.images_per_s)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
     }
@@ -212,6 +235,7 @@ impl Run {
         while self.progress.epoch < self.settings.epochs && !self.out_of_patience() {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;
+            self.progress.stepping += begun.elapsed().as_secs_f64();
             let evaluation = match stopped {
                 None => self.evaluate(held_out, observer)?,
                 Some(_) => None,
@@ -271,7 +295,8 @@ impl Run {
             augment,
             seed: self.seed("augment", self.progress.epoch as u64),
         };
-        let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
+        let order = self.settings.order(train, self.seed("shuffle", self.progress.epoch as u64));
+        let criterion = Criterion::new(&self.settings, train);
         let left = self.progress.epoch_step..steps;
         let left: Vec<&[usize]> = left.map(|step| &order[self.settings.pictures_of(step, train.len())]).collect();
         prefetch(
@@ -326,11 +351,8 @@ impl Run {
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
         let targets = train.targets().dense(&batch.indices, train.classes().len());
-        let (images, parts) = (batch.images.view(), self.settings.accumulate);
-        let outcome = match self.settings.freeze {
-            Freeze::Body => self.backprop.run_classifier(&self.network, images, targets.view(), &options)?,
-            _ => self.backprop.run_in_parts(&mut self.network, images, targets.view(), &options, parts)?,
-        };
+        let (images, targets) = (batch.images.view(), targets.view());
+        let outcome = self.settings.gradients(&mut self.backprop, &mut self.network, images, targets, &options)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
@@ -341,7 +363,7 @@ impl Run {
         progress.epoch_step += 1;
         progress.images += batch.indices.len() as u64;
         progress.loss += outcome.loss * batch.indices.len() as f64;
-        let (right, of) = criterion.right(outcome.logits.view(), targets.view());
+        let (right, of) = criterion.right(outcome.logits.view(), targets);
         progress.correct += right;
         progress.judged += of;
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
@@ -369,14 +391,16 @@ impl Run {
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
-        let better = done.best_top1.is_none_or(|best| evaluation.top1 > best);
+        let better = done.best.is_none_or(|best| evaluation.score() > best);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
-            train_top1: done.correct as f64 / done.judged as f64,
+            train_accuracy: done.correct as f64 / done.judged as f64,
             part,
             held_out_loss: evaluation.loss,
-            held_out_top1: evaluation.top1,
+            held_out_score: evaluation.score(),
+            measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
+            images_per_s: done.images as f64 / done.stepping,
             seconds: done.seconds,
         };
         self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
@@ -384,7 +408,7 @@ impl Run {
         self.prepare_save()?;
         // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
         if better && self.keep(BEST, observer) {
-            self.progress.best_top1 = Some(evaluation.top1);
+            self.progress.best = Some(evaluation.score());
             self.progress.best_epoch = self.progress.epoch;
         }
         if let Some(cycle) = self.settings.cycle_ended(self.progress.epoch) {
@@ -429,22 +453,6 @@ impl Run {
             parameters: self.network.parameters(),
             running: self.network.running(),
         }
-    }
-
-    /// The order of the epoch under way: shuffled (Fisher and Yates), or drawn so that every class comes as often.
-    fn order(&self, train: &Split) -> Vec<usize> {
-        let (mut order, seed) =
-            ((0..train.len()).collect::<Vec<_>>(), self.seed("shuffle", self.progress.epoch as u64));
-        if self.settings.balance == Balance::Sampling {
-            return balanced_order(train, seed);
-        }
-        if self.settings.shuffle {
-            let random = Stream::new(seed, 0);
-            for i in (1..order.len()).rev() {
-                order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
-            }
-        }
-        order
     }
 
     /// The seed of `number` among those for `purpose`.

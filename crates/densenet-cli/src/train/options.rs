@@ -10,6 +10,7 @@ use densenet::schedule::Schedule;
 use densenet::training::{Balance, Freeze};
 use serde::Serialize;
 
+use crate::decoding::Decoding;
 use crate::model;
 use crate::word::word;
 
@@ -35,6 +36,8 @@ pub struct RecipeOptions {
     /// Of the initial weights and all that is random [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,
+    #[command(flatten)]
+    pub decoding: Decoding,
     #[command(flatten)]
     pub training: TrainingOptions,
 }

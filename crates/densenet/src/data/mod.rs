@@ -4,6 +4,7 @@
 
 mod augment;
 mod balance;
+mod beside;
 mod check;
 mod cifar;
 mod decode;
@@ -24,7 +25,10 @@ mod set;
 mod split;
 mod table;
 mod targets;
+mod thumbnail;
+mod turned;
 mod unreadable;
+mod views;
 mod walk;
 
 pub use augment::Augment;
@@ -32,7 +36,7 @@ pub(crate) use balance::balanced_order;
 pub use balance::{class_weights, pos_weight};
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
-pub use framing::{ChannelOrder, Interpolation, Orientation, Resize};
+pub use framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency};
 pub use known::classes;
 pub use locate::open;
 pub use part::Part;
@@ -44,4 +48,5 @@ pub use split::Split;
 pub use table::{Blank, TableOptions, Uncertain};
 pub use targets::Targets;
 pub use unreadable::Unreadable;
+pub use views::Views;
 pub use walk::{Found, LeftOut, pictures_in};

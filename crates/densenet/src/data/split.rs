@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::augment::{self, Augment};
 use super::part::Part;
 use super::targets::Targets;
+use super::turned::Turned;
 use super::unreadable::Unreadable;
 use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
@@ -27,6 +28,7 @@ pub struct Split {
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
+    turned: Turned,
 }
 
 #[derive(Debug)]
@@ -81,7 +83,8 @@ impl Split {
     fn checked(path: &Path, pictures: Pictures, count: usize, targets: Targets, classes: Vec<String>) -> Result<Self> {
         targets.check(count, classes.len()).map_err(|reason| Error::format(path, reason))?;
         let (pictures, places, groups) = (Arc::new(pictures), (0..count).collect(), Vec::new());
-        Ok(Self { pictures, places, targets, groups, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+        let (part, max_pixels, turned) = (Part::Test, MAX_PIXELS, Turned::default());
+        Ok(Self { pictures, places, targets, groups, classes, part, max_pixels, turned })
     }
 
     /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide) parts
@@ -125,7 +128,7 @@ impl Split {
         let targets = self.targets.select(indices, self.classes.len());
         let groups =
             if self.groups.is_empty() { Vec::new() } else { indices.iter().map(|&i| self.groups[i]).collect() };
-        Self { places, targets, groups, ..self.clone() }
+        Self { places, targets, groups, turned: Turned::default(), ..self.clone() }
     }
 
     /// What it is of its data set.
@@ -185,6 +188,11 @@ impl Split {
         self.places[index]
     }
 
+    /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
+    pub fn turned(&self) -> usize {
+        self.turned.count()
+    }
+
     /// Picture `index` as it is stored.
     ///
     /// # Errors
@@ -199,7 +207,11 @@ impl Split {
                 let bytes = height * width * channels;
                 Picture::new(height, width, channels, &pixels[place * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open_within(&files[place], self.max_pixels),
+            Pictures::Files(files) => {
+                let picture = Picture::open_within(&files[place], self.max_pixels)?;
+                self.turned.hear(place, picture.orientation());
+                Ok(picture)
+            }
         }
     }
 

@@ -11,8 +11,9 @@ pub struct Progress {
     pub step: u64,
     /// Steps done of the epoch under way.
     pub epoch_step: usize,
-    /// The best share of the held-out pictures put in their class so far.
-    pub best_top1: Option<f64>,
+    /// The best [measure](super::Measure) of the held-out pictures so far.
+    #[serde(alias = "best_top1")]
+    pub best: Option<f64>,
     /// The epoch, from 1, that was the best so far.
     #[serde(default)]
     pub best_epoch: usize,
@@ -25,6 +26,9 @@ pub struct Progress {
     pub(super) judged: u64,
     /// Pictures seen in the epoch under way.
     pub(super) images: u64,
+    /// Time spent on the steps of the epoch under way, in seconds.
+    #[serde(default)]
+    pub(super) stepping: f64,
     /// Time spent on the epoch under way, in seconds.
     pub(super) seconds: f64,
 }
@@ -32,7 +36,7 @@ pub struct Progress {
 impl Progress {
     /// That at the beginning of the next epoch.
     pub(super) fn next_epoch(&self) -> Self {
-        let Self { epoch, step, best_top1, best_epoch, .. } = *self;
-        Self { epoch: epoch + 1, step, best_top1, best_epoch, ..Self::default() }
+        let Self { epoch, step, best, best_epoch, .. } = *self;
+        Self { epoch: epoch + 1, step, best, best_epoch, ..Self::default() }
     }
 }

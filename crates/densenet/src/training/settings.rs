@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use densenet_kernels::random::Stream;
 use serde::{Deserialize, Serialize};
 
 use super::fine_tuning::Freeze;
-use crate::data::Augment;
+use crate::data::{Augment, Split, balanced_order};
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
@@ -146,6 +147,22 @@ impl Settings {
         let of_cycle = self.epochs / self.cycles.max(1);
         let ended = self.schedule == Schedule::Snapshot && of_cycle > 0 && epochs.is_multiple_of(of_cycle);
         ended.then(|| epochs / of_cycle)
+    }
+
+    /// The order of the pictures of an epoch whose seed is `seed`: shuffled (Fisher and Yates), or drawn so that every class
+    /// comes as often.
+    pub(super) fn order(&self, train: &Split, seed: u64) -> Vec<usize> {
+        if self.balance == Balance::Sampling {
+            return balanced_order(train, seed);
+        }
+        let mut order: Vec<usize> = (0..train.len()).collect();
+        if self.shuffle {
+            let random = Stream::new(seed, 0);
+            for i in (1..order.len()).rev() {
+                order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
+            }
+        }
+        order
     }
 
     /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.

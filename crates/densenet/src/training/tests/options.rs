@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::architecture::Tensor;
+use crate::training::find_lr::{find_lr, suggested};
 use crate::training::fine_tuning::first_of_classifier;
 use crate::training::{Balance, Freeze, snapshot};
 
@@ -117,5 +118,21 @@ fn a_full_disk_costs_no_step() {
     fs::create_dir_all(folder.path().join(BEST).join("in the way")).unwrap();
     let mut troubles = Troubles::default();
     assert_eq!(run.train(&train, &pictures(20, 2), &mut troubles).unwrap(), Outcome::Finished);
-    assert_eq!((troubles.0, run.progress().epoch, run.progress().best_top1), (3, 3, None));
+    assert_eq!((troubles.0, run.progress().epoch, run.progress().best), (3, 3, None));
+}
+
+#[test]
+fn a_search_raises_the_rate_until_the_loss_rises() {
+    let train = pictures(70, 1);
+    let settings = Settings { freeze: Freeze::None, batch: 32, ..settings() };
+    let mut heard = 0;
+    let tried = find_lr(DenseNet::new(&config(), 5).unwrap(), &card(&train), &settings, &train, |_| {
+        heard += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert!(tried.windows(2).all(|pair| pair[1].lr > pair[0].lr) && tried[0].lr == 1e-6);
+    assert!(tried.len() > 50 && heard >= tried.len() - 1);
+    let suggested = suggested(&tried).unwrap();
+    assert!((1e-4..1.0).contains(&suggested), "{suggested}");
 }
