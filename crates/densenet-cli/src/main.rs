@@ -9,6 +9,7 @@ mod info;
 mod max_pixels;
 mod model;
 mod models;
+mod networks;
 mod output;
 mod picture;
 mod predict;

@@ -15,9 +15,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
-use densenet::network::DenseNet;
 use densenet::output::Output;
-use densenet::prefetch;
+use densenet::{Ensemble, prefetch};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 
@@ -26,7 +25,6 @@ use self::prediction::Prediction;
 use self::results::{Destination, Results};
 use self::table::{Format, Table};
 use crate::max_pixels::MaxPixels;
-use crate::model::Model;
 use crate::output;
 use crate::preparing::Preparing;
 use crate::reading::Reading;
@@ -41,10 +39,10 @@ use crate::threads::Threads;
     or:      densenet predict --weights w.safetensors photos --out photos.1.csv --shard 1/8 --resume"
 )]
 pub struct Predict {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model [default: the first of
-    /// densenet models]
-    #[arg(long, value_name = "W")]
-    weights: Option<PathBuf>,
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; of several, the mean of their
+    /// probabilities is taken [default: the first of densenet models]
+    #[arg(long, value_name = "W[,W...]", value_delimiter = ',')]
+    weights: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -83,19 +81,23 @@ impl Predict {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
         self.out.as_deref().map(Format::of).transpose()?;
-        let weights = self.weights.clone().unwrap_or_else(default_weights);
-        let model = self.reading.load(&weights, &self.preparing)?;
-        model.network.architecture().check_classifier()?;
-        let (labels, meaning) = (model.labels(), model.card.output());
+        let weights = if self.weights.is_empty() { vec![default_weights()] } else { self.weights.clone() };
+        let networks = self.reading.load_all(&weights, &self.preparing)?;
+        let ensemble = networks.ensemble()?;
+        let (labels, meaning) = (networks.labels(), ensemble.output());
         let top = (self.top as usize).min(labels.len());
         let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &meaning, top)?);
-        let inputs = inputs(&self.inputs, self.shard, &model.network, |input| results.leave_out(input));
+        let inputs = inputs(&self.inputs, self.shard, networks.first(), |input| results.leave_out(input));
         let count = inputs.iter().map(Input::count).sum();
         let mut results = results.with_logits(self.logits.as_deref(), count)?;
         for input in inputs {
             match input {
-                Input::Array { path, .. } => self.predict_array(&path, &model.network, &mut results)?,
-                Input::Pictures(files) => self.predict_pictures(&files, &model, &mut results)?,
+                Input::Array { path, .. } => {
+                    self.predict_array(Array::open(&path, networks.first())?, &path, &ensemble, &mut results)?;
+                }
+                Input::Pictures(files) => {
+                    self.predict_pictures(&files, networks.preprocessing()?, &ensemble, &mut results)?;
+                }
             }
         }
         Ok(if results.finish()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -113,13 +115,19 @@ impl Predict {
     }
 
     /// Reads, decodes and resizes a batch while the one before it is in the network.
-    fn predict_pictures(&self, files: &[PathBuf], model: &Model, results: &mut Results<'_>) -> Result<()> {
-        let (preprocessing, batch) = (model.preprocessing()?, usize::from(self.batch));
+    fn predict_pictures(
+        &self,
+        files: &[PathBuf],
+        preprocessing: &Preprocessing,
+        ensemble: &Ensemble<'_>,
+        results: &mut Results<'_>,
+    ) -> Result<()> {
+        let batch = usize::from(self.batch);
         let left: Vec<&PathBuf> = files.iter().filter(|file| !results.holds(&file.display().to_string())).collect();
         let bar = progress(left.len(), batch);
         let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
         let predict = |mut batch: Batch<'_>| {
-            let logits = model.network.logits(batch.images.view())?;
+            let logits = ensemble.logits(batch.images.view())?;
             bar.suspend(|| {
                 for (place, (file, logits)) in batch.files.iter().zip(logits.rows()).enumerate() {
                     match batch.failures.remove(&place) {
@@ -137,9 +145,15 @@ impl Predict {
         Ok(())
     }
 
-    fn predict_array(&self, path: &Path, network: &DenseNet, results: &mut Results<'_>) -> Result<()> {
+    fn predict_array(
+        &self,
+        array: Array,
+        path: &Path,
+        ensemble: &Ensemble<'_>,
+        results: &mut Results<'_>,
+    ) -> Result<()> {
         let (name, batch) = (path.display(), usize::from(self.batch));
-        let Array { file, inputs, channels, height, width } = Array::open(path, network)?;
+        let Array { file, inputs, channels, height, width } = array;
         let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
         for start in (0..inputs).step_by(batch) {
             let count = batch.min(inputs - start);
@@ -152,7 +166,7 @@ impl Predict {
                 continue;
             }
             let images = Array4::from_shape_vec((count, channels, height, width), images)?;
-            let logits = network.logits(images.view())?;
+            let logits = ensemble.logits(images.view())?;
             left.iter().try_for_each(|(place, name)| results.add(name, logits.row(*place)))?;
             results.flush()?;
         }

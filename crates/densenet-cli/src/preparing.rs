@@ -73,8 +73,8 @@ impl Preparing {
             None => card.labels,
         };
         let output = match (&self.output, card.output) {
-            // The card may hold thresholds.
-            (Some(Output::Sigmoid { .. }), Some(sigmoid @ Output::Sigmoid { .. })) => Some(sigmoid),
+            // The card may hold a temperature and thresholds.
+            (Some(given), Some(held)) if given.is_independent() == held.is_independent() => Some(held),
             (Some(output), _) => Some(output.clone()),
             (None, output) => output,
         };
@@ -134,8 +134,8 @@ fn value_range(text: &str) -> Result<[f32; 2], String> {
 
 fn output(text: &str) -> Result<Output, String> {
     match text {
-        "softmax" => Ok(Output::Softmax),
-        "sigmoid" => Ok(Output::Sigmoid { thresholds: None }),
+        "softmax" => Ok(Output::softmax()),
+        "sigmoid" => Ok(Output::sigmoid()),
         _ => Err("it must be softmax or sigmoid".into()),
     }
 }

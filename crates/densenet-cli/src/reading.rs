@@ -10,6 +10,7 @@ use densenet::network::DenseNet;
 use densenet::{Architecture, Card, Config};
 
 use crate::model::{self, Model};
+use crate::networks::Networks;
 use crate::output::{self, Misuse};
 use crate::preparing::{self, Preparing};
 use crate::text;
@@ -154,6 +155,11 @@ impl Reading {
         }
         let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
         Ok(Model { network, card, path: path.into() })
+    }
+
+    /// The same of all of `paths`, whose networks predict together.
+    pub fn load_all(&self, paths: &[PathBuf], preparing: &Preparing) -> Result<Networks> {
+        Networks::new(paths.iter().map(|path| self.load(path, preparing)).collect::<Result<_>>()?)
     }
 }
 

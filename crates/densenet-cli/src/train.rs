@@ -1,114 +1,56 @@
 //! `densenet train`.
 
-use std::ops::ControlFlow;
+mod finish;
+mod options;
+mod recipe;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::checkpoint::Card;
-use densenet::data::{Augment, DataSet};
-use densenet::evaluation::evaluate;
+use densenet::data::{Augment, DataSet, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
-use densenet::schedule::Schedule;
-use densenet::training::{BEST, LAST, Outcome, Run, Settings};
+use densenet::output::Output;
+use densenet::training::{LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
-use serde_json::{Value, json};
+use toml::Table;
 
 use crate::data_dir::DataDir;
 use crate::model;
 use crate::output::{self, Misuse, counted};
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
-use crate::word::word;
+use finish::finish;
+use options::RecipeOptions;
+use recipe::{Recipe, layered};
 
 /// Trains a network and writes its weights and a log
 ///
-/// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors
-/// those of the epoch that did best on the validation part, or on the test part where there is no other. Ctrl-C finishes the step and saves; so does a minute within an
-/// epoch. The same seed gives the same weights, interrupted or not.
+/// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors those of
+/// the epoch that did best on the validation part, DIR/recipe.toml all that determines the run. Ctrl-C finishes the step and
+/// saves; so does a minute within an epoch. The same recipe gives the same weights, interrupted or not.
 #[derive(Args)]
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
-    then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist")]
+    then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist\n\
+    your own pictures: densenet train --recipe finetune --init densenet-bc-40-12-cifar10 --data PICTURES --size 128")]
 pub struct Train {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; its input channels and classes become the data's
-    /// [default: that of --init]
-    #[arg(long, value_parser = model::preset, required_unless_present_any = ["resume", "init"])]
-    model: Option<String>,
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
-    #[arg(long, value_name = "D", required_unless_present = "resume")]
-    data: Option<String>,
+    /// A recipe to begin from: paper-cifar, paper-imagenet, article, finetune, multilabel, quick, or a TOML file, as
+    /// DIR/recipe.toml of another run; options stand above it
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    options: RecipeOptions,
     #[command(flatten)]
     data_dir: DataDir,
-    /// Times that every picture is seen [default: 10]
-    #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
-    /// Pictures per step [default: 64]
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// sgd (with Nesterov momentum) or adamw (Adam with decoupled weight decay) [default: sgd]
-    #[arg(long, value_parser = word::<Kind>, value_name = "WORD")]
-    optimizer: Option<Kind>,
-    /// The highest learning rate [default: 0.1; 0.001 with adamw]
-    #[arg(long, value_name = "X")]
-    lr: Option<f64>,
-    /// constant, steps (a tenth at 50 % and 75 %), or cosine (with warm-up) over all epochs [default: steps]
-    #[arg(long, value_parser = word::<Schedule>, value_name = "WORD")]
-    schedule: Option<Schedule>,
-    /// Nesterov momentum of sgd [default: 0.9]
-    #[arg(long, value_name = "X")]
-    momentum: Option<f64>,
-    /// Weight decay on all parameters [default: 0.0001; 0.01 with adamw]
-    #[arg(long, value_name = "X")]
-    weight_decay: Option<f64>,
-    /// Shorten gradients whose norm over all parameters is larger
-    #[arg(long, value_name = "X")]
-    clip_norm: Option<f64>,
-    /// Keep a moving average of the weights, of which a step keeps this share; it is what is evaluated and saved
-    #[arg(long, value_name = "DECAY")]
-    ema: Option<f64>,
-    /// Share of the target that is spread over all classes [default: 0]
-    #[arg(long, value_name = "X")]
-    label_smoothing: Option<f64>,
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the data set]
-    #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
-    augment: Option<Augment>,
-    /// Share of every class of the training pictures that is held out to choose the best epoch by, where the data have no
-    /// validation part; with 0 the test part chooses, which flatters its figure [default: 0.1]
-    #[arg(long, value_name = "X")]
-    val_fraction: Option<f64>,
-    /// Take the pictures in the data's own order
-    #[arg(long)]
-    no_shuffle: bool,
-    /// End after so many steps
-    #[arg(long, value_name = "N")]
-    max_steps: Option<u64>,
-    /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass
-    #[arg(long, value_parser = word::<Memory>, value_name = "WORD")]
-    memory: Option<Memory>,
-    /// Take a step's pictures in N micro-batches, one after the other, for less memory; batch-norm sees each on its own
-    #[arg(long, value_name = "N")]
-    accumulate: Option<usize>,
-    /// Height and width that pictures are resized to [default: the network's own]
-    #[arg(long, value_name = "PIXELS")]
-    size: Option<usize>,
-    /// Dropout after each convolution of the dense layers [default: 0]
-    #[arg(long, value_name = "P")]
-    drop_rate: Option<f64>,
-    /// Of the initial weights and all that is random [default: 0]
-    #[arg(long)]
-    seed: Option<u64>,
     #[command(flatten)]
     threads: Threads,
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
-    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
-    init: Option<PathBuf>,
-    /// Go on with the run in this folder; --epochs, --max-steps and --memory may change
+    /// Go on with the run in this folder; --epochs, --max-steps, --patience, --max-bad and --memory may change
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
 }
@@ -139,151 +81,138 @@ impl Train {
                 Ok(ExitCode::from(130))
             }
             Ok(Outcome::Finished) => {
-                let test = tested(&run, &data, &folder, &interrupted)?;
-                output::print(&watch::summary(&run, &folder, data.chooses().part(), test))?;
+                let judged = finish(&run, &data, &folder, &interrupted)?;
+                let judged = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
+                output::print(&watch::summary(&run, &folder, data.chooses().part(), judged))?;
                 Ok(ExitCode::SUCCESS)
             }
         }
     }
 
+    /// The recipe with the options above it.
+    fn recipe(&self, base: Table) -> Result<Recipe> {
+        let over = self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)?;
+        Recipe::of(layered(layered(base, over), Table::try_from(&self.options)?))
+    }
+
     fn start(&self) -> Result<(Run, DataSet, PathBuf)> {
-        let Some(name) = &self.data else {
+        let mut recipe = self.recipe(Table::new())?;
+        if recipe.training.optimizer == Kind::AdamW && self.options.training.momentum.is_some() {
+            return Err(Misuse("--momentum is for --optimizer sgd".into()).into());
+        }
+        let Some(name) = recipe.data.clone() else {
             return Err(Misuse("a new run needs --data".into()).into());
         };
-        let mut settings = self.defaults()?;
-        self.apply(&mut settings).validate()?;
-        let seed = self.seed.unwrap_or(0);
-        let data = divided(self.data_dir.open(name)?, &settings, seed)?;
-        let (model, preset) = self.network()?;
+        recipe.training.validate()?;
+        let data = divided(self.data_dir.open(&name)?, &recipe.training, recipe.seed)?;
+        let (model, preset) = network(&recipe)?;
         let preset = adapted(preset, &data);
         let config = Config {
-            input_size: self.size.unwrap_or(preset.input_size),
-            drop_rate: self.drop_rate.unwrap_or(preset.drop_rate),
+            input_size: recipe.size.unwrap_or(preset.input_size),
+            drop_rate: recipe.drop_rate.unwrap_or(preset.drop_rate),
             ..preset
         };
-        settings.augment = self.augment.unwrap_or_else(|| usual(&data));
+        (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
+        if !self.says_augment()? {
+            recipe.training.augment = usual(&data);
+        }
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
-        let network = match &self.init {
-            Some(path) => initial(path, &config, seed)?,
-            None => DenseNet::new(&config, seed)?,
+        let network = match &recipe.init {
+            Some(path) => initial(path, &config, recipe.seed)?,
+            None => DenseNet::new(&config, recipe.seed)?,
         };
         let card = Card {
             preprocessing: Some(data.preprocessing.with_size(config.input_size)),
             labels: data.train.classes().to_vec(),
             dataset: name.clone(),
-            seed,
+            seed: recipe.seed,
+            output: Some(match data.train.targets() {
+                Targets::Classes(_) => Output::softmax(),
+                Targets::Labels(_) => Output::sigmoid(),
+            }),
             ..Card::of(config)
         };
-        let folder = self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(name))));
+        let folder =
+            self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(&name))));
         check_classes(&data)?;
-        Run::check(&card, &settings, &data.train, data.chooses())?;
-        Ok((Run::start(&folder, card, network, settings)?, data, folder))
+        Run::check(&card, &recipe.training, &data.train, data.chooses())?;
+        let run = Run::start(&folder, card, network, recipe.training.clone())?;
+        recipe.write(&folder)?;
+        Ok((run, data, folder))
     }
 
-    /// The network that the options name, and what its run's folder is named after.
-    fn network(&self) -> Result<(String, Config)> {
-        match (&self.model, &self.init) {
-            (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
-            (None, Some(path)) => {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Ok((name, model::open(path, None)?.config()?))
-            }
-            (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
-        }
+    /// Whether the recipe or an option says how pictures are augmented.
+    fn says_augment(&self) -> Result<bool> {
+        let recipe = self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)?;
+        let says = recipe.get("training").is_some_and(|training| training.get("augment").is_some());
+        Ok(says || self.options.training.augment.is_some())
     }
 
     fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
         let mut run = Run::resume(folder)?;
-        let data = self.data_dir.open(self.data.as_ref().unwrap_or(&run.card().dataset))?;
-        let data = divided(data, &run.settings, run.card().seed)?;
-        let mut settings = run.settings.clone();
-        self.apply(&mut settings).validate()?;
-        let changed = self.changes(&run, &settings, &data)?;
-        if !changed.is_empty() {
-            let reason = format!(
-                "the run in {} was begun with another {}; leave that out, or begin a new run",
-                folder.display(),
-                changed.join(", ")
-            );
-            return Err(Misuse(reason).into());
-        }
-        let next = run.progress().step;
-        let [before, after] = [&run.settings, &settings].map(|settings| settings.rate(next, data.train.len()));
-        if before != after {
-            output::note(format_args!(
-                "with {} instead of {}, the learning rate of step {} is {after:.3e}, not {before:.3e}",
-                counted(settings.epochs, "epoch"),
-                run.settings.epochs,
-                next + 1
-            ));
-        }
-        run.settings = settings;
+        let begun = Recipe::of_run(&run, folder)?;
+        let recipe = self.recipe(Table::try_from(&begun)?)?;
+        recipe.training.validate()?;
+        let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
+        let data = divided(self.data_dir.open(name)?, &recipe.training, recipe.seed)?;
+        self.refuse_changes(&run, folder, &begun, &recipe, &data)?;
+        say_changed_rate(&run, &recipe.training, data.train.len());
+        run.settings = recipe.training;
         Ok((run, data, folder.to_path_buf()))
     }
 
-    /// The options that differ from what the run was begun with.
-    fn changes(&self, run: &Run, settings: &Settings, data: &DataSet) -> Result<Vec<String>> {
-        let card = run.card();
-        let model_differs = match &self.model {
-            Some(model) => {
-                let (input_size, drop_rate) = (card.config.input_size, card.config.drop_rate);
-                Config { input_size, drop_rate, ..adapted(Config::preset(model)?, data) } != card.config
-            }
-            None => false,
+    /// Refuses a recipe with which the run would not be the one that was begun.
+    fn refuse_changes(&self, run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: &DataSet) -> Result<()> {
+        let may_change = |recipe: &Recipe| Recipe {
+            // The same data may lie elsewhere.
+            data: None,
+            training: Settings {
+                epochs: 1,
+                max_steps: None,
+                patience: None,
+                max_bad: 0.0,
+                memory: Memory::Normal,
+                ..recipe.training.clone()
+            },
+            ..recipe.clone()
         };
-        let differs = [
-            ("--model", model_differs),
-            ("--data", data.train.classes() != card.labels),
-            ("--size", self.size.is_some_and(|size| size != card.config.input_size)),
-            ("--drop-rate", self.drop_rate.is_some_and(|rate| rate != card.config.drop_rate)),
-            ("--seed", self.seed.is_some_and(|seed| seed != card.seed)),
-        ];
-        let mut names: Vec<String> =
-            differs.iter().filter(|(_, differs)| *differs).map(|(n, _)| n.to_string()).collect();
-        let fixed = |settings: &Settings| {
-            json!(Settings { epochs: 1, max_steps: None, memory: Memory::Normal, ..settings.clone() })
-        };
-        if let (Value::Object(now), Value::Object(then)) = (fixed(settings), fixed(&run.settings)) {
-            let changed = now.iter().filter(|(name, value)| then.get(*name) != Some(*value));
-            names.extend(
-                changed.map(|(name, _)| format!("--{}", name.replace('_', "-").replace("shuffle", "no-shuffle"))),
-            );
+        let mut changed = may_change(begun).differences(&may_change(now))?;
+        if data.train.classes() != run.card().labels {
+            let (found, known) = (data.train.classes().len(), run.card().labels.len());
+            changed.push(format!("data: other classes ({found}; the run knows {known})"));
         }
-        Ok(names)
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let (folder, changed) = (folder.display(), changed.join("; "));
+        Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
+            .into())
     }
+}
 
-    /// The usual settings of the optimiser, and a validation part.
-    fn defaults(&self) -> Result<Settings> {
-        let usual = Settings { val_fraction: 0.1, ..Settings::default() };
-        match (self.optimizer, self.momentum) {
-            (Some(Kind::AdamW), Some(_)) => Err(Misuse("--momentum is for --optimizer sgd".into()).into()),
-            (Some(Kind::AdamW), None) => Ok(Settings { lr: 1e-3, weight_decay: 1e-2, ..usual }),
-            (Some(Kind::Sgd) | None, _) => Ok(usual),
-        }
+/// Says that the learning rate changes where a run goes on with other settings, if it does.
+fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
+    let next = run.progress().step;
+    let [before, after] = [&run.settings, settings].map(|settings| settings.rate(next, pictures));
+    if before != after {
+        output::note(format_args!(
+            "with {} instead of {}, the learning rate of step {} is {after:.3e}, not {before:.3e}",
+            counted(settings.epochs, "epoch"),
+            run.settings.epochs,
+            next + 1
+        ));
     }
+}
 
-    /// Puts what the command line says into `settings`.
-    fn apply<'a>(&self, settings: &'a mut Settings) -> &'a Settings {
-        fn set<T: Copy>(place: &mut T, given: Option<T>) {
-            *place = given.unwrap_or(*place);
+/// The network that a recipe names, and what its run's folder is named after.
+fn network(recipe: &Recipe) -> Result<(String, Config)> {
+    match (&recipe.model, &recipe.init) {
+        (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
+        (None, Some(path)) => {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Ok((name, model::open(path, None)?.config()?))
         }
-        set(&mut settings.epochs, self.epochs);
-        set(&mut settings.batch, self.batch);
-        set(&mut settings.optimizer, self.optimizer);
-        set(&mut settings.lr, self.lr);
-        set(&mut settings.schedule, self.schedule);
-        set(&mut settings.momentum, self.momentum);
-        set(&mut settings.weight_decay, self.weight_decay);
-        set(&mut settings.label_smoothing, self.label_smoothing);
-        set(&mut settings.val_fraction, self.val_fraction);
-        set(&mut settings.augment, self.augment);
-        set(&mut settings.memory, self.memory);
-        set(&mut settings.accumulate, self.accumulate);
-        settings.clip_norm = self.clip_norm.or(settings.clip_norm);
-        settings.ema = self.ema.or(settings.ema);
-        settings.max_steps = self.max_steps.or(settings.max_steps);
-        settings.shuffle &= !self.no_shuffle;
-        settings
+        (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
     }
 }
 
@@ -298,18 +227,6 @@ fn check_classes(data: &DataSet) -> Result<()> {
         Some(class) => bail!("{}: no pictures of {class}; a class needs at least one to train on", data.name),
         None => Ok(()),
     }
-}
-
-/// The accuracy of the best epoch on the test part, where another part has chosen that epoch.
-fn tested(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) -> Result<Option<f64>> {
-    if data.validation.is_none() || run.progress().best_top1.is_none() {
-        return Ok(None);
-    }
-    let (network, card) = DenseNet::load(folder.join(BEST))?;
-    let evaluation = evaluate(&network, &data.test, card.preprocessing()?, run.settings.batch, |_| {
-        if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(evaluation.map(|evaluation| evaluation.top1))
 }
 
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.

@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use densenet::Architecture;
 use densenet::data::{DataSet, Part, Unreadable};
-use densenet::training::{BEST, EpochReport, LAST, Observer, Run, StepReport};
+use densenet::evaluation::Evaluation;
+use densenet::training::{BEST, EpochReport, LAST, Measure, Observer, Run, StepReport};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use crate::eval::headline;
 use crate::output;
 
 /// Between two lines where there is no terminal.
@@ -77,19 +79,32 @@ fn joined(pictures: usize, steps: usize, batch: usize) -> String {
     }
 }
 
-/// What a finished run came to, and where its weights are; `test` is the accuracy of the best epoch on what chose nothing.
-pub fn summary(run: &Run, folder: &Path, chosen_by: Part, test: Option<f64>) -> String {
+/// What a finished run came to, and where its weights are; `judged` is what its best network makes of what it is judged by.
+pub fn summary(run: &Run, folder: &Path, chosen_by: Part, judged: Option<(Part, &Evaluation)>) -> String {
     let progress = run.progress();
-    let weights = if progress.best_top1.is_some() { BEST } else { LAST };
-    let best = match progress.best_top1 {
-        Some(top1) => format!("; best {chosen_by} accuracy {:.2} %", 100.0 * top1),
-        None => "; no epoch is done, so nothing was evaluated".into(),
+    let weights = if progress.best.is_some() { BEST } else { LAST };
+    let (epochs, steps) = (output::counted(progress.epoch, "epoch"), output::count(progress.step));
+    let mut text = format!("trained for {epochs}, {steps} steps");
+    text += &match progress.best {
+        Some(best) => {
+            let measure = if run.card().output().is_independent() { Measure::MeanAuc } else { Measure::Top1 };
+            format!("; best by {chosen_by} {} (epoch {})\n", scored(measure, best), progress.best_epoch)
+        }
+        None => "; no epoch is done, so nothing was evaluated\n".into(),
     };
-    let test = test.map_or(String::new(), |top1| {
-        format!("; of that epoch, test accuracy {:.2} % (test is seen now and chose nothing)", 100.0 * top1)
-    });
-    let (epochs, steps) = (progress.epoch, output::count(progress.step));
-    format!("trained for {epochs} epochs, {steps} steps{best}{test}\nweights: {}\n", folder.join(weights).display())
+    if let Some((Part::Test, evaluation)) = judged.filter(|_| chosen_by != Part::Test) {
+        let said = headline(evaluation);
+        text += &format!("test, seen once and after all choices: {said}\n");
+    }
+    text + &format!("weights: {}\n", folder.join(weights).display())
+}
+
+/// A measure's value as people read it.
+pub fn scored(measure: Measure, value: f64) -> String {
+    match measure {
+        Measure::Top1 => format!("accuracy {:.2} %", 100.0 * value),
+        Measure::MeanAuc => format!("mean AUC {value:.4}"),
+    }
 }
 
 /// Shows a run: a bar on a terminal, now and then a line elsewhere.
@@ -161,17 +176,21 @@ impl Observer for Watch {
 
     fn epoch(&mut self, epoch: &EpochReport) {
         self.say(format!(
-            "epoch {}/{}: train loss {:.4}, accuracy {:.2} %; {} loss {:.4}, accuracy {:.2} %; {:.1} s",
+            "epoch {}/{}: train loss {:.4}, accuracy {:.2} %; {} loss {:.4}, {}; {:.1} s",
             epoch.epoch,
             self.epochs,
             epoch.train_loss,
-            100.0 * epoch.train_top1,
+            100.0 * epoch.train_accuracy,
             epoch.part,
             epoch.held_out_loss,
-            100.0 * epoch.held_out_top1,
+            scored(epoch.measure, epoch.held_out_score),
             epoch.seconds
         ));
         self.last_step = Instant::now();
+    }
+
+    fn unsaved(&mut self, error: &densenet::Error) {
+        self.say(format!("densenet: warning: {error}; the run goes on, and tries again at its next save"));
     }
 
     fn unreadable(&mut self, picture: &Unreadable) {

@@ -5,13 +5,13 @@ use ndarray::{Array4, Axis};
 use crate::data::{Augment, Preprocessing, Split, Unreadable};
 use crate::{Error, Result};
 
-/// Pictures ready for a network, and what they show.
+/// Pictures ready for a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
     /// `(N, C, H, W)`.
     pub images: Array4<f32>,
-    /// `(N)`.
-    pub labels: Vec<u32>,
+    /// `(N)`: which pictures of their split they are.
+    pub indices: Vec<usize>,
     /// Pictures that were asked for but could not be read.
     pub unreadable: Vec<Unreadable>,
 }
@@ -27,30 +27,12 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Those pictures of `indices` that can be read; there may be none.
-    pub fn readable(&self, indices: &[usize]) -> Result<Batch> {
-        self.read(indices, |sound| sound.to_vec())
-    }
-
     /// As many pictures as `indices`: the place of one that cannot be read is taken by the next that can, so that no batch
     /// becomes too small to train on.
     ///
     /// # Errors
     /// A batch of which no picture can be read.
     pub fn full(&self, indices: &[usize]) -> Result<Batch> {
-        let next = |sound: &[usize], place| sound.iter().copied().find(|&i| i >= place).or(sound.first().copied());
-        let batch = self.read(indices, |sound| (0..indices.len()).filter_map(|place| next(sound, place)).collect())?;
-        match batch.unreadable.first() {
-            Some(first) if batch.labels.is_empty() => {
-                let reason = format!("{}; none of the {} pictures of a batch can be read", first.reason, indices.len());
-                Err(Error::format(&first.input, reason))
-            }
-            _ => Ok(batch),
-        }
-    }
-
-    /// Reads `indices`; where not all of them can be read, `choose` says what is taken of the places of those that can.
-    fn read(&self, indices: &[usize], choose: impl Fn(&[usize]) -> Vec<usize>) -> Result<Batch> {
         let (channels, size) = (self.preprocessing.channels(), self.preprocessing.size);
         let mut images = Array4::zeros((indices.len(), channels, size, size));
         let out = images.as_slice_mut().expect("a new array is contiguous");
@@ -62,11 +44,16 @@ impl Source<'_> {
                 Err(error) => unreadable.push(self.split.unreadable(indices[place], &error)),
             }
         }
-        if !unreadable.is_empty() {
-            places = choose(&places);
+        if let Some(first) = unreadable.first() {
+            if places.is_empty() {
+                let reason = format!("{}; none of the {} pictures of a batch can be read", first.reason, indices.len());
+                return Err(Error::format(&first.input, reason));
+            }
+            let next = |place| places.iter().copied().find(|&sound| sound >= place).unwrap_or(places[0]);
+            places = (0..indices.len()).map(next).collect();
             images = images.select(Axis(0), &places);
         }
-        let labels = places.iter().map(|&place| self.split.labels()[indices[place]] as u32).collect();
-        Ok(Batch { images, labels, unreadable })
+        let indices = places.iter().map(|&place| indices[place]).collect();
+        Ok(Batch { images, indices, unreadable })
     }
 }

@@ -2,139 +2,125 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::ArrayView1;
-use serde::Serialize;
+use ndarray::{Array2, Array4, ArrayView1};
 
-use crate::batches::Source;
-use crate::data::{Augment, Preprocessing, Split, Unreadable};
+use crate::data::{Preprocessing, Split, Targets, Unreadable, Views};
+use crate::ensemble::Ensemble;
 use crate::network::DenseNet;
+use crate::output::{Output, mean_logits};
 use crate::prefetch::prefetch;
 use crate::{Error, Result};
 
-pub use crate::output::{log_softmax, ranking};
+mod answers;
+mod figures;
+mod scored;
 
-/// How well a network does on a set of labelled pictures.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// Share of the pictures whose most likely class is the right one; from 0 to 1.
-    pub top1: f64,
-    /// Share of the pictures whose right class is among the five most likely; from 0 to 1.
-    pub top5: f64,
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Pictures seen, those that could not be read aside.
-    pub images: u64,
-    /// Pictures whose most likely class is the right one.
-    pub correct: u64,
-    /// `[true class][most likely class]`: how many pictures.
-    #[serde(skip)]
-    pub confusion: Vec<Vec<u64>>,
-    /// Pictures that could not be read.
-    pub unreadable: Vec<Unreadable>,
-}
+pub use self::answers::Answers;
+pub use self::figures::{ClassFigures, Evaluation, Intervals};
+pub use crate::output::{log_softmax, ranking};
 
 /// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
 /// when that breaks. Pictures that cannot be read are left out and told.
 ///
+/// Classes are the softmax's of the logits, labels the sigmoid's; there are no [intervals](Intervals).
+///
 /// # Errors
-/// Labels that are none of the network's classes, no picture that can be read, or a size that the network cannot take.
+/// Those of [`answers`].
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
     preprocessing: &Preprocessing,
     batch: usize,
-    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+    progress: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Option<Evaluation>> {
-    network.architecture().check_classifier()?;
-    let classes = network.architecture().config.num_classes;
-    check_labels(split, classes)?;
-    let mut tally = Tally { confusion: vec![vec![0; classes]; classes], ..Tally::default() };
-    let order: Vec<usize> = (0..split.len()).collect();
-    let source = Source { split, preprocessing, augment: Augment::None, seed: 0 };
+    let output = match split.targets() {
+        Targets::Classes(_) => Output::softmax(),
+        Targets::Labels(_) => Output::sigmoid(),
+    };
+    let ensemble = Ensemble::new([(network, output)])?;
+    let answers = answers(&ensemble, split, preprocessing, Views::default(), batch, progress)?;
+    Ok(answers.map(|answers| Evaluation::new(&answers)))
+}
+
+/// What `ensemble` says of the pictures of `split`, `batch` inputs at a time: the mean over the `views` of each. It calls
+/// `progress` with the number of pictures seen so far; none when that breaks. Pictures that cannot be read are left out and
+/// told.
+///
+/// # Errors
+/// Classes or labels that are none of the networks', no picture that can be read, a size that the networks cannot take, or
+/// [views](Views::validate) that the preprocessing has not.
+pub fn answers(
+    ensemble: &Ensemble<'_>,
+    split: &Split,
+    preprocessing: &Preprocessing,
+    views: Views,
+    batch: usize,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Option<Answers>> {
+    check_labels(split, ensemble.num_classes())?;
+    views.validate(preprocessing)?;
+    let (output, order) = (ensemble.output(), (0..split.len()).collect::<Vec<usize>>());
+    let (mut logits, mut pictures, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     let stopped = prefetch(
-        order.chunks(batch),
-        |indices| source.readable(indices),
-        |batch| {
-            if !batch.labels.is_empty() {
-                let logits = network.logits(batch.images.view())?;
-                logits.rows().into_iter().zip(&batch.labels).for_each(|(row, &label)| tally.add(row, label as usize));
+        order.chunks((batch / views.count()).max(1)),
+        |indices| Ok::<_, Error>((indices, split.views(indices, preprocessing, views)?)),
+        |(indices, (images, outcomes))| {
+            let said = mean_of_views(ensemble, images, views)?;
+            for ((&index, outcome), said) in indices.iter().zip(outcomes).zip(said) {
+                match outcome {
+                    Ok(()) => {
+                        pictures.push(index);
+                        logits.extend(said);
+                    }
+                    Err(error) => unreadable.push(split.unreadable(index, &error)),
+                }
             }
-            tally.unreadable.extend(batch.unreadable);
-            Ok(progress(tally.images + tally.unreadable.len() as u64))
+            Ok(progress((pictures.len() + unreadable.len()) as u64))
         },
     )?;
-    match tally.unreadable.first() {
-        Some(first) if tally.images == 0 && stopped.is_none() => {
-            let reason = format!("{}; none of the {} pictures can be read", first.reason, split.len());
+    if stopped.is_some() {
+        return Ok(None);
+    }
+    check_readable(&pictures, &unreadable)?;
+    let (names, targets) = (ensemble.num_classes(), split.targets().select(&pictures, ensemble.num_classes()));
+    let logits = Array2::from_shape_vec((pictures.len(), names), logits).expect("a row of logits a picture");
+    let output = if views.count() == 1 { output } else { output.plain() };
+    Ok(Some(Answers { logits, output, targets, pictures, unreadable }))
+}
+
+/// What `ensemble` says of each picture of `images` `(N * views, C, H, W)`: a row of logits.
+fn mean_of_views(ensemble: &Ensemble<'_>, images: Array4<f32>, views: Views) -> Result<Vec<Vec<f32>>> {
+    let (logits, output) = (ensemble.logits(images.view())?, ensemble.output());
+    let rows: Vec<_> = logits.rows().into_iter().map(|row| (&output, row)).collect();
+    let of_picture = |views: &[(&Output, ArrayView1<'_, f32>)]| match views {
+        [(_, row)] => row.to_vec(),
+        views => mean_logits(views),
+    };
+    Ok(rows.chunks(views.count()).map(of_picture).collect())
+}
+
+/// Refuses a split of which no picture was read.
+fn check_readable(pictures: &[usize], unreadable: &[Unreadable]) -> Result<()> {
+    match unreadable.first() {
+        Some(first) if pictures.is_empty() => {
+            let reason = format!("{}; none of the {} pictures can be read", first.reason, unreadable.len());
             Err(Error::format(&first.input, reason))
         }
-        _ => Ok(stopped.is_none().then(|| tally.evaluation())),
+        _ => Ok(()),
     }
 }
 
-/// Refuses labels that are none of a network's `classes`.
+/// Refuses classes or labels that are none of a network's.
 pub(crate) fn check_labels(split: &Split, classes: usize) -> Result<()> {
-    match split.labels().iter().enumerate().find(|&(_, &label)| label >= classes) {
-        Some((i, label)) => {
+    let stray = split.labels().iter().enumerate().find(|&(_, &label)| label >= classes);
+    match (split.targets(), stray) {
+        (_, Some((i, label))) => {
             Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)))
         }
-        None => Ok(()),
-    }
-}
-
-#[derive(Default)]
-struct Tally {
-    images: u64,
-    correct: u64,
-    among_five: u64,
-    loss: f64,
-    confusion: Vec<Vec<u64>>,
-    unreadable: Vec<Unreadable>,
-}
-
-impl Tally {
-    fn add(&mut self, logits: ArrayView1<'_, f32>, label: usize) {
-        let order = ranking(logits);
-        let rank = order.iter().position(|&class| class == label);
-        self.images += 1;
-        self.correct += u64::from(rank == Some(0));
-        self.among_five += u64::from(rank.is_some_and(|rank| rank < 5));
-        self.loss -= log_softmax(logits)[label];
-        self.confusion[label][order[0]] += 1;
-    }
-
-    fn evaluation(self) -> Evaluation {
-        let images = self.images as f64;
-        Evaluation {
-            top1: self.correct as f64 / images,
-            top5: self.among_five as f64 / images,
-            loss: self.loss / images,
-            images: self.images,
-            correct: self.correct,
-            confusion: self.confusion,
-            unreadable: self.unreadable,
+        (Targets::Labels(_), _) if split.classes().len() != classes => {
+            let labels = split.classes().len();
+            Err(Error::Config(format!("{labels} labels a picture; this network has {classes} outputs, one a label")))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ndarray::aview1;
-
-    use super::*;
-
-    #[test]
-    fn tallies_by_hand() {
-        let mut tally = Tally { confusion: vec![vec![0; 7]; 7], ..Tally::default() };
-        let logits = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0];
-        for label in [0, 4, 5] {
-            tally.add(aview1(&logits), label);
-        }
-        let evaluation = tally.evaluation();
-        assert_eq!((evaluation.images, evaluation.correct), (3, 1));
-        assert!((evaluation.top1 - 1.0 / 3.0).abs() < 1e-15 && (evaluation.top5 - 2.0 / 3.0).abs() < 1e-15);
-        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
-        assert!((evaluation.loss - (sum.ln() - (6.0 + 2.0 + 1.0) / 3.0)).abs() < 1e-6);
-        assert_eq!([0, 4, 5].map(|label| evaluation.confusion[label][0]), [1, 1, 1]);
+        _ => Ok(()),
     }
 }

@@ -6,11 +6,13 @@
 mod adamw;
 mod average;
 mod gradients;
+mod rates;
 mod sgd;
 
 pub use adamw::AdamW;
 pub use average::Average;
 pub use gradients::{Gradients, norm};
+pub use rates::Rates;
 pub use sgd::Sgd;
 
 use densenet_kernels::Real;
@@ -40,7 +42,12 @@ pub enum Optimiser<T> {
 
 impl<T: Real> Optimiser<T> {
     /// One step of `learning_rate` down `gradients`; all in the arena's order.
-    pub fn step<'a>(&mut self, learning_rate: f64, parameters: &mut [T], gradients: impl Into<Gradients<'a, T>>) {
+    pub fn step<'a>(
+        &mut self,
+        learning_rate: impl Into<Rates>,
+        parameters: &mut [T],
+        gradients: impl Into<Gradients<'a, T>>,
+    ) {
         match self {
             Self::Sgd(sgd) => sgd.step(learning_rate, parameters, gradients),
             Self::AdamW(adamw) => adamw.step(learning_rate, parameters, gradients),

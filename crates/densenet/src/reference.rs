@@ -6,6 +6,7 @@ mod forward;
 mod types;
 
 use densenet_kernels::Scalar;
+use densenet_kernels::loss::one_hot;
 use densenet_kernels::reference::{Shape4, cross_entropy};
 
 use crate::{Architecture, Result};
@@ -105,8 +106,10 @@ pub fn train<T: Scalar>(
     let Training { label_smoothing, dropout_seed } = training;
     let mut forward = Forward::new(arch, parameters, Mode::Training { running, dropout_seed });
     let logits = forward.logits(batch.shape, batch.images);
-    let loss = cross_entropy::forward(&logits, batch.labels, label_smoothing);
-    let dlogits = cross_entropy::backward(&logits, batch.labels, label_smoothing);
+    let classes = arch.config.num_classes;
+    let targets = one_hot(batch.labels, classes);
+    let loss = cross_entropy::forward(&logits, &targets, classes, label_smoothing, None);
+    let dlogits = cross_entropy::backward(&logits, &targets, classes, label_smoothing, None);
     let gradients = Backward::new(arch, parameters, forward.tape, dropout_seed).gradients(batch, &dlogits);
     Ok(Step { logits, loss, gradients })
 }

@@ -4,10 +4,13 @@
 //! makes the same bits as one that was never interrupted.
 
 mod carried;
+mod criterion;
+mod fine_tuning;
 mod log;
 mod progress;
 mod settings;
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -19,15 +22,17 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::{Part, Split, Unreadable};
-use crate::evaluation::{Evaluation, check_labels, evaluate, ranking};
+use crate::data::{Part, Split, Targets, Unreadable, balanced_order};
+use crate::evaluation::{Evaluation, check_labels, evaluate};
 use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::prefetch::prefetch;
 use crate::{Architecture, Error, Result};
 use carried::Carried;
+use criterion::Criterion;
+pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
-pub use settings::Settings;
+pub use settings::{Balance, Settings};
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
@@ -37,6 +42,11 @@ pub const BEST: &str = "best.safetensors";
 pub const RESUME: &str = "resume.safetensors";
 /// A line of JSON per step and per epoch.
 pub const LOG: &str = "log.jsonl";
+
+/// The weights at the end of a cycle of [`Schedule::Snapshot`](crate::schedule::Schedule), from 1.
+pub fn snapshot(cycle: usize) -> String {
+    format!("snapshot-{cycle}.safetensors")
+}
 
 /// Between two saves within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
@@ -54,33 +64,50 @@ pub struct StepReport {
     pub lr: f64,
 }
 
-/// An epoch's line in the log, where `PART_loss` and `PART_top1` (`test_loss`, `val_top1`) are of the held-out part.
+/// What epochs are compared by; more is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Of classes, the share of the pictures put in their class.
+    Top1,
+    /// Of labels, the mean area under the ROC curve.
+    MeanAuc,
+}
+
+/// An epoch's line in the log. What is of the held-out part is named after it: `val_loss`, and `val_top1` beside `train_top1`,
+/// or of labels `val_auc` beside `train_accuracy`.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean loss over the epoch's steps.
     pub train_loss: f64,
-    /// Share of the pictures that were put in their class during the epoch's steps; from 0 to 1.
-    pub train_top1: f64,
+    /// Share of the pictures that were put in their class, or of the known labels that were told rightly, during the epoch's
+    /// steps; from 0 to 1.
+    pub train_accuracy: f64,
+    /// What the held-out pictures are scored by.
+    pub measure: Measure,
     /// What the held-out pictures are of their data set.
     pub part: Part,
     /// Mean loss on the held-out pictures after the epoch.
     pub held_out_loss: f64,
-    /// Share of the held-out pictures put in their class; from 0 to 1.
-    pub held_out_top1: f64,
+    /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
+    pub held_out_score: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
 }
 
 impl Serialize for EpochReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let (train, held_out) = match self.measure {
+            Measure::Top1 => ("train_top1", "top1"),
+            Measure::MeanAuc => ("train_accuracy", "auc"),
+        };
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("epoch", &self.epoch)?;
         line.serialize_entry("train_loss", &self.train_loss)?;
-        line.serialize_entry("train_top1", &self.train_top1)?;
+        line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
-        line.serialize_entry(&format!("{}_top1", self.part), &self.held_out_top1)?;
+        line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
     }
@@ -97,6 +124,8 @@ pub trait Observer {
     /// A picture cannot be read. In training the next one of its batch is taken once more in its place, in the evaluation
     /// it is left out; every epoch that meets it tells it.
     fn unreadable(&mut self, _picture: &Unreadable) {}
+    /// Something could not be written, such as on a full disk. The run goes on, and tries again at its next save.
+    fn unsaved(&mut self, _error: &Error) {}
 }
 
 /// Why [`Run::train`] returned.
@@ -120,6 +149,8 @@ pub struct Run {
     carried: Carried,
     log: Log,
     saved: Instant,
+    /// Training pictures that turned out to be unreadable.
+    bad: HashSet<String>,
 }
 
 /// What [`RESUME`] holds beside arenas.
@@ -172,7 +203,8 @@ impl Run {
         let log = Log::open(folder.join(LOG), &progress)?;
         let backprop = Backprop::new(&network);
         let (folder, saved) = (folder.to_path_buf(), Instant::now());
-        Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved })
+        let bad = HashSet::new();
+        Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved, bad })
     }
 
     /// What its weight files say.
@@ -194,7 +226,7 @@ impl Run {
     pub fn train(&mut self, train: &Split, held_out: &Split, observer: &mut dyn Observer) -> Result<Outcome> {
         // The settings may come from a file, or have been changed since.
         Self::check(&self.card, &self.settings, train, held_out)?;
-        while self.progress.epoch < self.settings.epochs {
+        while self.progress.epoch < self.settings.epochs && !self.out_of_patience() {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;
             let evaluation = match stopped {
@@ -208,7 +240,14 @@ impl Run {
             };
             self.finish_epoch(&evaluation, held_out.part(), observer)?;
         }
+        // What could not be saved before has to be now.
+        self.save()?;
         Ok(Outcome::Finished)
+    }
+
+    /// Whether too many epochs have gone by without a better one.
+    fn out_of_patience(&self) -> bool {
+        self.settings.patience.is_some_and(|patience| self.progress.epoch >= self.progress.best_epoch + patience)
     }
 
     /// Checks that no step of a run of the network of `card` will fail for a reason that can be known before the first.
@@ -219,6 +258,9 @@ impl Run {
         settings.validate()?;
         let (architecture, size) = (Architecture::new(&card.config)?, card.preprocessing()?.size);
         [train, held_out].into_iter().try_for_each(|split| check_labels(split, architecture.config.num_classes))?;
+        if matches!(train.targets(), Targets::Labels(_)) {
+            settings.validate_multi_label()?;
+        }
         let (height, width) = *architecture.block_sizes(size, size)?.last().expect("at least one block");
         if settings.smallest(train.len()) * height * width < 2 {
             return Err(Error::Settings(format!(
@@ -246,17 +288,18 @@ impl Run {
             augment,
             seed: self.seed("augment", self.progress.epoch as u64),
         };
-        let order = self.order(train.len());
+        let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
         let left = self.progress.epoch_step..steps;
         let left: Vec<&[usize]> = left.map(|step| &order[self.settings.pictures_of(step, train.len())]).collect();
         prefetch(
             left,
             |indices| source.full(indices),
             |batch| {
-                let images = batch.labels.len();
+                let images = batch.indices.len();
                 batch.unreadable.iter().for_each(|picture| observer.unreadable(picture));
-                let report = self.step(batch, train.len())?;
-                self.log.write(&report)?;
+                self.count_bad(&batch.unreadable, train)?;
+                let report = self.step(batch, train, &criterion)?;
+                self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
                 if observer.step(&report, images).is_break() {
                     return Ok(ControlFlow::Break(Outcome::Interrupted));
                 }
@@ -264,36 +307,60 @@ impl Run {
                     return Ok(ControlFlow::Break(Outcome::Finished));
                 }
                 if self.saved.elapsed() >= SAVE_EVERY {
-                    self.save()?;
+                    self.saved = Instant::now();
+                    unless_diverged(self.save(), observer)?;
                 }
                 Ok(ControlFlow::Continue(()))
             },
         )
     }
 
+    /// Counts training pictures that cannot be read.
+    ///
+    /// # Errors
+    /// More of them than the settings allow; the run has been saved then.
+    fn count_bad(&mut self, unreadable: &[Unreadable], train: &Split) -> Result<()> {
+        self.bad.extend(unreadable.iter().map(|picture| picture.input.clone()));
+        let (bad, share) = (self.bad.len(), self.settings.max_bad);
+        let Some(last) = unreadable.last().filter(|_| bad as f64 > share * train.len() as f64) else { return Ok(()) };
+        self.save()?;
+        let reason = format!(
+            "{}; with it {bad} of {} training pictures cannot be read, more than the {} % that max_bad allows",
+            last.reason,
+            train.len(),
+            100.0 * share
+        );
+        Err(Error::format(&last.input, reason))
+    }
+
     fn limit_reached(&self) -> bool {
         self.settings.max_steps.is_some_and(|limit| self.progress.step >= limit)
     }
 
-    /// One step of a run on so many pictures.
-    fn step(&mut self, batch: Batch, pictures: usize) -> Result<StepReport> {
-        let lr = self.settings.rate(self.progress.step, pictures);
-        let label_smoothing = self.settings.label_smoothing;
+    /// One step of a run on `train`.
+    fn step(&mut self, batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
+        let lr = self.settings.rate(self.progress.step, train.len());
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
-        let options = StepOptions { label_smoothing, dropout_seed, memory, profile: None };
+        let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
+        let targets = train.targets().dense(&batch.indices, train.classes().len());
         let (images, parts) = (batch.images.view(), self.settings.accumulate);
-        let outcome = self.backprop.run_in_parts(&mut self.network, images, &batch.labels, &options, parts)?;
+        let outcome = match self.settings.freeze {
+            Freeze::Body => self.backprop.run_classifier(&self.network, images, targets.view(), &options)?,
+            _ => self.backprop.run_in_parts(&mut self.network, images, targets.view(), &options, parts)?,
+        };
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
         }
         progress.step += 1;
-        self.carried.step(lr, progress.step, &mut self.network, self.backprop.gradients());
+        let rates = self.settings.rates(lr, progress.epoch, self.network.architecture());
+        self.carried.step(rates, progress.step, &mut self.network, self.backprop.gradients());
         progress.epoch_step += 1;
-        progress.images += batch.labels.len() as u64;
-        progress.loss += outcome.loss * batch.labels.len() as f64;
-        let rows = outcome.logits.rows().into_iter().zip(&batch.labels);
-        progress.correct += rows.filter(|(row, label)| ranking(*row)[0] == **label as usize).count() as u64;
+        progress.images += batch.indices.len() as u64;
+        progress.loss += outcome.loss * batch.indices.len() as f64;
+        let (right, of) = criterion.right(outcome.logits.view(), targets.view());
+        progress.correct += right;
+        progress.judged += of;
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
     }
 
@@ -319,27 +386,37 @@ impl Run {
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
-        let better = done.best_top1.is_none_or(|best| evaluation.top1 > best);
+        let better = done.best.is_none_or(|best| evaluation.score() > best);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
-            train_top1: done.correct as f64 / done.images as f64,
+            train_accuracy: done.correct as f64 / done.judged as f64,
             part,
             held_out_loss: evaluation.loss,
-            held_out_top1: evaluation.top1,
+            held_out_score: evaluation.score(),
+            measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
             seconds: done.seconds,
         };
-        let best_top1 = if better { Some(evaluation.top1) } else { done.best_top1 };
-        self.progress = Progress { epoch: done.epoch + 1, step: done.step, best_top1, ..Progress::default() };
-        self.log.write(&report)?;
+        self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
+        self.progress = self.progress.next_epoch();
         self.prepare_save()?;
-        if better {
-            // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
-            self.averaged(|run| run.contents().save(&run.folder.join(BEST)))?;
+        // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
+        if better && self.keep(BEST, observer) {
+            self.progress.best = Some(evaluation.score());
+            self.progress.best_epoch = self.progress.epoch;
         }
-        self.save()?;
+        if let Some(cycle) = self.settings.cycle_ended(self.progress.epoch) {
+            self.keep(&snapshot(cycle), observer);
+        }
+        unless_diverged(self.save(), observer)?;
         observer.epoch(&report);
         Ok(())
+    }
+
+    /// Saves the weights as they are evaluated to the file `name`; whether that could be done.
+    fn keep(&mut self, name: &str, observer: &mut dyn Observer) -> bool {
+        let saved = self.averaged(|run| run.contents().save(&run.folder.join(name)));
+        saved.inspect_err(|error| observer.unsaved(error)).is_ok()
     }
 
     /// Brings the card up to date and refuses weights that are no longer finite.
@@ -372,12 +449,16 @@ impl Run {
         }
     }
 
-    /// The order of the epoch under way (Fisher and Yates).
-    fn order(&self, pictures: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..pictures).collect();
+    /// The order of the epoch under way: shuffled (Fisher and Yates), or drawn so that every class comes as often.
+    fn order(&self, train: &Split) -> Vec<usize> {
+        let (mut order, seed) =
+            ((0..train.len()).collect::<Vec<_>>(), self.seed("shuffle", self.progress.epoch as u64));
+        if self.settings.balance == Balance::Sampling {
+            return balanced_order(train, seed);
+        }
         if self.settings.shuffle {
-            let random = Stream::new(self.seed("shuffle", self.progress.epoch as u64), 0);
-            for i in (1..pictures).rev() {
+            let random = Stream::new(seed, 0);
+            for i in (1..order.len()).rev() {
                 order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
             }
         }
@@ -388,6 +469,18 @@ impl Run {
     fn seed(&self, purpose: &str, number: u64) -> u64 {
         let purpose = purpose.bytes().fold(0, |name, byte| name << 8 | u64::from(byte));
         Stream::new(self.card.seed, purpose).bits(number)
+    }
+}
+
+/// Tells `observer` what could not be saved; weights that are not finite end a run.
+fn unless_diverged(saved: Result<()>, observer: &mut dyn Observer) -> Result<()> {
+    match saved {
+        Err(error @ Error::Diverged { .. }) => Err(error),
+        Err(error) => {
+            observer.unsaved(&error);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a network makes of one input, and how it is written.
 
-use densenet::output::Output;
+use densenet::output::{Output, likeliest_first};
 use ndarray::ArrayView1;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -25,14 +25,10 @@ impl<'a> Prediction<'a> {
     /// What `logits` mean as the `output` of a network, of which the `top` likeliest are kept.
     pub fn new(input: &'a str, logits: ArrayView1<'_, f32>, labels: &'a [String], output: &Output, top: usize) -> Self {
         let probabilities = output.probabilities(logits);
-        let mut order: Vec<usize> = (0..labels.len()).collect();
-        let likelier = |&a: &usize, &b: &usize| {
-            probabilities[b].total_cmp(&probabilities[a]).then(logits[b].total_cmp(&logits[a]))
-        };
-        order.sort_by(likelier);
+        let order = likeliest_first(&probabilities, logits);
         let class = |index: usize| Class { label: &labels[index], index, probability: probabilities[index] };
         let classes = order.into_iter().take(top).map(class).collect();
-        Self { input, classes, by_label: are_independent(output).then_some(probabilities) }
+        Self { input, classes, by_label: output.is_independent().then_some(probabilities) }
     }
 
     /// A line for people.
@@ -54,7 +50,7 @@ impl<'a> Prediction<'a> {
 
     /// The columns of a `.csv`: of the `top` classes, or one of each label where labels are independent of each other.
     pub fn columns(labels: &[String], output: &Output, top: usize) -> Vec<String> {
-        if are_independent(output) {
+        if output.is_independent() {
             return std::iter::once("path".to_string()).chain(labels.iter().cloned()).collect();
         }
         let class = |rank: usize| match rank {
@@ -73,9 +69,4 @@ impl<'a> Prediction<'a> {
         let class = |class: &Class<'_>| [class.label.to_string(), probability(&class.probability)];
         std::iter::once(self.input.to_string()).chain(self.classes.iter().flat_map(class)).collect()
     }
-}
-
-/// Whether any number of the labels may be right.
-fn are_independent(output: &Output) -> bool {
-    matches!(output, Output::Sigmoid { .. })
 }

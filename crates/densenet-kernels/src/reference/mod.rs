@@ -5,6 +5,7 @@
 //! Slices that disagree with their shape are a mistake of the caller's and panic.
 
 pub mod batch_norm;
+pub mod binary_cross_entropy;
 pub mod conv;
 pub mod cross_entropy;
 pub mod dropout;

@@ -90,7 +90,7 @@ impl Reader {
     pub fn inferred_card(&mut self, config: &Config) -> Result<Card> {
         let mut card = Card::of(config.clone());
         if let Some(thresholds) = self.thresholds(config.num_classes)? {
-            card.output = Some(Output::Sigmoid { thresholds: Some(thresholds) });
+            card.output = Some(Output::Sigmoid { thresholds: Some(thresholds), temperature: 1.0 });
             let xray = Preprocessing::named("xray")?;
             card.preprocessing = (config.in_channels == xray.channels()).then_some(xray);
         }

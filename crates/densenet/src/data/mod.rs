@@ -3,6 +3,7 @@
 //! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
 
 mod augment;
+mod balance;
 mod cifar;
 mod decode;
 mod divide;
@@ -19,9 +20,12 @@ mod set;
 mod split;
 mod targets;
 mod unreadable;
+mod views;
 mod walk;
 
 pub use augment::Augment;
+pub(crate) use balance::balanced_order;
+pub use balance::{class_weights, pos_weight};
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};
 pub use download::Progress;
 pub use framing::{ChannelOrder, Interpolation, Orientation, Resize};
@@ -34,4 +38,5 @@ pub use set::DataSet;
 pub use split::Split;
 pub use targets::Targets;
 pub use unreadable::Unreadable;
+pub use views::Views;
 pub use walk::{Found, LeftOut, pictures_in};

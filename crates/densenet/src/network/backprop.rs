@@ -2,7 +2,7 @@
 
 use densenet_kernels::batch_norm::Write;
 use densenet_kernels::conv::Epilogue;
-use densenet_kernels::loss::cross_entropy;
+use densenet_kernels::loss::Loss;
 use densenet_kernels::{Grid, Pooling, Real};
 use ndarray::{Array2, ArrayView4};
 
@@ -14,6 +14,7 @@ use super::memory::{Memory, Plan};
 use super::pool::in_pool;
 use super::pre_activation::{self, BackwardArenas, ForwardArenas, store_bias_gradient};
 use super::stem::{Pictures, StemState};
+use super::step_targets::StepTargets;
 use super::sum::copy;
 use crate::profile::{Pass, Probe, Profile};
 use crate::{Architecture, Error, Result};
@@ -21,8 +22,8 @@ use crate::{Architecture, Error, Result};
 /// How to take a training step's loss.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepOptions<'a> {
-    /// Share of the target that is spread over all classes, from 0 to 1.
-    pub label_smoothing: f64,
+    /// What it minimises.
+    pub loss: Loss<'a>,
     /// Where dropout's masks come from; another one every step.
     pub dropout_seed: u64,
     /// What is kept for the backward pass.
@@ -48,7 +49,7 @@ pub struct Backprop<T: Real = f32> {
     pub(super) accumulated: Vec<T>,
     stem: StemState<T>,
     blocks: Vec<BlockState<T>>,
-    head: HeadState<T>,
+    pub(super) head: HeadState<T>,
     /// What [`Plan`] lays out.
     arena: Arena<T>,
     /// Gradient of the input of the block that the backward pass left last.
@@ -75,20 +76,33 @@ impl<T: Real> Backprop<T> {
     }
 
     /// Forward and backward in training mode: batch-norms take the statistics of `images` `(N, C, H, W)` and move the
-    /// network's running ones.
+    /// network's running ones. `targets` are classes, `(N)`, or what the loss takes for each, `(N, classes)`.
     ///
     /// # Errors
-    /// Pictures that the network cannot take, labels out of range or not as many as pictures, batches with a single value a
+    /// Pictures that the network cannot take, targets out of range or not as many as pictures, batches with a single value a
     /// channel, which have no variance, batches for which there is no memory, and a network without a classifier.
-    pub fn run(
+    pub fn run<'a>(
         &mut self,
         network: &mut DenseNet<T>,
         images: ArrayView4<'_, T>,
-        labels: &[u32],
+        targets: impl Into<StepTargets<'a, T>>,
         options: &StepOptions<'_>,
     ) -> Result<StepOutcome<T>> {
         let grid = network.check(&images)?;
-        let labels = check_labels(network.architecture(), grid, labels)?;
+        let targets = targets.into().checked(network.architecture(), grid)?;
+        self.run_checked(network, images, &targets, options)
+    }
+
+    /// [`Backprop::run`] on `targets` `(N, classes)` that have been checked.
+    pub(super) fn run_checked(
+        &mut self,
+        network: &mut DenseNet<T>,
+        images: ArrayView4<'_, T>,
+        targets: &[T],
+        options: &StepOptions<'_>,
+    ) -> Result<StepOutcome<T>> {
+        let grid = network.check(&images)?;
+        check_variance(network.architecture(), grid)?;
         let images = images.as_standard_layout();
         let pictures = Pictures { data: images.as_slice().expect("standard layout"), grid };
         let config = &network.architecture().config;
@@ -104,7 +118,7 @@ impl<T: Real> Backprop<T> {
         self.make_room(plan.len)?;
         let (loss, logits) = in_pool(|| {
             let logits = self.forward(network, &plan, pictures, &step);
-            let loss = || cross_entropy(&logits, &labels, options.label_smoothing);
+            let loss = || options.loss.evaluate(&logits, targets, shape.1);
             let (loss, dlogits) = step.probe.time(Pass::Rest, 0, loss);
             self.backward(network, &plan, pictures, &step, &dlogits);
             (loss.f64(), logits)
@@ -216,21 +230,13 @@ impl Stages {
     }
 }
 
-/// Labels as indices, if there is one a picture and each is a class.
-pub(super) fn check_labels(arch: &Architecture, grid: Grid, labels: &[u32]) -> Result<Vec<usize>> {
-    arch.check_classifier()?;
-    let classes = arch.config.num_classes;
-    if labels.len() != grid.images {
-        return Err(Error::Config(format!("{} labels for {} pictures", labels.len(), grid.images)));
-    }
-    if let Some((i, label)) = labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes) {
-        return Err(Error::Config(format!("label {i} is {label}; this network has classes 0 to {}", classes - 1)));
-    }
+/// Refuses batches of a single value a channel.
+fn check_variance(arch: &Architecture, grid: Grid) -> Result<()> {
     let (height, width) = *arch.block_sizes(grid.height, grid.width)?.last().expect("at least one block");
     if grid.images * height * width < 2 {
         let reason = "one picture leaves a single value a channel in the last block, which has no variance; \
                       train with larger batches or pictures";
         return Err(Error::PictureSize { height: grid.height, width: grid.width, reason: reason.into() });
     }
-    Ok(labels.iter().map(|&label| label as usize).collect())
+    Ok(())
 }

@@ -149,6 +149,18 @@ impl<T: Real> DenseNet<T> {
         Ok(self.predictor().steps((height, width), &sizes))
     }
 
+    /// What the classifier reads of `images` `(N, C, H, W)`: the `pooled` of [`DenseNet::features`].
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::features`].
+    pub fn pooled(&self, images: ArrayView4<'_, T>) -> Result<Array2<T>> {
+        let grid = self.check(&images)?;
+        let mut pooled = Array2::zeros((grid.images, self.architecture().num_features));
+        let outputs = Outputs { features: pooled.as_slice_mut(), logits: None };
+        self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe: Probe::default() })?;
+        Ok(pooled)
+    }
+
     /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.
     ///
     /// # Errors

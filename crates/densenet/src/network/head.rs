@@ -7,7 +7,7 @@ use super::pre_activation::{BackwardArenas, ForwardArenas, store_norm_gradient};
 use super::shape::head_pool;
 use super::statistics::Reads;
 use crate::Architecture;
-use crate::profile::Pass;
+use crate::profile::{Pass, Probe};
 
 /// What the head keeps for the backward pass.
 #[derive(Debug)]
@@ -31,8 +31,15 @@ impl<T: Real> HeadState<T> {
         let pool =
             || head::forward(&reads.maps, affine.affine(), config.final_relu, head_pool(config.head_pool), &mut x);
         probe.time(Pass::Rest, 0, pool);
+        self.classify(arch, parameters, x, *probe)
+    }
+
+    /// Logits `(N, classes)` of the `features` `(N, C)`.
+    pub fn classify(&mut self, arch: &Architecture, parameters: &[T], features: Vec<T>, probe: Probe<'_>) -> Vec<T> {
+        let mut x = features;
         self.inputs.clear();
         for layer in &arch.classifier {
+            let images = x.len() / layer.in_features;
             let mut y = vec![T::zero(); images * layer.out_features];
             probe.time(Pass::Forward, (layer.weight.len() * images) as u64, || {
                 let weights = linear::pack(&parameters[layer.weight.clone()], layer.out_features);
@@ -64,7 +71,7 @@ impl<T: Real> HeadState<T> {
     }
 
     /// Takes the logits' gradient `dlogits` to the linear layers' parameters, and returns that of the features.
-    fn classifier_backward(
+    pub fn classifier_backward(
         &self,
         arch: &Architecture,
         BackwardArenas { parameters, gradients, probe }: &mut BackwardArenas<'_, T>,

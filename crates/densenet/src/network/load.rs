@@ -1,9 +1,9 @@
-//! A network from a file.
+//! A network from a file, and into one.
 
 use std::path::Path;
 
 use super::densenet::DenseNet;
-use crate::checkpoint::Card;
+use crate::checkpoint::{Card, Contents};
 use crate::{Architecture, Result, models};
 
 impl DenseNet<f32> {
@@ -26,5 +26,14 @@ impl DenseNet<f32> {
         };
         let weights = reader.weights(&Architecture::new(&card.config)?)?;
         Ok((Self::from_arenas(&card.config, weights.parameters, weights.running)?, card))
+    }
+
+    /// Saves the network as safetensors, with what `card` says of it.
+    ///
+    /// # Errors
+    /// A file that cannot be written; what was at `path` before is still there.
+    pub fn save(&self, card: &Card, path: impl AsRef<Path>) -> Result<()> {
+        let (architecture, parameters, running) = (self.architecture(), self.parameters(), self.running());
+        Contents { card, architecture, parameters, running }.save(path.as_ref())
     }
 }

@@ -4,41 +4,45 @@ use densenet_kernels::Real;
 use densenet_kernels::random::Stream;
 use ndarray::{Array2, ArrayView4, Axis, s};
 
-use super::backprop::{Backprop, StepOptions, StepOutcome, check_labels};
+use super::backprop::{Backprop, StepOptions, StepOutcome};
 use super::densenet::DenseNet;
+use super::step_targets::StepTargets;
 use super::sum::add_scaled;
 use crate::Result;
 
 impl<T: Real> Backprop<T> {
     /// [`Backprop::run`] on `parts` micro-batches of `images`, as even as they can be, one after the other. Loss and
-    /// gradients are means over all pictures. Batch-norms take the statistics of each micro-batch and move the running
+    /// gradients are means over all targets. Batch-norms take the statistics of each micro-batch and move the running
     /// ones with each, as everywhere else, so the result is that of one batch only where none depends on them.
     ///
     /// # Errors
     /// Those of [`Backprop::run`], of the batch and of each micro-batch.
-    pub fn run_in_parts(
+    pub fn run_in_parts<'a>(
         &mut self,
         network: &mut DenseNet<T>,
         images: ArrayView4<'_, T>,
-        labels: &[u32],
+        targets: impl Into<StepTargets<'a, T>>,
         options: &StepOptions<'_>,
         parts: usize,
     ) -> Result<StepOutcome<T>> {
         let count = images.dim().0;
         let parts = parts.clamp(1, count.max(1));
+        let grid = network.check(&images)?;
+        let targets = targets.into().checked(network.architecture(), grid)?;
         if parts == 1 {
-            return self.run(network, images, labels, options);
+            return self.run_checked(network, images, &targets, options);
         }
-        check_labels(network.architecture(), network.check(&images)?, labels)?;
+        let classes = network.architecture().config.num_classes;
+        let whole = options.loss.weight(&targets, classes);
         self.accumulated.clear();
         self.accumulated.resize(self.gradients.len(), T::zero());
-        let mut outcome =
-            StepOutcome { loss: 0.0, logits: Array2::zeros((0, network.architecture().config.num_classes)) };
+        let mut outcome = StepOutcome { loss: 0.0, logits: Array2::zeros((0, classes)) };
         for part in 0..parts {
             let range = part * count / parts..(part + 1) * count / parts;
-            let share = range.len() as f64 / count as f64;
+            let targets = &targets[range.start * classes..range.end * classes];
+            let share = if whole > 0.0 { options.loss.weight(targets, classes) / whole } else { 0.0 };
             let options = StepOptions { dropout_seed: dropout_seed(options.dropout_seed, part), ..*options };
-            let here = self.run(network, images.slice(s![range.clone(), .., .., ..]), &labels[range], &options)?;
+            let here = self.run_checked(network, images.slice(s![range, .., .., ..]), targets, &options)?;
             add_scaled(&mut self.accumulated, &self.gradients, T::of(share));
             outcome.loss += share * here.loss;
             outcome.logits.append(Axis(0), here.logits.view()).expect("rows of as many classes");

@@ -4,7 +4,7 @@ use densenet_kernels::simd::{Operation, Simd};
 use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
-use super::{Gradients, PIECE};
+use super::{Gradients, PIECE, Rates};
 
 /// Shares of the two moments that a step keeps.
 const BETAS: (f64, f64) = (0.9, 0.999);
@@ -40,23 +40,31 @@ impl<T: Real> AdamW<T> {
     }
 
     /// One step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the moments.
-    pub fn step<'a>(&mut self, learning_rate: f64, parameters: &mut [T], gradients: impl Into<Gradients<'a, T>>) {
+    pub fn step<'a>(
+        &mut self,
+        learning_rate: impl Into<Rates>,
+        parameters: &mut [T],
+        gradients: impl Into<Gradients<'a, T>>,
+    ) {
         let Gradients { values, factor } = gradients.into();
         assert_eq!(parameters.len(), self.first.len(), "parameters and moments differ in number");
         assert_eq!(values.len(), self.first.len(), "gradients and moments differ in number");
         self.steps += 1;
         let unbiased = |beta: f64| 1.0 - beta.powi(self.steps.min(1 << 30) as i32);
-        let rule = Rule {
-            keep: T::of(1.0 - learning_rate * self.weight_decay),
-            rate: T::of(learning_rate / unbiased(BETAS.0)),
-            root: T::of(unbiased(BETAS.1).sqrt()),
-            factor: T::of(factor),
-        };
-        let pieces = parameters.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE));
-        let moments = self.first.par_chunks_mut(PIECE).zip(self.second.par_chunks_mut(PIECE));
-        pieces.zip(moments).for_each(|((parameters, gradients), (first, second))| {
-            T::dispatch(Piece { rule, parameters, gradients, first, second });
-        });
+        for (range, rate) in learning_rate.into().parts(parameters.len()) {
+            let rule = Rule {
+                keep: T::of(1.0 - rate * self.weight_decay),
+                rate: T::of(rate / unbiased(BETAS.0)),
+                root: T::of(unbiased(BETAS.1).sqrt()),
+                factor: T::of(factor),
+            };
+            let pieces = parameters[range.clone()].par_chunks_mut(PIECE).zip(values[range.clone()].par_chunks(PIECE));
+            let first = self.first[range.clone()].par_chunks_mut(PIECE);
+            let moments = first.zip(self.second[range].par_chunks_mut(PIECE));
+            pieces.zip(moments).for_each(|((parameters, gradients), (first, second))| {
+                T::dispatch(Piece { rule, parameters, gradients, first, second });
+            });
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use densenet_kernels::simd::{Operation, Simd};
 use densenet_kernels::{Real, Scalar};
 use rayon::prelude::*;
 
-use super::{Gradients, PIECE};
+use super::{Gradients, PIECE, Rates};
 
 /// Gradient descent with momentum and weight decay. For a parameter `p`, its gradient `g` and its velocity `v`:
 ///
@@ -36,21 +36,28 @@ impl<T: Real> Sgd<T> {
     }
 
     /// One step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the velocity.
-    pub fn step<'a>(&mut self, learning_rate: f64, parameters: &mut [T], gradients: impl Into<Gradients<'a, T>>) {
+    pub fn step<'a>(
+        &mut self,
+        learning_rate: impl Into<Rates>,
+        parameters: &mut [T],
+        gradients: impl Into<Gradients<'a, T>>,
+    ) {
         let Gradients { values, factor } = gradients.into();
         assert_eq!(parameters.len(), self.velocity.len(), "parameters and velocity differ in number");
         assert_eq!(values.len(), self.velocity.len(), "gradients and velocity differ in number");
-        let rule = Rule {
-            rate: T::of(learning_rate),
-            decay: T::of(self.weight_decay),
-            momentum: T::of(self.momentum),
-            nesterov: self.nesterov,
-            factor: T::of(factor),
-        };
-        let pieces = parameters.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE));
-        pieces.zip(self.velocity.par_chunks_mut(PIECE)).for_each(|((parameters, gradients), velocity)| {
-            T::dispatch(Piece { rule, parameters, gradients, velocity });
-        });
+        for (range, rate) in learning_rate.into().parts(parameters.len()) {
+            let rule = Rule {
+                rate: T::of(rate),
+                decay: T::of(self.weight_decay),
+                momentum: T::of(self.momentum),
+                nesterov: self.nesterov,
+                factor: T::of(factor),
+            };
+            let pieces = parameters[range.clone()].par_chunks_mut(PIECE).zip(values[range.clone()].par_chunks(PIECE));
+            pieces.zip(self.velocity[range].par_chunks_mut(PIECE)).for_each(|((parameters, gradients), velocity)| {
+                T::dispatch(Piece { rule, parameters, gradients, velocity });
+            });
+        }
     }
 }
 

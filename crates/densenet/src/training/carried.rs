@@ -3,7 +3,7 @@
 use super::Settings;
 use crate::architecture::Tensor;
 use crate::checkpoint::{AVERAGE, FIRST_MOMENT, Group, MOMENTUM, Reader, SECOND_MOMENT};
-use crate::optimiser::{AdamW, Average, Gradients, Kind, Optimiser, Sgd};
+use crate::optimiser::{AdamW, Average, Gradients, Kind, Optimiser, Rates, Sgd};
 use crate::{Architecture, DenseNet, Result};
 
 /// The state of a run beside its weights.
@@ -41,13 +41,13 @@ impl Carried {
         Ok(carried)
     }
 
-    /// Step number `step`, from 1, of `network` down `gradients`.
-    pub fn step(&mut self, learning_rate: f64, step: u64, network: &mut DenseNet, gradients: &[f32]) {
-        let gradients = match self.clip_norm {
-            Some(most) => Gradients::clipped(gradients, most),
-            None => gradients.into(),
-        };
-        self.optimiser.step(learning_rate, network.parameters_mut(), gradients);
+    /// Step number `step`, from 1, of `network` down `gradients`; the norm that is clipped is of what learns.
+    pub fn step(&mut self, rates: Rates, step: u64, network: &mut DenseNet, gradients: &[f32]) {
+        let factor = self
+            .clip_norm
+            .map_or(1.0, |most| Gradients::clipped(&gradients[rates.learns_from().unwrap_or(0)..], most).factor);
+        let gradients = Gradients { values: gradients, factor };
+        self.optimiser.step(rates, network.parameters_mut(), gradients);
         if let Some(average) = &mut self.average {
             average.follow(step, network);
         }

@@ -11,14 +11,29 @@ pub struct Progress {
     pub step: u64,
     /// Steps done of the epoch under way.
     pub epoch_step: usize,
-    /// The best share of the held-out pictures put in their class so far.
-    pub best_top1: Option<f64>,
+    /// The best [measure](super::Measure) of the held-out pictures so far.
+    #[serde(alias = "best_top1")]
+    pub best: Option<f64>,
+    /// The epoch, from 1, that was the best so far.
+    #[serde(default)]
+    pub best_epoch: usize,
     /// Sum of the losses of the pictures seen in the epoch under way.
     pub(super) loss: f64,
-    /// Pictures put in their class in the epoch under way.
+    /// Pictures put in their class, or labels told rightly, in the epoch under way.
     pub(super) correct: u64,
+    /// Of how many.
+    #[serde(default)]
+    pub(super) judged: u64,
     /// Pictures seen in the epoch under way.
     pub(super) images: u64,
     /// Time spent on the epoch under way, in seconds.
     pub(super) seconds: f64,
+}
+
+impl Progress {
+    /// That at the beginning of the next epoch.
+    pub(super) fn next_epoch(&self) -> Self {
+        let Self { epoch, step, best, best_epoch, .. } = *self;
+        Self { epoch: epoch + 1, step, best, best_epoch, ..Self::default() }
+    }
 }

@@ -4,15 +4,30 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::fine_tuning::Freeze;
 use crate::data::Augment;
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
 use crate::{Error, Result};
 
+/// What is done about classes or labels of which there are few pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// Nothing.
+    #[default]
+    None,
+    /// They count more in the loss, so that each class counts the same, or the presence of a label as much as its absence.
+    Weights,
+    /// Their pictures are drawn more often, so that each class is seen as often; some pictures of the others are not seen in
+    /// an epoch.
+    Sampling,
+}
+
 /// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Times that every picture is seen.
     pub epochs: usize,
@@ -37,10 +52,25 @@ pub struct Settings {
     /// Share of every class of the training pictures that is held out to choose the best epoch by, where the data set has no
     /// validation part; 0 where none is, and the test part chooses. See [`DataSet::divide`](crate::data::DataSet::divide).
     pub val_fraction: f64,
+    /// Whether rare classes or labels count more, or are seen more often.
+    pub balance: Balance,
+    /// What of the body stays as it is.
+    pub freeze: Freeze,
+    /// Where the body's parameters are frozen, epochs after each of which one more of its stages begins to learn, the last
+    /// block first and the stem last.
+    pub unfreeze_every: Option<usize>,
+    /// Learning rate of the body as a share of the classifier's.
+    pub body_lr: f64,
     /// Random changes to the pictures.
     pub augment: Augment,
     /// Whether each epoch takes the pictures in an order of its own.
     pub shuffle: bool,
+    /// Cycles of [`Schedule::Snapshot`], each of which leaves a network.
+    pub cycles: usize,
+    /// Epochs without a better one after which the run ends.
+    pub patience: Option<usize>,
+    /// Share of the training pictures that may turn out to be unreadable before the run ends.
+    pub max_bad: f64,
     /// Steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
     /// Micro-batches that a step's pictures are taken in, one after the other; batch-norms take the statistics of each.
@@ -63,8 +93,15 @@ impl Default for Settings {
             ema: None,
             label_smoothing: 0.0,
             val_fraction: 0.0,
+            balance: Balance::None,
+            freeze: Freeze::None,
+            unfreeze_every: None,
+            body_lr: 1.0,
             augment: Augment::None,
             shuffle: true,
+            cycles: 5,
+            patience: None,
+            max_bad: 0.01,
             max_steps: None,
             accumulate: 1,
             memory: Memory::Normal,
@@ -82,7 +119,33 @@ impl Settings {
 
     /// The learning rate of the step after so many of a run on so many pictures.
     pub fn rate(&self, step: u64, pictures: usize) -> f64 {
-        self.schedule.rate(self.lr, step, (self.steps(pictures) * self.epochs) as u64)
+        self.schedule.rate(self.lr, step, (self.steps(pictures) * self.epochs) as u64, self.cycles as u64)
+    }
+
+    /// Checks besides what is of classes that exclude each other.
+    ///
+    /// # Errors
+    /// A setting that has no meaning where pictures have any number of labels.
+    pub(super) fn validate_multi_label(&self) -> Result<()> {
+        let wrong = |reason: &str| Err(Error::Settings(reason.into()));
+        if self.label_smoothing > 0.0 {
+            return wrong(
+                "label_smoothing is for classes that exclude each other; these pictures have any number of labels",
+            );
+        }
+        match self.balance {
+            Balance::Sampling => {
+                wrong("balance = sampling is for classes that exclude each other; take balance = weights")
+            }
+            Balance::None | Balance::Weights => Ok(()),
+        }
+    }
+
+    /// The cycle of snapshots, from 1, that ends with so many epochs.
+    pub(super) fn cycle_ended(&self, epochs: usize) -> Option<usize> {
+        let of_cycle = self.epochs / self.cycles.max(1);
+        let ended = self.schedule == Schedule::Snapshot && of_cycle > 0 && epochs.is_multiple_of(of_cycle);
+        ended.then(|| epochs / of_cycle)
     }
 
     /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.
@@ -123,6 +186,17 @@ impl Settings {
         check(self.ema.is_none_or(part), "ema", self.ema.unwrap_or(0.0), from_zero)?;
         check(part(self.label_smoothing), "label_smoothing", self.label_smoothing, from_zero)?;
         check(part(self.val_fraction), "val_fraction", self.val_fraction, from_zero)?;
+        check((0.0..=1.0).contains(&self.max_bad), "max_bad", self.max_bad, "from 0 to 1")?;
+        check(self.body_lr.is_finite() && self.body_lr >= 0.0, "body_lr", self.body_lr, "0 or above")?;
+        let whole = (1..=self.epochs).contains(&self.cycles) && self.epochs.is_multiple_of(self.cycles);
+        let cycles = whole || self.schedule != Schedule::Snapshot;
+        check(cycles, "cycles", self.cycles as f64, &format!("a divisor of the epochs, {}", self.epochs))?;
+        check(self.patience != Some(0), "patience", 0.0, "at least 1")?;
+        check(self.unfreeze_every != Some(0), "unfreeze_every", 0.0, "at least 1")?;
+        if self.unfreeze_every.is_some() && self.freeze != Freeze::Weights {
+            let reason = "unfreeze_every is of a body whose weights are frozen at first; it needs freeze = weights";
+            return Err(Error::Settings(reason.into()));
+        }
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
         check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
         check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")

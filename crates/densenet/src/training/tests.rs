@@ -1,3 +1,5 @@
+mod options;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -214,16 +216,16 @@ fn a_loss_that_is_not_finite_stops_and_leaves_the_last_good_weights() {
 fn the_order_is_a_permutation_of_its_own_for_each_epoch() {
     let (train, folder) = (pictures(70, 1), tempfile::tempdir().unwrap());
     let mut run = start(folder.path(), &train, settings());
-    let first = run.order(70);
+    let first = run.order(&train);
     run.progress.epoch = 1;
-    let second = run.order(70);
+    let second = run.order(&train);
     assert_ne!(first, second);
     for mut order in [first, second] {
         order.sort();
         assert_eq!(order, (0..70).collect::<Vec<_>>());
     }
     run.settings.shuffle = false;
-    assert_eq!(run.order(3), [0, 1, 2]);
+    assert_eq!(run.order(&pictures(3, 1)), [0, 1, 2]);
 }
 
 #[test]
@@ -319,7 +321,7 @@ fn an_unreadable_picture_costs_none_of_the_others() {
     let (training, testing) = (files(train.path(), 16, &[2, 3]), files(test.path(), 5, &[4]).as_part(Part::Validation));
     let folder = tempfile::tempdir().unwrap();
     let card = Card { preprocessing: Some(tiny()), ..card(&training) };
-    let settings = Settings { epochs: 2, batch: 4, ..settings() };
+    let settings = Settings { epochs: 2, batch: 4, max_bad: 0.2, ..settings() };
     let begin =
         |folder: &Path| Run::start(folder, card.clone(), DenseNet::new(&config(), 5).unwrap(), settings.clone());
     let mut heard = Listener::default();
@@ -360,6 +362,12 @@ fn settings_that_no_run_can_have_are_refused() {
         (Settings { ema: Some(1.0), ..settings() }, "ema is 1; it must be from 0 up to, not including, 1"),
         (Settings { accumulate: 17, ..settings() }, "accumulate is 17; it must be from 1 to the batch, 16"),
         (Settings { label_smoothing: 2.0, ..settings() }, "label_smoothing is 2"),
+        (
+            Settings { cycles: 2, schedule: Schedule::Snapshot, ..settings() },
+            "cycles is 2; it must be a divisor of the epochs, 3",
+        ),
+        (Settings { patience: Some(0), ..settings() }, "patience is 0; it must be at least 1"),
+        (Settings { unfreeze_every: Some(1), ..settings() }, "it needs freeze = weights"),
         (Settings { max_steps: Some(0), ..settings() }, "max_steps is 0; it must be at least 1"),
     ];
     for (settings, message) in wrong {

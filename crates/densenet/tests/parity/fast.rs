@@ -1,7 +1,7 @@
 //! The network on the fast operations: against the reference for every kind in `f64`, and against PyTorch.
 
 use densenet::Architecture;
-use densenet::network::{Backprop, DenseNet, Memory, StepOptions};
+use densenet::network::{Backprop, DenseNet, Loss, Memory, StepOptions};
 use densenet::reference::{self, Batch, Step, Training};
 use densenet_kernels::Real;
 use ndarray::ArrayView4;
@@ -31,7 +31,8 @@ impl<T: Real> Network<T> for Fast {
         let mut backprop = Backprop::new(&network);
         let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
         let Training { label_smoothing, dropout_seed } = training;
-        let options = StepOptions { label_smoothing, dropout_seed, memory: self.0, profile: None };
+        let loss = Loss::CrossEntropy { label_smoothing, class_weights: None };
+        let options = StepOptions { loss, dropout_seed, memory: self.0, profile: None };
         let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
         running.copy_from_slice(network.running());
         Step {

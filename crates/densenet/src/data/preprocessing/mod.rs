@@ -203,6 +203,13 @@ impl Preprocessing {
 
     /// Resized, and cropped at the centre, to `size` by `size`.
     pub(super) fn frame<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
+        let resized = self.resized(picture, resizer)?;
+        let (top, left) = self.centre(&resized);
+        Ok(resized.crop(top, left, self.size, self.size))
+    }
+
+    /// Resized to what is then cropped.
+    pub(super) fn resized<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
         let side = self.resized_side();
         let (height, width) = (picture.height(), picture.width());
         let long = side * height.max(width) / height.min(width);
@@ -211,9 +218,12 @@ impl Preprocessing {
             Resize::Short if height <= width => (side, long),
             Resize::Short => (long, side),
         };
-        let resized = picture.resize(height, width, self.interpolation, resizer)?;
-        let (top, left) = (margin(height - self.size), margin(width - self.size));
-        Ok(resized.crop(top, left, self.size, self.size))
+        picture.resize(height, width, self.interpolation, resizer)
+    }
+
+    /// Top and left of the crop at the centre of a `resized` picture.
+    pub(super) fn centre(&self, resized: &Picture<'_>) -> (isize, isize) {
+        (margin(resized.height() - self.size), margin(resized.width() - self.size))
     }
 
     /// `(value - mean) / std`, from interleaved to `[channels, size, size]`, mirrored left to right on `flip`.

@@ -1,0 +1,218 @@
+//! The figures that say how well a network does.
+
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::scored::Scored;
+use crate::data::{Targets, Unreadable};
+use crate::metrics::{
+    Bin, Counts, Interval, Ranked, bootstrap, brier_of_classes, brier_of_labels, expected_calibration_error,
+    reliability,
+};
+
+/// How well a network does on a set of labelled pictures. `docs/evaluation.md` says what each figure is.
+///
+/// Shares are from 0 to 1. Of labels, what is not known is left out everywhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Pictures seen, those that could not be read aside.
+    pub images: u64,
+    /// Pictures whose most likely class is the right one; none for labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correct: Option<u64>,
+    /// Share of the pictures whose most likely class is the right one; none for labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top1: Option<f64>,
+    /// Share of the pictures whose right class is among the five most likely; none for labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top5: Option<f64>,
+    /// Share of the labels that are on the right side of their threshold; none for classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Mean cross-entropy of the pictures, or binary cross-entropy of the labels.
+    pub loss: f64,
+    /// Mean area under the ROC curve of those classes or labels that have one.
+    pub auc: Option<f64>,
+    /// Mean average precision of those classes or labels that have one.
+    pub average_precision: Option<f64>,
+    /// Mean precision of the classes that pictures show or were put in, or of the labels of which anything is known.
+    pub precision: f64,
+    /// Their mean recall.
+    pub recall: f64,
+    /// Their mean F1 score.
+    pub f1: f64,
+    /// The Brier score; 0 is best.
+    pub brier: f64,
+    /// The expected calibration error, of the most likely class of each picture or of all labels.
+    pub ece: f64,
+    /// What logits were divided by.
+    pub temperature: f64,
+    /// Intervals of 95 %, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Intervals>,
+    /// Of each class or label, in the order of the logits.
+    pub per_class: Vec<ClassFigures>,
+    /// `[true class][most likely class]`: how many pictures; empty for labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Vec<u64>>,
+    /// The bins that the calibration error is made of.
+    pub calibration: Vec<Bin>,
+    /// Pictures that could not be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// How well a network tells one class from all others, or one label's presence from its absence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ClassFigures {
+    /// Share of the pictures in which it was found that show it; 0 where it was found in none.
+    pub precision: f64,
+    /// Share of the pictures that show it in which it was found; 0 where none shows it.
+    pub recall: f64,
+    /// Their harmonic mean; 0 where there is neither.
+    pub f1: f64,
+    /// Pictures that show it.
+    pub support: u64,
+    /// Share of the decisions about it that are right.
+    pub accuracy: f64,
+    /// The area under the ROC curve; none where all pictures show it, or none does.
+    pub auc: Option<f64>,
+    /// The average precision; none where no picture shows it.
+    pub average_precision: Option<f64>,
+}
+
+/// The ends of intervals that hold a figure with 95 %; none where no resample has the figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Intervals {
+    /// Of the share of pictures whose most likely class is the right one; none for labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top1: Option<Interval>,
+    /// Of the mean area under the ROC curve.
+    pub auc: Option<Interval>,
+    /// Of the mean loss.
+    pub loss: Option<Interval>,
+}
+
+impl Evaluation {
+    /// All figures of `answers` but the intervals.
+    pub fn new(answers: &Answers) -> Self {
+        let scored = Scored::new(answers);
+        let counts: Vec<Counts> = (0..scored.names()).map(|name| Counts::of(scored.decisions(name))).collect();
+        let per_class: Vec<ClassFigures> = counts.iter().zip(scored.ranked()).map(ClassFigures::new).collect();
+        let taken: Vec<ClassFigures> =
+            counts.iter().zip(&per_class).filter(|(counts, _)| is_taken(answers, counts)).map(|(_, f)| *f).collect();
+        let figures = Self {
+            images: scored.pictures() as u64,
+            loss: mean_loss(&scored, |_| 1).unwrap_or(0.0),
+            auc: mean(per_class.iter().filter_map(|figures| figures.auc)),
+            average_precision: mean(per_class.iter().filter_map(|figures| figures.average_precision)),
+            precision: mean(taken.iter().map(|figures| figures.precision)).unwrap_or(0.0),
+            recall: mean(taken.iter().map(|figures| figures.recall)).unwrap_or(0.0),
+            f1: mean(taken.iter().map(|figures| figures.f1)).unwrap_or(0.0),
+            temperature: answers.output.temperature(),
+            per_class,
+            unreadable: answers.unreadable.clone(),
+            ..Self::default()
+        };
+        match &answers.targets {
+            Targets::Classes(classes) => figures.with_classes(&scored, classes),
+            Targets::Labels(_) => figures.with_labels(&scored, &counts),
+        }
+    }
+
+    fn with_classes(self, scored: &Scored<'_>, classes: &[usize]) -> Self {
+        let ranks = scored.ranks.as_deref().unwrap_or_default();
+        let within = |most: usize| ranks.iter().filter(|(_, rank)| *rank < most).count();
+        let share = |count: usize| count as f64 / ranks.len().max(1) as f64;
+        let mut confusion = vec![vec![0; scored.names()]; scored.names()];
+        ranks.iter().zip(classes).for_each(|((predicted, _), &class)| confusion[class][*predicted] += 1);
+        let confident = |(picture, &(predicted, rank)): (usize, &(usize, usize))| {
+            (scored.probabilities[(picture, predicted)], rank == 0)
+        };
+        let calibration = reliability(ranks.iter().enumerate().map(confident));
+        let rows = scored.probabilities.rows().into_iter().map(|row| row.to_slice().expect("in standard layout"));
+        Self {
+            correct: Some(within(1) as u64),
+            top1: Some(share(within(1))),
+            top5: Some(share(within(5))),
+            brier: brier_of_classes(rows.zip(classes.iter().copied())),
+            ece: expected_calibration_error(&calibration),
+            calibration,
+            confusion,
+            ..self
+        }
+    }
+
+    fn with_labels(self, scored: &Scored<'_>, counts: &[Counts]) -> Self {
+        let all = || (0..scored.names()).flat_map(|name| scored.of(name)).map(|(_, p, right)| (p, right));
+        let right: u64 = counts.iter().map(|counts| counts.true_positives + counts.true_negatives).sum();
+        let known: u64 = counts.iter().map(Counts::all).sum();
+        let calibration = reliability(all());
+        Self {
+            accuracy: Some(right as f64 / known.max(1) as f64),
+            brier: brier_of_labels(all()),
+            ece: expected_calibration_error(&calibration),
+            calibration,
+            ..self
+        }
+    }
+
+    /// What a better network has more of: of classes the share of pictures put in the right one, of labels the mean area
+    /// under the ROC curve (0 where no label has one).
+    pub fn score(&self) -> f64 {
+        self.top1.or(self.auc).unwrap_or(0.0)
+    }
+}
+
+impl ClassFigures {
+    fn new((counts, ranked): (&Counts, Ranked)) -> Self {
+        Self {
+            precision: counts.precision(),
+            recall: counts.recall(),
+            f1: counts.f1(),
+            support: counts.support(),
+            accuracy: counts.accuracy(),
+            auc: ranked.roc_auc(),
+            average_precision: ranked.average_precision(),
+        }
+    }
+}
+
+impl Intervals {
+    /// Those of the figures of `answers`, by a [`bootstrap`] over pictures.
+    pub fn new(answers: &Answers) -> Self {
+        let scored = Scored::new(answers);
+        let (ranked, ranks) = (scored.ranked(), scored.ranks.as_ref());
+        let [top1, auc, loss] = bootstrap(scored.pictures(), 0, |times| {
+            let count = |picture: usize| u64::from(times[picture]);
+            let right = |ranks: &Vec<(_, usize)>| (0..ranks.len()).filter(|&i| ranks[i].1 == 0).map(count).sum::<u64>();
+            let top1 = ranks.map(|ranks| right(ranks) as f64 / ranks.len() as f64);
+            let auc = mean(ranked.iter().filter_map(|ranked| ranked.weighted_roc_auc(count)));
+            [top1, auc, mean_loss(&scored, count)]
+        });
+        Self { top1, auc, loss }
+    }
+}
+
+/// Whether a class or label counts among those that means are of, as scikit-learn has it.
+fn is_taken(answers: &Answers, counts: &Counts) -> bool {
+    match answers.targets {
+        Targets::Classes(_) => counts.support() + counts.found() > 0,
+        Targets::Labels(_) => counts.all() > 0,
+    }
+}
+
+/// The mean loss where each picture is there so many times.
+fn mean_loss(scored: &Scored<'_>, times: impl Fn(usize) -> u64) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0);
+    for (picture, &(loss, known)) in scored.losses.iter().enumerate() {
+        sum += times(picture) as f64 * loss;
+        count += times(picture) * known;
+    }
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// The mean; none of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0u64, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / count as f64)
+}

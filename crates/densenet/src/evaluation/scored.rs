@@ -1,0 +1,83 @@
+//! What is known of each picture once it is answered, from which all figures are made.
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::answers::Answers;
+use crate::data::Targets;
+use crate::metrics::Ranked;
+use crate::output::likeliest_first;
+
+/// The probability from which a label counts as found.
+const FOUND: f64 = 0.5;
+
+/// Answers and truths, picture by picture.
+pub(super) struct Scored<'a> {
+    pub answers: &'a Answers,
+    /// `(N, C)`.
+    pub probabilities: Array2<f64>,
+    /// `(N)`: the class that each picture is taken for, and where the right one stands in the order of its probabilities, from
+    /// 0; none for labels.
+    pub ranks: Option<Vec<(usize, usize)>>,
+    /// `(N)`: the loss of each picture, summed over what is known of it, and how much that is: one class, or its labels.
+    pub losses: Vec<(f64, u64)>,
+}
+
+impl<'a> Scored<'a> {
+    pub fn new(answers: &'a Answers) -> Self {
+        let probabilities = answers.probabilities();
+        let rank = |(picture, &class): (usize, &usize)| {
+            let row = probabilities.row(picture).to_vec();
+            let order = likeliest_first(&row, answers.logits.row(picture));
+            (order[0], order.iter().position(|&other| other == class).expect("every class has a rank"))
+        };
+        let ranks = match &answers.targets {
+            Targets::Classes(classes) => Some(classes.iter().enumerate().map(rank).collect()),
+            Targets::Labels(_) => None,
+        };
+        let losses = (0..probabilities.nrows()).map(|picture| loss(answers, picture)).collect();
+        Self { answers, probabilities, ranks, losses }
+    }
+
+    pub fn pictures(&self) -> usize {
+        self.probabilities.nrows()
+    }
+
+    pub fn names(&self) -> usize {
+        self.probabilities.ncols()
+    }
+
+    /// Of a class or label, for every picture of which it is known: the picture, the probability, and whether it is right.
+    pub fn of(&self, name: usize) -> impl Iterator<Item = (usize, f64, bool)> {
+        let shows = move |picture| self.answers.targets.shows(picture, name, self.names());
+        (0..self.pictures()).filter_map(move |i| Some((i, self.probabilities[(i, name)], shows(i)?)))
+    }
+
+    /// Of a class or label, for every picture of which it is known: whether it was found, and whether it is right.
+    pub fn decisions(&self, name: usize) -> impl Iterator<Item = (bool, bool)> {
+        let found = move |picture: usize, probability| match &self.ranks {
+            Some(ranks) => ranks[picture].0 == name,
+            None => probability >= FOUND,
+        };
+        self.of(name).map(move |(picture, probability, right)| (found(picture, probability), right))
+    }
+
+    /// The pictures in the order of each class or label.
+    pub fn ranked(&self) -> Vec<Ranked> {
+        (0..self.names()).into_par_iter().map(|name| Ranked::new(self.of(name))).collect()
+    }
+}
+
+/// A picture's cross-entropy, or the sum of the binary cross-entropies of its known labels; and how many these are. Of a class
+/// among labels that are independent of each other, the mean over all labels.
+fn loss(answers: &Answers, picture: usize) -> (f64, u64) {
+    let Answers { logits, output, targets, .. } = answers;
+    let logs = output.log_probabilities(logits.row(picture));
+    let shows = |name| targets.shows(picture, name, logs.len());
+    let known = logs.iter().enumerate().filter_map(|(name, log)| Some(-log[usize::from(!shows(name)?)]));
+    match targets {
+        Targets::Classes(classes) if !output.is_independent() => (-logs[classes[picture]][0], 1),
+        Targets::Classes(_) => (known.sum::<f64>() / logs.len() as f64, 1),
+        Targets::Labels(_) => known.fold((0.0, 0), |(sum, count), loss| (sum + loss, count + 1)),
+    }
+}

@@ -1,0 +1,148 @@
+//! Pictures to look at: those that are mistaken with the most confidence, and those whose label is likely the wrong one.
+
+use ndarray::ArrayView2;
+
+use crate::data::Targets;
+
+/// A picture, what is said to be true of it, and what the network takes it for instead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mistake {
+    /// The picture: the row of its probabilities.
+    pub picture: usize,
+    /// The label that it is about where labels are independent; `truth` and `predicted` are then 1 where it is there, else 0.
+    pub label: Option<usize>,
+    /// The class that it is said to be.
+    pub truth: usize,
+    /// The class that the network takes it for.
+    pub predicted: usize,
+    /// The probability of that class; from 0 to 1.
+    pub probability: f64,
+}
+
+/// A question about a picture that one of several classes answers: which it is, or whether a label is there.
+struct Question {
+    picture: usize,
+    label: Option<usize>,
+    truth: usize,
+    probabilities: Vec<f64>,
+}
+
+impl Question {
+    fn mistake(&self, predicted: usize) -> Mistake {
+        let &Self { picture, label, truth, ref probabilities } = self;
+        Mistake { picture, label, truth, predicted, probability: probabilities[predicted] }
+    }
+
+    /// The likeliest of the classes that `among` allows; of equals the first.
+    fn likeliest(&self, among: impl Fn(usize) -> bool) -> Option<usize> {
+        let p = &self.probabilities;
+        (0..p.len()).filter(|&class| among(class)).reduce(|best, class| if p[class] > p[best] { class } else { best })
+    }
+}
+
+fn questions<'a>(probabilities: ArrayView2<'a, f64>, targets: &'a Targets) -> Vec<Question> {
+    match targets {
+        Targets::Classes(classes) => {
+            let question = |(picture, &truth): (usize, &usize)| Question {
+                picture,
+                label: None,
+                truth,
+                probabilities: probabilities.row(picture).to_vec(),
+            };
+            classes.iter().enumerate().map(question).collect()
+        }
+        Targets::Labels(labels) => {
+            let question = |((picture, label), &p): ((usize, usize), &f64)| {
+                let there = labels[picture * probabilities.ncols() + label]?;
+                Some(Question {
+                    picture,
+                    label: Some(label),
+                    truth: usize::from(there),
+                    probabilities: vec![1.0 - p, p],
+                })
+            };
+            probabilities.indexed_iter().filter_map(question).collect()
+        }
+    }
+}
+
+/// Up to `n` pictures whose likeliest class, of `probabilities` `(N, C)`, is not that of `targets`, the most confident first.
+pub fn most_confident_mistakes(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
+    let mistaken = |question: &Question| {
+        let predicted = question.likeliest(|_| true).filter(|&class| class != question.truth)?;
+        Some(question.mistake(predicted))
+    };
+    let mut mistakes: Vec<Mistake> = questions(probabilities, targets).iter().filter_map(mistaken).collect();
+    mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    mistakes.truncate(n);
+    mistakes
+}
+
+/// Up to `n` pictures whose label of `targets` is likely wrong, the likeliest first, by `probabilities` `(N, C)` of a network
+/// that was not trained on them.
+///
+/// It is confident learning (Northcutt et al., JAIR 2021): a picture counts as one of a class where the class's probability
+/// reaches its mean over the pictures that are said to be of it. Those that count as one of another class than they are said
+/// to be (the likeliest, of several) are in the order of the probability of what they are said to be less that of the other.
+pub fn likeliest_wrong_labels(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
+    let questions = questions(probabilities, targets);
+    let key = |question: &Question, class: usize| question.label.map_or(class, |label| 2 * label + class);
+    let mut sums = vec![(0.0, 0usize); 2 * probabilities.ncols()];
+    for question in &questions {
+        let (sum, count) = &mut sums[key(question, question.truth)];
+        *sum += question.probabilities[question.truth];
+        *count += 1;
+    }
+    let reached = |question: &Question, class: usize| {
+        let (sum, count) = sums[key(question, class)];
+        count > 0 && question.probabilities[class] >= sum / count as f64
+    };
+    let suspect = |question: &Question| {
+        let other = question.likeliest(|class| reached(question, class)).filter(|&class| class != question.truth)?;
+        Some((question.probabilities[question.truth] - question.probabilities[other], question.mistake(other)))
+    };
+    let mut suspects: Vec<(f64, Mistake)> = questions.iter().filter_map(suspect).collect();
+    suspects.sort_by(|a, b| a.0.total_cmp(&b.0));
+    suspects.into_iter().take(n).map(|(_, suspect)| suspect).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn mistakes_by_hand() {
+        let probabilities = array![[0.1, 0.9], [0.45, 0.55], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5]];
+        let targets = Targets::Classes(vec![0, 0, 1, 0, 0]);
+        let found = most_confident_mistakes(probabilities.view(), &targets, 5);
+        assert_eq!(found.iter().map(|mistake| mistake.picture).collect::<Vec<_>>(), [0, 1]);
+        assert_eq!(found[0], Mistake { picture: 0, label: None, truth: 0, predicted: 1, probability: 0.9 });
+        assert_eq!(most_confident_mistakes(probabilities.view(), &targets, 1).len(), 1);
+    }
+
+    /// Class 1 has a mean of 0.8 over its pictures: 0.55 does not reach it, 0.9 does.
+    #[test]
+    fn wrong_labels_are_as_sure_as_those_of_their_class() {
+        let probabilities = array![[0.1, 0.9], [0.45, 0.55], [0.2, 0.8], [0.7, 0.3], [0.5, 0.5], [0.05, 0.95]];
+        let targets = Targets::Classes(vec![0, 0, 1, 0, 0, 0]);
+        let found = likeliest_wrong_labels(probabilities.view(), &targets, 5);
+        assert_eq!(
+            found.iter().map(|suspect| (suspect.picture, suspect.predicted)).collect::<Vec<_>>(),
+            [(5, 1), (0, 1)]
+        );
+    }
+
+    #[test]
+    fn labels_are_asked_about_one_by_one() {
+        let probabilities = array![[0.9, 0.2], [0.3, 0.1]];
+        let targets = Targets::Labels(vec![Some(false), Some(false), None, Some(true)]);
+        let found = most_confident_mistakes(probabilities.view(), &targets, 5);
+        let expected = [(1, Some(1), 1, 0, 0.9), (0, Some(0), 0, 1, 0.9)];
+        assert_eq!(found.len(), 2);
+        for (picture, label, truth, predicted, probability) in expected {
+            assert!(found.contains(&Mistake { picture, label, truth, predicted, probability }), "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! How good answers are: what a network says of pictures, held against what they show.
+//!
+//! These are pure functions of scores and truths. [`evaluation`](crate::evaluation) runs networks and puts the figures
+//! together; `docs/evaluation.md` says what each is, and whose conventions it follows.
+
+mod bootstrap;
+mod calibration;
+mod counts;
+mod mistakes;
+mod ranked;
+pub mod temperature;
+
+pub use bootstrap::{Interval, RESAMPLES, bootstrap};
+pub use calibration::{BINS, Bin, brier_of_classes, brier_of_labels, expected_calibration_error, reliability};
+pub use counts::Counts;
+pub use mistakes::{Mistake, likeliest_wrong_labels, most_confident_mistakes};
+pub use ranked::Ranked;

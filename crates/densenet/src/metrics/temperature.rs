@@ -1,0 +1,98 @@
+//! The temperature that makes probabilities mean what they say (Guo et al., ICML 2017).
+//!
+//! Logits divided by one number keep their order, and with it the accuracy, but become more or less sure of it.
+
+use ndarray::{ArrayView1, ArrayView2};
+use rayon::prelude::*;
+
+use crate::data::Targets;
+use crate::output::Output;
+
+/// The highest temperature that is fitted, and one over the lowest.
+const LIMIT: f64 = 100.0;
+
+/// Halvings of the interval that the temperature's logarithm lies in; 1e-11 of it are left.
+const HALVINGS: usize = 40;
+
+/// The temperature from 0.01 to 100 that `logits` `(N, C)` must be divided by for the least negative log likelihood of
+/// `targets`: the cross-entropy of classes, the binary cross-entropy of those labels that are known; 1 where none is.
+///
+/// Logits should be of pictures that the network was not trained on. The loss is convex in one over the temperature, so
+/// that its slope changes its sign once, which bisection finds.
+///
+/// # Panics
+/// When there are targets of another number of pictures or labels than logits.
+pub fn fit(logits: ArrayView2<'_, f32>, targets: &Targets) -> f64 {
+    match targets {
+        Targets::Classes(classes) => assert_eq!(classes.len(), logits.nrows(), "classes of the pictures"),
+        Targets::Labels(labels) => assert_eq!(labels.len(), logits.len(), "labels of the pictures"),
+    }
+    let (mut low, mut high) = (-LIMIT.ln(), LIMIT.ln());
+    for _ in 0..HALVINGS {
+        let middle = (low + high) / 2.0;
+        let slope = slope(logits, targets, middle.exp());
+        if slope == 0.0 {
+            return middle.exp();
+        }
+        *if slope > 0.0 { &mut low } else { &mut high } = middle;
+    }
+    ((low + high) / 2.0).exp()
+}
+
+/// How the summed loss grows with one over the temperature; above 0 where the temperature is too low.
+fn slope(logits: ArrayView2<'_, f32>, targets: &Targets, temperature: f64) -> f64 {
+    let output = match targets {
+        Targets::Classes(_) => Output::softmax(),
+        Targets::Labels(_) => Output::sigmoid(),
+    };
+    let (output, count) = (output.with_temperature(temperature), logits.ncols());
+    let of_picture = |picture| match targets {
+        Targets::Classes(classes) => of_class(&output, logits.row(picture), classes[picture]),
+        Targets::Labels(labels) => of_labels(&output, logits.row(picture), &labels[picture * count..][..count]),
+    };
+    // Added up in the pictures' order, whatever the threads.
+    (0..logits.nrows()).into_par_iter().map(of_picture).collect::<Vec<f64>>().into_iter().sum()
+}
+
+/// The mean of a picture's logits by their probabilities, less that of the right class.
+fn of_class(output: &Output, logits: ArrayView1<'_, f32>, class: usize) -> f64 {
+    let excess = |&logit: &f32| f64::from(logit) - f64::from(logits[class]);
+    output.probabilities(logits).into_iter().zip(logits.iter().map(excess)).map(|(p, excess)| p * excess).sum()
+}
+
+/// The same of the labels that are known.
+fn of_labels(output: &Output, logits: ArrayView1<'_, f32>, labels: &[Option<bool>]) -> f64 {
+    let pairs = output.probabilities(logits).into_iter().zip(logits).zip(labels);
+    let known = pairs.filter_map(|((probability, &logit), label)| Some((probability, f64::from(logit), (*label)?)));
+    known.map(|(probability, logit, label)| (probability - f64::from(u8::from(label))) * logit).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::*;
+
+    /// One of two classes is right in 3 of 4 pictures: the probability of it should be that.
+    #[test]
+    fn the_temperature_of_shares() {
+        let logits = Array2::from_shape_fn((4, 2), |(_, class)| if class == 0 { 5.0 } else { 0.0 });
+        let temperature = fit(logits.view(), &Targets::Classes(vec![0, 0, 1, 0]));
+        assert!((temperature - 5.0 / 3f64.ln()).abs() < 1e-9, "{temperature}");
+        let labels = [true, true, false, true].map(Some);
+        let one = Array2::from_elem((4, 1), 5.0);
+        assert!((fit(one.view(), &Targets::Labels(labels.to_vec())) - temperature).abs() < 1e-9);
+        let with_unknown = Array2::from_elem((4, 2), 5.0);
+        let labels = labels.into_iter().flat_map(|label| [None, label]).collect();
+        assert!((fit(with_unknown.view(), &Targets::Labels(labels)) - temperature).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_loss_without_a_minimum_ends_at_the_limit() {
+        let logits = array![[1.0, 0.0], [0.0, 2.0]];
+        assert!((fit(logits.view(), &Targets::Classes(vec![0, 1])) - 0.01).abs() < 1e-6);
+        assert!((fit(logits.view(), &Targets::Classes(vec![1, 0])) - 100.0).abs() < 1e-6);
+        assert_eq!(fit(logits.view(), &Targets::Labels(vec![None; 4])), 1.0);
+        assert_eq!(fit(Array2::zeros((2, 2)).view(), &Targets::Classes(vec![0, 1])), 1.0);
+    }
+}

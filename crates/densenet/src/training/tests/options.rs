@@ -1,0 +1,121 @@
+//! What becomes of a run under its settings: what is frozen, balanced, kept and when it ends.
+
+use super::*;
+use crate::architecture::Tensor;
+use crate::training::fine_tuning::first_of_classifier;
+use crate::training::{Balance, Freeze, snapshot};
+
+/// A finished run of `settings` and its folder.
+fn finished(train: &Split, settings: Settings) -> (Run, tempfile::TempDir) {
+    let (folder, test) = (tempfile::tempdir().unwrap(), pictures(20, 2));
+    let mut run = start(folder.path(), train, settings);
+    assert_eq!(run.train(train, &test, &mut Stop::default()).unwrap(), Outcome::Finished);
+    (run, folder)
+}
+
+/// The tensors of `names` that a run has moved off their initial values.
+fn moved(run: &Run) -> Vec<&Tensor> {
+    let (before, after) = (DenseNet::<f32>::new(&config(), 5).unwrap(), run.network.parameters());
+    let tensors = run.network.architecture().parameters.iter();
+    tensors.filter(|tensor| before.parameters()[tensor.range.clone()] != after[tensor.range.clone()]).collect()
+}
+
+#[test]
+fn what_is_frozen_stays() {
+    let (train, fresh) = (pictures(70, 1), DenseNet::<f32>::new(&config(), 5).unwrap());
+    for optimizer in [Kind::Sgd, Kind::AdamW] {
+        let all = Settings { optimizer, lr: 0.01, ..settings() };
+        let (free, _folder) = finished(&train, all.clone());
+        assert_eq!(moved(&free).len(), free.network.architecture().parameters.len());
+        let (weights, _folder) = finished(&train, Settings { freeze: Freeze::Weights, ..all.clone() });
+        let (body, _folder) = finished(&train, Settings { freeze: Freeze::Body, ..all.clone() });
+        for run in [&weights, &body] {
+            let names: Vec<&str> = moved(run).iter().map(|tensor| tensor.name.as_str()).collect();
+            assert_eq!(names, ["classifier.weight", "classifier.bias"]);
+        }
+        assert_ne!(weights.network.running(), fresh.running(), "batch-norms follow the pictures");
+        assert_eq!(body.network.running(), fresh.running());
+        let (gradual, _folder) = finished(&train, Settings { freeze: Freeze::Weights, unfreeze_every: Some(1), ..all });
+        let first = &moved(&gradual)[0].name;
+        assert_eq!(first, "features.denseblock1.denselayer1.norm1.weight", "the stem has had no epoch of its own");
+    }
+}
+
+#[test]
+fn the_classifier_alone_learns() {
+    let train = pictures(200, 1);
+    let (run, folder) = finished(&train, Settings { freeze: Freeze::Body, epochs: 6, ..settings() });
+    let losses: Vec<f64> = log(folder.path()).iter().filter_map(|line| line.get("train_loss")?.as_f64()).collect();
+    assert!(losses[5] < 0.8 * losses[0], "{losses:?}");
+    assert!(run.network.parameters()[..first_of_classifier(run.network.architecture())].iter().all(|p| p.is_finite()));
+}
+
+#[test]
+fn frozen_and_balanced_runs_are_resumed_to_the_same_bits() {
+    assert_resumes(Settings { freeze: Freeze::Weights, unfreeze_every: Some(1), body_lr: 0.1, ..settings() });
+    assert_resumes(Settings { freeze: Freeze::Body, balance: Balance::Weights, ..settings() });
+    assert_resumes(Settings { balance: Balance::Sampling, clip_norm: Some(0.5), ..settings() });
+}
+
+#[test]
+fn each_cycle_leaves_a_network() {
+    let train = pictures(70, 1);
+    let snapshots = Settings { epochs: 4, cycles: 2, schedule: Schedule::Snapshot, ..settings() };
+    let (_, folder) = finished(&train, snapshots);
+    let epoch = |cycle| Reader::open(&folder.path().join(snapshot(cycle))).unwrap().card().unwrap().epoch;
+    assert_eq!([1, 2].map(epoch), [2, 4]);
+    assert_eq!(bytes(folder.path(), &snapshot(2)), bytes(folder.path(), LAST));
+}
+
+/// With a rate so small that no answer changes, the first epoch stays the best.
+#[test]
+fn a_run_without_patience_ends() {
+    let train = pictures(70, 1);
+    let still = Settings { epochs: 9, lr: 1e-12, patience: Some(2), freeze: Freeze::Body, ..settings() };
+    let (run, folder) = finished(&train, still);
+    assert_eq!((run.progress().epoch, run.progress().best_epoch), (3, 1));
+    let mut again = Run::resume(folder.path()).unwrap();
+    assert_eq!(again.train(&train, &pictures(20, 2), &mut Stop::default()).unwrap(), Outcome::Finished);
+    assert_eq!(again.progress().epoch, 3);
+}
+
+#[test]
+fn too_many_unreadable_pictures_end_a_run_that_was_saved() {
+    let (pictures, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let train = files(pictures.path(), 32, &[9, 30]);
+    let card = Card { preprocessing: Some(tiny()), ..card(&train) };
+    let settings = Settings { epochs: 2, batch: 4, max_bad: 0.04, ..settings() };
+    let mut run = Run::start(folder.path(), card, DenseNet::new(&config(), 5).unwrap(), settings).unwrap();
+    let error = run.train(&train, &train, &mut Stop::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("2 of 32 training pictures cannot be read, more than the 4 % that max_bad allows"),
+        "{error}"
+    );
+    assert_eq!(Run::resume(folder.path()).unwrap().progress().step, run.progress().step);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_costs_no_step() {
+    #[derive(Default)]
+    struct Troubles(usize);
+    impl Observer for Troubles {
+        fn step(&mut self, _step: &StepReport, _images: usize) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn evaluated(&mut self, _images: u64) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+        fn epoch(&mut self, _epoch: &EpochReport) {}
+        fn unsaved(&mut self, _error: &Error) {
+            self.0 += 1;
+        }
+    }
+    let (train, folder) = (pictures(70, 1), tempfile::tempdir().unwrap());
+    let mut run = start(folder.path(), &train, settings());
+    // A folder in the place of a file that cannot be replaced: every save of the best weights fails, whoever runs the test.
+    fs::create_dir_all(folder.path().join(BEST).join("in the way")).unwrap();
+    let mut troubles = Troubles::default();
+    assert_eq!(run.train(&train, &pictures(20, 2), &mut troubles).unwrap(), Outcome::Finished);
+    assert_eq!((troubles.0, run.progress().epoch, run.progress().best), (3, 3, None));
+}
