@@ -285,7 +285,7 @@ impl Run {
         let source = Source {
             split: train,
             preprocessing: card.preprocessing()?,
-            augment,
+            augment: augment.into(),
             seed: self.seed("augment", self.progress.epoch as u64),
         };
         let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
