@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use densenet::checkpoint::Card;
-use densenet::data::{Augment, DataSet, Targets};
+use densenet::data::{DataSet, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::optimiser::Kind;
 use densenet::output::Output;
@@ -18,6 +18,7 @@ use densenet::training::{LAST, Outcome, Run, Settings};
 use densenet::{Architecture, Config};
 use toml::Table;
 
+use crate::augmenting::usual;
 use crate::data_dir::DataDir;
 use crate::model;
 use crate::output::{self, Misuse, counted};
@@ -114,7 +115,7 @@ impl Train {
         };
         (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
         if !self.says_augment()? {
-            recipe.training.augment = usual(&data);
+            recipe.training.augment.base = usual(&data);
         }
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let network = match &recipe.init {
@@ -141,11 +142,11 @@ impl Train {
         Ok((run, data, folder))
     }
 
-    /// Whether the recipe or an option says how pictures are augmented.
+    /// Whether the recipe or an option says how pictures are cropped and mirrored.
     fn says_augment(&self) -> Result<bool> {
         let recipe = self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)?;
-        let says = recipe.get("training").is_some_and(|training| training.get("augment").is_some());
-        Ok(says || self.options.training.augment.is_some())
+        let says = recipe.get("training").and_then(|training| training.get("augment")?.get("base")).is_some();
+        Ok(says || self.options.training.augment.base.is_some())
     }
 
     fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
@@ -242,15 +243,6 @@ fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
 fn adapted(config: Config, data: &DataSet) -> Config {
     let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
     Config { in_channels, num_classes, ..config }
-}
-
-/// The changes usually made to training pictures of this kind.
-fn usual(data: &DataSet) -> Augment {
-    match (data.train.path(0), data.preprocessing.channels()) {
-        (Some(_), _) => Augment::ResizedCrop,
-        (None, 3) => Augment::CropFlip,
-        (None, _) => Augment::None,
-    }
 }
 
 /// The last part of a path, as the name of a folder of pictures.

@@ -8,6 +8,7 @@ mod criterion;
 mod fine_tuning;
 mod log;
 mod progress;
+mod seeds;
 mod settings;
 
 use std::collections::HashSet;
@@ -32,6 +33,7 @@ use criterion::Criterion;
 pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
+pub use seeds::seed_of;
 pub use settings::{Balance, Settings};
 
 /// Weights at the end of the last epoch, or of a step within it.
@@ -285,7 +287,7 @@ impl Run {
         let source = Source {
             split: train,
             preprocessing: card.preprocessing()?,
-            augment: augment.into(),
+            augment,
             seed: self.seed("augment", self.progress.epoch as u64),
         };
         let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
@@ -338,11 +340,12 @@ impl Run {
     }
 
     /// One step of a run on `train`.
-    fn step(&mut self, batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
+    fn step(&mut self, mut batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
         let lr = self.settings.rate(self.progress.step, train.len());
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
-        let targets = train.targets().dense(&batch.indices, train.classes().len());
+        let mut targets = train.targets().dense(&batch.indices, train.classes().len());
+        self.settings.augment.mix(&mut batch.images, &mut targets, self.seed("mix", self.progress.step));
         let (images, parts) = (batch.images.view(), self.settings.accumulate);
         let outcome = match self.settings.freeze {
             Freeze::Body => self.backprop.run_classifier(&self.network, images, targets.view(), &options)?,
@@ -467,8 +470,7 @@ impl Run {
 
     /// The seed of `number` among those for `purpose`.
     fn seed(&self, purpose: &str, number: u64) -> u64 {
-        let purpose = purpose.bytes().fold(0, |name, byte| name << 8 | u64::from(byte));
-        Stream::new(self.card.seed, purpose).bits(number)
+        seed_of(self.card.seed, purpose, number)
     }
 }
 

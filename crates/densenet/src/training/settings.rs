@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::fine_tuning::Freeze;
-use crate::data::Augment;
+use crate::data::Augmentation;
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
@@ -62,7 +62,7 @@ pub struct Settings {
     /// Learning rate of the body as a share of the classifier's.
     pub body_lr: f64,
     /// Random changes to the pictures.
-    pub augment: Augment,
+    pub augment: Augmentation,
     /// Whether each epoch takes the pictures in an order of its own.
     pub shuffle: bool,
     /// Cycles of [`Schedule::Snapshot`], each of which leaves a network.
@@ -97,7 +97,7 @@ impl Default for Settings {
             freeze: Freeze::None,
             unfreeze_every: None,
             body_lr: 1.0,
-            augment: Augment::None,
+            augment: Augmentation::default(),
             shuffle: true,
             cycles: 5,
             patience: None,
@@ -199,6 +199,7 @@ impl Settings {
         }
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
         check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
-        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
+        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")?;
+        self.augment.validate()
     }
 }

@@ -43,7 +43,7 @@ fn card(classes: &Split) -> Card {
 }
 
 fn settings() -> Settings {
-    Settings { epochs: 3, batch: 16, augment: Augment::Flip, schedule: Schedule::Cosine, ..Settings::default() }
+    Settings { epochs: 3, batch: 16, augment: Augment::Flip.into(), schedule: Schedule::Cosine, ..Settings::default() }
 }
 
 fn start(folder: &Path, train: &Split, settings: Settings) -> Run {
