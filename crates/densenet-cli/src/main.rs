@@ -2,6 +2,7 @@
 
 mod augmenting;
 mod bench;
+mod data;
 mod data_dir;
 mod doctor;
 mod eval;
@@ -41,6 +42,7 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Doctor(Box<doctor::Doctor>),
+    Data(data::Data),
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),
