@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use densenet::checkpoint::Card;
-use densenet::data::{Augment, DataSet, Preprocessing, Targets};
+use densenet::data::{Augment, DataSet, Preprocessing, TableOptions, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::output::Output;
 use densenet::training::{Run, Settings};
@@ -35,7 +35,7 @@ impl Prepared {
             return Err(Misuse("a new run needs --data".into()).into());
         };
         recipe.training.validate()?;
-        let data = divided(data_dir.open(&name)?, &recipe.training, recipe.seed)?;
+        let data = divided(data_dir.open(&name, &recipe.table)?, &recipe.training, recipe.seed)?;
         let preset = adapted(preset(&recipe)?, &data);
         let config = Config {
             input_size: recipe.size.unwrap_or(preset.input_size),
@@ -79,7 +79,7 @@ pub fn resume(
     let recipe = recipe(&begun)?;
     recipe.training.validate()?;
     let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
-    let data = divided(data_dir.open(name)?, &recipe.training, recipe.seed)?;
+    let data = divided(data_dir.open(name, &recipe.table)?, &recipe.training, recipe.seed)?;
     refuse_changes(&run, folder, &begun, &recipe, &data)?;
     say_changed_rate(&run, &recipe.training, data.train.len());
     run.settings = recipe.training;
@@ -91,6 +91,7 @@ fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: 
     let may_change = |recipe: &Recipe| Recipe {
         // The same data may lie elsewhere.
         data: None,
+        table: TableOptions { images: None, ..recipe.table.clone() },
         training: Settings {
             epochs: 1,
             max_steps: None,
