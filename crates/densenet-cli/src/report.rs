@@ -11,6 +11,7 @@ pub mod judged;
 mod log;
 mod page;
 mod pictures;
+mod rates;
 mod recipe;
 mod reliability;
 mod run;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use densenet::files::write_whole;
+use densenet::training::find_lr::Tried;
 
 use self::run::Run;
 use crate::output;
@@ -61,6 +63,14 @@ impl Report {
         output::note(format_args!("wrote {}", path.display()));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes the page of a search for the learning rate to `path`: the steps `tried`, and the rate `suggested`.
+///
+/// # Errors
+/// Whatever the file system reports.
+pub fn rates(path: &Path, tried: &[Tried], suggested: f64) -> Result<()> {
+    save(path, &rates::rates(tried, suggested))
 }
 
 /// Writes the page that compares the runs in `folders` to `path`.

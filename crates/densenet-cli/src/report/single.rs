@@ -55,7 +55,8 @@ fn notices(run: &Run, under_way: bool) -> Markup {
         }
         @if let Some(evaluated) = &run.evaluated { (unreadable_pictures(&evaluated.evaluation.unreadable)) }
         @if *not_finite > 0 {
-            p class="notice" { (counted(*not_finite as usize, "number")) " of the log not finite; the curves go on without." }
+            p class="notice" { (counted(*not_finite as usize, "number")) " of the log "
+                (if *not_finite == 1 { "is" } else { "are" }) " not finite; the curves go on without." }
         }
         @if *unreadable > 0 {
             p class="notice" { (counted(*unreadable as usize, "line")) " of the log could not be read." }

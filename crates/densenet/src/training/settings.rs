@@ -6,7 +6,7 @@ use densenet_kernels::random::Stream;
 use serde::{Deserialize, Serialize};
 
 use super::fine_tuning::Freeze;
-use crate::data::{Augment, Split, balanced_order};
+use crate::data::{Augmentation, Split, balanced_order};
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
@@ -63,14 +63,14 @@ pub struct Settings {
     /// Learning rate of the body as a share of the classifier's.
     pub body_lr: f64,
     /// Random changes to the pictures.
-    pub augment: Augment,
+    pub augment: Augmentation,
     /// Whether each epoch takes the pictures in an order of its own.
     pub shuffle: bool,
     /// Cycles of [`Schedule::Snapshot`], each of which leaves a network.
     pub cycles: usize,
     /// Epochs without a better one after which the run ends.
     pub patience: Option<usize>,
-    /// Share of the training pictures that may turn out to be unreadable before the run ends.
+    /// Share of the training pictures, rounded up, that may turn out to be unreadable before the run ends.
     pub max_bad: f64,
     /// Steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
@@ -98,7 +98,7 @@ impl Default for Settings {
             freeze: Freeze::None,
             unfreeze_every: None,
             body_lr: 1.0,
-            augment: Augment::None,
+            augment: Augmentation::default(),
             shuffle: true,
             cycles: 5,
             patience: None,
@@ -216,6 +216,7 @@ impl Settings {
         }
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
         check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
-        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
+        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")?;
+        self.augment.validate()
     }
 }
