@@ -1,11 +1,15 @@
 //! The program `densenet`.
 
+mod augmenting;
 mod bench;
+mod data;
 mod data_dir;
+mod decoding;
 mod doctor;
 mod eval;
 mod export;
 mod info;
+mod machine;
 mod max_pixels;
 mod model;
 mod models;
@@ -15,6 +19,8 @@ mod picture;
 mod predict;
 mod preparing;
 mod reading;
+mod report;
+mod table_options;
 mod text;
 mod threads;
 mod train;
@@ -40,6 +46,8 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Doctor(Box<doctor::Doctor>),
+    Report(report::Report),
+    Data(data::Data),
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
@@ -53,6 +61,8 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Report(report) => report.run(),
+        Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use densenet::data::TableOptions;
 use densenet::files::write_whole;
 use densenet::optimiser::Kind;
 use densenet::training::{Run, Settings};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::decoding::Decoding;
 use crate::output::Misuse;
 
 /// The file of a run's recipe in its folder.
@@ -44,23 +46,43 @@ pub struct Recipe {
     /// Dropout; the network's own where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_rate: Option<f64>,
-    /// Of all that is random.
+    /// Of all that is random; the first of several.
     pub seed: u64,
+    /// Networks to train, each from a seed of its own; 0 and 1 are one.
+    #[serde(skip_serializing_if = "at_most_one")]
+    pub seeds: u32,
+    /// How a picture's file becomes pixels.
+    pub decoding: Decoding,
+    /// How a table of pictures is read.
+    pub table: TableOptions,
     /// How it trains.
     pub training: Settings,
+}
+
+fn at_most_one(seeds: &u32) -> bool {
+    *seeds <= 1
 }
 
 /// The table of the recipe `source`: a name, or a file.
 pub fn read(source: &Path) -> Result<Table> {
     if let Some((_, text)) = NAMED.iter().find(|(name, _)| source.as_os_str() == *name) {
-        return Ok(text.parse().expect("a test reads the recipes that come along"));
+        return Ok(spelled_out(text.parse().expect("a test reads the recipes that come along")));
     }
     if !source.exists() {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
         bail!("{}: no such recipe; there is {}, or give a TOML file", source.display(), names.join(", "));
     }
     let text = fs::read_to_string(source).with_context(|| source.display().to_string())?;
-    text.parse().with_context(|| source.display().to_string())
+    Ok(spelled_out(text.parse().with_context(|| source.display().to_string())?))
+}
+
+/// `table` where a word for the augmentation is the table that it stands for, over which options can be laid.
+fn spelled_out(mut table: Table) -> Table {
+    let augment = table.get_mut("training").and_then(|training| training.get_mut("augment"));
+    if let Some(word) = augment.filter(|augment| augment.is_str()) {
+        *word = Value::Table(Table::from_iter([("base".into(), word.clone())]));
+    }
+    table
 }
 
 /// `over` laid over `base`: what both say is as `over` says.
@@ -101,7 +123,8 @@ impl Recipe {
             true => Self::of(read(&path)?).with_context(|| path.display().to_string())?,
             false => Self { data, ..Self::default() },
         };
-        Ok(Self { size, drop_rate, seed: card.seed, training: run.settings.clone(), ..recipe })
+        let decoding = Decoding::of(card.preprocessing()?);
+        Ok(Self { size, drop_rate, seed: card.seed, decoding, training: run.settings.clone(), ..recipe })
     }
 
     /// Writes it into the run's `folder`.
@@ -127,7 +150,7 @@ impl Recipe {
 }
 
 /// The values of `value` with their dotted names.
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+pub fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
             let dotted = |key: &String| if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
@@ -139,6 +162,8 @@ fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
 
 #[cfg(test)]
 mod tests {
+    use densenet::data::{Augment, Augmentation, RandAugment};
+
     use super::*;
 
     fn of(text: &str) -> Result<Recipe> {
@@ -167,6 +192,17 @@ mod tests {
         assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.lr), (3, 7, 0.5));
         assert!(of("sede = 3").unwrap_err().to_string().contains("unknown field `sede`"));
         assert!(of("[training]\nlearning_rate = 3").unwrap_err().to_string().contains("unknown field `learning_rate`"));
+    }
+
+    #[test]
+    fn options_lie_over_a_word_of_augmentation() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        fs::write(&path, "[training]\naugment = \"crop-flip\"").unwrap();
+        let over = "[training.augment]\nmixup = 0.2\nrand_augment = { ops = 2 }".parse().unwrap();
+        let augment = Recipe::of(layered(read(&path).unwrap(), over)).unwrap().training.augment;
+        let rand_augment = RandAugment { ops: 2, magnitude: 9 };
+        assert_eq!(augment, Augmentation { mixup: 0.2, rand_augment, ..Augment::CropFlip.into() });
     }
 
     #[test]
