@@ -11,6 +11,7 @@ pub mod judged;
 mod log;
 mod page;
 mod pictures;
+mod rates;
 mod recipe;
 mod reliability;
 mod run;
@@ -25,6 +26,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use densenet::files::write_whole;
 use densenet::training::LOG;
+use densenet::training::find_lr::Tried;
 
 use self::run::Run;
 use crate::output;
@@ -65,6 +67,14 @@ impl Report {
         output::note(format_args!("wrote {}", path.display()));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes the page of a search for the learning rate to `path`: the steps `tried`, and the rate `suggested`.
+///
+/// # Errors
+/// Whatever the file system reports.
+pub fn rates(path: &Path, tried: &[Tried], suggested: f64) -> Result<()> {
+    save(path, &rates::rates(tried, suggested))
 }
 
 /// The folder itself, or the folders of runs in it, as training from several seeds leaves them.

@@ -3,6 +3,7 @@
 mod begin;
 mod finish;
 mod options;
+mod rates;
 pub mod recipe;
 mod recorder;
 mod several;
@@ -53,6 +54,9 @@ pub struct Train {
     /// Train N networks from as many seeds, --seed and those that follow, each in DIR/seed-S; tells their mean and deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "resume")]
     seeds: Option<u32>,
+    /// Instead of training, search for the learning rate: the loss of a hundred steps, each of a higher rate
+    #[arg(long, conflicts_with_all = ["resume", "seeds"])]
+    find_lr: bool,
     /// Write loss, rate and scores for TensorBoard, too
     #[arg(long)]
     tensorboard: bool,
@@ -82,6 +86,11 @@ enum Ended {
 impl Train {
     pub fn run(self) -> Result<ExitCode> {
         let how = How { threads: self.threads.start()?, tensorboard: self.tensorboard, interrupted: interruption()? };
+        if self.find_lr {
+            let recipe = self.recipe(Table::new())?;
+            let folder = self.folder(&recipe)?;
+            return Ok(exit(rates::search(self.prepared(recipe)?, &folder, &how)?));
+        }
         let ended = match several::Several::of(&self)? {
             Some(several) => several.run(&self, &how)?,
             None => {
@@ -89,7 +98,7 @@ impl Train {
                 matches!(train(run, &data, &folder, &how)?, Ended::Done(_))
             }
         };
-        Ok(if ended { ExitCode::SUCCESS } else { ExitCode::from(130) })
+        Ok(exit(ended))
     }
 
     /// The run that is begun or gone on with, and its folder.
@@ -120,11 +129,11 @@ impl Train {
         self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)
     }
 
-    /// Whether the recipe or an option says how pictures are augmented.
+    /// Whether the recipe or an option says how pictures are cropped and mirrored.
     fn says_augment(&self) -> Result<bool> {
         let recipe = self.named_recipe()?;
-        let says = recipe.get("training").is_some_and(|training| training.get("augment").is_some());
-        Ok(says || self.options.training.augment.is_some())
+        let says = recipe.get("training").and_then(|training| training.get("augment")?.get("base")).is_some();
+        Ok(says || self.options.training.augment.base.is_some())
     }
 
     /// The folder of a new run.
@@ -140,6 +149,11 @@ impl Train {
             (Some(model), Some(data)) => Ok(Path::new("runs").join(format!("{model}-{data}"))),
         }
     }
+}
+
+/// That of what was `done`, or interrupted.
+fn exit(done: bool) -> ExitCode {
+    if done { ExitCode::SUCCESS } else { ExitCode::from(130) }
 }
 
 /// Trains `run` to its end, unless Ctrl-C is before it, and tells what became of it.

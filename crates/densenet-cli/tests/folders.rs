@@ -294,7 +294,7 @@ fn what_is_left_of_an_epoch_joins_its_last_batch() {
     let world = World::new();
     (0..9).for_each(|i| world.picture(&format!("set/train/{}/{i}.pgm", i % 2), 25 * i));
     (0..2).for_each(|i| world.picture(&format!("set/test/{i}/{i}.pgm"), 25 * i));
-    let words = format!("train {} --data set --epochs 2 --threads 1", tiny());
+    let words = format!("train {} --data set --epochs 2 --threads 1 --val-fraction 0", tiny());
     let (_, err) = world.exits(0, &format!("{words} --batch 8 --out run"));
     assert!(err.contains("2 steps of 8 pictures (the last of an epoch of 9: what is left is too little"), "{err}");
     assert_eq!(world.text("run/log.jsonl").matches("\"step\"").count(), 2);
@@ -332,9 +332,9 @@ fn a_picture_of_the_inputs_size_can_be_taken_whole() {
     let pixels: Vec<u8> = (0..64 * 64).map(|i| (i * 7 % 251) as u8).collect();
     world.write("a.pgm", [b"P5 64 64 255\n".as_slice(), &pixels].concat());
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }";
+    let header = format!("{header:<117}\n");
     let values: Vec<u8> = pixels.iter().flat_map(|&v| ((f32::from(v) / 255.0 - 0.5) / 0.25).to_le_bytes()).collect();
-    let array =
-        [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], format!("{header:<117}\n").as_bytes(), &values.repeat(3)];
+    let array = [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values.repeat(3)];
     world.write("a.npy", array.concat());
     let weights = golden("../checkpoints/torchvision.pth");
     let logits = |input: &str, options: &str| {
@@ -355,7 +355,7 @@ fn a_run_goes_on_without_a_picture_that_cannot_be_read() {
         (0..10).for_each(|i| world.picture(&format!("set/{class}/{i}.pgm"), 25 * i));
         world.write(&format!("set/{class}/broken.jpg"), b"");
     }
-    let words = format!("train {} --data set --batch 4 --epochs 2 --threads 1 --out run", tiny());
+    let words = format!("train {} --data set --batch 4 --epochs 2 --threads 1 --max-bad 0.2 --out run", tiny());
     let (_, err) = world.exits(0, &words);
     for class in ["a", "b"] {
         let line = format!("densenet: warning: set/{class}/broken.jpg: an empty file, not a picture; the run goes on");

@@ -244,7 +244,7 @@ fn folders_that_are_no_data_set_are_refused() {
     picture(home.path().join("test/cat/a.png"), 1);
     picture(home.path().join("test/dog/a.png"), 1);
     assert!(refusal(home.path(), "dog").contains("has no class dog"));
-    assert!(refusal(&home.path().join("none"), "none").contains("not a folder"));
+    assert!(refusal(&home.path().join("none"), "none").contains("neither a folder nor a table"));
 }
 
 fn paths(split: &Split) -> Vec<PathBuf> {

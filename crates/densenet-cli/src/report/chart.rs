@@ -86,10 +86,11 @@ impl Chart<'_> {
             let ends = (f64::INFINITY, f64::NEG_INFINITY);
             points().fold(ends, |(low, high), point| (low.min(point[axis]), high.max(point[axis])))
         };
-        let ((_, right), (low, high)) = (extent(0), extent(1));
+        let ((left, right), (low, high)) = (extent(0), extent(1));
         // Losses and rates are measured from zero; shares, which are high, from where they begin.
         let low = if self.percent { low } else { low.min(0.0) };
-        [Axis::whole(right, 6.0), Axis::round(low, high, 5.0)]
+        let x = if left < 0.0 { Axis::round(left, right, 6.0) } else { Axis::whole(right, 6.0) };
+        [x, Axis::round(low, high, 5.0)]
     }
 
     /// What the curves show, for those who do not see them.

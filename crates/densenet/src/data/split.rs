@@ -1,12 +1,14 @@
 //! Labelled pictures, and how a batch of them becomes a network's input.
 
+mod joined;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 
-use super::augment::{self, Augment};
+use super::augment::{self, Augmentation};
 use super::part::Part;
 use super::targets::Targets;
 use super::turned::Turned;
@@ -21,6 +23,8 @@ pub struct Split {
     /// Which of the pictures are this part's, in its order.
     places: Vec<usize>,
     targets: Targets,
+    /// The group of each picture; empty where there are none.
+    groups: Vec<usize>,
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
@@ -55,7 +59,8 @@ impl Split {
             return Err(Error::format(path, reason));
         }
         let count = pixels.len() / bytes;
-        Self::checked(path, Pictures::Memory { height, width, channels, pixels }, count, labels, classes)
+        let pictures = Pictures::Memory { height, width, channels, pixels };
+        Self::checked(path, pictures, count, Targets::Classes(labels), classes)
     }
 
     /// Pictures in files, each decoded when it is needed. Errors are about `path`.
@@ -63,39 +68,33 @@ impl Split {
     /// # Errors
     /// The same as [`Split::in_memory`].
     pub fn of_files(path: &Path, files: Vec<PathBuf>, labels: Vec<usize>, classes: Vec<String>) -> Result<Self> {
-        let count = files.len();
-        Self::checked(path, Pictures::Files(files), count, labels, classes)
+        Self::of_targets(path, files, Targets::Classes(labels), classes)
     }
 
-    fn checked(
-        path: &Path,
-        pictures: Pictures,
-        count: usize,
-        labels: Vec<usize>,
-        classes: Vec<String>,
-    ) -> Result<Self> {
-        if count != labels.len() {
-            let reason = format!("{count} pictures but {} labels; each needs one", labels.len());
-            return Err(Error::format(path, reason));
-        }
-        if count == 0 {
-            return Err(Error::format(path, "no pictures; a data set needs at least one"));
-        }
-        if let Some((i, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes.len()) {
-            let count = classes.len();
-            let reason = format!("label {label} of picture {i} is out of range; {count} classes count from 0");
-            return Err(Error::format(path, reason));
-        }
-        let (pictures, places, targets) = (Arc::new(pictures), (0..count).collect(), Targets::Classes(labels));
-        Ok(Self {
-            pictures,
-            places,
-            targets,
-            classes,
-            part: Part::Test,
-            max_pixels: MAX_PIXELS,
-            turned: Turned::default(),
-        })
+    /// The same, each picture with any number of labels where `targets` are such. Errors are about `path`.
+    ///
+    /// # Errors
+    /// The same as [`Split::in_memory`], or labels that are not `(N, names)`.
+    pub fn of_targets(path: &Path, files: Vec<PathBuf>, targets: Targets, names: Vec<String>) -> Result<Self> {
+        let count = files.len();
+        Self::checked(path, Pictures::Files(files), count, targets, names)
+    }
+
+    fn checked(path: &Path, pictures: Pictures, count: usize, targets: Targets, classes: Vec<String>) -> Result<Self> {
+        targets.check(count, classes.len()).map_err(|reason| Error::format(path, reason))?;
+        let (pictures, places, groups) = (Arc::new(pictures), (0..count).collect(), Vec::new());
+        let (part, max_pixels, turned) = (Part::Test, MAX_PIXELS, Turned::default());
+        Ok(Self { pictures, places, targets, groups, classes, part, max_pixels, turned })
+    }
+
+    /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide) parts
+    /// none of them.
+    ///
+    /// # Panics
+    /// With another number of groups than pictures, unless it is 0.
+    pub fn grouped(self, groups: Vec<usize>) -> Self {
+        assert!(groups.is_empty() || groups.len() == self.len(), "a group for each picture");
+        Self { groups, ..self }
     }
 
     /// The same as another part than [`Part::Test`].
@@ -127,16 +126,14 @@ impl Split {
     pub fn select(&self, indices: &[usize]) -> Self {
         let places = indices.iter().map(|&i| self.places[i]).collect();
         let targets = self.targets.select(indices, self.classes.len());
-        Self { places, targets, turned: Turned::default(), ..self.clone() }
+        let groups =
+            if self.groups.is_empty() { Vec::new() } else { indices.iter().map(|&i| self.groups[i]).collect() };
+        Self { places, targets, groups, turned: Turned::default(), ..self.clone() }
     }
 
     /// What it is of its data set.
     pub fn part(&self) -> Part {
         self.part
-    }
-
-    pub(super) fn max_pixels(&self) -> usize {
-        self.max_pixels
     }
 
     /// The first class without a picture, if there is one.
@@ -165,6 +162,11 @@ impl Split {
         }
     }
 
+    /// The group of each picture; empty where there are none.
+    pub fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
     /// The classes' names.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -179,6 +181,11 @@ impl Split {
             Pictures::Memory { .. } => None,
             Pictures::Files(files) => Some(&files[self.places[index]]),
         }
+    }
+
+    /// Where picture `index` stands in its file, for a set in memory.
+    pub(super) fn place(&self, index: usize) -> usize {
+        self.places[index]
     }
 
     /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
@@ -209,10 +216,11 @@ impl Split {
     }
 
     /// Writes the pictures of `indices` into `out`, `[N, C, H, W]` row-major with `C`, `H` and `W` of `preprocessing`,
-    /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed.
+    /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed. Pictures
+    /// are not [mixed](Augmentation::mix).
     ///
     /// # Errors
-    /// A preprocessing that is not [valid](Preprocessing::validate), or a picture that cannot be read or is too long and
+    /// A preprocessing or an augmentation that is not valid, or a picture that cannot be read or is too long and
     /// thin to resize.
     ///
     /// # Panics
@@ -221,11 +229,13 @@ impl Split {
         &self,
         indices: &[usize],
         preprocessing: &Preprocessing,
-        augment: Augment,
+        augmentation: impl Into<Augmentation>,
         seed: u64,
         out: &mut [f32],
     ) -> Result<()> {
-        self.fill_each(indices, preprocessing, augment, seed, out)?.into_iter().try_for_each(|filled| filled)
+        self.fill_each(indices, preprocessing, &augmentation.into(), seed, out)?
+            .into_iter()
+            .try_for_each(|filled| filled)
     }
 
     /// The same, each picture with an outcome of its own: what is in the place of one that cannot be read is not said.
@@ -233,28 +243,18 @@ impl Split {
         &self,
         indices: &[usize],
         preprocessing: &Preprocessing,
-        augment: Augment,
+        augmentation: &Augmentation,
         seed: u64,
         out: &mut [f32],
     ) -> Result<Vec<Result<()>>> {
         preprocessing.validate()?;
+        augmentation.validate()?;
         let elements = preprocessing.elements();
         assert_eq!(out.len(), indices.len() * elements, "elements of the batch");
         let places = out.par_chunks_exact_mut(elements).zip(indices);
         let filled = places.map_init(Resizer::new, |resizer, (out, &index)| {
-            let picture = preprocessing.converted(self.picture(index)?);
-            let mut rng = augment::draws(seed, index);
-            let framed = match augment {
-                Augment::None | Augment::Flip => preprocessing.frame(picture, resizer)?,
-                Augment::CropFlip => preprocessing.frame(augment::shifted(picture, &mut rng), resizer)?,
-                Augment::ResizedCrop => {
-                    let (size, interpolation) = (preprocessing.size, preprocessing.interpolation);
-                    augment::part(picture, &mut rng).resize(size, size, interpolation, resizer)?
-                }
-            };
-            let flip = augment != Augment::None && augment::coin(&mut rng);
-            preprocessing.normalise(&framed, flip, out);
-            Ok(())
+            let mut rng = augment::draws(seed, index as u64);
+            augmentation.fill(self.picture(index)?, preprocessing, &mut rng, resizer, out)
         });
         Ok(filled.collect())
     }
