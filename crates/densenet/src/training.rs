@@ -31,11 +31,10 @@ use crate::prefetch::prefetch;
 use crate::{Architecture, Error, Result};
 use carried::Carried;
 use criterion::Criterion;
-pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
 pub use seeds::seed_of;
-pub use settings::{Balance, Settings};
+pub use settings::{Balance, Freeze, Settings};
 pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.

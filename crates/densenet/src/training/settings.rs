@@ -5,7 +5,6 @@ use std::ops::Range;
 use densenet_kernels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::fine_tuning::Freeze;
 use crate::data::{Augmentation, Split, balanced_order};
 use crate::network::Memory;
 use crate::optimiser::Kind;
@@ -24,6 +23,20 @@ pub enum Balance {
     /// Their pictures are drawn more often, so that each class is seen as often; some pictures of the others are not seen in
     /// an epoch.
     Sampling,
+}
+
+/// What of the body, all that comes before the classifier, stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freeze {
+    /// Nothing: all parameters learn.
+    #[default]
+    None,
+    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
+    Weights,
+    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
+    /// the body is needed then.
+    Body,
 }
 
 /// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
