@@ -20,6 +20,7 @@ use densenet_kernels::simd::Isa;
 use ndarray::Array4;
 use serde::Serialize;
 
+use crate::machine;
 use crate::threads::Threads;
 use crate::word::word;
 use crate::{model, output};
@@ -178,7 +179,7 @@ impl Case {
         let mut timed = prepare(&config, pictures(&config, batch, size))?;
         let times = measure(&mut *timed.run, self.seconds)?;
         let (median, min) = (times[times.len() / 2], times[0]);
-        let (peak_rss_mib, peak) = (peak_rss_mib(), fma_peak() / 1e9);
+        let (peak_rss_mib, peak) = (machine::peak_rss_mib(), fma_peak() / 1e9);
         let gflops = (2 * passes * macs * batch as u64) as f64 / median / 1e9;
         let figures = Figures {
             model: self.model,
@@ -298,11 +299,4 @@ fn measure(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, seconds: f64) ->
     }
     times.sort_by(f64::total_cmp);
     Ok(times)
-}
-
-/// The most memory that this process ever held, as Linux tells it.
-fn peak_rss_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }

@@ -1,6 +1,7 @@
 //! `densenet doctor`.
 
 mod candidates;
+mod order;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::data_dir::DataDir;
 use crate::output::{self, counted};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Settings that are kept from one round of trials to the next.
@@ -26,6 +28,9 @@ const KEPT: usize = 4;
 
 /// Pictures of a trial in the first, the second and the last round, at most.
 const PICTURES: [usize; 3] = [128, 384, 2_000];
+
+/// Pictures of each class in the first round, at most, where these are more: as many as tell the order of classes.
+const PICTURES_OF_CLASS: usize = 5;
 
 /// Pictures of a trial at least: below that, chance decides.
 const FEWEST: usize = 32;
@@ -43,11 +48,13 @@ pub struct Doctor {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(value_name = "WEIGHTS")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries; its test part is taken
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv); its test part is taken
     #[arg(value_name = "DATA")]
     data: String,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -68,13 +75,12 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data)?;
-        let patient = Patient::new(&self.reading, &self.preparing, &self.weights, &data)?;
-        let tried = self.search(&patient, &data.test)?;
-        let (best, score) = &tried[0];
-        let labels = patient.labels_in_order(&data.test, score);
+        let data = self.data_dir.open(&self.data, &self.table.options())?;
+        let mut patient = Patient::new(&self.reading, &self.preparing, &self.weights, &data)?;
+        let tried = self.search(&mut patient, &data.test)?;
+        let labels = patient.names(data.test.classes());
         if let Some(path) = &self.out {
-            write_card(path, best, labels.as_deref())?;
+            write_card(path, &tried[0].0, labels.as_deref())?;
         }
         match self.json {
             true => output::print_json(&as_json(&tried, labels.as_deref())),
@@ -84,7 +90,7 @@ impl Doctor {
     }
 
     /// The settings of the last round, the best first.
-    fn search(&self, patient: &Patient, split: &Split) -> Result<Vec<(Setting, Score)>> {
+    fn search(&self, patient: &mut Patient, split: &Split) -> Result<Vec<(Setting, Score)>> {
         let everything = patient.networks_and_values();
         let pictures = self.pictures(patient, split, everything.len())?;
         let usual = everything[0].clone();
@@ -112,7 +118,9 @@ impl Doctor {
         let rate = patient.pictures_per_second(split)?;
         let share = |trials: usize| (rate * f64::from(self.seconds) / 3.0 / trials as f64) as usize;
         let trials = [first_trials, KEPT * candidates::MOST_CHANGES, KEPT + 1];
-        Ok([0, 1, 2].map(|round| share(trials[round]).clamp(FEWEST, PICTURES[round]).min(split.len())))
+        let [first, second, last] = PICTURES;
+        let most = [first.max(PICTURES_OF_CLASS * split.classes().len()).min(second), second, last];
+        Ok([0, 1, 2].map(|round| share(trials[round]).clamp(FEWEST, most[round]).min(split.len())))
     }
 }
 
@@ -140,7 +148,7 @@ fn as_json(tried: &[(Setting, Score)], labels: Option<&[String]>) -> Value {
             json!({
                 "options": setting.options(), "new_maps": setting.new_maps, "config": setting.config,
                 "preprocessing": setting.preprocessing, "top1": score.top1(), "correct": score.correct,
-                "images": score.images, "loss": score.loss,
+                "images": score.images, "loss": score.loss, "as_well_as_the_best": does_as_well(score, &tried[0].1),
             })
         })
         .collect();
@@ -160,5 +168,55 @@ fn in_words(weights: &Path, tried: &[(Setting, Score)], labels: Option<&[String]
     if let Some(labels) = labels {
         text += &format!("\nthe network's classes are in another order than the data's: {}\n", labels.join(", "));
     }
-    text + &format!("\n{} wants {}\n", weights.display(), tried[0].0.options())
+    let (best, best_score) = &tried[0];
+    text += &format!("\n{} wants {}\n", weights.display(), best.options());
+    for (setting, score) in tried[1..].iter().filter(|(_, score)| does_as_well(score, best_score)) {
+        text += &format!("it does as well with {}: {:.1} %\n", setting.beyond(best), 100.0 * score.top1());
+    }
+    text
+}
+
+/// Whether an accuracy lies within the interval of the best, so that so many pictures do not tell them apart.
+fn does_as_well(score: &Score, best: &Score) -> bool {
+    score.top1() >= best.interval().0
+}
+
+#[cfg(test)]
+mod tests {
+    use densenet::Config;
+    use densenet::checkpoint::NewMaps;
+    use densenet::data::{Interpolation, Preprocessing};
+
+    use super::*;
+
+    fn tried(name: &str, interpolation: Interpolation, correct: usize) -> (Setting, Score) {
+        let config = Config::preset("densenet-bc-40-12").unwrap();
+        let preprocessing = Preprocessing { interpolation, ..Preprocessing::named(name).unwrap().with_size(32) };
+        let mut score = Score::default();
+        (score.correct, score.images) = (correct, 1000);
+        (Setting { config, new_maps: NewMaps::Last, preprocessing }, score)
+    }
+
+    #[test]
+    fn settings_within_the_interval_of_the_best_are_said_by_what_they_change() {
+        let tried = [
+            tried("cifar100", Interpolation::Bilinear, 934),
+            tried("cifar10", Interpolation::Bilinear, 931),
+            tried("cifar100", Interpolation::Bicubic, 925),
+            tried("imagenet", Interpolation::Bilinear, 900),
+        ];
+        let text = in_words(Path::new("w.pth"), &tried, None);
+        let said: Vec<&str> = text.lines().filter(|line| line.contains("does as well")).collect();
+        assert_eq!(
+            said,
+            [
+                "it does as well with the mean and deviation of cifar10: 93.1 %",
+                "it does as well with --interpolation bicubic: 92.5 %",
+            ]
+        );
+        assert!(
+            text.contains("\nw.pth wants --mean 0.5071,0.4865,0.4409 --std 0.2673,0.2564,0.2762 --size 32 "),
+            "{text}"
+        );
+    }
 }

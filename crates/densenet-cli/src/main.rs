@@ -4,10 +4,12 @@ mod augmenting;
 mod bench;
 mod data;
 mod data_dir;
+mod decoding;
 mod doctor;
 mod eval;
 mod export;
 mod info;
+mod machine;
 mod max_pixels;
 mod model;
 mod models;
@@ -17,6 +19,8 @@ mod picture;
 mod predict;
 mod preparing;
 mod reading;
+mod report;
+mod table_options;
 mod text;
 mod threads;
 mod train;
@@ -42,6 +46,7 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Doctor(Box<doctor::Doctor>),
+    Report(report::Report),
     Data(data::Data),
     Export(export::Export),
     Models(models::Models),
@@ -56,6 +61,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
         Command::Doctor(doctor) => doctor.run(),
+        Command::Report(report) => report.run(),
         Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),

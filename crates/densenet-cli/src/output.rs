@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::process;
 
 use anyhow::{Context, Result};
+use densenet::data::{Orientation, Preprocessing};
 use serde::Serialize;
 
 /// An error in the words of the command line, for which the program exits with 2.
@@ -62,6 +63,22 @@ pub fn count_unreadable(unreadable: usize, of: usize) {
     if unreadable > 0 && of > 1 {
         note(format_args!("{} of {} could not be read", count(unreadable as u64), counted(of, "input")));
     }
+}
+
+/// Says how many pictures are not stored upright, where they are read as they are stored.
+pub fn note_turned(pictures: usize, preprocessing: &Preprocessing) {
+    if pictures == 0 || preprocessing.orientation == Orientation::Apply {
+        return;
+    }
+    let (say, they, are, them) = match pictures {
+        1 => ("says", "it", "is", "it"),
+        _ => ("say", "they", "are", "them"),
+    };
+    note(format_args!(
+        "{} {say} by EXIF that {they} {are} not stored upright; {they} {are} read as stored, as torchvision does; \
+         --orientation apply turns {them}",
+        counted(pictures, "picture"),
+    ));
 }
 
 /// Lays rows out in columns: the first to the left, the others to the right.

@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -90,15 +91,19 @@ impl Predict {
         let inputs = inputs(&self.inputs, self.shard, networks.first(), |input| results.leave_out(input));
         let count = inputs.iter().map(Input::count).sum();
         let mut results = results.with_logits(self.logits.as_deref(), count)?;
+        let mut turned = 0;
         for input in inputs {
             match input {
                 Input::Array { path, .. } => {
                     self.predict_array(Array::open(&path, networks.first())?, &path, &ensemble, &mut results)?;
                 }
                 Input::Pictures(files) => {
-                    self.predict_pictures(&files, networks.preprocessing()?, &ensemble, &mut results)?;
+                    turned += self.predict_pictures(&files, networks.preprocessing()?, &ensemble, &mut results)?;
                 }
             }
+        }
+        if turned > 0 {
+            output::note_turned(turned, networks.preprocessing()?);
         }
         Ok(if results.finish()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -114,20 +119,22 @@ impl Predict {
         })
     }
 
-    /// Reads, decodes and resizes a batch while the one before it is in the network.
+    /// Reads, decodes and resizes a batch while the one before it is in the network; returns how many pictures are not
+    /// stored upright.
     fn predict_pictures(
         &self,
         files: &[PathBuf],
         preprocessing: &Preprocessing,
         ensemble: &Ensemble<'_>,
         results: &mut Results<'_>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let batch = usize::from(self.batch);
         let left: Vec<&PathBuf> = files.iter().filter(|file| !results.holds(&file.display().to_string())).collect();
-        let bar = progress(left.len(), batch);
+        let (bar, mut turned) = (progress(left.len(), batch), 0);
         let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
         let predict = |mut batch: Batch<'_>| {
             let logits = ensemble.logits(batch.images.view())?;
+            turned += batch.turned;
             bar.suspend(|| {
                 for (place, (file, logits)) in batch.files.iter().zip(logits.rows()).enumerate() {
                     match batch.failures.remove(&place) {
@@ -142,7 +149,7 @@ impl Predict {
         };
         prefetch(left.chunks(batch), prepare, predict)?;
         bar.finish_and_clear();
-        Ok(())
+        Ok(turned)
     }
 
     fn predict_array(
@@ -181,21 +188,27 @@ struct Batch<'f> {
     images: Array4<f32>,
     /// Why pictures cannot be read, by their places.
     failures: BTreeMap<usize, Unreadable>,
+    /// How many are not stored upright.
+    turned: usize,
 }
 
 impl<'f> Batch<'f> {
     fn read(files: &'f [&'f PathBuf], preprocessing: &Preprocessing, max_pixels: usize) -> Result<Self> {
-        let failures = Mutex::new(BTreeMap::new());
+        let (failures, turned) = (Mutex::new(BTreeMap::new()), AtomicUsize::new(0));
         let places: Vec<usize> = (0..files.len()).collect();
         let images = preprocessing.batch_of(&places, |&place, out| {
-            let picture = Picture::open_within(files[place], max_pixels);
-            if let Err(error) = picture.and_then(|picture| preprocessing.apply(&picture, out)) {
+            let prepared = Picture::open_within(files[place], max_pixels).and_then(|picture| {
+                turned.fetch_add(usize::from(picture.orientation() != 1), Ordering::Relaxed);
+                preprocessing.apply(&picture, out)
+            });
+            if let Err(error) = prepared {
                 let failure = Unreadable::new(files[place].display().to_string(), &error);
                 failures.lock().expect("no thread panics with it").insert(place, failure);
             }
             anyhow::Ok(())
         })?;
-        Ok(Self { files, images, failures: failures.into_inner().expect("no thread panics with it") })
+        let failures = failures.into_inner().expect("no thread panics with it");
+        Ok(Self { files, images, failures, turned: turned.into_inner() })
     }
 }
 

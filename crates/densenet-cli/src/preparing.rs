@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use densenet::data::{self, ChannelOrder, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize};
+use densenet::data::{
+    self, ChannelOrder, Grey16, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize, Transparency,
+};
 use densenet::output::Output;
 use densenet::{Card, Config};
 use serde_json::Value;
 
+use crate::decoding::Decoding;
 use crate::model::class_names;
 use crate::output::Misuse;
 use crate::text;
-use crate::word::word;
+use crate::word::{word, word_of};
 
 /// How a picture becomes the network's input, and what its outputs are called and mean.
 #[derive(Args)]
@@ -48,9 +51,8 @@ pub struct Preparing {
     /// What black and white become before the mean is subtracted: 0,1 or 0,255 or -1024,1024
     #[arg(long, value_name = "LOW,HIGH", value_parser = value_range, allow_hyphen_values = true)]
     value_range: Option<[f32; 2]>,
-    /// Whether pictures that a camera noted to be turned are turned upright: ignore or apply
-    #[arg(long, value_name = "ignore|apply", value_parser = word::<Orientation>)]
-    orientation: Option<Orientation>,
+    #[command(flatten)]
+    decoding: Decoding,
     /// What the logits mean: softmax of classes that exclude each other, or sigmoid of independent labels
     #[arg(long, value_name = "softmax|sigmoid", value_parser = output)]
     output: Option<Output>,
@@ -109,15 +111,14 @@ impl Preparing {
     /// The preprocessing `base` with what single options say.
     fn overrule(&self, base: Preprocessing) -> Preprocessing {
         let base = self.size.map_or(base.clone(), |size| base.with_size(size));
-        Preprocessing {
+        self.decoding.overrule(Preprocessing {
             resize: self.resize.unwrap_or(base.resize),
             crop_fraction: self.crop_fraction.unwrap_or(base.crop_fraction),
             interpolation: self.interpolation.unwrap_or(base.interpolation),
             channel_order: self.channel_order.unwrap_or(base.channel_order),
             value_range: self.value_range.unwrap_or(base.value_range),
-            orientation: self.orientation.unwrap_or(base.orientation),
             ..base
-        }
+        })
     }
 
     /// Names of the classes of the data set that pictures are prepared as, if there are so many.
@@ -190,6 +191,12 @@ pub fn in_words(preprocessing: &Preprocessing) -> String {
     }
     if preprocessing.orientation == Orientation::Apply {
         words += ", turned upright";
+    }
+    if preprocessing.transparency != Transparency::Drop {
+        words += &format!(", laid on {}", word_of(&preprocessing.transparency));
+    }
+    if preprocessing.grey16 == Grey16::Clip {
+        words += ", 16-bit grey clipped at 255";
     }
     words + &format!(", --mean {} --std {}", list(mean), list(std))
 }

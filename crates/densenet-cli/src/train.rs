@@ -1,32 +1,35 @@
 //! `densenet train`.
 
+mod begin;
 mod finish;
 mod options;
-mod recipe;
+mod rates;
+pub mod recipe;
+mod recorder;
+mod several;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use clap::Args;
-use densenet::checkpoint::Card;
-use densenet::data::{DataSet, Targets};
-use densenet::network::{DenseNet, Memory};
+use densenet::data::DataSet;
 use densenet::optimiser::Kind;
-use densenet::output::Output;
-use densenet::training::{LAST, Outcome, Run, Settings};
-use densenet::{Architecture, Config};
+use densenet::training::{LAST, Outcome, Run};
 use toml::Table;
 
-use crate::augmenting::usual;
+use self::begin::{Prepared, resume};
+use self::finish::{Judged, finish};
+use self::options::RecipeOptions;
+use self::recipe::{Recipe, layered};
+use self::recorder::Recorder;
 use crate::data_dir::DataDir;
-use crate::model;
-use crate::output::{self, Misuse, counted};
+use crate::output::{self, Misuse};
 use crate::threads::Threads;
 use crate::watch::{self, Watch, interruption};
-use finish::finish;
-use options::RecipeOptions;
-use recipe::{Recipe, layered};
+use crate::{machine, report};
 
 /// Trains a network and writes its weights and a log
 ///
@@ -48,6 +51,15 @@ pub struct Train {
     data_dir: DataDir,
     #[command(flatten)]
     threads: Threads,
+    /// Train N networks from as many seeds, --seed and those that follow, each in DIR/seed-S; tells their mean and deviation
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "resume")]
+    seeds: Option<u32>,
+    /// Instead of training, search for the learning rate: the loss of a hundred steps, each of a higher rate
+    #[arg(long, conflicts_with_all = ["resume", "seeds"])]
+    find_lr: bool,
+    /// Write loss, rate and scores for TensorBoard, too
+    #[arg(long)]
+    tensorboard: bool,
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -56,196 +68,124 @@ pub struct Train {
     resume: Option<PathBuf>,
 }
 
+/// What holds for all runs of a command.
+struct How {
+    threads: usize,
+    tensorboard: bool,
+    interrupted: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+enum Ended {
+    /// With all its steps, and what its best network came to, if an epoch was done.
+    Done(Option<Judged>),
+    /// By Ctrl-C; it can be resumed.
+    Interrupted,
+}
+
 impl Train {
     pub fn run(self) -> Result<ExitCode> {
-        let threads = self.threads.start()?;
-        let (mut run, data, folder) = match &self.resume {
-            Some(folder) => self.resume(folder)?,
-            None => self.start()?,
-        };
-        let steps = watch::announce(&run, &data, &folder, threads);
-        let interrupted = interruption()?;
-        let mut watch = Watch::new(run.settings.epochs, steps, run.progress().step, interrupted.clone());
-        let outcome = run.train(&data.train, data.chooses(), &mut watch);
-        let unreadable = watch.unreadable();
-        drop(watch);
-        output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
-        match outcome {
-            Err(error @ densenet::Error::Diverged { .. }) => {
-                Err(error).with_context(|| format!("{} holds the last good weights", folder.join(LAST).display()))
-            }
-            Err(error) => Err(error.into()),
-            Ok(Outcome::Interrupted) => {
-                let step = run.progress().step;
-                let folder = folder.display();
-                output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
-                Ok(ExitCode::from(130))
-            }
-            Ok(Outcome::Finished) => {
-                let judged = finish(&run, &data, &folder, &interrupted)?;
-                let judged = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
-                output::print(&watch::summary(&run, &folder, data.chooses().part(), judged))?;
-                Ok(ExitCode::SUCCESS)
-            }
+        let how = How { threads: self.threads.start()?, tensorboard: self.tensorboard, interrupted: interruption()? };
+        if self.find_lr {
+            let recipe = self.recipe(Table::new())?;
+            let folder = self.folder(&recipe)?;
+            return Ok(exit(rates::search(self.prepared(recipe)?, &folder, &how)?));
         }
+        let ended = match several::Several::of(&self)? {
+            Some(several) => several.run(&self, &how)?,
+            None => {
+                let (run, data, folder) = self.begin()?;
+                matches!(train(run, &data, &folder, &how)?, Ended::Done(_))
+            }
+        };
+        Ok(exit(ended))
     }
 
-    /// The recipe with the options above it.
-    fn recipe(&self, base: Table) -> Result<Recipe> {
-        let over = self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)?;
-        Recipe::of(layered(layered(base, over), Table::try_from(&self.options)?))
+    /// The run that is begun or gone on with, and its folder.
+    fn begin(&self) -> Result<(Run, DataSet, PathBuf)> {
+        if let Some(folder) = &self.resume {
+            let (run, data) = resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?))?;
+            return Ok((run, data, folder.clone()));
+        }
+        let recipe = self.recipe(Table::new())?;
+        let folder = self.folder(&recipe)?;
+        let (run, data) = self.prepared(recipe)?.start(&folder)?;
+        Ok((run, data, folder))
     }
 
-    fn start(&self) -> Result<(Run, DataSet, PathBuf)> {
-        let mut recipe = self.recipe(Table::new())?;
+    fn prepared(&self, recipe: Recipe) -> Result<Prepared> {
         if recipe.training.optimizer == Kind::AdamW && self.options.training.momentum.is_some() {
             return Err(Misuse("--momentum is for --optimizer sgd".into()).into());
         }
-        let Some(name) = recipe.data.clone() else {
-            return Err(Misuse("a new run needs --data".into()).into());
-        };
-        recipe.training.validate()?;
-        let data = divided(self.data_dir.open(&name)?, &recipe.training, recipe.seed)?;
-        let (model, preset) = network(&recipe)?;
-        let preset = adapted(preset, &data);
-        let config = Config {
-            input_size: recipe.size.unwrap_or(preset.input_size),
-            drop_rate: recipe.drop_rate.unwrap_or(preset.drop_rate),
-            ..preset
-        };
-        (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
-        if !self.says_augment()? {
-            recipe.training.augment.base = usual(&data);
-        }
-        Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
-        let network = match &recipe.init {
-            Some(path) => initial(path, &config, recipe.seed)?,
-            None => DenseNet::new(&config, recipe.seed)?,
-        };
-        let card = Card {
-            preprocessing: Some(data.preprocessing.with_size(config.input_size)),
-            labels: data.train.classes().to_vec(),
-            dataset: name.clone(),
-            seed: recipe.seed,
-            output: Some(match data.train.targets() {
-                Targets::Classes(_) => Output::softmax(),
-                Targets::Labels(_) => Output::sigmoid(),
-            }),
-            ..Card::of(config)
-        };
-        let folder =
-            self.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{model}-{}", last_part(&name))));
-        check_classes(&data)?;
-        Run::check(&card, &recipe.training, &data.train, data.chooses())?;
-        let run = Run::start(&folder, card, network, recipe.training.clone())?;
-        recipe.write(&folder)?;
-        Ok((run, data, folder))
+        Prepared::new(recipe, &self.data_dir, self.says_augment()?)
+    }
+
+    /// The recipe `base` with that of `--recipe` and the options above it.
+    fn recipe(&self, base: Table) -> Result<Recipe> {
+        Recipe::of(layered(layered(base, self.named_recipe()?), Table::try_from(&self.options)?))
+    }
+
+    fn named_recipe(&self) -> Result<Table> {
+        self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)
     }
 
     /// Whether the recipe or an option says how pictures are cropped and mirrored.
     fn says_augment(&self) -> Result<bool> {
-        let recipe = self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)?;
+        let recipe = self.named_recipe()?;
         let says = recipe.get("training").and_then(|training| training.get("augment")?.get("base")).is_some();
         Ok(says || self.options.training.augment.base.is_some())
     }
 
-    fn resume(&self, folder: &Path) -> Result<(Run, DataSet, PathBuf)> {
-        let mut run = Run::resume(folder)?;
-        let begun = Recipe::of_run(&run, folder)?;
-        let recipe = self.recipe(Table::try_from(&begun)?)?;
-        recipe.training.validate()?;
-        let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
-        let data = divided(self.data_dir.open(name)?, &recipe.training, recipe.seed)?;
-        self.refuse_changes(&run, folder, &begun, &recipe, &data)?;
-        say_changed_rate(&run, &recipe.training, data.train.len());
-        run.settings = recipe.training;
-        Ok((run, data, folder.to_path_buf()))
-    }
-
-    /// Refuses a recipe with which the run would not be the one that was begun.
-    fn refuse_changes(&self, run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: &DataSet) -> Result<()> {
-        let may_change = |recipe: &Recipe| Recipe {
-            // The same data may lie elsewhere.
-            data: None,
-            training: Settings {
-                epochs: 1,
-                max_steps: None,
-                patience: None,
-                max_bad: 0.0,
-                memory: Memory::Normal,
-                ..recipe.training.clone()
-            },
-            ..recipe.clone()
-        };
-        let mut changed = may_change(begun).differences(&may_change(now))?;
-        if data.train.classes() != run.card().labels {
-            let (found, known) = (data.train.classes().len(), run.card().labels.len());
-            changed.push(format!("data: other classes ({found}; the run knows {known})"));
+    /// The folder of a new run.
+    fn folder(&self, recipe: &Recipe) -> Result<PathBuf> {
+        if let Some(out) = &self.out {
+            return Ok(out.clone());
         }
-        if changed.is_empty() {
-            return Ok(());
+        let init = recipe.init.as_ref().and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
+        let data = recipe.data.as_deref().and_then(|data| Some(Path::new(data).file_stem()?.to_string_lossy()));
+        match (recipe.model.clone().or(init), data) {
+            (_, None) => Err(Misuse("a new run needs --data".into()).into()),
+            (None, _) => Err(Misuse("a new run needs --model or --init".into()).into()),
+            (Some(model), Some(data)) => Ok(Path::new("runs").join(format!("{model}-{data}"))),
         }
-        let (folder, changed) = (folder.display(), changed.join("; "));
-        Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
-            .into())
     }
 }
 
-/// Says that the learning rate changes where a run goes on with other settings, if it does.
-fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
-    let next = run.progress().step;
-    let [before, after] = [&run.settings, settings].map(|settings| settings.rate(next, pictures));
-    if before != after {
-        output::note(format_args!(
-            "with {} instead of {}, the learning rate of step {} is {after:.3e}, not {before:.3e}",
-            counted(settings.epochs, "epoch"),
-            run.settings.epochs,
-            next + 1
-        ));
-    }
+/// That of what was `done`, or interrupted.
+fn exit(done: bool) -> ExitCode {
+    if done { ExitCode::SUCCESS } else { ExitCode::from(130) }
 }
 
-/// The network that a recipe names, and what its run's folder is named after.
-fn network(recipe: &Recipe) -> Result<(String, Config)> {
-    match (&recipe.model, &recipe.init) {
-        (Some(model), _) => Ok((model.clone(), Config::preset(model)?)),
-        (None, Some(path)) => {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((name, model::open(path, None)?.config()?))
+/// Trains `run` to its end, unless Ctrl-C is before it, and tells what became of it.
+fn train(mut run: Run, data: &DataSet, folder: &Path, how: &How) -> Result<Ended> {
+    let &How { threads, tensorboard, ref interrupted } = how;
+    let steps = watch::announce(&run, data, folder, threads);
+    let done = run.progress().step;
+    let watch = Watch::new(run.settings.epochs, steps, done, interrupted.clone());
+    let mut recorder = Recorder::new(watch, folder.into(), threads, done, tensorboard)?;
+    let outcome = run.train(&data.train, data.chooses(), &mut recorder);
+    let unreadable = recorder.count_of_unreadable();
+    drop(recorder);
+    output::note_turned(data.train.turned() + data.chooses().turned(), run.card().preprocessing()?);
+    output::count_unreadable(unreadable, data.train.len() + data.chooses().len());
+    let outcome = outcome.map_err(|error| match error {
+        densenet::Error::Diverged { .. } => {
+            anyhow::Error::new(error).context(format!("{} holds the last good weights", folder.join(LAST).display()))
         }
-        (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
+        error => error.into(),
+    });
+    if outcome? == Outcome::Interrupted {
+        let (step, folder) = (run.progress().step, folder.display());
+        output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
+        return Ok(Ended::Interrupted);
     }
-}
-
-/// The data with a part to choose the best epoch by, unless the test part is to choose.
-fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
-    Ok(if settings.val_fraction > 0.0 { data.divide(settings.val_fraction, seed)? } else { data })
-}
-
-/// Refuses a folder of a class without a picture.
-fn check_classes(data: &DataSet) -> Result<()> {
-    match data.train.empty_class().filter(|_| data.train.path(0).is_some()) {
-        Some(class) => bail!("{}: no pictures of {class}; a class needs at least one to train on", data.name),
-        None => Ok(()),
+    let judged = finish(&run, data, folder, interrupted)?;
+    if let Some(Judged { answers, evaluation, .. }) = &judged {
+        report::judged::save(folder, &data.test, answers, evaluation)?;
     }
-}
-
-/// A network of `config` with the weights of `path`, which may be of other classes and input channels.
-fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
-    let architecture = Architecture::new(config)?;
-    let (weights, changes) = model::open(path, None)?.initial(&architecture, seed)?;
-    model::warn_of_broken(&weights, &architecture, path);
-    changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
-    Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
-}
-
-/// The network `config` with the channels and classes of `data`.
-fn adapted(config: Config, data: &DataSet) -> Config {
-    let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
-    Config { in_channels, num_classes, ..config }
-}
-
-/// The last part of a path, as the name of a folder of pictures.
-fn last_part(path: &str) -> String {
-    Path::new(path).file_name().map_or("data".into(), |name| name.to_string_lossy().into_owned())
+    machine::save(folder, threads)?;
+    report::write(folder, false)?;
+    let told = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
+    output::print(&watch::summary(&run, folder, data.chooses().part(), told))?;
+    Ok(Ended::Done(judged))
 }

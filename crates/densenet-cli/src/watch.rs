@@ -132,7 +132,7 @@ impl Watch {
     }
 
     /// How many pictures could not be read.
-    pub fn unreadable(&self) -> usize {
+    pub fn count_of_unreadable(&self) -> usize {
         self.unreadable.len()
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use densenet::checkpoint::Contents;
-use densenet::{Card, Config, DenseNet};
+use densenet::{Card, Config, DenseNet, models};
 use densenet_kernels::random::Stream;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -87,6 +87,22 @@ fn independent_labels_are_answered_each_by_itself() {
         text.starts_with("path,class 0,class 1,") && text.lines().nth(1).unwrap().split(',').count() == 8,
         "{text}"
     );
+}
+
+#[test]
+fn a_network_of_one_output_answers_its_sigmoid() {
+    let folder = folder_with_picture();
+    let config = Config { num_classes: 1, in_channels: 3, ..Config::preset("densenet-bc-22-4").unwrap() };
+    let network = DenseNet::<f32>::new(&config, 1).unwrap();
+    let (card, architecture) = (Card::of(config), network.architecture());
+    let (parameters, running) = (network.parameters(), network.running());
+    Contents { card: &card, architecture, parameters, running }.save(&folder.path().join("w.safetensors")).unwrap();
+    let words = ["predict", "--weights", "w.safetensors", "a.bmp", "--json", "--logits", "l.npy"];
+    let object: Value = serde_json::from_str(&done(&folder, &[&words, &PREPARED[..]].concat())).unwrap();
+    let logits = fs::read(folder.path().join("l.npy")).unwrap();
+    let logit = f64::from(f32::from_le_bytes(*logits.last_chunk().unwrap()));
+    let probability = object["predictions"][0]["classes"][0]["probability"].as_f64().unwrap();
+    assert!((probability - 1.0 / (1.0 + (-logit).exp())).abs() < 1e-6 && probability < 1.0, "{logit}: {object}");
 }
 
 #[test]
@@ -177,32 +193,75 @@ fn weights_for_torchvision_say_that_they_are_pytorchs() {
     assert!(metadata.values().all(|text| text != "") && metadata.contains_key("densenet_card"), "{metadata:?}");
 }
 
+/// Writes 48 pictures, and in the folder `data` the classes that the built-in network takes them for, each in the folder
+/// that `name` makes of the class; returns the classes' names.
+fn label_pictures(folder: &TempDir, name: impl Fn(&[String], usize) -> String) -> Vec<String> {
+    let pictures: Vec<PathBuf> = (0..48).map(|i| folder.path().join(format!("{i}.bmp"))).collect();
+    pictures.iter().zip(0..).for_each(|(path, seed)| fs::write(path, bmp(32, seed)).unwrap());
+    let labels = models::open(Path::new("cifar10")).unwrap().card().unwrap().labels;
+    let parts = ["train", "test"].map(|part| folder.path().join("data").join(part));
+    for class in 0..labels.len() {
+        parts.iter().for_each(|part| fs::create_dir_all(part.join(name(&labels, class))).unwrap());
+    }
+    let out = done(folder, &["predict", "--weights", "cifar10", "--json", "--top", "1", "."]);
+    let object: Value = serde_json::from_str(&out).unwrap();
+    for prediction in object["predictions"].as_array().unwrap() {
+        let picture = Path::new(prediction["input"].as_str().unwrap()).file_name().unwrap();
+        let class = prediction["classes"][0]["index"].as_u64().unwrap() as usize;
+        for part in &parts {
+            fs::copy(folder.path().join(picture), part.join(name(&labels, class)).join(picture)).unwrap();
+        }
+    }
+    labels
+}
+
+const WRONG: [&str; 6] = ["--mean", "0.1,0.1,0.1", "--std", "0.9,0.9,0.9", "--channel-order", "bgr"];
+
+fn doctor(folder: &TempDir, more: &[&str]) -> Value {
+    let words = ["doctor", "cifar10", "./data", "--out", "card.json", "--json", "--seconds", "5"];
+    serde_json::from_str(&done(folder, &[&words, &WRONG[..], more].concat())).unwrap()
+}
+
 /// Pictures that the built-in network labels itself, under settings that are then said wrongly: the right ones score best.
 #[test]
 fn the_doctor_finds_the_settings_that_labels_were_made_with() {
     let folder = tempfile::tempdir().unwrap();
-    let pictures: Vec<PathBuf> = (0..48).map(|i| folder.path().join(format!("{i}.bmp"))).collect();
-    pictures.iter().zip(0..).for_each(|(path, seed)| fs::write(path, bmp(32, seed)).unwrap());
-    let out = done(&folder, &["predict", "--weights", "cifar10", "--json", "--top", "1", "."]);
-    let object: Value = serde_json::from_str(&out).unwrap();
-    for prediction in object["predictions"].as_array().unwrap() {
-        let (name, label) =
-            (prediction["input"].as_str().unwrap(), prediction["classes"][0]["label"].as_str().unwrap());
-        for part in ["train", "test"] {
-            let class = folder.path().join("data").join(part).join(label);
-            fs::create_dir_all(&class).unwrap();
-            fs::copy(folder.path().join(name), class.join(Path::new(name).file_name().unwrap())).unwrap();
-        }
-    }
-    let wrong = ["--mean", "0.1,0.1,0.1", "--std", "0.9,0.9,0.9", "--channel-order", "bgr"];
-    let words = ["doctor", "cifar10", "./data", "--out", "card.json", "--json", "--seconds", "5"];
-    let object: Value = serde_json::from_str(&done(&folder, &[&words, &wrong[..]].concat())).unwrap();
+    label_pictures(&folder, |labels, class| labels[class].clone());
+    let object = doctor(&folder, &[]);
     let best = &object["tried"][0];
     assert_eq!(best["correct"], best["images"], "{object}");
-    assert_eq!(best["preprocessing"]["channel_order"], "rgb", "{object}");
+    assert_eq!((&best["preprocessing"]["channel_order"], &object["labels"]), (&"rgb".into(), &Value::Null), "{object}");
     let worst = object["tried"].as_array().unwrap().last().unwrap();
     assert!(worst["loss"].as_f64().unwrap() > best["loss"].as_f64().unwrap() + 0.1, "{object}");
     let by_card = done(&folder, &["predict", "--weights", "cifar10", "0.bmp", "--card", "card.json"]);
     let plain = done(&folder, &["predict", "--weights", "cifar10", "0.bmp"]);
     assert_eq!(by_card.split(' ').nth(1), plain.split(' ').nth(1));
+    assert_eq!(
+        (&best["as_well_as_the_best"], &worst["as_well_as_the_best"]),
+        (&true.into(), &false.into()),
+        "{object}"
+    );
+}
+
+#[test]
+fn the_doctor_finds_labels_in_another_order_together_with_wrong_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = label_pictures(&folder, |labels, class| labels[(class + 3) % 10].clone());
+    let object = doctor(&folder, &[]);
+    let best = &object["tried"][0];
+    assert_eq!(
+        (&best["correct"], &best["preprocessing"]["channel_order"]),
+        (&best["images"], &"rgb".into()),
+        "{object}"
+    );
+    assert!(best["preprocessing"]["mean"][0].as_f64().unwrap() > 0.4, "{object}");
+    // Two thirds of the pictures are tried, so that those of a class with a single one may not be.
+    let pictures = |label: &str| fs::read_dir(folder.path().join("data/test").join(label)).unwrap().count();
+    let told: Vec<usize> = (0..10).filter(|class| pictures(&labels[(class + 3) % 10]) > 1).collect();
+    assert!(told.len() >= 3, "{object}");
+    for class in told {
+        assert_eq!(object["labels"][class], *labels[(class + 3) % 10], "{class}: {object}");
+    }
+    let card: Value = serde_json::from_slice(&fs::read(folder.path().join("card.json")).unwrap()).unwrap();
+    assert_eq!(card["labels"], object["labels"]);
 }

@@ -104,7 +104,9 @@ fn npy(shape: &str, elements: usize) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &vec![0; 4 * elements]].concat()
 }
 
-const TRAIN: &str = "train --model densenet-bc-40-12 --data ./fashion-mnist --size 8 --batch 8 --threads 1";
+/// The test part chooses, so that all 40 pictures are trained on.
+const TRAIN: &str =
+    "train --model densenet-bc-40-12 --data ./fashion-mnist --size 8 --batch 8 --threads 1 --val-fraction 0";
 
 #[test]
 fn info_tells_people_and_programs() {
@@ -267,6 +269,20 @@ fn every_option_of_training_does_what_it_says() {
         let changed = losses(&world, option);
         assert!(changed[0] == plain[0] && changed[3] != plain[3], "{option}: {changed:?} {plain:?}");
     }
+}
+
+#[test]
+fn a_schedule_sets_the_rate_of_every_step() {
+    let world = World::new();
+    let rates = |schedule: &str| -> Vec<f64> {
+        world.done(&format!("{TRAIN} --epochs 1 --schedule {schedule} --out {schedule}"));
+        let log = world.text(&format!("{schedule}/log.jsonl"));
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter_map(|line| line["lr"].as_f64()).collect()
+    };
+    assert_eq!(rates("constant"), [0.1; 5]);
+    assert_eq!(rates("steps"), [0.1, 0.1, 0.1, 0.01, 0.001]);
+    assert!(rates("cosine").windows(2).all(|pair| pair[1] < pair[0]));
 }
 
 #[test]
@@ -446,7 +462,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     let world = World::new();
     world.done(&format!("{TRAIN} --epochs 2 --max-steps 9 --out whole"));
     world.done(&format!("{TRAIN} --epochs 2 --max-steps 3 --out run"));
-    world.fails("train --resume run --lr 0.3 --seed 9", 2, &["--seed, --lr"]);
+    world.fails("train --resume run --lr 0.3 --seed 9", 2, &["seed: 0, now 9", "training.lr: 0.1, now 0.3"]);
     world.fails("train --resume run --out other", 2, &["cannot be used with"]);
     world.done("train --resume run --max-steps 9 --threads 2");
     assert_eq!(
@@ -535,8 +551,12 @@ fn every_way_of_training_resumes_with_its_settings() {
     let world = World::new();
     let words = "--optimizer adamw --ema 0.9 --clip-norm 1 --accumulate 2 --memory low --max-steps 2";
     world.done(&format!("{TRAIN} {words} --epochs 1 --out run"));
-    world.fails("train --resume run --optimizer sgd", 2, &["another", "--optimizer"]);
-    world.fails("train --resume run --ema 0.5", 2, &["another", "--ema"]);
+    world.fails(
+        "train --resume run --optimizer sgd",
+        2,
+        &["begun otherwise", "training.optimizer: \"adamw\", now \"sgd\""],
+    );
+    world.fails("train --resume run --ema 0.5", 2, &["training.ema: 0.9, now 0.5"]);
     world.done("train --resume run --memory normal --max-steps 4");
     assert_eq!(world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count(), 4);
     world.fails(&format!("{TRAIN} --ema 1 --out other"), 2, &["ema is 1", "not including, 1"]);

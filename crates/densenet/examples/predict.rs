@@ -8,7 +8,7 @@ use std::error::Error;
 
 use densenet::DenseNet;
 use densenet::data::Picture;
-use densenet::evaluation::{log_softmax, ranking};
+use densenet::evaluation::ranking;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
@@ -18,9 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (network, card) = DenseNet::load(weights)?;
     let images = card.preprocessing()?.batch(&[Picture::open(file)?])?;
     let logits = network.logits(images.view())?;
-    let log_probabilities = log_softmax(logits.row(0));
+    let probabilities = card.output().probabilities(logits.row(0));
     for class in ranking(logits.row(0)).into_iter().take(3) {
-        println!("{}: {:.1} %", card.label(class), 100.0 * log_probabilities[class].exp());
+        println!("{}: {:.1} %", card.label(class), 100.0 * probabilities[class]);
     }
     Ok(())
 }

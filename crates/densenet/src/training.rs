@@ -5,11 +5,13 @@
 
 mod carried;
 mod criterion;
+pub mod find_lr;
 mod fine_tuning;
 mod log;
 mod progress;
 mod seeds;
 mod settings;
+mod tensorboard;
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,24 +19,23 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use densenet_kernels::random::Stream;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::batches::{Batch, Source};
 use crate::checkpoint::{Card, Contents, Reader};
-use crate::data::{Part, Split, Targets, Unreadable, balanced_order};
+use crate::data::{Part, Split, Targets, Unreadable};
 use crate::evaluation::{Evaluation, check_labels, evaluate};
 use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::prefetch::prefetch;
 use crate::{Architecture, Error, Result};
 use carried::Carried;
 use criterion::Criterion;
-pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
 pub use seeds::seed_of;
-pub use settings::{Balance, Settings};
+pub use settings::{Balance, Freeze, Settings};
+pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.
 pub const LAST: &str = "last.safetensors";
@@ -94,6 +95,8 @@ pub struct EpochReport {
     pub held_out_loss: f64,
     /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
     pub held_out_score: f64,
+    /// Training pictures a second, reading them included.
+    pub images_per_s: f64,
     /// Time that steps and evaluation took.
     pub seconds: f64,
 }
@@ -110,6 +113,7 @@ impl Serialize for EpochReport {
         line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
         line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
+        line.serialize_entry("images_per_s", &self.images_per_s)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
     }
@@ -231,6 +235,7 @@ impl Run {
         while self.progress.epoch < self.settings.epochs && !self.out_of_patience() {
             let begun = Instant::now();
             let stopped = self.steps(train, observer)?;
+            self.progress.stepping += begun.elapsed().as_secs_f64();
             let evaluation = match stopped {
                 None => self.evaluate(held_out, observer)?,
                 Some(_) => None,
@@ -290,7 +295,8 @@ impl Run {
             augment,
             seed: self.seed("augment", self.progress.epoch as u64),
         };
-        let (order, criterion) = (self.order(train), Criterion::new(&self.settings, train));
+        let order = self.settings.order(train, self.seed("shuffle", self.progress.epoch as u64));
+        let criterion = Criterion::new(&self.settings, train);
         let left = self.progress.epoch_step..steps;
         let left: Vec<&[usize]> = left.map(|step| &order[self.settings.pictures_of(step, train.len())]).collect();
         prefetch(
@@ -324,7 +330,8 @@ impl Run {
     fn count_bad(&mut self, unreadable: &[Unreadable], train: &Split) -> Result<()> {
         self.bad.extend(unreadable.iter().map(|picture| picture.input.clone()));
         let (bad, share) = (self.bad.len(), self.settings.max_bad);
-        let Some(last) = unreadable.last().filter(|_| bad as f64 > share * train.len() as f64) else { return Ok(()) };
+        let most = (share * train.len() as f64).ceil() as usize;
+        let Some(last) = unreadable.last().filter(|_| bad > most) else { return Ok(()) };
         self.save()?;
         let reason = format!(
             "{}; with it {bad} of {} training pictures cannot be read, more than the {} % that max_bad allows",
@@ -346,11 +353,8 @@ impl Run {
         let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
         let mut targets = train.targets().dense(&batch.indices, train.classes().len());
         self.settings.augment.mix(&mut batch.images, &mut targets, self.seed("mix", self.progress.step));
-        let (images, parts) = (batch.images.view(), self.settings.accumulate);
-        let outcome = match self.settings.freeze {
-            Freeze::Body => self.backprop.run_classifier(&self.network, images, targets.view(), &options)?,
-            _ => self.backprop.run_in_parts(&mut self.network, images, targets.view(), &options, parts)?,
-        };
+        let (images, targets) = (batch.images.view(), targets.view());
+        let outcome = self.settings.gradients(&mut self.backprop, &mut self.network, images, targets, &options)?;
         let progress = &mut self.progress;
         if !outcome.loss.is_finite() {
             return Err(Error::Diverged { step: progress.step + 1, lr, what: format!("the loss is {}", outcome.loss) });
@@ -361,7 +365,7 @@ impl Run {
         progress.epoch_step += 1;
         progress.images += batch.indices.len() as u64;
         progress.loss += outcome.loss * batch.indices.len() as f64;
-        let (right, of) = criterion.right(outcome.logits.view(), targets.view());
+        let (right, of) = criterion.right(outcome.logits.view(), targets);
         progress.correct += right;
         progress.judged += of;
         Ok(StepReport { step: progress.step, epoch: progress.epoch + 1, loss: outcome.loss, lr })
@@ -398,6 +402,7 @@ impl Run {
             held_out_loss: evaluation.loss,
             held_out_score: evaluation.score(),
             measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
+            images_per_s: done.images as f64 / done.stepping,
             seconds: done.seconds,
         };
         self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
@@ -450,22 +455,6 @@ impl Run {
             parameters: self.network.parameters(),
             running: self.network.running(),
         }
-    }
-
-    /// The order of the epoch under way: shuffled (Fisher and Yates), or drawn so that every class comes as often.
-    fn order(&self, train: &Split) -> Vec<usize> {
-        let (mut order, seed) =
-            ((0..train.len()).collect::<Vec<_>>(), self.seed("shuffle", self.progress.epoch as u64));
-        if self.settings.balance == Balance::Sampling {
-            return balanced_order(train, seed);
-        }
-        if self.settings.shuffle {
-            let random = Stream::new(seed, 0);
-            for i in (1..order.len()).rev() {
-                order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
-            }
-        }
-        order
     }
 
     /// The seed of `number` among those for `purpose`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use densenet::data::{ChannelOrder, Interpolation, Orientation, Picture, Preprocessing, Resize};
+use densenet::data::{ChannelOrder, Grey16, Interpolation, Orientation, Picture, Preprocessing, Resize, Transparency};
 
 fn goldens() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/preprocessing")
@@ -109,6 +109,40 @@ fn values_have_their_range_and_channels_their_order() {
     assert_eq!(range([-1024.0, 1024.0]), [-1024.0, -614.4, 1024.0]);
     let bgr = Preprocessing { channel_order: ChannelOrder::Bgr, mean: vec![1.0, 0.0, 0.0], ..plain };
     assert_eq!(values(bgr), [0.0, 0.2, 0.0]);
+}
+
+/// What is done to a picture whose golden of `goldens/flattening.py` is called that.
+fn flattening(rule: &str) -> (Transparency, Grey16) {
+    let read = |rule: &str| serde_json::Value::String(rule.into());
+    let transparency = serde_json::from_value(read(rule)).unwrap_or_default();
+    (transparency, serde_json::from_value(read(rule)).unwrap_or_default())
+}
+
+/// Transparency in every format, and grey of 16 bits, by every rule; equal to PIL.
+#[test]
+fn transparency_and_deep_grey_are_pils_by_every_rule() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/flattening");
+    let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.matches('.').count() == 3).collect();
+    names.sort();
+    assert_eq!(names.len(), 11 * 3 + 4 * 2);
+    let differing: Vec<&String> = names.iter().filter(|name| !is_golden(&folder, name)).collect();
+    assert!(differing.is_empty(), "{differing:?}");
+}
+
+/// Whether the picture of a golden `PICTURE.KIND.RULE.png` becomes that golden by that rule.
+fn is_golden(folder: &Path, golden: &str) -> bool {
+    let theirs = Picture::open(folder.join(golden)).unwrap();
+    let (picture, rule) = golden.trim_end_matches(".png").rsplit_once('.').unwrap();
+    let (transparency, grey16) = flattening(rule);
+    let channels = vec![0.0; theirs.channels()];
+    let std = vec![1.0; theirs.channels()];
+    let preprocessing = Preprocessing { transparency, grey16, ..Preprocessing::new(16, channels, std) };
+    let mut out = vec![f32::NAN; preprocessing.elements()];
+    preprocessing.apply(&Picture::open(folder.join(picture)).unwrap(), &mut out).unwrap();
+    let plane = |c: usize| theirs.pixels().iter().skip(c).step_by(theirs.channels());
+    let theirs: Vec<u8> = (0..theirs.channels()).flat_map(plane).copied().collect();
+    theirs == out.iter().map(|value| (value * 255.0).round() as u8).collect::<Vec<_>>()
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::sheet::{self, Cell, Column};
 use crate::augmenting::{Augmenting, usual};
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse, counted};
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Columns beside the pictures as they are.
@@ -25,9 +26,11 @@ const EPOCHS: u64 = 5;
 #[derive(Args)]
 #[command(after_help = "Example: densenet data show photos --rand-augment 2,9 --mixup 0.2 --out sheet.png")]
 pub struct Show {
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    /// fashion-mnist, mnist, cifar10, cifar100, or a table of pictures (.csv), or a folder of classes, IDX files or CIFAR binaries
     #[arg(value_name = "DATA")]
     data: String,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     augmenting: Augmenting,
     /// The first epoch that is shown, from 1
@@ -54,7 +57,7 @@ pub struct Show {
 impl Show {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data)?;
+        let data = self.data_dir.open(&self.data, &self.table.options())?;
         let augmentation = self.augmenting.over(usual(&data).into());
         let preprocessing = self.size.map_or(data.preprocessing.clone(), |size| data.preprocessing.with_size(size));
         augmentation.validate().map_err(|error| Misuse(error.to_string()))?;

@@ -126,32 +126,59 @@ impl Setting {
 
     /// The options of the program that say this setting.
     pub fn options(&self) -> String {
+        let said = self.parts().into_iter().filter(|part| !part.usual);
+        said.map(|part| part.option).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What this setting says otherwise than `other`, in words or options.
+    pub fn beyond(&self, other: &Self) -> String {
+        let theirs: Vec<String> = other.parts().into_iter().map(|part| part.option).collect();
+        let own = self.parts().into_iter().filter(|part| !theirs.contains(&part.option));
+        own.map(|part| part.words.unwrap_or(part.option)).collect::<Vec<_>>().join(", ")
+    }
+
+    fn parts(&self) -> Vec<Part> {
         let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(",");
         let Preprocessing { size, resize, crop_fraction, interpolation, channel_order, value_range, mean, std, .. } =
             &self.preprocessing;
-        let mut options = vec![
-            format!("--mean {} --std {} --size {size} --resize {}", list(mean), list(std), word_of(resize)),
-            format!("--crop-fraction {crop_fraction} --interpolation {}", word_of(interpolation)),
+        let of = |option: String, usual| Part { option, words: None, usual };
+        let mut parts = vec![
+            Part { words: self.values_by_name(), ..of(format!("--mean {} --std {}", list(mean), list(std)), false) },
+            of(format!("--size {size}"), false),
+            of(format!("--resize {}", word_of(resize)), false),
+            of(format!("--crop-fraction {crop_fraction}"), false),
+            of(format!("--interpolation {}", word_of(interpolation)), false),
+            of(format!("--channel-order {}", word_of(channel_order)), *channel_order == ChannelOrder::Rgb),
+            of(format!("--value-range={}", list(value_range)), *value_range == [0.0, 1.0]),
         ];
-        if *channel_order != ChannelOrder::Rgb {
-            options.push(format!("--channel-order {}", word_of(channel_order)));
-        }
-        if *value_range != [0.0, 1.0] {
-            options.push(format!("--value-range={}", list(value_range)));
-        }
-        let shape = self.config.stem.shape();
+        let Config { stem, final_relu, head_pool, .. } = &self.config;
+        let shape = stem.shape();
         if shape.norm {
-            options.push(format!("--stem-pool {}", shape.pool.map_or("none".into(), |pool| pool.to_string())));
+            parts.push(of(format!("--stem-pool {}", shape.pool.map_or("none".into(), |pool| pool.to_string())), false));
         }
-        if !self.config.final_relu {
-            options.push("--final-relu no".into());
-        }
-        if self.config.head_pool == HeadPool::Max {
-            options.push("--head-pool max".into());
-        }
-        if self.new_maps == NewMaps::First {
-            options.push("--new-maps first".into());
-        }
-        options.join(" ")
+        parts.push(of(format!("--final-relu {}", if *final_relu { "yes" } else { "no" }), *final_relu));
+        parts.push(of(format!("--head-pool {head_pool}"), *head_pool != HeadPool::Max));
+        parts.push(of(format!("--new-maps {}", word_of(&self.new_maps)), self.new_maps == NewMaps::Last));
+        parts
     }
+
+    /// Mean and deviation by the name of the data set that they are of, if it is known.
+    fn values_by_name(&self) -> Option<String> {
+        let Preprocessing { mean, std, value_range, .. } = &self.preprocessing;
+        let named = |name: &&str| {
+            let known = Preprocessing::named(name).expect("a known name").with_channels(mean.len());
+            (&known.mean, &known.std, &known.value_range) == (mean, std, value_range)
+        };
+        PREPROCESSINGS.into_iter().find(named).map(|name| format!("the mean and deviation of {name}"))
+    }
+}
+
+/// One thing that a setting says.
+struct Part {
+    /// The option that says it.
+    option: String,
+    /// The same in words, where they are shorter.
+    words: Option<String>,
+    /// Whether the program takes it without the option.
+    usual: bool,
 }

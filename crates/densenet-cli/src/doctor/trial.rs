@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use ndarray::Array4;
 
 use super::candidates::{self, Setting};
+use super::order::{Taken, is_far_above, other_order};
 use crate::output::counted;
 use crate::preparing::{self, Preparing};
 use crate::reading::{Found, Reading};
@@ -30,6 +31,8 @@ pub struct Patient {
     pub sizes: Vec<usize>,
     /// The class of each label of the data.
     classes: Vec<usize>,
+    /// Whether trials, and not names or numbers, have told these classes.
+    is_reordered: bool,
 }
 
 /// How well a setting does.
@@ -41,8 +44,8 @@ pub struct Score {
     pub correct: usize,
     /// Pictures tried.
     pub images: usize,
-    /// `[label][most likely class]`: how many pictures.
-    predicted: Vec<Vec<usize>>,
+    /// What each picture was taken for.
+    taken: Vec<Taken>,
 }
 
 impl Score {
@@ -77,7 +80,7 @@ impl Patient {
         // Larger pictures than twice the usual ones of a network are unlikely, and would take all the time.
         let usual = card.config.input_size;
         let sizes = [usual, native, 224, 256].into_iter().filter(|&size| size <= 2 * usual).collect();
-        Ok(Self { card, weights: orders, sizes, classes })
+        Ok(Self { card, weights: orders, sizes, classes, is_reordered: false })
     }
 
     /// Every network and order of maps with every normalisation, as the file or the command line says first.
@@ -137,8 +140,7 @@ impl Patient {
         if network.architecture().block_sizes(size, size).is_err() {
             return Ok(None);
         }
-        let predicted = vec![vec![0; setting.config.num_classes]; split.classes().len()];
-        let mut score = Score { predicted, ..Score::default() };
+        let mut score = Score::default();
         for indices in sample(split.len(), pictures).chunks(BATCH) {
             let logits = self.logits(&network, setting, split, indices)?;
             for (logits, &index) in logits.rows().into_iter().zip(indices) {
@@ -146,7 +148,7 @@ impl Patient {
                 let (class, likeliest) = (self.classes[label], ranking(logits)[0]);
                 score.loss -= log_softmax(logits)[class];
                 score.correct += usize::from(likeliest == class);
-                score.predicted[label][likeliest] += 1;
+                score.taken.push((label, likeliest));
                 score.images += 1;
             }
         }
@@ -154,19 +156,33 @@ impl Patient {
         Ok(Some(score))
     }
 
-    /// The names of the network's classes in their order where that is another than the data's; none where it is the same,
-    /// or where the best setting finds no order.
-    pub fn labels_in_order(&self, split: &Split, score: &Score) -> Option<Vec<String>> {
-        let taken = &score.predicted;
-        let commonest = |counts: &Vec<usize>| (0..counts.len()).max_by_key(|&class| counts[class]).unwrap_or(0);
-        let found: Vec<usize> = taken.iter().map(commonest).collect();
-        let right: usize = taken.iter().zip(&found).map(|(counts, &class)| counts[class]).sum();
-        let mut names = vec![None; self.card.config.num_classes];
-        found.iter().zip(split.classes()).for_each(|(&class, name)| names[class] = Some(name.clone()));
-        let names: Option<Vec<String>> = names.into_iter().collect();
-        // Another order of as many classes must explain far more than the order at hand.
-        let explains = 2 * right > score.images && right > score.correct + score.images / 5;
-        names.filter(|_| found != self.classes && explains)
+    /// Takes the order of classes that the best of `scores` tells, where it is another than the one at hand and explains far
+    /// more than any of them; returns whether there is one.
+    fn reorder(&mut self, scores: &[(Setting, Score)]) -> bool {
+        let classes = self.card.config.num_classes;
+        let orders = scores.iter().filter_map(|(_, score)| {
+            let (order, explained) = other_order(&score.taken, &self.classes, classes)?;
+            Some((order, explained, score.images))
+        });
+        let correct = scores.iter().map(|(_, score)| score.correct).max().unwrap_or(0);
+        let best = orders.max_by_key(|&(_, explained, _)| explained);
+        let better = best.filter(|&(_, explained, images)| is_far_above(explained, correct, images));
+        let Some((order, ..)) = better else { return false };
+        self.classes = order;
+        self.is_reordered = true;
+        true
+    }
+
+    /// The names of the network's classes in their order, which are those of `labels`, where that is another than the one that
+    /// names or numbers told.
+    pub fn names(&self, labels: &[String]) -> Option<Vec<String>> {
+        let name = |class: usize| match self.classes.iter().position(|&other| other == class) {
+            Some(label) => labels[label].clone(),
+            None => {
+                Some(self.card.label(class)).filter(|name| !labels.contains(name)).unwrap_or(format!("class {class}"))
+            }
+        };
+        self.is_reordered.then(|| (0..self.card.config.num_classes).map(name).collect())
     }
 }
 
@@ -193,9 +209,10 @@ fn sample(len: usize, count: usize) -> Vec<usize> {
 }
 
 /// Scores of all `settings`, the least loss first; those that no picture suits are left out, and those that do the very same
-/// as another.
+/// as another. Where they tell another order of classes, they are tried once more with it: a loss to the wrong classes leads
+/// astray.
 pub fn round(
-    patient: &Patient,
+    patient: &mut Patient,
     split: &Split,
     settings: Vec<Setting>,
     pictures: usize,
@@ -207,17 +224,30 @@ pub fn round(
             distinct.push(setting);
         }
     }
-    bar.set_length(distinct.len() as u64);
+    let scores = scores(patient, split, &distinct, pictures, bar)?;
+    let mut scores =
+        if patient.reorder(&scores) { self::scores(patient, split, &distinct, pictures, bar)? } else { scores };
+    scores.sort_by(|(_, a), (_, b)| a.loss.total_cmp(&b.loss));
+    scores.dedup_by(|(_, a), (_, b)| a.loss == b.loss);
+    Ok(scores)
+}
+
+fn scores(
+    patient: &Patient,
+    split: &Split,
+    settings: &[Setting],
+    pictures: usize,
+    bar: &ProgressBar,
+) -> Result<Vec<(Setting, Score)>> {
+    bar.set_length(settings.len() as u64);
     bar.set_position(0);
     bar.set_message(counted(pictures, "picture"));
     let mut scores = Vec::new();
-    for setting in distinct {
-        if let Some(score) = patient.score(&setting, split, pictures)? {
-            scores.push((setting, score));
+    for setting in settings {
+        if let Some(score) = patient.score(setting, split, pictures)? {
+            scores.push((setting.clone(), score));
         }
         bar.inc(1);
     }
-    scores.sort_by(|(_, a), (_, b)| a.loss.total_cmp(&b.loss));
-    scores.dedup_by(|(_, a), (_, b)| a.loss == b.loss);
     Ok(scores)
 }

@@ -1,6 +1,6 @@
 //! An evaluation for people.
 
-use densenet::evaluation::{ClassFigures, Evaluation, Intervals};
+use densenet::evaluation::{ClassFigures, Evaluation};
 use densenet::metrics::Interval;
 
 use crate::output::{self, count, counted};
@@ -14,7 +14,8 @@ const LONGEST_LIST: usize = 10;
 /// All that is said of an evaluation: figures, each class or label, and which classes are taken for which.
 pub fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
     let Evaluation { confusion, per_class, .. } = evaluation;
-    let mut text = format!("{}\n{}\n\n{}", headline(evaluation), second_line(evaluation), classes(per_class, labels));
+    let lines = [headline(evaluation), means(evaluation), calibration(evaluation)].join("\n");
+    let mut text = format!("{lines}\n\n{}", classes(per_class, labels));
     if !confusion.is_empty() {
         let few = labels.len() <= WIDEST_TABLE;
         text += &format!("\n{}", if few { table(confusion, labels) } else { mistakes(confusion, labels) });
@@ -24,46 +25,35 @@ pub fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
 
 /// The figure that counts, and how sure it is.
 pub fn headline(evaluation: &Evaluation) -> String {
-    let &Evaluation { images, correct, top1, top5, loss, intervals, .. } = evaluation;
-    let Intervals { top1: top1_interval, auc: auc_interval, .. } = intervals.unwrap_or_default();
-    match (top1, correct, top5) {
-        (Some(top1), Some(correct), Some(top5)) => {
-            let share = interval(top1_interval, |end| format!("{:.2}", 100.0 * end));
-            let (correct, images, top5) = (count(correct), count(images), 100.0 * top5);
-            format!(
-                "accuracy {:.2} %{share} ({correct} of {images} pictures), top 5 {top5:.2} %, loss {loss:.4}",
-                100.0 * top1
-            )
-        }
-        _ => {
-            let auc = or_dash(evaluation.auc);
-            let share = interval(auc_interval, |end| format!("{end:.4}"));
-            let (labels, images) = (counted(evaluation.per_class.len(), "label"), counted(images as usize, "picture"));
-            format!("mean ROC-AUC {auc}{share} ({labels}, {images}), loss {loss:.4}")
-        }
-    }
-}
-
-/// What else is said of all classes.
-fn second_line(evaluation: &Evaluation) -> String {
-    let &Evaluation { accuracy, f1, brier, ece, temperature, intervals, auc, average_precision, .. } = evaluation;
-    let auc = match accuracy {
-        Some(accuracy) => format!("accuracy {:.2} %", 100.0 * accuracy),
-        None => {
-            let Intervals { auc: ends, .. } = intervals.unwrap_or_default();
-            format!("mean ROC-AUC {}{}", or_dash(auc), interval(ends, |end| format!("{end:.4}")))
-        }
+    let &Evaluation { images, correct, top1, top5, loss, intervals, ref per_class, .. } = evaluation;
+    let (Some(top1), Some(correct), Some(top5)) = (top1, correct, top5) else {
+        let (labels, images) = (counted(per_class.len(), "label"), counted(images as usize, "picture"));
+        return format!("{} ({labels}, {images}), loss {loss:.4}", mean_auc(evaluation));
     };
-    let precision = or_dash(average_precision);
-    let warm = if temperature == 1.0 { String::new() } else { format!(" at temperature {temperature:.3}") };
-    format!(
-        "{auc}, average precision {precision}, macro F1 {f1:.4}\n\
-         calibration error {:.2} %{warm}, Brier score {brier:.4}",
-        100.0 * ece
-    )
+    let interval = interval(intervals.and_then(|intervals| intervals.top1), |end| format!("{:.2}", 100.0 * end));
+    let (top1, top5, correct, images) = (100.0 * top1, 100.0 * top5, count(correct), count(images));
+    format!("accuracy {top1:.2} %{interval} ({correct} of {images} pictures), top 5 {top5:.2} %, loss {loss:.4}")
 }
 
-/// `, 95 % of LOW to HIGH`; nothing where there is none.
+/// What else is said of all classes or labels.
+fn means(evaluation: &Evaluation) -> String {
+    let &Evaluation { accuracy, f1, average_precision, .. } = evaluation;
+    let first = accuracy.map_or(mean_auc(evaluation), |accuracy| format!("accuracy {:.2} %", 100.0 * accuracy));
+    format!("{first}, mean average precision {}, mean F1 {f1:.4}", or_dash(average_precision))
+}
+
+fn calibration(evaluation: &Evaluation) -> String {
+    let &Evaluation { ece, brier, temperature, .. } = evaluation;
+    let warm = if temperature == 1.0 { String::new() } else { format!(" at temperature {temperature:.3}") };
+    format!("calibration error {:.2} %{warm}, Brier score {brier:.4}", 100.0 * ece)
+}
+
+fn mean_auc(evaluation: &Evaluation) -> String {
+    let ends = evaluation.intervals.and_then(|intervals| intervals.auc);
+    format!("mean ROC-AUC {}{}", or_dash(evaluation.auc), interval(ends, |end| format!("{end:.4}")))
+}
+
+/// ` [95 %: LOW to HIGH]`; nothing where there is none.
 fn interval(ends: Option<Interval>, end: impl Fn(f64) -> String) -> String {
     ends.map_or(String::new(), |[low, high]| format!(" [95 %: {} to {}]", end(low), end(high)))
 }
@@ -121,7 +111,14 @@ fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use densenet::evaluation::Intervals;
+
     use super::*;
+
+    fn figures(f1: f64, support: u64) -> ClassFigures {
+        let (precision, recall, accuracy) = (0.5, 0.25, 0.75);
+        ClassFigures { precision, recall, f1, support, accuracy, auc: Some(0.9), average_precision: None }
+    }
 
     #[test]
     fn a_table_for_few_classes_and_the_commonest_mistakes_for_many() {
@@ -130,5 +127,35 @@ mod tests {
         let expected = "true \\ predicted  cat  leopar    right\ncat                 3       1   75.0 %\nleopard             ·       2  100.0 %\n";
         assert_eq!(table(&confusion, &labels), expected);
         assert_eq!(mistakes(&confusion, &labels), "true  predicted  pictures\ncat     leopard         1\n");
+    }
+
+    #[test]
+    fn each_class_has_a_row_and_of_many_the_worst() {
+        let labels = |count: usize| (0..count).map(|class| format!("c{class}")).collect::<Vec<_>>();
+        let few = classes(&[figures(0.3, 4)], &labels(1));
+        let expected = "class  precision  recall      F1  ROC-AUC  avg prec  pictures\n\
+                        c0        0.5000  0.2500  0.3000   0.9000         -         4\n";
+        assert_eq!(few, expected);
+        let per_class: Vec<_> = (0..30).map(|class| figures(1.0 - class as f64 / 100.0, class % 29)).collect();
+        let many = classes(&per_class, &labels(30));
+        let first: Vec<&str> = many.lines().map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(first[..3], ["lowest F1", "c28", "c27"]);
+        assert_eq!(first.len(), 1 + LONGEST_LIST);
+    }
+
+    #[test]
+    fn the_headline_is_of_classes_or_of_labels() {
+        let intervals = Some(Intervals { top1: Some([0.5, 0.75]), auc: Some([0.8, 0.9]), loss: None });
+        let labels = Evaluation { images: 3, auc: Some(0.85), loss: 0.5, intervals, ..Evaluation::default() };
+        assert_eq!(
+            headline(&labels),
+            "mean ROC-AUC 0.8500 [95 %: 0.8000 to 0.9000] (0 labels, 3 pictures), loss 0.5000"
+        );
+        let (top1, top5, correct) = (Some(0.625), Some(1.0), Some(5));
+        let classes = Evaluation { images: 8, top1, top5, correct, ..labels };
+        let expected = "accuracy 62.50 % [95 %: 50.00 to 75.00] (5 of 8 pictures), top 5 100.00 %, loss 0.5000";
+        assert_eq!(headline(&classes), expected);
+        let text = describe(&Evaluation { temperature: 1.5, ece: 0.01, ..classes }, &[]);
+        assert!(text.contains("\ncalibration error 1.00 % at temperature 1.500, Brier score 0.0000\n"), "{text}");
     }
 }

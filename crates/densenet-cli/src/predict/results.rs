@@ -166,7 +166,8 @@ mod tests {
         let (table, logits) = (folder.path().join("t.jsonl"), folder.path().join("l.npy"));
         let labels: Vec<String> = (0..1000).map(|class| format!("class {class}")).collect();
         let table = Table::open(&table, &[], false).unwrap();
-        let results = Results::new(&labels, &Output::softmax(), 5, Destination::Table { table, json: false });
+        let output = Output::softmax();
+        let results = Results::new(&labels, &output, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
         let row: Vec<f32> = (0..1000).map(|class| (class * 37 % 101) as f32).collect();
         let mut before = 0;

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use densenet::data::TableOptions;
 use densenet::files::write_whole;
 use densenet::optimiser::Kind;
 use densenet::training::{Run, Settings};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::decoding::Decoding;
 use crate::output::Misuse;
 
 /// The file of a run's recipe in its folder.
@@ -44,10 +46,21 @@ pub struct Recipe {
     /// Dropout; the network's own where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_rate: Option<f64>,
-    /// Of all that is random.
+    /// Of all that is random; the first of several.
     pub seed: u64,
+    /// Networks to train, each from a seed of its own; 0 and 1 are one.
+    #[serde(skip_serializing_if = "at_most_one")]
+    pub seeds: u32,
+    /// How a picture's file becomes pixels.
+    pub decoding: Decoding,
+    /// How a table of pictures is read.
+    pub table: TableOptions,
     /// How it trains.
     pub training: Settings,
+}
+
+fn at_most_one(seeds: &u32) -> bool {
+    *seeds <= 1
 }
 
 /// The table of the recipe `source`: a name, or a file.
@@ -110,7 +123,8 @@ impl Recipe {
             true => Self::of(read(&path)?).with_context(|| path.display().to_string())?,
             false => Self { data, ..Self::default() },
         };
-        Ok(Self { size, drop_rate, seed: card.seed, training: run.settings.clone(), ..recipe })
+        let decoding = Decoding::of(card.preprocessing()?);
+        Ok(Self { size, drop_rate, seed: card.seed, decoding, training: run.settings.clone(), ..recipe })
     }
 
     /// Writes it into the run's `folder`.
@@ -136,7 +150,7 @@ impl Recipe {
 }
 
 /// The values of `value` with their dotted names.
-fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
+pub fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     match value {
         Value::Table(table) => {
             let dotted = |key: &String| if name.is_empty() { key.clone() } else { format!("{name}.{key}") };

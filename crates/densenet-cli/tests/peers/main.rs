@@ -1,7 +1,9 @@
-//! What `densenet export` writes, in torchvision, the ONNX checker and ONNX Runtime.
+//! What `densenet export` writes, in torchvision, timm, the ONNX checker and ONNX Runtime, and what timm writes.
 //!
-//! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, onnx,
+//! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, timm, onnx,
 //! onnxruntime and safetensors, as `bench/` makes one.
+
+mod hub;
 
 #[path = "../../../densenet/tests/common/kinds.rs"]
 mod kinds;
@@ -32,7 +34,13 @@ fn cases() -> Vec<(&'static str, Config)> {
         bn_size: None,
         ..preset("densenet121")
     };
-    presets.map(|name| (name, preset(name))).into_iter().chain(kinds::kinds(&small)).collect()
+    // A sum over all pixels rounds the more the more there are.
+    let fewer_pixels = |(name, config): (_, Config)| match config.head_pool {
+        HeadPool::None => (name, Config { input_size: 32, ..config }),
+        HeadPool::Average | HeadPool::Max => (name, config),
+    };
+    let kinds = kinds::kinds(&small).into_iter().map(fewer_pixels);
+    presets.map(|name| (name, preset(name))).into_iter().chain(kinds).collect()
 }
 
 /// A network whose batch-norms all do something, and its card.
@@ -55,10 +63,16 @@ fn network(config: &Config) -> (Card, DenseNet) {
     (card, network)
 }
 
-fn densenet(folder: &Path, words: &str) {
+/// What the program, which must succeed, writes to stdout.
+fn output_of(folder: &Path, words: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
     let output = command.args(words.split_whitespace()).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "densenet {words}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn densenet(folder: &Path, words: &str) {
+    output_of(folder, words);
 }
 
 /// `(2, C, H, W)` of float32 with a `.npy` header.

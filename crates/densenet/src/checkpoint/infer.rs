@@ -369,6 +369,13 @@ fn assumptions(config: &Config) -> Vec<Assumption> {
         "--resize, --crop-fraction",
     ));
     all.push(of_input("the filter that resizes", "bilinear".into(), "--interpolation"));
+    if config.in_channels > 1 {
+        all.push(of_input("order of channels", "rgb".into(), "--channel-order"));
+    }
+    all.push(of_input("range of values", "0 to 1".into(), "--value-range"));
+    all.push(of_input("orientation in EXIF", "ignore".into(), "--orientation"));
+    all.push(of_input("transparency", "drop".into(), "--transparency"));
+    all.push(of_input("16-bit grey", "high-byte".into(), "--grey16"));
     all
 }
 

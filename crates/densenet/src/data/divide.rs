@@ -1,29 +1,92 @@
-//! Holding pictures out of a training part, to choose by.
+//! Holding pictures out of a part: a share of every class, and no group torn apart.
+
+use std::collections::BTreeMap;
 
 use densenet_kernels::random::Stream;
+use sha2::{Digest, Sha256};
 
 use super::{Split, Targets};
 
-/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded, but never all of
+/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded up, but never all of
 /// it, in the order in which they stood. Which ones depends on `seed` alone.
 ///
-/// Pictures with any number of labels are taken as one class.
-pub(super) fn divided(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let class_of = |index: usize| match split.targets() {
-        Targets::Classes(classes) => classes[index],
-        Targets::Labels(_) => 0,
-    };
-    let mut of_class = vec![Vec::new(); split.classes().len().max(1)];
-    (0..split.len()).for_each(|index| of_class[class_of(index)].push(index));
+/// Pictures with any number of labels are taken as one class, and a group as of the class that most of its pictures are
+/// of. Groups that are too large for what is still to be held out are passed over; if all are, the smallest is taken.
+pub(super) fn at_random(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let random = Stream::new(seed, 0);
-    let (mut kept, mut held) = (Vec::new(), Vec::new());
-    for mut indices in of_class {
-        indices.sort_by_key(|&index| random.bits(index as u64));
-        let count = ((indices.len() as f64 * fraction).round() as usize).min(indices.len().saturating_sub(1));
-        kept.extend(indices.split_off(count));
-        held.extend(indices);
-    }
-    kept.sort_unstable();
-    held.sort_unstable();
-    (kept, held)
+    held_out(split.targets(), split.groups(), split.len(), fraction, |index| random.bits(index as u64))
 }
+
+/// The same of a tenth, by the hash of each picture's name, or its group's: the same pictures each time, on any machine.
+pub(super) fn by_name<'a>(split: &Split, name: impl Fn(usize) -> &'a [u8]) -> (Vec<usize>, Vec<usize>) {
+    held_out(split.targets(), split.groups(), split.len(), 0.1, |index| Sha256::digest(name(index)).to_vec())
+}
+
+/// The same in the order of `key`, the least held out first.
+fn held_out<K: Ord>(
+    targets: &Targets,
+    groups: &[usize],
+    count: usize,
+    fraction: f64,
+    key: impl Fn(usize) -> K,
+) -> (Vec<usize>, Vec<usize>) {
+    let mut held = vec![false; count];
+    for mut units in strata(targets, units(groups, count)).into_values() {
+        units.sort_by_cached_key(|unit| key(unit[0]));
+        for unit in share(&units, fraction) {
+            unit.iter().for_each(|&index| held[index] = true);
+        }
+    }
+    (0..count).partition(|&index| !held[index])
+}
+
+/// Pictures that must stay together: the groups, or each picture on its own.
+fn units(groups: &[usize], count: usize) -> Vec<Vec<usize>> {
+    if groups.is_empty() {
+        return (0..count).map(|index| vec![index]).collect();
+    }
+    let mut units: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    groups.iter().enumerate().for_each(|(index, &group)| units.entry(group).or_default().push(index));
+    units.into_values().collect()
+}
+
+/// The units of each class.
+fn strata(targets: &Targets, units: Vec<Vec<usize>>) -> BTreeMap<usize, Vec<Vec<usize>>> {
+    let mut strata: BTreeMap<usize, Vec<Vec<usize>>> = BTreeMap::new();
+    for unit in units {
+        let class = match targets {
+            Targets::Classes(classes) => commonest(unit.iter().map(|&index| classes[index])),
+            Targets::Labels(_) => 0,
+        };
+        strata.entry(class).or_default().push(unit);
+    }
+    strata
+}
+
+/// The commonest of some classes, the least of those that are equally common.
+fn commonest(classes: impl Iterator<Item = usize>) -> usize {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    classes.for_each(|class| *counts.entry(class).or_default() += 1);
+    counts.into_iter().rev().max_by_key(|&(_, count)| count).map_or(0, |(class, _)| class)
+}
+
+/// The first units that together are `fraction` of all pictures, one unit at least, and never all.
+fn share(units: &[Vec<usize>], fraction: f64) -> Vec<&Vec<usize>> {
+    if units.len() < 2 {
+        return Vec::new();
+    }
+    let pictures: usize = units.iter().map(Vec::len).sum();
+    // A tenth of 70 pictures is 7, whatever the rounding of the product.
+    let wanted = (pictures as f64 * fraction - 1e-9).ceil() as usize;
+    let (mut taken, mut held) = (0, Vec::new());
+    for unit in units {
+        if held.len() + 1 < units.len() && taken + unit.len() <= wanted {
+            taken += unit.len();
+            held.push(unit);
+        }
+    }
+    if held.is_empty() { units.iter().min_by_key(|unit| unit.len()).into_iter().collect() } else { held }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,33 +3,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::Split;
 use super::decode::SUFFIXES;
 use super::part::Part;
+use super::parts::Parts;
 use super::walk::{LeftOut, is_hidden, pictures_in};
+use super::{Split, divide};
 use crate::{Error, Result};
-
-/// The names that a folder of validation pictures may have, in the order of preference.
-const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
-
-/// The parts of a folder.
-pub(super) struct Parts {
-    pub train: Split,
-    pub validation: Option<Split>,
-    /// What is held out; the validation part where there is no other.
-    pub test: Split,
-    /// Whether the folder holds the classes themselves, and `train` and `test` were parted here.
-    pub undivided: bool,
-    /// What was found and not taken, in words.
-    pub notes: Vec<String>,
-}
 
 /// Reads `train/CLASS/**`, `validation/CLASS/**` (or `val`, `valid`) and `test/CLASS/**`.
 ///
-/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is held out,
-/// chosen by the hash of the files' names: the same pictures each time, on any machine. A part without folders of classes,
+/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is held out
+/// to test on, chosen by the hash of the files' names: the same pictures each time, on any machine. A part without folders of classes,
 /// as one of pictures that nobody has labelled, is passed over.
 pub(super) fn parts(folder: &Path) -> Result<Parts> {
     let train = folder.join("train");
@@ -45,36 +29,35 @@ pub(super) fn parts(folder: &Path) -> Result<Parts> {
         let reason = format!("no pictures ({}) in its folders of classes", SUFFIXES.join(", "));
         return Err(Error::format(source, reason));
     }
-    let mut part = |names: &[&str], part| {
-        let found = names.iter().map(|name| folder.join(name)).find(|path| !undivided && path.is_dir());
+    let training = reading.split(source, training, Part::Train)?;
+    let mut part = |part: Part| {
+        let found = part.names().iter().map(|name| folder.join(name)).find(|path| !undivided && path.is_dir());
         found.map_or(Ok(None), |path| reading.part(&path, source, part))
     };
-    let (validation, test) = (part(&VALIDATION, Part::Validation)?, part(&["test"], Part::Test)?);
-    let (training, validation, test) = match (validation, test) {
+    let (validation, test) = (part(Part::Validation)?, part(Part::Test)?);
+    let (train, validation, test) = match (validation, test) {
         (validation, Some(test)) => (training, validation, test),
         (Some(validation), None) => (training, None, validation),
         (None, None) => {
-            let (kept, held) = hold_out(training);
-            (kept, None, reading.split(source, held, Part::Validation)?)
+            let (train, test) = held_out(source, &training)?;
+            (train, None, test)
         }
     };
-    let train = reading.split(source, training, Part::Train)?;
     let mut notes = reading.notes;
     if reading.left_out.count() > 0 {
         notes.push(format!("{}: left out what is no picture ({})", folder.display(), reading.left_out));
     }
-    Ok(Parts { train, validation, test, undivided, notes })
+    Ok(Parts { train, validation, test, root: folder.into(), undivided, missing: Vec::new(), notes })
 }
 
-/// All the pictures of two parts of one folder, in the order of their paths.
-pub(super) fn joined(one: &Split, other: &Split) -> Result<Split> {
-    let labelled = |split: &'_ Split| -> Vec<(usize, PathBuf)> {
-        (0..split.len()).filter_map(|i| Some((split.labels()[i], split.path(i)?.to_path_buf()))).collect()
-    };
-    let mut all = [labelled(one), labelled(other)].concat();
-    all.sort();
-    let (labels, files) = all.into_iter().unzip();
-    Ok(Split::of_files(Path::new("."), files, labels, one.classes().to_vec())?.as_part(one.part()))
+/// The pictures of a folder that holds nothing out, parted.
+fn held_out(source: &Path, all: &Split) -> Result<(Split, Split)> {
+    let name = |index| all.path(index).and_then(Path::file_name).unwrap_or_default().as_encoded_bytes();
+    let (kept, held) = divide::by_name(all, name);
+    if held.is_empty() {
+        return Err(Error::format(source, "no class has two pictures, of which one could be held out; add some"));
+    }
+    Ok((all.select(&kept), all.select(&held).as_part(Part::Test)))
 }
 
 /// What is known and has been found while the parts are read.
@@ -118,21 +101,6 @@ impl Reading {
         let files = pictures.into_iter().flatten().collect();
         Ok(Split::of_files(path, files, labels, self.classes.clone())?.as_part(part))
     }
-}
-
-/// A tenth of every class of two pictures or more, rounded up, taken out by the least hash of name.
-fn hold_out(classes: Vec<Vec<PathBuf>>) -> (Vec<Vec<PathBuf>>, Vec<Vec<PathBuf>>) {
-    let divide = |mut files: Vec<PathBuf>| {
-        files.sort_by_cached_key(|file| {
-            Sha256::digest(file.file_name().unwrap_or_default().as_encoded_bytes()).to_vec()
-        });
-        let held = if files.len() < 2 { 0 } else { files.len().div_ceil(10) };
-        let mut kept = files.split_off(held);
-        kept.sort();
-        files.sort();
-        (kept, files)
-    };
-    classes.into_iter().map(divide).unzip()
 }
 
 /// The names of the folders in `folder`, links to folders among them, sorted, hidden ones left out.

@@ -1,4 +1,4 @@
-//! The choices that programs make of how a picture is turned, resized and laid out.
+//! The choices that programs make of how a picture is decoded, turned, resized and laid out.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,4 +46,29 @@ pub enum Orientation {
     Ignore,
     /// It is turned upright.
     Apply,
+}
+
+/// What becomes of a picture's transparency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transparency {
+    /// It is dropped: a pixel has the colour that the file notes, however transparent it is, as PIL's `convert("RGB")`, and
+    /// so torchvision's loader, leaves it.
+    #[default]
+    Drop,
+    /// The picture is laid on white, as PIL's `alpha_composite` does it.
+    White,
+    /// The same on black.
+    Black,
+}
+
+/// What becomes of grey of 16 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grey16 {
+    /// The high byte is kept, so that the picture looks as it should.
+    #[default]
+    HighByte,
+    /// Everything above 255 is cut to 255, as PIL's `convert("L")` and `convert("RGB")` do it to its modes `I` and `I;16`.
+    Clip,
 }

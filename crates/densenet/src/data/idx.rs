@@ -1,12 +1,9 @@
 //! IDX files, plain or gzipped: a magic number, big-endian extents, then bytes. MNIST and Fashion-MNIST are of them.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::GzDecoder;
-
-use super::{Preprocessing, Split};
+use super::{Preprocessing, Split, gzip};
 use crate::{Error, Result};
 
 /// Bytes of pixels beyond which a header is taken to be wrong; the published sets stay below 300 MB.
@@ -56,7 +53,7 @@ pub(super) fn preprocessing(split: &Split) -> Result<Preprocessing> {
 
 /// Reads a file of `RANK` extents: the extents and the bytes, whose number the header must tell exactly.
 fn read<const RANK: usize>(path: &Path) -> Result<([usize; RANK], Vec<u8>)> {
-    let mut source = open(path)?;
+    let mut source = gzip::open(path)?;
     let mut magic = [0; 4];
     fill(&mut source, &mut magic, path)?;
     let expected = [0, 0, 8, RANK as u8];
@@ -86,13 +83,6 @@ fn read<const RANK: usize>(path: &Path) -> Result<([usize; RANK], Vec<u8>)> {
         return Err(Error::format(path, format!("its header says {extents:?}, {total} bytes, but there are {found}")));
     }
     Ok((extents, bytes))
-}
-
-/// The file's content, unpacked if it starts as gzip does.
-fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
-    let start = std::io::BufRead::fill_buf(&mut file).map_err(Error::io(path))?;
-    Ok(if start.starts_with(&[0x1f, 0x8b]) { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
 }
 
 fn fill(source: &mut dyn Read, bytes: &mut [u8], path: &Path) -> Result<()> {

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use super::download::{self, Progress};
 use super::known::{KNOWN, Known};
 use super::set::DataSet;
+use super::table::TableOptions;
 use crate::{Error, Result};
 
-/// Opens a data set: `fashion-mnist`, `mnist`, `cifar10` or `cifar100`, or the path of a folder.
+/// Opens a data set: `fashion-mnist`, `mnist`, `cifar10` or `cifar100`, or the path of a folder or of a table, which is
+/// read as `options` say.
 ///
 /// A name is looked for as a folder of that name in `data_dir`, in the folder that the environment variable
 /// `DENSENET_DATA` names, and in the user's cache folder (`~/.cache/densenet` on Linux), then where a distribution's
@@ -15,19 +17,27 @@ use crate::{Error, Result};
 /// these places. `progress` hears of each piece.
 ///
 /// # Errors
-/// Those of [`DataSet::read`]; a name that is neither known nor a folder; a failed download, with the places that were
+/// Those of [`DataSet::read_with`]; a name that is neither known nor a folder or file; a failed download, with the places that were
 /// looked at and what else would help.
-pub fn open(name: &str, data_dir: Option<&Path>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<DataSet> {
+pub fn open(
+    name: &str,
+    data_dir: Option<&Path>,
+    options: &TableOptions,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<DataSet> {
     let Some(known) = Known::named(name) else {
-        if Path::new(name).is_dir() {
-            return DataSet::read(name);
+        if Path::new(name).exists() {
+            return DataSet::read_with(Path::new(name), options);
         }
         let names = KNOWN.each_ref().map(|known| known.name).join(", ");
-        return Err(Error::DataSet {
-            name: name.into(),
-            reason: format!("neither a folder nor one of {names}; a folder holds classes, IDX files or CIFAR binaries"),
-        });
+        let what = "a folder holds classes, IDX files or CIFAR binaries; a table of pictures is a .csv file";
+        let reason = format!("neither a folder or file nor one of {names}; {what}");
+        return Err(Error::DataSet { name: name.into(), reason });
     };
+    if *options != TableOptions::default() {
+        let reason = "it is no table, so that there are no columns to choose and no groups to keep".into();
+        return Err(Error::DataSet { name: name.into(), reason });
+    }
     let environment = std::env::var_os("DENSENET_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let cache = directories::ProjectDirs::from("", "", "densenet").map(|dirs| dirs.cache_dir().to_path_buf());
     let homes: Vec<PathBuf> = data_dir.map(PathBuf::from).into_iter().chain(environment).chain(cache).collect();

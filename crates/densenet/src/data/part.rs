@@ -18,6 +18,23 @@ pub enum Part {
     Test,
 }
 
+impl Part {
+    /// The words that people have for it, in the order of preference.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Train => &["train"],
+            Self::Validation => &["validation", "val", "valid"],
+            Self::Test => &["test"],
+        }
+    }
+
+    /// The part of that name, in capitals or not.
+    pub(super) fn named(word: &str) -> Option<Self> {
+        let is_of = |part: &Self| part.names().iter().any(|name| name.eq_ignore_ascii_case(word));
+        [Self::Train, Self::Validation, Self::Test].into_iter().find(is_of)
+    }
+}
+
 /// Its short name: `train`, `val` or `test`.
 impl Display for Part {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -11,8 +11,9 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 
+use super::beside::{Beside, clipped, composited};
 use super::decode::{self, Pixels};
-use super::framing::Interpolation;
+use super::framing::{Grey16, Interpolation, Transparency};
 use crate::{Error, Result};
 
 /// Pixels beyond which a picture is refused, before it is decoded and after it is resized, unless another limit is given:
@@ -32,6 +33,7 @@ pub struct Picture<'a> {
     width: usize,
     channels: usize,
     pixels: Cow<'a, [u8]>,
+    beside: Beside<'a>,
     /// As EXIF numbers it, from 1 to 8.
     orientation: u8,
 }
@@ -53,15 +55,15 @@ impl<'a> Picture<'a> {
         if height.checked_mul(width).and_then(|n| n.checked_mul(channels)) != Some(pixels.len()) {
             return wrong(format!("{} bytes of pixels; {channels} channels need one byte each", pixels.len()));
         }
-        Ok(Self { height, width, channels, pixels, orientation: 1 })
+        Ok(Self { height, width, channels, pixels, beside: Beside::Nothing, orientation: 1 })
     }
 
     /// Reads and decodes a JPEG, PNG, BMP, GIF (its first frame), WebP, TIFF (its first page), PNM or ICO (its largest
     /// picture); the content tells which, not the name.
     ///
-    /// A JPEG gives the very pixels that libjpeg-turbo, and so PIL, gives. As torchvision's loader does, transparency is
-    /// dropped, and the [`orientation`](Self::orientation) that EXIF notes is not applied; that of a TIFF is. Of 16-bit
-    /// samples the high byte is kept.
+    /// A JPEG gives the very pixels that libjpeg-turbo, and so PIL, gives. Transparency, the low bytes of 16-bit grey and the
+    /// [`orientation`](Self::orientation) that EXIF notes are kept beside the pixels: what is done with them is for a
+    /// [`Preprocessing`](super::Preprocessing) to say. The orientation of a TIFF is applied.
     ///
     /// # Errors
     /// A file that cannot be read, is no picture, or has more than [`MAX_PIXELS`] (found before decoding). A JPEG of more is
@@ -99,8 +101,8 @@ impl<'a> Picture<'a> {
     /// # Errors
     /// The same as [`Picture::open`].
     pub fn decode_within(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Picture<'static>> {
-        let Pixels { height, width, channels, data, orientation } = decode::decode(bytes, path, max_pixels)?;
-        Ok(Picture { orientation: orientation.to_exif(), ..Picture::new(height, width, channels, data)? })
+        let Pixels { height, width, channels, data, beside, orientation } = decode::decode(bytes, path, max_pixels)?;
+        Ok(Picture { beside, orientation: orientation.to_exif(), ..Picture::new(height, width, channels, data)? })
     }
 
     /// Rows.
@@ -118,7 +120,7 @@ impl<'a> Picture<'a> {
         self.channels
     }
 
-    /// `[height, width, channels]`, row-major.
+    /// `[height, width, channels]`, row-major: without transparency, and the high bytes of 16-bit samples.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
@@ -134,16 +136,30 @@ impl<'a> Picture<'a> {
         if orientation == Orientation::NoTransforms {
             return self;
         }
-        let (width, height, channels) = (self.width as u32, self.height as u32, self.channels);
-        let pixels = self.pixels.into_owned();
-        let image = match channels {
-            1 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
-            _ => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        let (width, height) = (self.width, self.height);
+        let turn = |samples: &[u8], channels| turned(samples, width, height, channels, orientation);
+        let upright = turn(&self.pixels, self.channels);
+        Self {
+            height: upright.height() as usize,
+            width: upright.width() as usize,
+            pixels: upright.into_bytes().into(),
+            beside: self.beside.map(|samples| turn(samples, 1).into_bytes()),
+            orientation: 1,
+            ..self
+        }
+    }
+
+    /// With what the file holds beside the pixels taken into them as these rules say.
+    pub(crate) fn flattened(self, transparency: Transparency, grey16: Grey16) -> Self {
+        let pixels = match (&self.beside, transparency, grey16) {
+            (Beside::Alpha(alpha), Transparency::White, _) => {
+                composited(&self.pixels, self.channels, alpha, 255).into()
+            }
+            (Beside::Alpha(alpha), Transparency::Black, _) => composited(&self.pixels, self.channels, alpha, 0).into(),
+            (Beside::LowBytes(low), _, Grey16::Clip) => clipped(&self.pixels, low).into(),
+            _ => self.pixels,
         };
-        let mut image = image.expect("the constructor checked the number of pixels");
-        image.apply_orientation(orientation);
-        let (width, height) = (image.width() as usize, image.height() as usize);
-        Self { height, width, channels, pixels: image.into_bytes().into(), orientation: 1 }
+        Self { pixels, beside: Beside::Nothing, ..self }
     }
 
     /// `[height, width, channels]`, row-major, to be changed.
@@ -153,7 +169,7 @@ impl<'a> Picture<'a> {
 
     /// The same picture, borrowed.
     pub(crate) fn view(&self) -> Picture<'_> {
-        Picture { pixels: Cow::Borrowed(&self.pixels), ..*self }
+        Picture { pixels: Cow::Borrowed(&self.pixels), beside: self.beside.view(), ..*self }
     }
 
     /// With one channel (luma as PIL's `convert('L')`: ITU-R 601 in 16-bit fixed point) or three (grey repeated).
@@ -235,6 +251,18 @@ impl<'a> Picture<'a> {
         }
         Self { height, width, pixels: pixels.into(), ..self }
     }
+}
+
+/// Interleaved samples of one channel or three, turned and mirrored.
+fn turned(samples: &[u8], width: usize, height: usize, channels: usize, orientation: Orientation) -> DynamicImage {
+    let (width, height, samples) = (width as u32, height as u32, samples.to_vec());
+    let image = match channels {
+        1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
+        _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
+    };
+    let mut image = image.expect("the constructor checked the number of pixels");
+    image.apply_orientation(orientation);
+    image
 }
 
 fn resize_options(interpolation: Interpolation) -> ResizeOptions {

@@ -1,11 +1,12 @@
-//! A data set: its parts and its preprocessing, read from a folder of any known layout.
+//! A data set: its parts and its preprocessing, read from a folder or a table of any known layout.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::divide::divided;
 use super::known::{Known, Layout};
 use super::part::Part;
-use super::{Preprocessing, Split, cifar, folder, idx};
+use super::parts::Parts;
+use super::table::{self, TableOptions};
+use super::{Preprocessing, Split, cifar, divide, folder, idx};
 use crate::{Error, Result};
 
 /// A data set, ready to train on.
@@ -23,7 +24,11 @@ pub struct DataSet {
     pub preprocessing: Preprocessing,
     /// What was found and not taken, in words: a sentence each.
     pub notes: Vec<String>,
-    /// Whether it is one folder of classes, and its parts were made here.
+    /// The pictures that a table tells of and that are not there; they are among the parts' nevertheless.
+    pub missing: Vec<PathBuf>,
+    /// The folder that holds its pictures.
+    pub(super) root: PathBuf,
+    /// Whether nothing in it is held out, and its parts were made here.
     undivided: bool,
 }
 
@@ -35,25 +40,41 @@ impl DataSet {
     /// pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out, a
     /// tenth of every class is, the same on any machine.
     ///
+    /// A file of CSV, or a folder with `train.csv` or `metadata.csv`, tells of pictures; see [`DataSet::read_with`].
+    ///
     /// # Errors
     /// A folder of no such layout, and any file that is not what it should be: truncated, of a wrong magic number, of
-    /// counts that disagree, with labels out of range, or empty.
+    /// counts that disagree, with labels out of range, or empty; and those of [`DataSet::read_with`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::read_with(path.as_ref(), &TableOptions::default())
+    }
+
+    /// The same, where `options` say how a table is read: a file of CSV or of lines of JSON with the columns `path` and
+    /// `label`, or `path` and several of 0 and 1, or those of CheXpert or ChestX-ray14. A column `split` tells the parts.
+    ///
+    /// # Errors
+    /// Options for what is no table; a table whose columns do not tell what is what; a row without a label or with one
+    /// that is none, with a path outside the folder, or with the picture of another row; a group in two parts; pictures
+    /// none of which is there.
+    pub fn read_with(path: &Path, options: &TableOptions) -> Result<Self> {
+        if path.is_file() && table::is_table(path) {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            return Self::of_files(path, table::parts(&table::of_file(path), folder, options)?);
+        }
         if !path.is_dir() {
-            return Err(Error::format(
-                path,
-                "not a folder; a data set is a folder of classes, IDX files or CIFAR binaries",
-            ));
+            let reason = "neither a folder nor a table (.csv, .csv.gz, .jsonl); a data set is a table, or a folder of \
+                          classes, IDX files or CIFAR binaries";
+            return Err(Error::format(path, reason));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match layout(path) {
+            Some(_) if *options != TableOptions::default() => Err(no_table(path)),
             Some(Layout::Idx) => match Known::named(&name).filter(|known| known.layout == Layout::Idx) {
                 Some(known) => Self::of_known(known, path),
                 None => Self::of_idx(path),
             },
             Some(layout) => Self::of_known(Known::of_layout(layout), path),
-            None => Self::of_pictures(path),
+            None => Self::of_files(path, in_folder(path, options)?),
         }
     }
 
@@ -68,25 +89,26 @@ impl DataSet {
                 (cifar::split(path, train, label_bytes, &classes)?, cifar::split(path, test, label_bytes, &classes)?)
             }
         };
-        Ok(Self::of_two(known.name.into(), train, test, known.preprocessing()))
+        Ok(Self::of_two(known.name.into(), path, train, test, known.preprocessing()))
     }
 
     fn of_idx(path: &Path) -> Result<Self> {
         let train = idx::split(path, "train", None)?;
         let test = idx::split(path, "t10k", Some(train.classes()))?;
         let preprocessing = idx::preprocessing(&train)?;
-        Ok(Self::of_two(path.display().to_string(), train, test, preprocessing))
+        Ok(Self::of_two(path.display().to_string(), path, train, test, preprocessing))
     }
 
-    fn of_two(name: String, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
-        let train = train.as_part(Part::Train);
-        Self { name, train, validation: None, test, preprocessing, notes: Vec::new(), undivided: false }
+    fn of_two(name: String, path: &Path, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
+        let (train, root) = (train.as_part(Part::Train), path.into());
+        let (notes, missing) = (Vec::new(), Vec::new());
+        Self { name, train, validation: None, test, preprocessing, notes, missing, root, undivided: false }
     }
 
-    fn of_pictures(path: &Path) -> Result<Self> {
-        let folder::Parts { train, validation, test, undivided, notes } = folder::parts(path)?;
-        let preprocessing = Preprocessing::named("imagenet")?;
-        Ok(Self { name: path.display().to_string(), train, validation, test, preprocessing, notes, undivided })
+    fn of_files(path: &Path, parts: Parts) -> Result<Self> {
+        let (name, preprocessing) = (path.display().to_string(), Preprocessing::named("imagenet")?);
+        let Parts { train, validation, test, root, undivided, missing, notes } = parts;
+        Ok(Self { name, train, validation, test, preprocessing, notes, missing, root, undivided })
     }
 
     /// The same with another limit on the pixels of a picture's file; see [`Split::within`].
@@ -96,7 +118,8 @@ impl DataSet {
     }
 
     /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every class
-    /// of the training part, the same pictures for the same `seed`.
+    /// of the training part, rounded up but never all of it, the same pictures for the same `seed`. Pictures of one group
+    /// stay together, and those with any number of labels are taken as one class.
     ///
     /// # Errors
     /// A fraction that is not between 0 and 1, or of which no picture comes.
@@ -110,10 +133,11 @@ impl DataSet {
                 "the validation part is {fraction} of the training pictures; it must be between 0 and 1"
             ));
         }
-        let (kept, held) = divided(&self.train, fraction, seed);
+        let (kept, held) = divide::at_random(&self.train, fraction, seed);
         if held.is_empty() {
             return wrong(format!(
-                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part",
+                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part, or 0 to \
+                 choose by the test part",
                 self.train.len()
             ));
         }
@@ -135,7 +159,7 @@ impl DataSet {
             if !self.undivided {
                 return Ok(self.test);
             }
-            return Ok(folder::joined(&self.train, &self.test)?.within(self.train.max_pixels()));
+            return Ok(Split::joined(&[&self.train, &self.test]).as_part(self.test.part()));
         };
         let parts: Vec<Split> = [Some(self.train), self.validation, Some(self.test)].into_iter().flatten().collect();
         let names: Vec<String> = parts.iter().map(|split| split.part().to_string()).collect();
@@ -144,6 +168,26 @@ impl DataSet {
             Error::DataSet { name: self.name, reason }
         })
     }
+}
+
+/// The parts of a folder of pictures, which tables in it may tell of, or folders of classes.
+fn in_folder(folder: &Path, options: &TableOptions) -> Result<Parts> {
+    let sources = table::in_folder(folder);
+    let Some(first) = sources.first() else {
+        return if *options == TableOptions::default() { folder::parts(folder) } else { Err(no_table(folder)) };
+    };
+    if !table::is_of_pictures(first, options)?
+        && let Ok(mut parts) = folder::parts(folder)
+    {
+        parts.notes.push(format!("{} tells of no labelled pictures and is passed over", first.path.display()));
+        return Ok(parts);
+    }
+    table::parts(&sources, folder, options)
+}
+
+fn no_table(path: &Path) -> Error {
+    let reason = "no table (.csv) tells of its pictures, so that there are no columns to choose and no groups to keep";
+    Error::format(path, reason)
 }
 
 /// How the files in `folder` are laid out, if they are not pictures.

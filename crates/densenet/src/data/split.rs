@@ -1,5 +1,7 @@
 //! Labelled pictures, and how a batch of them becomes a network's input.
 
+mod joined;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use rayon::prelude::*;
 use super::augment::{self, Augmentation};
 use super::part::Part;
 use super::targets::Targets;
+use super::turned::Turned;
 use super::unreadable::Unreadable;
 use super::{MAX_PIXELS, Picture, Preprocessing};
 use crate::{Error, Result};
@@ -20,9 +23,12 @@ pub struct Split {
     /// Which of the pictures are this part's, in its order.
     places: Vec<usize>,
     targets: Targets,
+    /// The group of each picture; empty where there are none.
+    groups: Vec<usize>,
     classes: Vec<String>,
     part: Part,
     max_pixels: usize,
+    turned: Turned,
 }
 
 #[derive(Debug)]
@@ -53,7 +59,8 @@ impl Split {
             return Err(Error::format(path, reason));
         }
         let count = pixels.len() / bytes;
-        Self::checked(path, Pictures::Memory { height, width, channels, pixels }, count, labels, classes)
+        let pictures = Pictures::Memory { height, width, channels, pixels };
+        Self::checked(path, pictures, count, Targets::Classes(labels), classes)
     }
 
     /// Pictures in files, each decoded when it is needed. Errors are about `path`.
@@ -61,31 +68,33 @@ impl Split {
     /// # Errors
     /// The same as [`Split::in_memory`].
     pub fn of_files(path: &Path, files: Vec<PathBuf>, labels: Vec<usize>, classes: Vec<String>) -> Result<Self> {
-        let count = files.len();
-        Self::checked(path, Pictures::Files(files), count, labels, classes)
+        Self::of_targets(path, files, Targets::Classes(labels), classes)
     }
 
-    fn checked(
-        path: &Path,
-        pictures: Pictures,
-        count: usize,
-        labels: Vec<usize>,
-        classes: Vec<String>,
-    ) -> Result<Self> {
-        if count != labels.len() {
-            let reason = format!("{count} pictures but {} labels; each needs one", labels.len());
-            return Err(Error::format(path, reason));
-        }
-        if count == 0 {
-            return Err(Error::format(path, "no pictures; a data set needs at least one"));
-        }
-        if let Some((i, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes.len()) {
-            let count = classes.len();
-            let reason = format!("label {label} of picture {i} is out of range; {count} classes count from 0");
-            return Err(Error::format(path, reason));
-        }
-        let (pictures, places, targets) = (Arc::new(pictures), (0..count).collect(), Targets::Classes(labels));
-        Ok(Self { pictures, places, targets, classes, part: Part::Test, max_pixels: MAX_PIXELS })
+    /// The same, each picture with any number of labels where `targets` are such. Errors are about `path`.
+    ///
+    /// # Errors
+    /// The same as [`Split::in_memory`], or labels that are not `(N, names)`.
+    pub fn of_targets(path: &Path, files: Vec<PathBuf>, targets: Targets, names: Vec<String>) -> Result<Self> {
+        let count = files.len();
+        Self::checked(path, Pictures::Files(files), count, targets, names)
+    }
+
+    fn checked(path: &Path, pictures: Pictures, count: usize, targets: Targets, classes: Vec<String>) -> Result<Self> {
+        targets.check(count, classes.len()).map_err(|reason| Error::format(path, reason))?;
+        let (pictures, places, groups) = (Arc::new(pictures), (0..count).collect(), Vec::new());
+        let (part, max_pixels, turned) = (Part::Test, MAX_PIXELS, Turned::default());
+        Ok(Self { pictures, places, targets, groups, classes, part, max_pixels, turned })
+    }
+
+    /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide) parts
+    /// none of them.
+    ///
+    /// # Panics
+    /// With another number of groups than pictures, unless it is 0.
+    pub fn grouped(self, groups: Vec<usize>) -> Self {
+        assert!(groups.is_empty() || groups.len() == self.len(), "a group for each picture");
+        Self { groups, ..self }
     }
 
     /// The same as another part than [`Part::Test`].
@@ -116,16 +125,15 @@ impl Split {
     /// When an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Self {
         let places = indices.iter().map(|&i| self.places[i]).collect();
-        Self { places, targets: self.targets.select(indices, self.classes.len()), ..self.clone() }
+        let targets = self.targets.select(indices, self.classes.len());
+        let groups =
+            if self.groups.is_empty() { Vec::new() } else { indices.iter().map(|&i| self.groups[i]).collect() };
+        Self { places, targets, groups, turned: Turned::default(), ..self.clone() }
     }
 
     /// What it is of its data set.
     pub fn part(&self) -> Part {
         self.part
-    }
-
-    pub(super) fn max_pixels(&self) -> usize {
-        self.max_pixels
     }
 
     /// The first class without a picture, if there is one.
@@ -154,6 +162,11 @@ impl Split {
         }
     }
 
+    /// The group of each picture; empty where there are none.
+    pub fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
     /// The classes' names.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -170,6 +183,16 @@ impl Split {
         }
     }
 
+    /// Where picture `index` stands in its file, for a set in memory.
+    pub(super) fn place(&self, index: usize) -> usize {
+        self.places[index]
+    }
+
+    /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
+    pub fn turned(&self) -> usize {
+        self.turned.count()
+    }
+
     /// Picture `index` as it is stored.
     ///
     /// # Errors
@@ -184,7 +207,11 @@ impl Split {
                 let bytes = height * width * channels;
                 Picture::new(height, width, channels, &pixels[place * bytes..][..bytes])
             }
-            Pictures::Files(files) => Picture::open_within(&files[place], self.max_pixels),
+            Pictures::Files(files) => {
+                let picture = Picture::open_within(&files[place], self.max_pixels)?;
+                self.turned.hear(place, picture.orientation());
+                Ok(picture)
+            }
         }
     }
 

@@ -12,6 +12,30 @@ pub enum Targets {
 }
 
 impl Targets {
+    /// Whether they are those of so many pictures, of which there must be one, and of so many names; an error says why not.
+    pub(super) fn check(&self, pictures: usize, names: usize) -> Result<(), String> {
+        let count = match self {
+            Self::Classes(classes) => classes.len(),
+            Self::Labels(labels) if names == 0 || !labels.len().is_multiple_of(names) => {
+                return Err(format!("{} labels are no whole number of rows of {names}", labels.len()));
+            }
+            Self::Labels(labels) => labels.len() / names,
+        };
+        if count != pictures {
+            return Err(format!("{pictures} pictures but {count} labels; each needs one"));
+        }
+        if count == 0 {
+            return Err("no pictures; a data set needs at least one".into());
+        }
+        let Self::Classes(classes) = self else { return Ok(()) };
+        match classes.iter().enumerate().find(|&(_, &class)| class >= names) {
+            Some((i, label)) => {
+                Err(format!("label {label} of picture {i} is out of range; {names} classes count from 0"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether a picture shows the class or has the label `name`, where each picture has so many `names`; none where that is
     /// not known.
     ///
@@ -33,7 +57,6 @@ impl Targets {
             }
         }
     }
-
     /// What a loss takes of the pictures `indices`, `(N, names)`: 1 for their class or labels, else 0, NaN where that is not
     /// known.
     pub(crate) fn dense(&self, indices: &[usize], names: usize) -> Array2<f32> {
@@ -43,5 +66,17 @@ impl Targets {
                 labels[indices[row] * names + name].map_or(f32::NAN, |has| f32::from(u8::from(has)))
             }
         })
+    }
+
+    /// The targets of several parts, one after the other; all are of the kind of the first.
+    pub(super) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        parts
+            .cloned()
+            .reduce(|all, part| match (all, part) {
+                (Self::Classes(all), Self::Classes(part)) => Self::Classes([all, part].concat()),
+                (Self::Labels(all), Self::Labels(part)) => Self::Labels([all, part].concat()),
+                (all, _) => all,
+            })
+            .unwrap_or(Self::Classes(Vec::new()))
     }
 }

@@ -1,26 +1,28 @@
 //! Fine-tuning: which parameters learn, and how fast beside those of the classifier.
 
-use serde::{Deserialize, Serialize};
+use ndarray::{ArrayView2, ArrayView4};
 
-use super::Settings;
-use crate::Architecture;
+use super::settings::{Freeze, Settings};
+use crate::network::{Backprop, DenseNet, StepOptions, StepOutcome};
 use crate::optimiser::Rates;
-
-/// What of the body, all that comes before the classifier, stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Freeze {
-    /// Nothing: all parameters learn.
-    #[default]
-    None,
-    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
-    Weights,
-    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
-    /// the body is needed then.
-    Body,
-}
+use crate::{Architecture, Result};
 
 impl Settings {
+    /// Loss and gradients of a step, those of the classifier alone where the body is frozen.
+    pub(super) fn gradients(
+        &self,
+        backprop: &mut Backprop,
+        network: &mut DenseNet,
+        images: ArrayView4<'_, f32>,
+        targets: ArrayView2<'_, f32>,
+        options: &StepOptions<'_>,
+    ) -> Result<StepOutcome<f32>> {
+        match self.freeze {
+            Freeze::Body => backprop.run_classifier(network, images, targets, options),
+            Freeze::None | Freeze::Weights => backprop.run_in_parts(network, images, targets, options, self.accumulate),
+        }
+    }
+
     /// The rates of all parameters in an epoch, the first of which is 0, where that of the classifier is `rate`.
     pub(super) fn rates(&self, rate: f64, epoch: usize, architecture: &Architecture) -> Rates {
         let classifier = first_of_classifier(architecture);

@@ -26,6 +26,9 @@ pub struct Progress {
     pub(super) judged: u64,
     /// Pictures seen in the epoch under way.
     pub(super) images: u64,
+    /// Time spent on the steps of the epoch under way, in seconds.
+    #[serde(default)]
+    pub(super) stepping: f64,
     /// Time spent on the epoch under way, in seconds.
     pub(super) seconds: f64,
 }

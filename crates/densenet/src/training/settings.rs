@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
+use densenet_kernels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::fine_tuning::Freeze;
-use crate::data::Augmentation;
+use crate::data::{Augmentation, Split, balanced_order};
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
@@ -23,6 +23,20 @@ pub enum Balance {
     /// Their pictures are drawn more often, so that each class is seen as often; some pictures of the others are not seen in
     /// an epoch.
     Sampling,
+}
+
+/// What of the body, all that comes before the classifier, stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freeze {
+    /// Nothing: all parameters learn.
+    #[default]
+    None,
+    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
+    Weights,
+    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
+    /// the body is needed then.
+    Body,
 }
 
 /// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
@@ -69,7 +83,7 @@ pub struct Settings {
     pub cycles: usize,
     /// Epochs without a better one after which the run ends.
     pub patience: Option<usize>,
-    /// Share of the training pictures that may turn out to be unreadable before the run ends.
+    /// Share of the training pictures, rounded up, that may turn out to be unreadable before the run ends.
     pub max_bad: f64,
     /// Steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
@@ -146,6 +160,22 @@ impl Settings {
         let of_cycle = self.epochs / self.cycles.max(1);
         let ended = self.schedule == Schedule::Snapshot && of_cycle > 0 && epochs.is_multiple_of(of_cycle);
         ended.then(|| epochs / of_cycle)
+    }
+
+    /// The order of the pictures of an epoch whose seed is `seed`: shuffled (Fisher and Yates), or drawn so that every class
+    /// comes as often.
+    pub(super) fn order(&self, train: &Split, seed: u64) -> Vec<usize> {
+        if self.balance == Balance::Sampling {
+            return balanced_order(train, seed);
+        }
+        let mut order: Vec<usize> = (0..train.len()).collect();
+        if self.shuffle {
+            let random = Stream::new(seed, 0);
+            for i in (1..order.len()).rev() {
+                order.swap(i, (random.bits(i as u64) % (i as u64 + 1)) as usize);
+            }
+        }
+        order
     }
 
     /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.

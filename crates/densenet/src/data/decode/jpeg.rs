@@ -11,6 +11,7 @@ use libjpeg_turbo_rs::{ColorSpace, ComponentInfo, Decoder, FrameHeader, JpegErro
 
 use super::pixels::{Pixels, check_pixels, rgb_of_inks};
 use super::planes::{self, rgb_of_luma};
+use crate::data::beside::Beside;
 use crate::{Error, Result};
 
 /// Bytes that the coefficients of a progressive JPEG may take for each pixel that may be decoded: twice what three whole
@@ -50,7 +51,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
         PixelFormat::Cmyk => (3, rgb(&data)),
         _ => (format.bytes_per_pixel(), data),
     };
-    Ok(Pixels { height, width, channels, data, orientation })
+    Ok(Pixels { height, width, channels, data, beside: Beside::Nothing, orientation })
 }
 
 /// Whether the decoder does not know how to put the components together: four that are not sampled alike, or luma that is

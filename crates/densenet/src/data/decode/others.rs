@@ -7,6 +7,7 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::pixels::{Pixels, check_pixels};
+use crate::data::beside::Beside;
 use crate::{Error, Result};
 
 /// Bytes that a decoder may take for each pixel that may be decoded, if that is more than its own limit: four samples of 16
@@ -34,23 +35,26 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
         decoded.apply_orientation(orientation);
     }
     let (height, width) = (decoded.height() as usize, decoded.width() as usize);
-    let (channels, data) = without_alpha(decoded, path)?;
+    let (channels, data, beside) = parted(decoded, path)?;
     let orientation = if turned { Orientation::NoTransforms } else { orientation };
-    Ok(Pixels { height, width, channels, data, orientation })
+    Ok(Pixels { height, width, channels, data, beside, orientation })
 }
 
-/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture.
-fn without_alpha(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>)> {
+/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture, and what it holds beside them.
+fn parted(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>, Beside<'static>)> {
     let high = |samples: Vec<u16>| samples.into_iter().map(|s| (s >> 8) as u8).collect();
     let colour: ColorType = decoded.color();
-    let samples = usize::from(colour.channel_count());
-    let channels = if colour.has_color() { 3 } else { 1 };
-    let pixels: Vec<u8> = match decoded {
+    let (channels, alpha) = (if colour.has_color() { 3 } else { 1 }, colour.has_alpha());
+    let samples: Vec<u8> = match decoded {
         DynamicImage::ImageLuma8(p) => p.into_raw(),
         DynamicImage::ImageLumaA8(p) => p.into_raw(),
         DynamicImage::ImageRgb8(p) => p.into_raw(),
         DynamicImage::ImageRgba8(p) => p.into_raw(),
-        DynamicImage::ImageLuma16(p) => high(p.into_raw()),
+        DynamicImage::ImageLuma16(p) => {
+            let samples = p.into_raw();
+            let low = samples.iter().map(|&s| s as u8).collect();
+            return Ok((channels, high(samples), Beside::LowBytes(low)));
+        }
         DynamicImage::ImageLumaA16(p) => high(p.into_raw()),
         DynamicImage::ImageRgb16(p) => high(p.into_raw()),
         DynamicImage::ImageRgba16(p) => high(p.into_raw()),
@@ -59,8 +63,10 @@ fn without_alpha(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>)>
             return Err(Error::format(path, reason));
         }
     };
-    if samples == channels {
-        return Ok((channels, pixels));
+    if !alpha {
+        return Ok((channels, samples, Beside::Nothing));
     }
-    Ok((channels, pixels.chunks_exact(samples).flat_map(|p| &p[..channels]).copied().collect()))
+    let pixels = samples.chunks_exact(channels + 1);
+    let opacities: Vec<u8> = pixels.clone().map(|pixel| pixel[channels]).collect();
+    Ok((channels, pixels.flat_map(|pixel| &pixel[..channels]).copied().collect(), Beside::Alpha(opacities.into())))
 }

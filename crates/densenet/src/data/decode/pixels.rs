@@ -4,6 +4,7 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 
+use crate::data::beside::Beside;
 use crate::{Error, Result};
 
 /// A decoded picture.
@@ -16,6 +17,8 @@ pub struct Pixels {
     pub channels: usize,
     /// `[height, width, channels]`, row-major.
     pub data: Vec<u8>,
+    /// What else the file holds of them.
+    pub beside: Beside<'static>,
     /// What the file says is to be done to see it upright.
     pub orientation: Orientation,
 }

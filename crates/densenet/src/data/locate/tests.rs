@@ -173,12 +173,16 @@ fn a_distributions_folder_is_taken_before_any_download() {
 
 #[test]
 fn names_and_paths_are_told_apart() {
-    let message = open("fashion_mnist", None, &mut |_| ()).unwrap_err().to_string();
-    assert!(message.contains("neither a folder nor one of fashion-mnist, mnist, cifar10, cifar100"), "{message}");
+    let message = open("fashion_mnist", None, &TableOptions::default(), &mut |_| ()).unwrap_err().to_string();
+    assert!(
+        message.contains("neither a folder or file nor one of fashion-mnist, mnist, cifar10, cifar100"),
+        "{message}"
+    );
     let home = TempDir::new().unwrap();
     let folder = home.path().join("fashion-mnist");
     std::fs::create_dir(&folder).unwrap();
-    let incomplete = open("fashion-mnist", Some(home.path()), &mut |_| ()).unwrap_err().to_string();
+    let incomplete =
+        open("fashion-mnist", Some(home.path()), &TableOptions::default(), &mut |_| ()).unwrap_err().to_string();
     assert!(incomplete.contains("train-images-idx3-ubyte, plain or .gz, is missing"), "{incomplete}");
 }
 

@@ -10,7 +10,7 @@ mod stored;
 
 use self::stored::{Stored, StoredResize};
 use super::Picture;
-use super::framing::{ChannelOrder, Interpolation, Orientation, Resize, UNIT};
+use super::framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency, UNIT};
 use crate::{Error, Result};
 
 /// What is done to a picture before a network reads it, as torchvision's and timm's transforms do it on a PIL picture.
@@ -39,6 +39,10 @@ pub struct Preprocessing {
     pub std: Vec<f32>,
     /// What is done to a picture that a camera noted to be turned or mirrored.
     pub orientation: Orientation,
+    /// What becomes of transparency.
+    pub transparency: Transparency,
+    /// What becomes of grey of 16 bits.
+    pub grey16: Grey16,
 }
 
 /// The names that [`Preprocessing::named`] knows.
@@ -61,6 +65,8 @@ impl Preprocessing {
             mean: mean.into(),
             std: std.into(),
             orientation: Orientation::default(),
+            transparency: Transparency::default(),
+            grey16: Grey16::default(),
         }
     }
 
@@ -193,9 +199,10 @@ impl Preprocessing {
         Ok(inputs)
     }
 
-    /// With the network's channels, and upright where that is asked for: what is done before anything is cut from a picture.
+    /// Opaque, of 8 bits, with the network's channels, and upright where that is asked for: what is done before anything is cut
+    /// from a picture.
     pub(super) fn converted<'a>(&self, picture: Picture<'a>) -> Picture<'a> {
-        let picture = picture.convert(self.channels());
+        let picture = picture.flattened(self.transparency, self.grey16).convert(self.channels());
         match self.orientation {
             Orientation::Ignore => picture,
             Orientation::Apply => picture.oriented(),
@@ -263,8 +270,8 @@ impl TryFrom<Stored> for Preprocessing {
             (StoredResize::Rule(resize), fraction) => Self { resize, crop_fraction: fraction.unwrap_or(1.0), ..plain },
             (StoredResize::Whole, fraction) => Self { crop_fraction: fraction.unwrap_or(1.0), ..plain },
         };
-        let Stored { interpolation, channel_order, value_range, orientation, .. } = stored;
-        Ok(Self { interpolation, channel_order, value_range, orientation, ..framed })
+        let Stored { interpolation, channel_order, value_range, orientation, transparency, grey16, .. } = stored;
+        Ok(Self { interpolation, channel_order, value_range, orientation, transparency, grey16, ..framed })
     }
 }
 

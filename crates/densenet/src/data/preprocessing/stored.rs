@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::data::framing::{ChannelOrder, Interpolation, Orientation, Resize, UNIT};
+use crate::data::framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency, UNIT};
 
 /// The fields of a file.
 #[derive(Deserialize)]
@@ -23,6 +23,10 @@ pub(super) struct Stored {
     pub std: Vec<f32>,
     #[serde(default)]
     pub orientation: Orientation,
+    #[serde(default)]
+    pub transparency: Transparency,
+    #[serde(default)]
+    pub grey16: Grey16,
 }
 
 fn unit() -> [f32; 2] {

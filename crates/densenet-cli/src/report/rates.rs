@@ -1,0 +1,32 @@
+//! The page of a search for the learning rate.
+
+use densenet::training::find_lr::Tried;
+use maud::html;
+
+use super::chart::{Chart, Curve};
+use super::figures::short;
+use super::page::{page, section};
+
+/// The page of the steps `tried`, where `suggested` is the rate to train with.
+pub fn rates(tried: &[Tried], suggested: f64) -> String {
+    let of = |value: fn(&Tried) -> f64| tried.iter().map(|tried| [tried.lr.log10(), value(tried)]).collect();
+    let chart = Chart {
+        title: "Loss",
+        x: "logarithm of the learning rate, to base 10",
+        percent: false,
+        curves: vec![
+            Curve::new("of the batch", "c0 faint", of(|t| t.loss)),
+            Curve::new("smoothed", "c0", of(|t| t.smoothed)),
+        ],
+        legend: true,
+        mark: Some((suggested.log10(), short(suggested))),
+    };
+    let body = html! {
+        header { h1 { "Search for the learning rate" } }
+        (section("Loss by learning rate", &html! {
+            p { "The rate rises with every step. A tenth of that of the lowest loss is " b { (short(suggested)) } "." }
+            div class="charts" { (chart.draw()) }
+        }))
+    };
+    page("Search for the learning rate", false, &body)
+}

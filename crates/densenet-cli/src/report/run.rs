@@ -1,0 +1,80 @@
+//! The files of a run's folder that a report is made of.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use densenet::training::LOG;
+use serde_json::{Map, Value};
+
+use super::evaluated::{EVALUATION, Evaluated};
+use super::log::Log;
+use super::recipe::{self, Recipe};
+use crate::train::recipe::FILE as RECIPE;
+
+/// The machine, and what the run took of it.
+const MACHINE: &str = "machine.json";
+
+/// A run, as far as its folder tells.
+pub struct Run {
+    /// The folder, as it was named.
+    pub name: String,
+    /// Its log.
+    pub log: Log,
+    /// The recipe's text and values.
+    pub recipe: Option<(String, Recipe)>,
+    /// What its best network makes of the pictures that it is judged by.
+    pub evaluated: Option<Evaluated>,
+    /// The machine, and what the run took of it.
+    pub machine: Option<Map<String, Value>>,
+}
+
+impl Run {
+    /// Reads the run in `folder`, whose log alone has to be there.
+    ///
+    /// # Errors
+    /// A log that cannot be read, or a file that holds something else than it should.
+    pub fn read(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            name: folder.display().to_string(),
+            log: Log::read(&folder.join(LOG))?,
+            recipe: read(&folder.join(RECIPE), |text| Ok((text.into(), recipe::parse(text)?)))?,
+            evaluated: read(&folder.join(EVALUATION), |text| serde_json::from_str(text).context("no evaluation"))?,
+            machine: read(&folder.join(MACHINE), |text| serde_json::from_str(text).context("no JSON object"))?,
+        })
+    }
+
+    /// What the page is called: the folder's own name.
+    pub fn title(&self) -> String {
+        let path = fs::canonicalize(&self.name).unwrap_or_else(|_| self.name.clone().into());
+        path.file_name().map_or_else(|| self.name.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// The recipe's value of `key`.
+    pub fn of_recipe(&self, key: &str) -> Option<&str> {
+        recipe::value(&self.recipe.as_ref()?.1, key)
+    }
+
+    /// The epochs that the recipe asks for.
+    pub fn epochs(&self) -> Option<usize> {
+        self.of_recipe("epochs")?.parse().ok()
+    }
+
+    /// Time that it took: all of it, or that of the epochs that are done.
+    pub fn seconds(&self) -> f64 {
+        let told = self.machine.as_ref().and_then(|machine| machine.get("seconds")?.as_f64());
+        told.unwrap_or_else(|| self.log.seconds())
+    }
+}
+
+/// What `parse` makes of a text file; none where it is not there.
+fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+    if !fs::exists(path).with_context(|| path.display().to_string())? {
+        return Ok(None);
+    }
+    crate::text::read(path)
+        .map_err(Into::into)
+        .and_then(|text| parse(&text))
+        .map(Some)
+        .with_context(|| path.display().to_string())
+}

@@ -1,0 +1,181 @@
+//! From a recipe to a run: its data, its network and its folder.
+
+use std::path::Path;
+
+use anyhow::Result;
+use densenet::checkpoint::Card;
+use densenet::data::{DataSet, Preprocessing, SPLIT, TableOptions, Targets};
+use densenet::network::{DenseNet, Memory};
+use densenet::output::Output;
+use densenet::training::{Run, Settings};
+use densenet::{Architecture, Config};
+
+use super::recipe::Recipe;
+use crate::augmenting::usual;
+use crate::data_dir::DataDir;
+use crate::decoding::Decoding;
+use crate::model;
+use crate::output::{self, Misuse, counted};
+
+/// What a recipe stands for, before the first step.
+pub struct Prepared {
+    /// The recipe with all that was left to the data and the network.
+    pub recipe: Recipe,
+    pub data: DataSet,
+    pub card: Card,
+    pub network: DenseNet,
+}
+
+impl Prepared {
+    /// Opens the data and makes the network. Where nobody `says_augment`, pictures are augmented as is usual for the data.
+    ///
+    /// # Errors
+    /// Data or weights that cannot be read, and whatever would fail a step that can be known before the first.
+    pub fn new(mut recipe: Recipe, data_dir: &DataDir, says_augment: bool) -> Result<Self> {
+        let Some(name) = recipe.data.clone() else {
+            return Err(Misuse("a new run needs --data".into()).into());
+        };
+        recipe.training.validate()?;
+        let data = divided(data_dir.open(&name, &recipe.table)?, &recipe.training, recipe.seed)?;
+        let preset = adapted(preset(&recipe)?, &data);
+        let config = Config {
+            input_size: recipe.size.unwrap_or(preset.input_size),
+            drop_rate: recipe.drop_rate.unwrap_or(preset.drop_rate),
+            ..preset
+        };
+        (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
+        if !says_augment {
+            recipe.training.augment.base = usual(&data);
+        }
+        Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
+        let network = match &recipe.init {
+            Some(path) => initial(path, &config, recipe.seed)?,
+            None => DenseNet::new(&config, recipe.seed)?,
+        };
+        let preprocessing = recipe.decoding.overrule(data.preprocessing.with_size(config.input_size));
+        recipe.decoding = Decoding::of(&preprocessing);
+        let card = card(config, &data, preprocessing, &recipe);
+        data.check()?;
+        Run::check(&card, &recipe.training, &data.train, data.chooses())?;
+        Ok(Self { recipe, data, card, network })
+    }
+
+    /// Begins the run in `folder`.
+    pub fn start(self, folder: &Path) -> Result<(Run, DataSet)> {
+        let Self { recipe, data, card, network } = self;
+        let run = Run::start(folder, card, network, recipe.training.clone())?;
+        recipe.write(folder)?;
+        data.write_split(&folder.join(SPLIT))?;
+        Ok((run, data))
+    }
+}
+
+/// Goes on with the run in `folder`; `recipe` lays what is asked for now over what the run was begun with.
+pub fn resume(
+    folder: &Path,
+    data_dir: &DataDir,
+    recipe: impl FnOnce(&Recipe) -> Result<Recipe>,
+) -> Result<(Run, DataSet)> {
+    let mut run = Run::resume(folder)?;
+    let begun = Recipe::of_run(&run, folder)?;
+    let recipe = recipe(&begun)?;
+    recipe.training.validate()?;
+    let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
+    let data = data_dir.open(name, &recipe.table)?;
+    let data = match folder.join(SPLIT) {
+        path if path.exists() => data.divide_as(&path)?,
+        _ => divided(data, &recipe.training, recipe.seed)?,
+    };
+    refuse_changes(&run, folder, &begun, &recipe, &data)?;
+    say_changed_rate(&run, &recipe.training, data.train.len());
+    run.settings = recipe.training;
+    Ok((run, data))
+}
+
+/// Refuses a recipe with which the run would not be the one that was begun.
+fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: &DataSet) -> Result<()> {
+    let may_change = |recipe: &Recipe| Recipe {
+        // The same data may lie elsewhere.
+        data: None,
+        table: TableOptions { images: None, ..recipe.table.clone() },
+        training: Settings {
+            epochs: 1,
+            max_steps: None,
+            patience: None,
+            max_bad: 0.0,
+            memory: Memory::Normal,
+            ..recipe.training.clone()
+        },
+        ..recipe.clone()
+    };
+    let mut changed = may_change(begun).differences(&may_change(now))?;
+    if data.train.classes() != run.card().labels {
+        let (found, known) = (data.train.classes().len(), run.card().labels.len());
+        changed.push(format!("data: other classes ({found}; the run knows {known})"));
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let (folder, changed) = (folder.display(), changed.join("; "));
+    Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
+        .into())
+}
+
+/// What the weights of a run say of themselves.
+fn card(config: Config, data: &DataSet, preprocessing: Preprocessing, recipe: &Recipe) -> Card {
+    let output = match data.train.targets() {
+        Targets::Classes(_) => Output::softmax(),
+        Targets::Labels(_) => Output::sigmoid(),
+    };
+    Card {
+        preprocessing: Some(preprocessing),
+        output: Some(output),
+        labels: data.train.classes().to_vec(),
+        dataset: recipe.data.clone().unwrap_or_default(),
+        seed: recipe.seed,
+        ..Card::of(config)
+    }
+}
+
+/// Says that the learning rate changes where a run goes on with other settings, if it does.
+fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
+    let next = run.progress().step;
+    let [before, after] = [&run.settings, settings].map(|settings| settings.rate(next, pictures));
+    if before != after {
+        output::note(format_args!(
+            "with {} instead of {}, the learning rate of step {} is {after:.3e}, not {before:.3e}",
+            counted(settings.epochs, "epoch"),
+            run.settings.epochs,
+            next + 1
+        ));
+    }
+}
+
+/// The network that a recipe names.
+fn preset(recipe: &Recipe) -> Result<Config> {
+    match (&recipe.model, &recipe.init) {
+        (Some(model), _) => Ok(Config::preset(model)?),
+        (None, Some(path)) => Ok(model::open(path, None)?.config()?),
+        (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
+    }
+}
+
+/// The data with a part to choose the best epoch by, unless the test part is to choose.
+fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
+    Ok(if settings.val_fraction > 0.0 { data.divide(settings.val_fraction, seed)? } else { data })
+}
+
+/// A network of `config` with the weights of `path`, which may be of other classes and input channels.
+fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
+    let architecture = Architecture::new(config)?;
+    let (weights, changes) = model::open(path, None)?.initial(&architecture, seed)?;
+    model::warn_of_broken(&weights, &architecture, path);
+    changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
+    Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
+}
+
+/// The network `config` with the channels and classes of `data`.
+fn adapted(config: Config, data: &DataSet) -> Config {
+    let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
+    Config { in_channels, num_classes, ..config }
+}

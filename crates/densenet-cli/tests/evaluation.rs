@@ -1,0 +1,148 @@
+//! Evaluation and averaged networks, from end to end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder of four pictures of each of seven classes, and a network of seven classes for 16x16.
+struct World(TempDir);
+
+const CLASSES: usize = 7;
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        for class in 0..CLASSES {
+            fs::create_dir_all(world.0.path().join(format!("set/c{class}"))).unwrap();
+            (0..4).for_each(|i| world.picture(&format!("set/c{class}/{i}.ppm"), 31 * class + 7 * i));
+        }
+        world
+    }
+
+    /// A picture of 20x24 that slopes from left to right.
+    fn picture(&self, name: &str, seed: usize) {
+        let pixels = (0..20 * 24 * 3).map(|i| ((i % 72) * (seed % 3 + 1) + seed) as u8);
+        let file = b"P6 24 20 255\n".iter().copied().chain(pixels).collect::<Vec<u8>>();
+        fs::write(self.0.path().join(name), file).unwrap();
+    }
+
+    /// Exit code, stdout and stderr of the program in this folder, with words parted by blanks.
+    fn exits(&self, code: i32, words: &str) -> (String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.0.path());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
+        assert!(!err.contains("panicked"), "{err}");
+        (out, err)
+    }
+
+    fn json(&self, words: &str) -> Value {
+        serde_json::from_str(&self.exits(0, &format!("{words} --json")).0).unwrap()
+    }
+}
+
+fn kind(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../densenet/tests/goldens/kinds").join(name)
+}
+
+const PREPARED: &str = "--mean 0.5,0.5,0.5 --std 0.25,0.25,0.25 --size 16";
+
+fn weights(name: &str) -> String {
+    format!("--weights {} {PREPARED}", kind(name).display())
+}
+
+#[test]
+fn an_evaluation_tells_all_its_figures() {
+    let world = World::new();
+    let words = format!("eval {} --data set", weights("head-sigmoid.pth"));
+    let found = world.json(&words);
+    for name in ["top1", "top5", "loss", "auc", "average_precision", "precision", "recall", "f1", "brier", "ece"] {
+        assert!(found[name].is_number(), "{name}: {found}");
+    }
+    assert_eq!((&found["images"], &found["temperature"]), (&28.into(), &1.0.into()));
+    for (name, count) in [("per_class", CLASSES), ("confusion", CLASSES), ("labels", CLASSES), ("calibration", 15)] {
+        assert_eq!(found[name].as_array().map(Vec::len), Some(count), "{name}: {found}");
+    }
+    for name in ["top1", "auc", "loss"] {
+        let end = |end: usize| found["intervals"][name][end].as_f64().unwrap();
+        assert!(end(0) <= found[name].as_f64().unwrap() && found[name].as_f64().unwrap() <= end(1), "{name}: {found}");
+    }
+    assert_eq!(found, world.json(&format!("{words} --threads 1 --batch 5")));
+    let text = world.exits(0, &format!("{words} --show 2")).0;
+    for part in
+        [" [95 %: ", "\nmean ROC-AUC ", "\ncalibration error ", "class  precision", "true \\ predicted", ", is c0"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_temperature_of_the_card_is_in_every_answer() {
+    let world = World::new();
+    fs::write(world.0.path().join("card.json"), r#"{"output":{"kind":"softmax","temperature":3.0}}"#).unwrap();
+    let (weights, card) = (weights("head-sigmoid.pth"), "--card card.json");
+    let [cold, warm] = ["", card].map(|card| world.json(&format!("eval {weights} --data set {card}")));
+    assert_eq!((&cold["top1"], &cold["confusion"]), (&warm["top1"], &warm["confusion"]));
+    assert!(cold["loss"] != warm["loss"] && warm["temperature"] == 3.0, "{warm}");
+    assert!(world.exits(0, &format!("eval {weights} --data set {card}")).0.contains(" at temperature 3.000"));
+    let [cold, warm] = ["", card].map(|card| {
+        let found = world.json(&format!("predict {weights} set/c0/0.ppm --top 2 {card}"));
+        let classes = &found["predictions"][0]["classes"];
+        [0, 1].map(|rank| classes[rank]["probability"].as_f64().unwrap().ln())
+    });
+    assert!((cold[0] - cold[1] - 3.0 * (warm[0] - warm[1])).abs() < 1e-6, "{cold:?} {warm:?}");
+    fs::write(world.0.path().join("card.json"), r#"{"output":{"kind":"softmax","temperature":-1}}"#).unwrap();
+    let err = world.exits(2, &format!("eval {weights} --data set {card}")).1;
+    assert!(err.contains("card.json") && err.contains("temperature is -1; it must be above 0"), "{err}");
+}
+
+#[test]
+fn views_of_a_picture_are_averaged() {
+    let world = World::new();
+    let words = format!("eval {} --data set", weights("head-sigmoid.pth"));
+    let plain = world.json(&words);
+    let flipped = world.json(&format!("{words} --tta flip"));
+    assert!(flipped["loss"] != plain["loss"] && flipped["images"] == 28, "{flipped}");
+    let err = world.exits(2, &format!("{words} --tta flip,crops")).1;
+    assert!(err.contains("every crop of 16x16 is the whole; a crop_fraction below 1"), "{err}");
+    let cropped = world.json(&format!("{words} --tta flip,crops --crop-fraction 0.8"));
+    assert!(cropped["loss"] != flipped["loss"], "{cropped}");
+    assert!(world.exits(2, &format!("{words} --tta turn")).1.contains("turn"));
+}
+
+#[test]
+fn several_networks_answer_together() {
+    let world = World::new();
+    let [first, second] = ["head-mlp.pth", "head-max.pth"].map(|name| kind(name).display().to_string());
+    let probabilities = |weights: &str| {
+        let found = world.json(&format!("predict --weights {weights} {PREPARED} set/c1/0.ppm --top 5"));
+        let mut of_class = [0.0; 5];
+        for class in found["predictions"][0]["classes"].as_array().unwrap() {
+            of_class[class["index"].as_u64().unwrap() as usize] = class["probability"].as_f64().unwrap();
+        }
+        of_class
+    };
+    let (one, other) = (probabilities(&first), probabilities(&second));
+    let both = probabilities(&format!("{first},{second}"));
+    assert!((0..5).all(|c| (both[c] - (one[c] + other[c]) / 2.0).abs() < 1e-6), "{one:?} {other:?} {both:?}");
+    ["c5", "c6"].iter().for_each(|class| fs::remove_dir_all(world.0.path().join("set").join(class)).unwrap());
+    let found = world.json(&format!("eval --weights {first},{second} {PREPARED} --data set"));
+    assert_eq!(found["images"], 20);
+}
+
+#[test]
+fn networks_that_do_not_agree_are_named() {
+    let world = World::new();
+    for command in ["eval --data set", "predict set/c1/0.ppm"] {
+        let err = world.exits(1, &format!("{command} --weights cifar10,fashion-mnist")).1;
+        assert!(err.contains("class 0 of fashion-mnist is T-shirt/top, of cifar10 airplane"), "{err}");
+        let weights = kind("head-sigmoid.pth").display().to_string();
+        let err = world.exits(1, &format!("{command} --weights {weights},cifar10 {PREPARED}")).1;
+        assert!(err.contains("cifar10 knows 10 classes") && err.contains("head-sigmoid.pth 7"), "{err}");
+    }
+}

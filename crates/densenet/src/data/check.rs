@@ -1,0 +1,38 @@
+//! What no network can be trained on, told before the first step.
+
+use super::{DataSet, Split, Targets};
+use crate::{Error, Result};
+
+impl DataSet {
+    /// Whether a network can be trained on it.
+    ///
+    /// # Errors
+    /// One class only; pictures in files of which a class has none to train on; a label that is the same for all training
+    /// pictures that it is known of.
+    pub fn check(&self) -> Result<()> {
+        let reason = match self.train.targets() {
+            Targets::Classes(_) => classes(&self.train),
+            Targets::Labels(labels) => self.train.classes().iter().enumerate().find_map(|(place, name)| {
+                let values = labels.iter().skip(place).step_by(self.train.classes().len());
+                constant(values.flatten()).map(|found| format!("{name} is {found}; take it out of --label-columns"))
+            }),
+        };
+        reason.map_or(Ok(()), |reason| Err(Error::DataSet { name: self.name.clone(), reason }))
+    }
+}
+
+/// What is wrong with the classes.
+fn classes(train: &Split) -> Option<String> {
+    if let [only] = train.classes() {
+        return Some(format!("{only} is its only class; a network learns to tell two or more apart"));
+    }
+    // A file of labels may well be the first part of a larger one.
+    let empty = train.empty_class().filter(|_| train.path(0).is_some());
+    empty.map(|class| format!("no pictures of {class}; a class needs at least one to train on"))
+}
+
+/// Why nothing can be learnt of a label with those known values.
+fn constant<'a>(mut values: impl Iterator<Item = &'a bool>) -> Option<String> {
+    let Some(first) = values.next() else { return Some("known of no training picture".into()) };
+    values.all(|value| value == first).then(|| format!("{} for all training pictures", u8::from(*first)))
+}

@@ -1,0 +1,63 @@
+//! The columns of a table that tell of pictures.
+
+use super::rows::Table;
+
+/// The columns of a table that are taken, by their places.
+pub(super) struct Columns {
+    pub form: Form,
+    pub path: usize,
+    pub labels: Labels,
+    /// Where it is 1, a picture has no label but that of a device.
+    pub no_finding: Option<usize>,
+    pub split: Option<usize>,
+    pub group: Option<Group>,
+}
+
+/// Whose table it is, which tells where the pictures are.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    Plain,
+    CheXpert,
+    ChestXray14,
+}
+
+/// What tells what a picture shows.
+pub(super) enum Labels {
+    /// A column of classes.
+    Class(usize),
+    /// A column of 0 and 1 for each label.
+    Each(Vec<usize>),
+    /// A column of ChestX-ray14's findings, joined by `|`.
+    Findings(usize),
+}
+
+/// What tells which pictures must stay together.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Group {
+    Column(usize),
+    /// The folder of CheXpert's paths.
+    PatientFolder,
+}
+
+impl Columns {
+    /// The columns of `table` that are none of these.
+    pub fn left_out<'a>(&self, table: &'a Table) -> Vec<&'a str> {
+        let labels: &[usize] = match &self.labels {
+            Labels::Class(column) | Labels::Findings(column) => &[*column],
+            Labels::Each(columns) => columns,
+        };
+        let taken = |column| {
+            labels.contains(&column)
+                || [Some(self.path), self.no_finding, self.split].contains(&Some(column))
+                || self.group == Some(Group::Column(column))
+        };
+        (0..table.columns.len()).filter(|&column| !taken(column)).map(|column| table.columns[column].as_str()).collect()
+    }
+}
+
+impl Table {
+    /// The place of the column of that very name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column == name)
+    }
+}

@@ -1,0 +1,70 @@
+//! How tables are read.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How a table of pictures is read, where its columns leave that open.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TableOptions {
+    /// The folder that the paths are relative to, and that must hold them; the table's own where there is none.
+    pub images: Option<PathBuf>,
+    /// The column of paths.
+    pub path_column: Option<String>,
+    /// The column of classes.
+    pub label_column: Option<String>,
+    /// The columns of 0 and 1, a label each.
+    pub label_columns: Vec<String>,
+    /// What -1 means in a column of 0 and 1.
+    pub uncertain: Uncertain,
+    /// What a blank means in a column of 0 and 1.
+    pub blank: Blank,
+    /// The column of groups, as patients or bursts; one group's pictures are all in one part.
+    pub group_by: Option<String>,
+}
+
+/// What -1 means in a column of 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Uncertain {
+    /// Not known.
+    #[default]
+    Ignore,
+    /// As 0.
+    Zero,
+    /// As 1.
+    One,
+}
+
+impl Uncertain {
+    /// Whether the picture has the label.
+    pub(super) fn known(self) -> Option<bool> {
+        match self {
+            Self::Ignore => None,
+            Self::Zero => Some(false),
+            Self::One => Some(true),
+        }
+    }
+}
+
+/// What a blank, or `nan`, means in a column of 0 and 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blank {
+    /// Not known.
+    #[default]
+    Ignore,
+    /// As 0.
+    Zero,
+}
+
+impl Blank {
+    /// Whether the picture has the label.
+    pub(super) fn known(self) -> Option<bool> {
+        match self {
+            Self::Ignore => None,
+            Self::Zero => Some(false),
+        }
+    }
+}
