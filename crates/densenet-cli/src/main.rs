@@ -20,6 +20,7 @@ mod predict;
 mod preparing;
 mod reading;
 mod report;
+mod table_options;
 mod text;
 mod threads;
 mod train;

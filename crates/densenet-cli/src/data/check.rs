@@ -13,6 +13,7 @@ use super::findings::{FEW, Findings, Member, Same, TINY, parts};
 use super::inspection::Record;
 use crate::data_dir::DataDir;
 use crate::output::{self, count, counted};
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Examples of each kind that are printed.
@@ -28,9 +29,11 @@ const UNBALANCED: f64 = 10.0;
 #[derive(Args)]
 #[command(after_help = "Example: densenet data check photos --json")]
 pub struct Check {
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    /// fashion-mnist, mnist, cifar10, cifar100, or a table of pictures (.csv), or a folder of classes, IDX files or CIFAR binaries
     #[arg(value_name = "DATA")]
     data: String,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
@@ -43,7 +46,7 @@ pub struct Check {
 impl Check {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data)?;
+        let data = self.data_dir.open(&self.data, &self.table.options())?;
         let pictures: Vec<_> =
             parts(&data).into_iter().flat_map(|split| (0..split.len()).map(move |index| (split, index))).collect();
         let bar = bar(pictures.len());
@@ -69,8 +72,11 @@ fn bar(pictures: usize) -> ProgressBar {
 }
 
 fn in_words(findings: &Findings) -> String {
-    let parts: Vec<String> =
-        findings.pictures.iter().map(|(part, pictures)| format!("{} {part}", count(*pictures as u64))).collect();
+    let pictures = |part: Part| {
+        let pictures = *findings.pictures.get(&part.to_string())?;
+        Some(format!("{} {part}", count(pictures as u64)))
+    };
+    let parts: Vec<String> = [Part::Train, Part::Validation, Part::Test].into_iter().filter_map(pictures).collect();
     let (parts, classes) = (parts.join(", "), counted(findings.classes.len(), "class"));
     let mut text = format!("pictures: {parts}; {classes}\n");
     let sections = [harmful(findings), noteworthy(findings)].concat();

@@ -16,6 +16,7 @@ use super::sheet::{self, Cell, Column};
 use crate::augmenting::{Augmenting, usual};
 use crate::data_dir::DataDir;
 use crate::output::{self, Misuse, counted};
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Columns beside the pictures as they are.
@@ -25,9 +26,11 @@ const EPOCHS: u64 = 5;
 #[derive(Args)]
 #[command(after_help = "Example: densenet data show photos --rand-augment 2,9 --mixup 0.2 --out sheet.png")]
 pub struct Show {
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    /// fashion-mnist, mnist, cifar10, cifar100, or a table of pictures (.csv), or a folder of classes, IDX files or CIFAR binaries
     #[arg(value_name = "DATA")]
     data: String,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     augmenting: Augmenting,
     /// The first epoch that is shown, from 1
@@ -54,7 +57,7 @@ pub struct Show {
 impl Show {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data)?;
+        let data = self.data_dir.open(&self.data, &self.table.options())?;
         let augmentation = self.augmenting.over(usual(&data).into());
         let preprocessing = self.size.map_or(data.preprocessing.clone(), |size| data.preprocessing.with_size(size));
         augmentation.validate().map_err(|error| Misuse(error.to_string()))?;
@@ -127,9 +130,11 @@ impl<'a> Shown<'a> {
 
 /// The names of what is there, the largest share first: `coat`, or `62 % coat, 38 % dress`.
 fn caption(targets: ArrayView1<'_, f32>, names: &[String]) -> String {
-    let mut there: Vec<(f32, &String)> = targets.iter().copied().zip(names).filter(|(share, _)| *share > 0.0).collect();
+    let percent = |target: &f32| (100.0 * target).round();
+    let shares = targets.iter().map(percent).zip(names);
+    let mut there: Vec<(f32, &String)> = shares.filter(|(percent, _)| *percent >= 1.0).collect();
     there.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let words = there.iter().map(|(share, name)| match (100.0 * share).round() {
+    let words = there.iter().map(|(percent, name)| match percent {
         100.0 => name.to_string(),
         percent => format!("{percent} % {name}"),
     });
@@ -158,6 +163,7 @@ mod tests {
         let said = |targets: &[f32]| caption(aview1(targets), &names);
         assert_eq!(said(&[0.0, 1.0, 0.0]), "dress");
         assert_eq!(said(&[0.375, 0.625, f32::NAN]), "63 % dress, 38 % coat");
+        assert_eq!(said(&[0.999, 0.001, 0.0]), "coat");
         assert_eq!(said(&[0.0, 0.0, 0.0]), "");
     }
 }
