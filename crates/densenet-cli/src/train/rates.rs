@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use densenet::training::find_lr::{STEPS, Tried, find_lr, suggested};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::How;
 use super::begin::Prepared;
+use super::running::How;
 use crate::{output, report};
 
 /// The page of a search in a run's folder.

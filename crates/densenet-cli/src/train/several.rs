@@ -8,8 +8,9 @@ use densenet::training::RESUME;
 use toml::Table;
 
 use super::begin::{Prepared, resume};
+use super::command::Train;
 use super::recipe::{self, Recipe};
-use super::{Ended, How, Train, train};
+use super::running::{Ended, How, train};
 use crate::{output, report};
 
 /// A recipe that is trained from several seeds, and the folder of their runs.
