@@ -27,7 +27,7 @@ pub use crate::output::{log_softmax, ranking};
 /// Classes are the softmax's of the logits, labels the sigmoid's; there are no [intervals](Intervals).
 ///
 /// # Errors
-/// Those of [`answers`].
+/// Those of [`answers()`].
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
