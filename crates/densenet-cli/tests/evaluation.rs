@@ -146,3 +146,30 @@ fn networks_that_do_not_agree_are_named() {
         assert!(err.contains("cifar10 knows 10 classes") && err.contains("head-sigmoid.pth 7"), "{err}");
     }
 }
+
+#[test]
+fn labels_are_scored_each_by_itself_and_what_is_not_known_is_left_out() {
+    let world = World::new();
+    let names: Vec<String> = (0..CLASSES).map(|class| format!("l{class}")).collect();
+    let row = |picture: usize| {
+        let label = |class: usize| match (picture + class) % 5 {
+            0 => "",
+            1 | 2 => "1",
+            _ => "0",
+        };
+        let labels: Vec<&str> = (0..CLASSES).map(label).collect();
+        format!("set/c{}/{}.ppm,{}\n", picture / 4, picture % 4, labels.join(","))
+    };
+    let table: String = (0..28).map(row).collect();
+    fs::write(world.0.path().join("table.csv"), format!("path,{}\n{table}", names.join(","))).unwrap();
+    let words = format!("eval {} --data table.csv --part train", weights("head-sigmoid.pth"));
+    let err = world.exits(2, &words).1;
+    assert!(err.contains("labels that are independent of each other") && err.contains("--output sigmoid"), "{err}");
+    let found = world.json(&format!("{words} --output sigmoid --tta flip"));
+    let images = found["images"].as_u64().unwrap();
+    assert!(found["accuracy"].is_number() && found["auc"].is_number() && found["top1"].is_null(), "{found}");
+    let known: u64 = found["calibration"].as_array().unwrap().iter().map(|bin| bin["count"].as_u64().unwrap()).sum();
+    assert!(images > 20 && known < images * CLASSES as u64, "{found}");
+    let text = world.exits(0, &format!("{words} --output sigmoid --show 1")).0;
+    assert!(text.starts_with("mean ROC-AUC ") && text.contains("\nl6 ") && !text.contains("predicted"), "{text}");
+}

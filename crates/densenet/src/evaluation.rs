@@ -13,10 +13,12 @@ use crate::{Error, Result};
 
 mod answers;
 mod figures;
+mod intervals;
 mod scored;
 
 pub use self::answers::Answers;
-pub use self::figures::{ClassFigures, Evaluation, Intervals};
+pub use self::figures::{ClassFigures, Evaluation};
+pub use self::intervals::Intervals;
 pub use crate::output::{log_softmax, ranking};
 
 /// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
@@ -25,7 +27,7 @@ pub use crate::output::{log_softmax, ranking};
 /// Classes are the softmax's of the logits, labels the sigmoid's; there are no [intervals](Intervals).
 ///
 /// # Errors
-/// Those of [`answers`].
+/// Those of [`answers()`].
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
@@ -59,33 +61,26 @@ pub fn answers(
 ) -> Result<Option<Answers>> {
     check_labels(split, ensemble.num_classes())?;
     views.validate(preprocessing)?;
-    let (output, order) = (ensemble.output(), (0..split.len()).collect::<Vec<usize>>());
-    let (mut logits, mut pictures, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    let order: Vec<usize> = (0..split.len()).collect();
+    let (mut answered, mut unreadable) = (Vec::new(), Vec::new());
     let stopped = prefetch(
         order.chunks((batch / views.count()).max(1)),
         |indices| Ok::<_, Error>((indices, split.views(indices, preprocessing, views)?)),
         |(indices, (images, outcomes))| {
-            let said = mean_of_views(ensemble, images, views)?;
-            for ((&index, outcome), said) in indices.iter().zip(outcomes).zip(said) {
+            let logits = mean_of_views(ensemble, images, views)?;
+            for ((&index, outcome), logits) in indices.iter().zip(outcomes).zip(logits) {
                 match outcome {
-                    Ok(()) => {
-                        pictures.push(index);
-                        logits.extend(said);
-                    }
+                    Ok(()) => answered.push((index, logits)),
                     Err(error) => unreadable.push(split.unreadable(index, &error)),
                 }
             }
-            Ok(progress((pictures.len() + unreadable.len()) as u64))
+            Ok(progress((answered.len() + unreadable.len()) as u64))
         },
     )?;
-    if stopped.is_some() {
-        return Ok(None);
+    match stopped {
+        Some(()) => Ok(None),
+        None => gathered(ensemble, split, views, answered, unreadable).map(Some),
     }
-    check_readable(&pictures, &unreadable)?;
-    let (names, targets) = (ensemble.num_classes(), split.targets().select(&pictures, ensemble.num_classes()));
-    let logits = Array2::from_shape_vec((pictures.len(), names), logits).expect("a row of logits a picture");
-    let output = if views.count() == 1 { output } else { output.plain() };
-    Ok(Some(Answers { logits, output, targets, pictures, unreadable }))
 }
 
 /// What `ensemble` says of each picture of `images` `(N * views, C, H, W)`: a row of logits.
@@ -99,15 +94,26 @@ fn mean_of_views(ensemble: &Ensemble<'_>, images: Array4<f32>, views: Views) -> 
     Ok(rows.chunks(views.count()).map(of_picture).collect())
 }
 
-/// Refuses a split of which no picture was read.
-fn check_readable(pictures: &[usize], unreadable: &[Unreadable]) -> Result<()> {
-    match unreadable.first() {
-        Some(first) if pictures.is_empty() => {
-            let reason = format!("{}; none of the {} pictures can be read", first.reason, unreadable.len());
-            Err(Error::format(&first.input, reason))
-        }
-        _ => Ok(()),
+/// The answers about a whole split: pictures and their logits, and those that could not be read.
+///
+/// # Errors
+/// No picture that was read.
+fn gathered(
+    ensemble: &Ensemble<'_>,
+    split: &Split,
+    views: Views,
+    answered: Vec<(usize, Vec<f32>)>,
+    unreadable: Vec<Unreadable>,
+) -> Result<Answers> {
+    if let Some(first) = unreadable.first().filter(|_| answered.is_empty()) {
+        let reason = format!("{}; none of the {} pictures can be read", first.reason, unreadable.len());
+        return Err(Error::format(&first.input, reason));
     }
+    let (pictures, rows): (Vec<usize>, Vec<Vec<f32>>) = answered.into_iter().unzip();
+    let names = ensemble.num_classes();
+    let logits = Array2::from_shape_vec((pictures.len(), names), rows.concat()).expect("a row of logits a picture");
+    let output = if views.count() == 1 { ensemble.output() } else { ensemble.output().plain() };
+    Ok(Answers { logits, output, targets: split.targets().select(&pictures, names), pictures, unreadable })
 }
 
 /// Refuses classes or labels that are none of a network's.

@@ -3,12 +3,10 @@
 use serde::Serialize;
 
 use super::answers::Answers;
-use super::scored::Scored;
+use super::intervals::Intervals;
+use super::scored::{Scored, mean};
 use crate::data::{Targets, Unreadable};
-use crate::metrics::{
-    Bin, Counts, Interval, Ranked, bootstrap, brier_of_classes, brier_of_labels, expected_calibration_error,
-    reliability,
-};
+use crate::metrics::{Bin, Counts, Ranked, brier_of_classes, brier_of_labels, expected_calibration_error, reliability};
 
 /// How well a network does on a set of labelled pictures. `docs/evaluation.md` says what each figure is.
 ///
@@ -80,18 +78,6 @@ pub struct ClassFigures {
     pub average_precision: Option<f64>,
 }
 
-/// The ends of intervals that hold a figure with 95 %; none where no resample has the figure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Intervals {
-    /// Of the share of pictures whose most likely class is the right one; none for labels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top1: Option<Interval>,
-    /// Of the mean area under the ROC curve.
-    pub auc: Option<Interval>,
-    /// Of the mean loss.
-    pub loss: Option<Interval>,
-}
-
 impl Evaluation {
     /// All figures of `answers` but the intervals.
     pub fn new(answers: &Answers) -> Self {
@@ -102,7 +88,7 @@ impl Evaluation {
             counts.iter().zip(&per_class).filter(|(counts, _)| is_taken(answers, counts)).map(|(_, f)| *f).collect();
         let figures = Self {
             images: scored.pictures() as u64,
-            loss: mean_loss(&scored, |_| 1).unwrap_or(0.0),
+            loss: scored.loss(|_| 1).unwrap_or(0.0),
             auc: mean(per_class.iter().filter_map(|figures| figures.auc)),
             average_precision: mean(per_class.iter().filter_map(|figures| figures.average_precision)),
             precision: mean(taken.iter().map(|figures| figures.precision)).unwrap_or(0.0),
@@ -177,42 +163,10 @@ impl ClassFigures {
     }
 }
 
-impl Intervals {
-    /// Those of the figures of `answers`, by a [`bootstrap`] over pictures.
-    pub fn new(answers: &Answers) -> Self {
-        let scored = Scored::new(answers);
-        let (ranked, ranks) = (scored.ranked(), scored.ranks.as_ref());
-        let [top1, auc, loss] = bootstrap(scored.pictures(), 0, |times| {
-            let count = |picture: usize| u64::from(times[picture]);
-            let right = |ranks: &Vec<(_, usize)>| (0..ranks.len()).filter(|&i| ranks[i].1 == 0).map(count).sum::<u64>();
-            let top1 = ranks.map(|ranks| right(ranks) as f64 / ranks.len() as f64);
-            let auc = mean(ranked.iter().filter_map(|ranked| ranked.weighted_roc_auc(count)));
-            [top1, auc, mean_loss(&scored, count)]
-        });
-        Self { top1, auc, loss }
-    }
-}
-
 /// Whether a class or label counts among those that means are of, as scikit-learn has it.
 fn is_taken(answers: &Answers, counts: &Counts) -> bool {
     match answers.targets {
         Targets::Classes(_) => counts.support() + counts.found() > 0,
         Targets::Labels(_) => counts.all() > 0,
     }
-}
-
-/// The mean loss where each picture is there so many times.
-fn mean_loss(scored: &Scored<'_>, times: impl Fn(usize) -> u64) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0);
-    for (picture, &(loss, known)) in scored.losses.iter().enumerate() {
-        sum += times(picture) as f64 * loss;
-        count += times(picture) * known;
-    }
-    (count > 0).then(|| sum / count as f64)
-}
-
-/// The mean; none of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = values.fold((0u64, 0.0), |(count, sum), value| (count + 1, sum + value));
-    (count > 0).then(|| sum / count as f64)
 }

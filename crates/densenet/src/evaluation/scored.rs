@@ -66,6 +66,16 @@ impl<'a> Scored<'a> {
     pub fn ranked(&self) -> Vec<Ranked> {
         (0..self.names()).into_par_iter().map(|name| Ranked::new(self.of(name))).collect()
     }
+
+    /// The mean loss, where picture `i` is there `times(i)` times; none where nothing is known of any.
+    pub fn loss(&self, times: impl Fn(usize) -> u64) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for (picture, &(loss, known)) in self.losses.iter().enumerate() {
+            sum += times(picture) as f64 * loss;
+            count += times(picture) * known;
+        }
+        (count > 0).then(|| sum / count as f64)
+    }
 }
 
 /// A picture's cross-entropy, or the sum of the binary cross-entropies of its known labels; and how many these are. Of a class
@@ -80,4 +90,10 @@ fn loss(answers: &Answers, picture: usize) -> (f64, u64) {
         Targets::Classes(_) => (known.sum::<f64>() / logs.len() as f64, 1),
         Targets::Labels(_) => known.fold((0.0, 0), |(sum, count), loss| (sum + loss, count + 1)),
     }
+}
+
+/// The mean; none of nothing.
+pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0u64, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / count as f64)
 }

@@ -1,0 +1,35 @@
+//! How far the figures of an evaluation would move with other pictures.
+
+use serde::Serialize;
+
+use super::answers::Answers;
+use super::scored::{Scored, mean};
+use crate::metrics::{Interval, bootstrap};
+
+/// The ends of intervals that hold a figure with 95 %; none where no resample has the figure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Intervals {
+    /// Of the share of pictures whose most likely class is the right one; none for labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top1: Option<Interval>,
+    /// Of the mean area under the ROC curve.
+    pub auc: Option<Interval>,
+    /// Of the mean loss.
+    pub loss: Option<Interval>,
+}
+
+impl Intervals {
+    /// Those of the figures of `answers`, by a [`bootstrap`] over pictures.
+    pub fn new(answers: &Answers) -> Self {
+        let scored = Scored::new(answers);
+        let (ranked, ranks) = (scored.ranked(), scored.ranks.as_ref());
+        let [top1, auc, loss] = bootstrap(scored.pictures(), 0, |times| {
+            let count = |picture: usize| u64::from(times[picture]);
+            let right = |ranks: &Vec<(_, usize)>| (0..ranks.len()).filter(|&i| ranks[i].1 == 0).map(count).sum::<u64>();
+            let top1 = ranks.map(|ranks| right(ranks) as f64 / ranks.len() as f64);
+            let auc = mean(ranked.iter().filter_map(|ranked| ranked.weighted_roc_auc(count)));
+            [top1, auc, scored.loss(count)]
+        });
+        Self { top1, auc, loss }
+    }
+}
