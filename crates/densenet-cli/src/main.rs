@@ -1,5 +1,6 @@
 //! The program `densenet`.
 
+mod augmenting;
 mod bench;
 mod data_dir;
 mod decoding;

@@ -22,9 +22,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use densenet::files::write_whole;
+use densenet::training::LOG;
 use densenet::training::find_lr::Tried;
 
 use self::run::Run;
@@ -43,7 +44,7 @@ pub const REPORT: &str = "report.html";
 #[command(after_help = "Example: densenet report runs/seed-fashion-mnist\n\
     then:    densenet report runs/first runs/second --out comparison.html")]
 pub struct Report {
-    /// Folders of runs
+    /// Folders of runs; one of several seeds stands for all its runs
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// Where to write the page [default: DIR/report.html; report.html here for several runs]
@@ -53,13 +54,16 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<ExitCode> {
-        let runs = self.folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>>>()?;
-        let (usual, page) = match &runs[..] {
-            [run] => (self.folders[0].join(REPORT), single::single(run, false)),
-            runs => (REPORT.into(), compare::compare(runs)),
+        let runs = self.folders.iter().map(|folder| runs_in(folder)).collect::<Result<Vec<_>>>()?.concat();
+        let usual = match &self.folders[..] {
+            [folder] => folder.join(REPORT),
+            _ => REPORT.into(),
         };
         let path = self.out.unwrap_or(usual);
-        save(&path, &page)?;
+        match &runs[..] {
+            [run] => save(&path, &single::single(&Run::read(run)?, false))?,
+            runs => compare(runs, &path)?,
+        }
         output::note(format_args!("wrote {}", path.display()));
         Ok(ExitCode::SUCCESS)
     }
@@ -71,6 +75,22 @@ impl Report {
 /// Whatever the file system reports.
 pub fn rates(path: &Path, tried: &[Tried], suggested: f64) -> Result<()> {
     save(path, &rates::rates(tried, suggested))
+}
+
+/// The folder itself, or the folders of runs in it, as training from several seeds leaves them.
+fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_run = |folder: &Path| folder.join(LOG).exists();
+    let mut within: Vec<PathBuf> = match folder.read_dir() {
+        Ok(entries) if !is_run(folder) => entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect(),
+        _ => return Ok(vec![folder.into()]),
+    };
+    within.retain(|folder| is_run(folder));
+    if within.is_empty() {
+        bail!("{}: no training run is here; its log would be {}", folder.display(), folder.join(LOG).display());
+    }
+    // The ninth seed before the tenth.
+    within.sort_by_key(|folder| (folder.as_os_str().len(), folder.clone()));
+    Ok(within)
 }
 
 /// Writes the page that compares the runs in `folders` to `path`.
@@ -93,4 +113,24 @@ pub fn write(folder: &Path, under_way: bool) -> Result<()> {
 
 fn save(path: &Path, page: &str) -> Result<()> {
     Ok(write_whole(path, |file| file.write_all(page.as_bytes()))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_says_so_and_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = r#"{"epoch":3,"train_loss":1.0,"train_top1":0.5,"val_loss":1.1,"val_top1":0.4,"seconds":20.0}"#;
+        std::fs::write(folder.path().join(LOG), format!("{{\"step\":70,\"epoch\":3,\"loss\":1.0}}\n{line}\n")).unwrap();
+        std::fs::write(folder.path().join("recipe.toml"), "[training]\nepochs = 9\n").unwrap();
+        for under_way in [true, false] {
+            write(folder.path(), under_way).unwrap();
+            let page = std::fs::read_to_string(folder.path().join(REPORT)).unwrap();
+            for part in ["http-equiv=\"refresh\"", "3 of 9 epochs, 70 steps done.", "40.0 s left"] {
+                assert_eq!(page.contains(part), under_way, "{part}: {page}");
+            }
+        }
+    }
 }

@@ -129,11 +129,11 @@ impl Train {
         self.recipe.as_deref().map_or(Ok(Table::new()), recipe::read)
     }
 
-    /// Whether the recipe or an option says how pictures are augmented.
+    /// Whether the recipe or an option says how pictures are cropped and mirrored.
     fn says_augment(&self) -> Result<bool> {
         let recipe = self.named_recipe()?;
-        let says = recipe.get("training").is_some_and(|training| training.get("augment").is_some());
-        Ok(says || self.options.training.augment.is_some())
+        let says = recipe.get("training").and_then(|training| training.get("augment")?.get("base")).is_some();
+        Ok(says || self.options.training.augment.base.is_some())
     }
 
     /// The folder of a new run.

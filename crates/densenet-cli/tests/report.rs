@@ -180,5 +180,44 @@ fn several_runs_beside_each_other() {
     assert!(page.contains("<code>training.lr</code>") && !page.contains("<code>model</code>"), "{page}");
     assert_eq!(page.matches("data-name=\"run-3\"").count(), 4, "{page}");
     runs.page("run-1 run-2 --out both.html", "both.html");
+    for seed in [9, 10] {
+        runs.train(&format!("seeds/seed-{seed}"), 1, 1, 0.5);
+    }
+    let page = runs.page("seeds", "seeds/report.html");
+    assert!(page.find("seed-9").unwrap() < page.find("seed-10").unwrap(), "{page}");
     assert!(!Path::new(&runs.path("run-1/report.html")).exists());
+}
+
+/// The same pictures are of both classes, so that half of them are mistaken.
+#[test]
+fn a_training_leaves_a_report_with_its_mistakes() {
+    let runs = Runs::new();
+    for (part, count) in [("train", 8u8), ("val", 2), ("test", 3)] {
+        for (class, number) in
+            ["cat", "dog"].into_iter().flat_map(|class| (0..count).map(move |number| (class, number)))
+        {
+            let grey = char::from(b'a' + 3 * number);
+            let pixels: String = std::iter::repeat_n(grey, 64).collect();
+            runs.write(&format!("photos/{part}/{class}/{number}.pgm"), &format!("P5 8 8 255\n{pixels}"));
+        }
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+    let words =
+        "train --model densenet-10-4 --data photos --size 8 --epochs 2 --batch 8 --augment none --threads 1 --out run";
+    let output = command.args(words.split_whitespace()).current_dir(&runs.0).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written = fs::read_to_string(runs.path("run/report.html")).unwrap();
+    let object: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(runs.path("run/evaluation.json")).unwrap()).unwrap();
+    let mistakes = object["mistakes"].as_array().unwrap();
+    assert_eq!((mistakes.len(), &object["part"], &object["labels"]), (3, &json!("test"), &json!(["cat", "dog"])));
+    for mistake in mistakes {
+        assert!(mistake["path"].as_str().unwrap().contains("photos/test/"), "{mistake}");
+        assert_ne!(mistake["true"], mistake["predicted"]);
+        let jpeg = mistake["thumbnail"].as_str().unwrap();
+        assert!(jpeg.starts_with("/9j/") && written.contains(&format!("base64,{jpeg}\"")), "{mistake}");
+    }
+    assert!(written.contains("of 6 pictures") && written.contains("densenet-10-4"), "{written}");
+    fs::remove_dir_all(runs.path("photos")).unwrap();
+    assert_eq!(runs.page("run", "run/report.html"), written);
 }

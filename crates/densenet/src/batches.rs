@@ -2,7 +2,7 @@
 
 use ndarray::{Array4, Axis};
 
-use crate::data::{Augment, Preprocessing, Split, Unreadable};
+use crate::data::{Augmentation, Preprocessing, Split, Unreadable};
 use crate::{Error, Result};
 
 /// Pictures ready for a network.
@@ -21,7 +21,7 @@ pub(crate) struct Batch {
 pub(crate) struct Source<'a> {
     pub split: &'a Split,
     pub preprocessing: &'a Preprocessing,
-    pub augment: Augment,
+    pub augment: Augmentation,
     /// Of the random changes to the pictures.
     pub seed: u64,
 }
@@ -36,7 +36,7 @@ impl Source<'_> {
         let (channels, size) = (self.preprocessing.channels(), self.preprocessing.size);
         let mut images = Array4::zeros((indices.len(), channels, size, size));
         let out = images.as_slice_mut().expect("a new array is contiguous");
-        let outcomes = self.split.fill_each(indices, self.preprocessing, self.augment, self.seed, out)?;
+        let outcomes = self.split.fill_each(indices, self.preprocessing, &self.augment, self.seed, out)?;
         let (mut places, mut unreadable) = (Vec::new(), Vec::new());
         for (place, outcome) in outcomes.into_iter().enumerate() {
             match outcome {

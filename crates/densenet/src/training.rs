@@ -9,6 +9,7 @@ pub mod find_lr;
 mod fine_tuning;
 mod log;
 mod progress;
+mod seeds;
 mod settings;
 mod tensorboard;
 
@@ -18,7 +19,6 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use densenet_kernels::random::Stream;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -31,10 +31,10 @@ use crate::prefetch::prefetch;
 use crate::{Architecture, Error, Result};
 use carried::Carried;
 use criterion::Criterion;
-pub use fine_tuning::Freeze;
 use log::Log;
 pub use progress::Progress;
-pub use settings::{Balance, Settings};
+pub use seeds::seed_of;
+pub use settings::{Balance, Freeze, Settings};
 pub use tensorboard::EventFile;
 
 /// Weights at the end of the last epoch, or of a step within it.
@@ -347,11 +347,12 @@ impl Run {
     }
 
     /// One step of a run on `train`.
-    fn step(&mut self, batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
+    fn step(&mut self, mut batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
         let lr = self.settings.rate(self.progress.step, train.len());
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
         let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
-        let targets = train.targets().dense(&batch.indices, train.classes().len());
+        let mut targets = train.targets().dense(&batch.indices, train.classes().len());
+        self.settings.augment.mix(&mut batch.images, &mut targets, self.seed("mix", self.progress.step));
         let (images, targets) = (batch.images.view(), targets.view());
         let outcome = self.settings.gradients(&mut self.backprop, &mut self.network, images, targets, &options)?;
         let progress = &mut self.progress;
@@ -458,8 +459,7 @@ impl Run {
 
     /// The seed of `number` among those for `purpose`.
     fn seed(&self, purpose: &str, number: u64) -> u64 {
-        let purpose = purpose.bytes().fold(0, |name, byte| name << 8 | u64::from(byte));
-        Stream::new(self.card.seed, purpose).bits(number)
+        seed_of(self.card.seed, purpose, number)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use densenet::data::{Augment, Picture, Preprocessing, Resize, Split};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 /// Pictures of 8-bit noise.
 fn noise(count: usize, height: usize, width: usize, channels: usize) -> Split {
@@ -78,6 +79,25 @@ fn neither_threads_nor_order_nor_company_change_a_picture() {
         let other = fill(&split, &forwards, &preprocessing, augment, 8);
         assert_eq!(batch == other, augment == Augment::None, "{augment:?} under another seed");
     }
+}
+
+/// SHA-256 of a batch of 8 pictures, in hexadecimal.
+fn hash(augmentation: Augment) -> String {
+    let batch = fill(&noise(8, 20, 17, 3), &[0, 1, 2, 3, 4, 5, 6, 7], &raw(12, 3), augmentation, 7);
+    let bytes: Vec<u8> = batch.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A run that was begun by an earlier version goes on with the same pictures.
+#[test]
+fn draws_are_those_of_earlier_versions() {
+    let hashes = [
+        "c8ad13bf04861d421f1650480dd8a9e40ba82d367c18ec589a73226e0f2bc074",
+        "e53cff366e2ad3dd2bdb1f0366025c3ba8580116cc7f9ffab17fbc0f327845f4",
+        "2fd0fadb29b16fcc2f1c6b33bd5603bbd7245a6101c1b1b47c837dc338ad25e2",
+        "afa59b0176623a84f25680c14a7b1fad448b16048b689fd4a407a33337135f84",
+    ];
+    assert_eq!(AUGMENTS.map(hash), hashes);
 }
 
 /// Where an augmented picture came from: the shift and whether it is mirrored.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use densenet::training::LOG;
 use serde_json::{Map, Value};
 
 use super::evaluated::{EVALUATION, Evaluated};
@@ -32,15 +33,11 @@ impl Run {
     /// Reads the run in `folder`, whose log alone has to be there.
     ///
     /// # Errors
-    /// A folder without a log, or a file that holds something else than it should.
+    /// A log that cannot be read, or a file that holds something else than it should.
     pub fn read(folder: &Path) -> Result<Self> {
-        let log = folder.join(densenet::training::LOG);
-        if !log.exists() {
-            bail!("{}: no training run is here; its log would be {}", folder.display(), log.display());
-        }
         Ok(Self {
             name: folder.display().to_string(),
-            log: Log::read(&log)?,
+            log: Log::read(&folder.join(LOG))?,
             recipe: read(&folder.join(RECIPE), |text| Ok((text.into(), recipe::parse(text)?)))?,
             evaluated: read(&folder.join(EVALUATION), |text| serde_json::from_str(text).context("no evaluation"))?,
             machine: read(&folder.join(MACHINE), |text| serde_json::from_str(text).context("no JSON object"))?,

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use densenet::checkpoint::Card;
-use densenet::data::{Augment, DataSet, Preprocessing, Targets};
+use densenet::data::{DataSet, Preprocessing, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::output::Output;
 use densenet::training::{Run, Settings};
 use densenet::{Architecture, Config};
 
 use super::recipe::Recipe;
+use crate::augmenting::usual;
 use crate::data_dir::DataDir;
 use crate::decoding::Decoding;
 use crate::model;
@@ -44,7 +45,7 @@ impl Prepared {
         };
         (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
         if !says_augment {
-            recipe.training.augment = usual(&data);
+            recipe.training.augment.base = usual(&data);
         }
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let network = match &recipe.init {
@@ -179,13 +180,4 @@ fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
 fn adapted(config: Config, data: &DataSet) -> Config {
     let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
     Config { in_channels, num_classes, ..config }
-}
-
-/// The changes usually made to training pictures of this kind.
-fn usual(data: &DataSet) -> Augment {
-    match (data.train.path(0), data.preprocessing.channels()) {
-        (Some(_), _) => Augment::ResizedCrop,
-        (None, 3) => Augment::CropFlip,
-        (None, _) => Augment::None,
-    }
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use densenet::data::Augment;
 use densenet::network::Memory;
 use densenet::optimiser::Kind;
 use densenet::schedule::Schedule;
 use densenet::training::{Balance, Freeze};
 use serde::Serialize;
 
+use crate::augmenting::Augmenting;
 use crate::decoding::Decoding;
 use crate::model;
 use crate::word::word;
@@ -96,9 +96,8 @@ pub struct TrainingOptions {
     /// Learning rate of all before the classifier, as a share of the classifier's [default: 1]
     #[arg(long, value_name = "X")]
     pub body_lr: Option<f64>,
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the data set]
-    #[arg(long, value_parser = word::<Augment>, value_name = "WORD")]
-    pub augment: Option<Augment>,
+    #[command(flatten)]
+    pub augment: Augmenting,
     /// Take the pictures in the data's own order
     #[arg(long = "no-shuffle")]
     #[serde(rename = "shuffle", serialize_with = "negated", skip_serializing_if = "is_false")]

@@ -63,14 +63,23 @@ fn at_most_one(seeds: &u32) -> bool {
 /// The table of the recipe `source`: a name, or a file.
 pub fn read(source: &Path) -> Result<Table> {
     if let Some((_, text)) = NAMED.iter().find(|(name, _)| source.as_os_str() == *name) {
-        return Ok(text.parse().expect("a test reads the recipes that come along"));
+        return Ok(spelled_out(text.parse().expect("a test reads the recipes that come along")));
     }
     if !source.exists() {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
         bail!("{}: no such recipe; there is {}, or give a TOML file", source.display(), names.join(", "));
     }
     let text = fs::read_to_string(source).with_context(|| source.display().to_string())?;
-    text.parse().with_context(|| source.display().to_string())
+    Ok(spelled_out(text.parse().with_context(|| source.display().to_string())?))
+}
+
+/// `table` where a word for the augmentation is the table that it stands for, over which options can be laid.
+fn spelled_out(mut table: Table) -> Table {
+    let augment = table.get_mut("training").and_then(|training| training.get_mut("augment"));
+    if let Some(word) = augment.filter(|augment| augment.is_str()) {
+        *word = Value::Table(Table::from_iter([("base".into(), word.clone())]));
+    }
+    table
 }
 
 /// `over` laid over `base`: what both say is as `over` says.
@@ -150,6 +159,8 @@ pub fn flatten(name: &str, value: &Value, lines: &mut Vec<(String, String)>) {
 
 #[cfg(test)]
 mod tests {
+    use densenet::data::{Augment, Augmentation, RandAugment};
+
     use super::*;
 
     fn of(text: &str) -> Result<Recipe> {
@@ -178,6 +189,17 @@ mod tests {
         assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.lr), (3, 7, 0.5));
         assert!(of("sede = 3").unwrap_err().to_string().contains("unknown field `sede`"));
         assert!(of("[training]\nlearning_rate = 3").unwrap_err().to_string().contains("unknown field `learning_rate`"));
+    }
+
+    #[test]
+    fn options_lie_over_a_word_of_augmentation() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        fs::write(&path, "[training]\naugment = \"crop-flip\"").unwrap();
+        let over = "[training.augment]\nmixup = 0.2\nrand_augment = { ops = 2 }".parse().unwrap();
+        let augment = Recipe::of(layered(read(&path).unwrap(), over)).unwrap().training.augment;
+        let rand_augment = RandAugment { ops: 2, magnitude: 9 };
+        assert_eq!(augment, Augmentation { mixup: 0.2, rand_augment, ..Augment::CropFlip.into() });
     }
 
     #[test]

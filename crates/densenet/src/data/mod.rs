@@ -31,7 +31,7 @@ mod unreadable;
 mod views;
 mod walk;
 
-pub use augment::Augment;
+pub use augment::{Augment, Augmentation, ColorJitter, RandAugment};
 pub(crate) use balance::balanced_order;
 pub use balance::{class_weights, pos_weight};
 pub use decode::{SUFFIXES, has_picture_suffix, is_decoding};

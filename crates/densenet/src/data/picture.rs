@@ -162,6 +162,11 @@ impl<'a> Picture<'a> {
         Self { pixels, beside: Beside::Nothing, ..self }
     }
 
+    /// `[height, width, channels]`, row-major, to be changed.
+    pub(super) fn pixels_mut(&mut self) -> &mut [u8] {
+        self.pixels.to_mut()
+    }
+
     /// The same picture, borrowed.
     pub(crate) fn view(&self) -> Picture<'_> {
         Picture { pixels: Cow::Borrowed(&self.pixels), beside: self.beside.view(), ..*self }
@@ -275,6 +280,7 @@ fn overlap(offset: isize, length: usize, extent: usize) -> std::ops::Range<usize
     start..end
 }
 
-fn luma(r: u8, g: u8, b: u8) -> u8 {
+/// Luma as PIL's `convert('L')` rounds it.
+pub(super) fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b) + 0x8000) >> 16) as u8
 }

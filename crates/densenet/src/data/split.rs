@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 
-use super::augment::{self, Augment};
+use super::augment::{self, Augmentation};
 use super::part::Part;
 use super::targets::Targets;
 use super::turned::Turned;
@@ -216,10 +216,11 @@ impl Split {
     }
 
     /// Writes the pictures of `indices` into `out`, `[N, C, H, W]` row-major with `C`, `H` and `W` of `preprocessing`,
-    /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed.
+    /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed. Pictures
+    /// are not [mixed](Augmentation::mix).
     ///
     /// # Errors
-    /// A preprocessing that is not [valid](Preprocessing::validate), or a picture that cannot be read or is too long and
+    /// A preprocessing or an augmentation that is not valid, or a picture that cannot be read or is too long and
     /// thin to resize.
     ///
     /// # Panics
@@ -228,11 +229,13 @@ impl Split {
         &self,
         indices: &[usize],
         preprocessing: &Preprocessing,
-        augment: Augment,
+        augmentation: impl Into<Augmentation>,
         seed: u64,
         out: &mut [f32],
     ) -> Result<()> {
-        self.fill_each(indices, preprocessing, augment, seed, out)?.into_iter().try_for_each(|filled| filled)
+        self.fill_each(indices, preprocessing, &augmentation.into(), seed, out)?
+            .into_iter()
+            .try_for_each(|filled| filled)
     }
 
     /// The same, each picture with an outcome of its own: what is in the place of one that cannot be read is not said.
@@ -240,28 +243,18 @@ impl Split {
         &self,
         indices: &[usize],
         preprocessing: &Preprocessing,
-        augment: Augment,
+        augmentation: &Augmentation,
         seed: u64,
         out: &mut [f32],
     ) -> Result<Vec<Result<()>>> {
         preprocessing.validate()?;
+        augmentation.validate()?;
         let elements = preprocessing.elements();
         assert_eq!(out.len(), indices.len() * elements, "elements of the batch");
         let places = out.par_chunks_exact_mut(elements).zip(indices);
         let filled = places.map_init(Resizer::new, |resizer, (out, &index)| {
-            let picture = preprocessing.converted(self.picture(index)?);
-            let mut rng = augment::draws(seed, index);
-            let framed = match augment {
-                Augment::None | Augment::Flip => preprocessing.frame(picture, resizer)?,
-                Augment::CropFlip => preprocessing.frame(augment::shifted(picture, &mut rng), resizer)?,
-                Augment::ResizedCrop => {
-                    let (size, interpolation) = (preprocessing.size, preprocessing.interpolation);
-                    augment::part(picture, &mut rng).resize(size, size, interpolation, resizer)?
-                }
-            };
-            let flip = augment != Augment::None && augment::coin(&mut rng);
-            preprocessing.normalise(&framed, flip, out);
-            Ok(())
+            let mut rng = augment::draws(seed, index as u64);
+            augmentation.fill(self.picture(index)?, preprocessing, &mut rng, resizer, out)
         });
         Ok(filled.collect())
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::criterion::Criterion;
-use super::{Carried, Settings};
+use super::{Carried, Settings, seed_of};
 use crate::batches::Source;
 use crate::checkpoint::Card;
 use crate::data::Split;
@@ -56,10 +56,11 @@ pub fn find_lr(
     prefetch(
         batches,
         |indices| source.full(indices),
-        |batch| {
+        |mut batch| {
             let step = tried.len();
             let lr = RANGE.0 * (RANGE.1 / RANGE.0).powf(step as f64 / (STEPS - 1) as f64);
-            let targets = train.targets().dense(&batch.indices, train.classes().len());
+            let mut targets = train.targets().dense(&batch.indices, train.classes().len());
+            settings.augment.mix(&mut batch.images, &mut targets, seed_of(card.seed, "mix", step as u64));
             let options = StepOptions {
                 loss: criterion.loss(),
                 dropout_seed: step as u64,

@@ -1,26 +1,11 @@
 //! Fine-tuning: which parameters learn, and how fast beside those of the classifier.
 
 use ndarray::{ArrayView2, ArrayView4};
-use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::settings::{Freeze, Settings};
 use crate::network::{Backprop, DenseNet, StepOptions, StepOutcome};
 use crate::optimiser::Rates;
 use crate::{Architecture, Result};
-
-/// What of the body, all that comes before the classifier, stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Freeze {
-    /// Nothing: all parameters learn.
-    #[default]
-    None,
-    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
-    Weights,
-    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
-    /// the body is needed then.
-    Body,
-}
 
 impl Settings {
     /// Loss and gradients of a step, those of the classifier alone where the body is frozen.

@@ -5,8 +5,7 @@ use std::ops::Range;
 use densenet_kernels::random::Stream;
 use serde::{Deserialize, Serialize};
 
-use super::fine_tuning::Freeze;
-use crate::data::{Augment, Split, balanced_order};
+use crate::data::{Augmentation, Split, balanced_order};
 use crate::network::Memory;
 use crate::optimiser::Kind;
 use crate::schedule::Schedule;
@@ -24,6 +23,20 @@ pub enum Balance {
     /// Their pictures are drawn more often, so that each class is seen as often; some pictures of the others are not seen in
     /// an epoch.
     Sampling,
+}
+
+/// What of the body, all that comes before the classifier, stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Freeze {
+    /// Nothing: all parameters learn.
+    #[default]
+    None,
+    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
+    Weights,
+    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
+    /// the body is needed then.
+    Body,
 }
 
 /// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
@@ -63,7 +76,7 @@ pub struct Settings {
     /// Learning rate of the body as a share of the classifier's.
     pub body_lr: f64,
     /// Random changes to the pictures.
-    pub augment: Augment,
+    pub augment: Augmentation,
     /// Whether each epoch takes the pictures in an order of its own.
     pub shuffle: bool,
     /// Cycles of [`Schedule::Snapshot`], each of which leaves a network.
@@ -98,7 +111,7 @@ impl Default for Settings {
             freeze: Freeze::None,
             unfreeze_every: None,
             body_lr: 1.0,
-            augment: Augment::None,
+            augment: Augmentation::default(),
             shuffle: true,
             cycles: 5,
             patience: None,
@@ -216,6 +229,7 @@ impl Settings {
         }
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));
         check((1..=self.batch).contains(&accumulate), "accumulate", accumulate as f64, &batch)?;
-        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")
+        check(self.max_steps != Some(0), "max_steps", 0.0, "at least 1")?;
+        self.augment.validate()
     }
 }

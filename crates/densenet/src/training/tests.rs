@@ -2,6 +2,7 @@ mod options;
 
 use std::collections::HashMap;
 
+use densenet_kernels::random::Stream;
 use serde_json::Value;
 
 use super::*;
@@ -43,7 +44,7 @@ fn card(classes: &Split) -> Card {
 }
 
 fn settings() -> Settings {
-    Settings { epochs: 3, batch: 16, augment: Augment::Flip, schedule: Schedule::Cosine, ..Settings::default() }
+    Settings { epochs: 3, batch: 16, augment: Augment::Flip.into(), schedule: Schedule::Cosine, ..Settings::default() }
 }
 
 fn start(folder: &Path, train: &Split, settings: Settings) -> Run {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::architecture::Tensor;
+use crate::data::{Augmentation, ColorJitter, RandAugment};
 use crate::training::find_lr::{find_lr, suggested};
 use crate::training::fine_tuning::first_of_classifier;
 use crate::training::{Balance, Freeze, snapshot};
@@ -56,6 +57,32 @@ fn frozen_and_balanced_runs_are_resumed_to_the_same_bits() {
     assert_resumes(Settings { freeze: Freeze::Weights, unfreeze_every: Some(1), body_lr: 0.1, ..settings() });
     assert_resumes(Settings { freeze: Freeze::Body, balance: Balance::Weights, ..settings() });
     assert_resumes(Settings { balance: Balance::Sampling, clip_norm: Some(0.5), ..settings() });
+}
+
+#[test]
+fn augmented_and_mixed_runs_are_resumed_to_the_same_bits() {
+    let color_jitter = ColorJitter { brightness: 0.4, contrast: 0.4, ..ColorJitter::default() };
+    let rand_augment = RandAugment { ops: 1, magnitude: 9 };
+    let all = Augmentation { color_jitter, rand_augment, random_erasing: 0.25, ..Augment::CropFlip.into() };
+    assert_resumes(Settings { augment: Augmentation { mixup: 0.2, cutmix: 1.0, ..all }, accumulate: 2, ..settings() });
+}
+
+#[test]
+fn mixed_pictures_have_mixed_targets() {
+    let train = pictures(70, 1);
+    let first = |augment: Augmentation| {
+        let (_, folder) = finished(&train, Settings { augment, epochs: 1, ..settings() });
+        log(folder.path())[0]["loss"].as_f64().unwrap()
+    };
+    let plain = first(Augmentation::default());
+    // Pictures and targets stay the network's input, but no longer each its own.
+    for mixed in [
+        Augmentation { mixup: 1.0, ..Augmentation::default() },
+        Augmentation { cutmix: 1.0, ..Augmentation::default() },
+    ] {
+        let loss = first(mixed);
+        assert!(loss != plain && (loss - plain).abs() < 0.5, "{loss} of mixed pictures, {plain} of whole ones");
+    }
 }
 
 #[test]

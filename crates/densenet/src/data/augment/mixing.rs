@@ -1,0 +1,88 @@
+//! Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019), in batches.
+
+use std::ops::Range;
+
+use ndarray::{Array, Array2, Array4, ArrayView, ArrayViewMut, Axis, RemoveAxis, Slice};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
+
+use super::{Augmentation, draws};
+
+impl Augmentation {
+    /// Mixes each picture of `images`, `(N, C, H, W)`, and its row of `targets`, `(N, classes)`, with the picture before it in
+    /// the batch, the first with the last, as torchvision's `MixUp` and `CutMix` do.
+    ///
+    /// By mixup both become `share x own + (1 - share) x other`, one share for the batch, drawn from Beta(alpha, alpha). By
+    /// CutMix a rectangle of `1 - share` of the area, so far as it lies in the picture, is the other picture's, and targets
+    /// are mixed by the area. Where both are asked for, a coin decides for each batch. A target that is NaN, not known, makes
+    /// what it is mixed into NaN. All that is random depends on `seed` alone: give every batch its own.
+    ///
+    /// # Panics
+    /// When there are not as many targets as images, or values that are not [valid](Self::validate).
+    pub fn mix(&self, images: &mut Array4<f32>, targets: &mut Array2<f32>, seed: u64) {
+        assert_eq!(images.len_of(Axis(0)), targets.len_of(Axis(0)), "a row of targets for each image");
+        let mut rng = draws(seed, 0);
+        let cut = match (self.mixup > 0.0, self.cutmix > 0.0) {
+            (false, false) => return,
+            (true, true) => rng.random_bool(0.5),
+            (_, cut) => cut,
+        };
+        let alpha = if cut { self.cutmix } else { self.mixup };
+        let share = Beta::new(alpha, alpha).expect("alpha is above 0").sample(&mut rng);
+        let share = if cut {
+            paste(images, share, &mut rng)
+        } else {
+            blend(images, share);
+            share
+        };
+        blend(targets, share);
+    }
+}
+
+/// Each item becomes `share` of itself and the rest of the one before it. A share of nothing counts for nothing, even of NaN.
+pub(super) fn blend<D: RemoveAxis>(batch: &mut Array<f32, D>, share: f64) {
+    let (own, other) = (share as f32, (1.0 - share) as f32);
+    let part = |share: f32, value: f32| if share == 0.0 { 0.0 } else { share * value };
+    with_previous(batch, |mut item, previous| {
+        item.zip_mut_with(&previous, |value, &before| *value = part(own, *value) + part(other, before));
+    });
+}
+
+/// Puts a rectangle of `1 - share` of the area of each image's predecessor into it, its centre anywhere, and returns the
+/// share that is the image's own after all.
+fn paste(images: &mut Array4<f32>, share: f64, rng: &mut ChaCha8Rng) -> f64 {
+    let (_, _, height, width) = images.dim();
+    let side = 0.5 * (1.0 - share).sqrt();
+    let mut extent = |length: usize| around(rng.random_range(0..length), (side * length as f64) as usize, length);
+    let (columns, rows) = (extent(width), extent(height));
+    let pasted = (rows.len() * columns.len()) as f64 / (height * width) as f64;
+    with_previous(images, |mut image, previous| {
+        let slice = |axis: ndarray::AxisDescription| match axis.axis.index() {
+            0 => Slice::from(..),
+            1 => Slice::from(rows.clone()),
+            _ => Slice::from(columns.clone()),
+        };
+        image.slice_each_axis_mut(slice).assign(&previous.slice_each_axis(slice));
+    });
+    1.0 - pasted
+}
+
+/// `half` of both sides of `centre`, so far as it lies in `0..length`.
+fn around(centre: usize, half: usize, length: usize) -> Range<usize> {
+    centre.saturating_sub(half)..(centre + half).min(length)
+}
+
+/// Calls `change` with each item and the one before it as it was; before the first is the last.
+fn with_previous<D: RemoveAxis>(
+    batch: &mut Array<f32, D>,
+    change: impl Fn(ArrayViewMut<'_, f32, D::Smaller>, ArrayView<'_, f32, D::Smaller>),
+) {
+    let Some(end) = batch.len_of(Axis(0)).checked_sub(1) else { return };
+    let last = batch.index_axis(Axis(0), end).to_owned();
+    for i in (1..=end).rev() {
+        let (before, mut from) = batch.view_mut().split_at(Axis(0), i);
+        change(from.index_axis_mut(Axis(0), 0), before.index_axis(Axis(0), i - 1));
+    }
+    change(batch.index_axis_mut(Axis(0), 0), last.view());
+}
