@@ -21,10 +21,11 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Opens the data set `name`, shows a download if it takes one, and says what of it is not taken.
-    pub fn open(&self, name: &str) -> Result<DataSet> {
+    /// Opens the data set `name`, a table as `options` say, shows a download if it takes one, and says what of it is not
+    /// taken.
+    pub fn open(&self, name: &str, options: &TableOptions) -> Result<DataSet> {
         let mut bar: Option<ProgressBar> = None;
-        let data = data::open(name, self.data_dir.as_deref(), &TableOptions::default(), &mut |progress| {
+        let data = data::open(name, self.data_dir.as_deref(), options, &mut |progress| {
             let bar = bar.get_or_insert_with(|| download_bar(name));
             bar.set_message(progress.file.to_string());
             bar.set_length(progress.total);

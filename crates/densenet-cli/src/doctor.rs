@@ -20,6 +20,7 @@ use crate::data_dir::DataDir;
 use crate::output::{self, counted};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Settings that are kept from one round of trials to the next.
@@ -47,11 +48,13 @@ pub struct Doctor {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(value_name = "WEIGHTS")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries; its test part is taken
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv); its test part is taken
     #[arg(value_name = "DATA")]
     data: String,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -72,7 +75,7 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data)?;
+        let data = self.data_dir.open(&self.data, &self.table.options())?;
         let mut patient = Patient::new(&self.reading, &self.preparing, &self.weights, &data)?;
         let tried = self.search(&mut patient, &data.test)?;
         let labels = patient.names(data.test.classes());

@@ -22,6 +22,7 @@ use crate::networks::Networks;
 use crate::output::{self, Misuse};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
+use crate::table_options::TableArgs;
 use crate::threads::Threads;
 use crate::word::word;
 
@@ -40,7 +41,7 @@ pub struct Eval {
     reading: Reading,
     #[command(flatten)]
     preparing: Preparing,
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv)
     #[arg(long, value_name = "D")]
     data: String,
     /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]
@@ -48,6 +49,8 @@ pub struct Eval {
     part: Option<Part>,
     #[command(flatten)]
     data_dir: DataDir,
+    #[command(flatten)]
+    table: TableArgs,
     /// Other views of each picture whose probabilities are averaged, too: mirrored, the four corners of the resized picture,
     /// or both
     #[arg(long, value_name = "flip,crops", value_delimiter = ',', hide_possible_values = true)]
@@ -86,7 +89,8 @@ impl Eval {
         self.threads.start()?;
         let networks = self.reading.load_all(&self.weights, &self.preparing)?;
         self.views().validate(networks.preprocessing()?).map_err(|error| Misuse(format!("--tta crops: {error}")))?;
-        let split = self.labelled(&networks, self.data_dir.open(&self.data)?.into_part(self.part)?)?;
+        let split =
+            self.labelled(&networks, self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?)?;
         let labels = split.classes();
         let answers = self.answers(&networks, &split)?;
         let evaluation = Evaluation { intervals: Some(Intervals::new(&answers)), ..Evaluation::new(&answers) };

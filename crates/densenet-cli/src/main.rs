@@ -2,6 +2,7 @@
 
 mod augmenting;
 mod bench;
+mod data;
 mod data_dir;
 mod decoding;
 mod doctor;
@@ -19,6 +20,7 @@ mod predict;
 mod preparing;
 mod reading;
 mod report;
+mod table_options;
 mod text;
 mod threads;
 mod train;
@@ -45,6 +47,7 @@ enum Command {
     Predict(predict::Predict),
     Doctor(Box<doctor::Doctor>),
     Report(report::Report),
+    Data(data::Data),
     Export(export::Export),
     Models(models::Models),
     Bench(bench::Bench),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Predict(predict) => predict.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Report(report) => report.run(),
+        Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Bench(bench) => bench.run(),

@@ -246,9 +246,9 @@ fn a_folder_of_classes_is_scored_whole_and_matched_by_name() {
         serde_json::from_str(&world.exits(code, &format!("{words} {options}")).0).unwrap()
     };
     assert_eq!(score("", 0)["images"], 40);
-    assert_eq!(score("--part val", 0)["images"], 4);
+    assert_eq!(score("--part test", 0)["images"], 4);
     assert_eq!(score("--part train", 0)["images"], 36);
-    assert!(world.exits(1, &format!("{words} --part test")).1.contains("no part test; there is train and val"));
+    assert!(world.exits(1, &format!("{words} --part val")).1.contains("no part val; there is train and test"));
     // As many as all of them are taken for coats, whatever the place of that class in the folder.
     let coats = world.exits(0, &format!("{PREDICT} set/Coat --top 1")).0.matches(": Coat ").count();
     let bags = world.exits(0, &format!("{PREDICT} set/Bag --top 1")).0.matches(": Bag ").count();
@@ -309,7 +309,8 @@ fn what_is_left_of_an_epoch_joins_its_last_batch() {
 fn first_loss(world: &World, options: &str) -> String {
     let _ = fs::remove_dir_all(world.path("run"));
     let words = format!("train {} --data set --batch 10 --max-steps 1 --threads 1 --no-shuffle --out run", tiny());
-    world.exits(0, &format!("{words} {options}"));
+    // The seed says which pictures are held out, too.
+    world.exits(0, &format!("{words} --val-fraction 0 {options}"));
     let log: Value = serde_json::from_str(world.text("run/log.jsonl").lines().next().unwrap()).unwrap();
     log["loss"].to_string()
 }
@@ -361,7 +362,7 @@ fn a_run_goes_on_without_a_picture_that_cannot_be_read() {
         let line = format!("densenet: warning: set/{class}/broken.jpg: an empty file, not a picture; the run goes on");
         assert_eq!(err.matches(&line).count(), 1, "once for all epochs: {err}");
     }
-    assert!(err.contains("2 of 22 inputs could not be read"), "{err}");
+    assert!(err.contains("2 of 18 inputs could not be read"), "{err}");
     for i in 0..10 {
         ["a", "b"].iter().for_each(|class| world.write(&format!("set/{class}/{i}.pgm"), b""));
     }
@@ -387,4 +388,62 @@ fn names_of_classes_may_be_of_any_editor() {
     let mut found: Vec<&str> = labels.map(|class| class.rsplitn(3, ' ').last().unwrap()).collect();
     found.sort();
     assert_eq!(found, names, "{out}");
+}
+
+/// The lines of stderr that say how many pictures are for what.
+fn parts(err: &str) -> &str {
+    err.lines().find(|line| line.contains(" for training")).unwrap_or_else(|| panic!("{err}"))
+}
+
+#[test]
+fn a_run_on_a_table_goes_on_with_the_very_same_pictures() {
+    let world = World::new();
+    let mut table = String::from("file_name,label,burst\n");
+    for i in 0..24 {
+        world.picture(&format!("p/{i}.pgm"), 10 * i);
+        table += &format!("{i}.pgm,{},b{}\n", ["x", "y"][usize::from(i) / 12], i / 2);
+    }
+    world.write("t.csv", &table);
+    let words = format!("train {} --data t.csv --batch 8 --epochs 1 --threads 1", tiny());
+    assert!(world.exits(1, &words).1.contains("t.csv: none of its pictures is there, as 0.pgm; name the folder"));
+    world.exits(2, &format!("{words} --label-column label --label-columns burst"));
+    let (_, err) = world.exits(0, &format!("{words} --images p --group-by burst --out run"));
+    let begun = parts(&err).to_owned();
+    let split = world.text("run/split.csv");
+    assert!(split.starts_with("picture,part\n") && split.lines().count() == 25, "{split}");
+    for burst in 0..12 {
+        let of = |i: usize| split.lines().find_map(|line| line.strip_prefix(&format!("{i}.pgm,"))).unwrap();
+        assert_eq!(of(2 * burst), of(2 * burst + 1), "{split}");
+    }
+    assert!(world.text("run/recipe.toml").contains("group_by = \"burst\""));
+    world.picture("p/24.pgm", 9);
+    world.write("t.csv", table + "24.pgm,x,b0\n");
+    let (_, err) = world.exits(0, "train --resume run --epochs 2");
+    assert_eq!(parts(&err), begun);
+    let eval = "eval --weights run/best.safetensors --data t.csv --images p --json";
+    let object: Value = serde_json::from_str(&world.exits(0, eval).0).unwrap();
+    assert_eq!(object["images"], 25);
+}
+
+#[test]
+fn a_table_of_labels_is_trained_on() {
+    let world = World::new();
+    let mut table = String::from("path,sea,sky,split\n");
+    for i in 0..20 {
+        world.picture(&format!("{i}.pgm"), 12 * i);
+        let sky = ["0", "1", "-1", ""][usize::from(i) % 4];
+        table +=
+            &format!("{i}.pgm,{},{sky},{}\n", i % 2, ["train", "train", "train", "val", "test"][usize::from(i) / 4]);
+    }
+    world.write("t.csv", &table);
+    let words = format!("train {} --data t.csv --batch 6 --epochs 1 --threads 1", tiny());
+    let (_, err) = world.exits(0, &format!("{words} --out run"));
+    assert!(err.contains("t.csv: the labels are sea, sky\n"), "{err}");
+    assert!(err.contains("12 for training, 4 for validation and 4 for testing"), "{err}");
+    world.write("t.csv", table.replace(",0,train", ",,train").replace(",1,train", ",-1,train"));
+    let err = world.exits(1, &format!("{words} --out other")).1;
+    assert!(err.contains("sky is known of no training picture; take it out of --label-columns"), "{err}");
+    world.write("t.csv", table.replace("\n7.pgm,1,", "\n7.pgm,2,"));
+    let err = world.exits(1, &format!("{words} --label-columns sea,sky --out other")).1;
+    assert!(err.contains("t.csv: line 9: 2 in column sea; a label is 1 or 0, -1 if uncertain"), "{err}");
 }

@@ -280,9 +280,9 @@ fn a_folder_of_classes_is_taken_whole_where_no_part_is_named() {
     let whole = set.clone().into_part(None).unwrap();
     assert_eq!((whole.len(), whole.labels().iter().sum::<usize>()), (40, 20));
     assert!(paths(&whole).is_sorted() && paths(&whole)[39].ends_with("b/9.png"));
-    assert_eq!(set.clone().into_part(Some(Part::Validation)).unwrap().len(), 4);
-    let error = set.into_part(Some(Part::Test)).unwrap_err().to_string();
-    assert!(error.contains("it has no part test; there is train and val"), "{error}");
+    assert_eq!(set.clone().into_part(Some(Part::Test)).unwrap().len(), 4);
+    let error = set.into_part(Some(Part::Validation)).unwrap_err().to_string();
+    assert!(error.contains("it has no part val; there is train and test"), "{error}");
 }
 
 /// What torchvision's `ImageFolder` finds, which also goes into folders and links, and what it does not.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use densenet::checkpoint::Card;
-use densenet::data::{DataSet, Preprocessing, Targets};
+use densenet::data::{DataSet, Preprocessing, SPLIT, TableOptions, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::output::Output;
 use densenet::training::{Run, Settings};
@@ -36,7 +36,7 @@ impl Prepared {
             return Err(Misuse("a new run needs --data".into()).into());
         };
         recipe.training.validate()?;
-        let data = divided(data_dir.open(&name)?, &recipe.training, recipe.seed)?;
+        let data = divided(data_dir.open(&name, &recipe.table)?, &recipe.training, recipe.seed)?;
         let preset = adapted(preset(&recipe)?, &data);
         let config = Config {
             input_size: recipe.size.unwrap_or(preset.input_size),
@@ -49,13 +49,13 @@ impl Prepared {
         }
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let network = match &recipe.init {
-            Some(path) => initial(path, &config, recipe.seed)?,
+            Some(path) => initial(path, &config, data.train.classes(), recipe.seed)?,
             None => DenseNet::new(&config, recipe.seed)?,
         };
         let preprocessing = recipe.decoding.overrule(data.preprocessing.with_size(config.input_size));
         recipe.decoding = Decoding::of(&preprocessing);
         let card = card(config, &data, preprocessing, &recipe);
-        check_classes(&data)?;
+        data.check()?;
         Run::check(&card, &recipe.training, &data.train, data.chooses())?;
         Ok(Self { recipe, data, card, network })
     }
@@ -65,6 +65,7 @@ impl Prepared {
         let Self { recipe, data, card, network } = self;
         let run = Run::start(folder, card, network, recipe.training.clone())?;
         recipe.write(folder)?;
+        data.write_split(&folder.join(SPLIT))?;
         Ok((run, data))
     }
 }
@@ -80,7 +81,11 @@ pub fn resume(
     let recipe = recipe(&begun)?;
     recipe.training.validate()?;
     let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
-    let data = divided(data_dir.open(name)?, &recipe.training, recipe.seed)?;
+    let data = data_dir.open(name, &recipe.table)?;
+    let data = match folder.join(SPLIT) {
+        path if path.exists() => data.divide_as(&path)?,
+        _ => divided(data, &recipe.training, recipe.seed)?,
+    };
     refuse_changes(&run, folder, &begun, &recipe, &data)?;
     say_changed_rate(&run, &recipe.training, data.train.len());
     run.settings = recipe.training;
@@ -92,6 +97,7 @@ fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: 
     let may_change = |recipe: &Recipe| Recipe {
         // The same data may lie elsewhere.
         data: None,
+        table: TableOptions { images: None, ..recipe.table.clone() },
         training: Settings {
             epochs: 1,
             max_steps: None,
@@ -159,18 +165,10 @@ fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
     Ok(if settings.val_fraction > 0.0 { data.divide(settings.val_fraction, seed)? } else { data })
 }
 
-/// Refuses a folder of a class without a picture.
-fn check_classes(data: &DataSet) -> Result<()> {
-    match data.train.empty_class().filter(|_| data.train.path(0).is_some()) {
-        Some(class) => bail!("{}: no pictures of {class}; a class needs at least one to train on", data.name),
-        None => Ok(()),
-    }
-}
-
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.
-fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
+fn initial(path: &Path, config: &Config, labels: &[String], seed: u64) -> Result<DenseNet> {
     let architecture = Architecture::new(config)?;
-    let (weights, changes) = model::open(path, None)?.initial(&architecture, seed)?;
+    let (weights, changes) = model::open(path, None)?.initial(&architecture, labels, seed)?;
     model::warn_of_broken(&weights, &architecture, path);
     changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
     Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::augmenting::Augmenting;
 use crate::decoding::Decoding;
 use crate::model;
+use crate::table_options::TableArgs;
 use crate::word::word;
 
 /// Options that stand above what the recipe says; serialised, they are a recipe that says only what was given.
@@ -24,7 +25,7 @@ pub struct RecipeOptions {
     /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
-    /// fashion-mnist, mnist, cifar10, cifar100, or a folder of classes, IDX files or CIFAR binaries
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv)
     #[arg(long, value_name = "D")]
     pub data: Option<String>,
     /// Height and width that pictures are resized to [default: the network's own]
@@ -38,6 +39,8 @@ pub struct RecipeOptions {
     pub seed: Option<u64>,
     #[command(flatten)]
     pub decoding: Decoding,
+    #[command(flatten)]
+    pub table: TableArgs,
     #[command(flatten)]
     pub training: TrainingOptions,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use densenet::data::TableOptions;
 use densenet::files::write_whole;
 use densenet::optimiser::Kind;
 use densenet::training::{Run, Settings};
@@ -52,6 +53,8 @@ pub struct Recipe {
     pub seeds: u32,
     /// How a picture's file becomes pixels.
     pub decoding: Decoding,
+    /// How a table of pictures is read.
+    pub table: TableOptions,
     /// How it trains.
     pub training: Settings,
 }

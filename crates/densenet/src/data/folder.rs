@@ -12,8 +12,8 @@ use crate::{Error, Result};
 
 /// Reads `train/CLASS/**`, `validation/CLASS/**` (or `val`, `valid`) and `test/CLASS/**`.
 ///
-/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is held out,
-/// chosen by the hash of the files' names: the same pictures each time, on any machine. A part without folders of classes,
+/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is held out
+/// to test on, chosen by the hash of the files' names: the same pictures each time, on any machine. A part without folders of classes,
 /// as one of pictures that nobody has labelled, is passed over.
 pub(super) fn parts(folder: &Path) -> Result<Parts> {
     let train = folder.join("train");
@@ -57,7 +57,7 @@ fn held_out(source: &Path, all: &Split) -> Result<(Split, Split)> {
     if held.is_empty() {
         return Err(Error::format(source, "no class has two pictures, of which one could be held out; add some"));
     }
-    Ok((all.select(&kept), all.select(&held).as_part(Part::Validation)))
+    Ok((all.select(&kept), all.select(&held).as_part(Part::Test)))
 }
 
 /// What is known and has been found while the parts are read.

@@ -136,7 +136,8 @@ impl DataSet {
         let (kept, held) = divide::at_random(&self.train, fraction, seed);
         if held.is_empty() {
             return wrong(format!(
-                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part",
+                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part, or 0 to \
+                 choose by the test part",
                 self.train.len()
             ));
         }

@@ -5,6 +5,7 @@ use ndarray::Array4;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+mod inverse;
 mod stored;
 
 use self::stored::{Stored, StoredResize};

@@ -141,6 +141,6 @@ fn by_name(table: &Path, records: &[Record], whole: &Split) -> Result<(Vec<usize
     let (kept, held) = divide::by_name(whole, name);
     match held.is_empty() {
         true => Err(Error::format(table, "no class has two pictures of which one could be held out; add some")),
-        false => Ok((kept, [held, Vec::new()])),
+        false => Ok((kept, [Vec::new(), held])),
     }
 }

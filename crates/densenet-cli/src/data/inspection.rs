@@ -1,0 +1,74 @@
+//! What there is to know of one picture before all are compared.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use densenet::data::{Part, Split, Unreadable};
+use sha2::{Digest, Sha256};
+
+/// A SHA-256.
+pub type Hash = [u8; 32];
+
+/// A picture of a data set.
+pub struct Record {
+    pub part: Part,
+    /// Its index in the part.
+    pub index: usize,
+    pub state: State,
+}
+
+/// What can be made of a picture.
+pub enum State {
+    Sound {
+        height: usize,
+        width: usize,
+        /// Of the extents and the decoded pixels.
+        pixels: Hash,
+        /// Of the file; none where it has none of its own.
+        bytes: Option<Hash>,
+    },
+    /// A file of no bytes.
+    Empty,
+    /// Why it cannot be read.
+    Unreadable(String),
+}
+
+impl Record {
+    pub fn new(split: &Split, index: usize) -> Self {
+        Self { part: split.part(), index, state: State::new(split, index) }
+    }
+}
+
+impl State {
+    fn new(split: &Split, index: usize) -> Self {
+        let path = split.path(index);
+        if path.and_then(|path| path.metadata().ok()).is_some_and(|file| file.len() == 0) {
+            return Self::Empty;
+        }
+        match (split.picture(index), path.map(hash_of_file).transpose()) {
+            (Ok(picture), Ok(bytes)) => {
+                let extents = [picture.height(), picture.width(), picture.channels()].map(|n| (n as u64).to_le_bytes());
+                let pixels = Sha256::new().chain_update(extents.as_flattened()).chain_update(picture.pixels());
+                Self::Sound {
+                    height: picture.height(),
+                    width: picture.width(),
+                    pixels: pixels.finalize().into(),
+                    bytes,
+                }
+            }
+            (Err(error), _) => Self::Unreadable(Unreadable::new("", &error).reason),
+            (_, Err(error)) => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+fn hash_of_file(path: &Path) -> std::io::Result<Hash> {
+    let (mut file, mut hash, mut piece) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hash.finalize().into()),
+            count => hash.update(&piece[..count]),
+        }
+    }
+}
