@@ -52,8 +52,9 @@ def check_onnx(folder, case, kind, sizes):
     onnx.checker.check_model(path, full_check=True)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     texts = session.get_modelmeta().custom_metadata_map
-    assert json.loads(texts["labels"])[0] == "class 0" and texts["model_license"] == "CC0-1.0"
-    assert json.loads(texts["preprocessing"])["size"] == case["config"]["input_size"]
+    card = json.loads(texts["densenet_card"])
+    assert card["labels"][0] == "class 0" and texts["model_license"] == "CC0-1.0"
+    assert card["preprocessing"]["size"] == case["config"]["input_size"]
     for size in sizes:
         images, logits = (np.load(folder / f"{size}{part}.npy") for part in ("", ".logits"))
         for count in (1, 2):
