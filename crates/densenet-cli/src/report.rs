@@ -5,8 +5,10 @@ mod chart;
 mod classes;
 mod compare;
 mod confusion;
+mod curves;
 mod evaluated;
 mod figures;
+mod headline;
 pub mod judged;
 mod log;
 mod page;
@@ -36,10 +38,10 @@ pub const REPORT: &str = "report.html";
 
 /// Makes a page of a training run, or one that compares several
 ///
-/// The page is one HTML file that needs nothing else: curves, confusion matrix, calibration, figures of every class, the most
-/// confident mistakes, the likeliest wrong labels, the recipe and the machine, as far as the folder has their files. Training
-/// writes it, too. Of several runs the page has their curves in one chart, in what their recipes differ, and the mean and
-/// deviation of those that differ in their seed alone.
+/// The page is one HTML file that needs nothing else: curves, confusion matrix, calibration, figures of every class,
+/// the most confident mistakes, the likeliest wrong labels, the recipe and the machine, as far as the folder has their
+/// files. Training writes it, too. Of several runs the page has their curves in one chart, in what their recipes
+/// differ, and the mean and deviation of those that differ in their seed alone.
 #[derive(Args)]
 #[command(after_help = "Example: densenet report runs/seed-fashion-mnist\n\
     then:    densenet report runs/first runs/second --out comparison.html")]
@@ -102,8 +104,8 @@ pub fn compare(folders: &[PathBuf], path: &Path) -> Result<()> {
     save(path, &compare::compare(&runs))
 }
 
-/// Writes the page of the run in `folder` as [`REPORT`] in it. A page of a run that is `under_way` says so, and browsers read
-/// it again every half minute.
+/// Writes the page of the run in `folder` as [`REPORT`] in it. A page of a run that is `under_way` says so, and
+/// browsers read it again every half minute.
 ///
 /// # Errors
 /// A folder without a log, a file that holds something else than it should, or whatever the file system reports.

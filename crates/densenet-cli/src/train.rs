@@ -39,7 +39,7 @@ use crate::{machine, report};
 #[derive(Args)]
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist\n\
-    your own pictures: densenet train --recipe finetune --init densenet-bc-40-12-cifar10 --data PICTURES --size 128")]
+    your own pictures: densenet train --recipe finetune --init cifar10 --data PICTURES --size 128")]
 pub struct Train {
     /// A recipe to begin from: paper-cifar, paper-imagenet, article, finetune, multilabel, quick, or a TOML file, as
     /// DIR/recipe.toml of another run; options stand above it

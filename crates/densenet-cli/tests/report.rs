@@ -72,7 +72,9 @@ fn evaluation(classes: usize, top1: f64) -> serde_json::Value {
         "intervals": { "top1": [top1 - 0.01, top1 + 0.01] },
         "per_class": vec![figures; classes],
         "confusion": vec![vec![7; classes]; classes],
-        "calibration": [{ "count": 0, "confidence": 0.0, "accuracy": 0.0 }, { "count": 9, "confidence": 0.9, "accuracy": 0.5 }],
+        "calibration": [
+            { "count": 0, "confidence": 0.0, "accuracy": 0.0 }, { "count": 9, "confidence": 0.9, "accuracy": 0.5 },
+        ],
         "unreadable": [{ "input": EVIL, "reason": "no picture" }],
     })
 }

@@ -9,7 +9,7 @@ use densenet::evaluation::{Answers, Evaluation, Intervals, answers, evaluate};
 use densenet::metrics::{likeliest_wrong_labels, most_confident_mistakes, temperature};
 use densenet::output::Output;
 use densenet::{DenseNet, Ensemble};
-use ndarray::Array2;
+use ndarray::{Array2, Axis, concatenate};
 use serde_json::Value;
 
 /// What doubles may differ by when they are added in another order.
@@ -88,8 +88,7 @@ fn intervals_hold_their_figures_and_narrow_with_more_pictures() {
         assert_eq!(few.top1.is_some(), evaluation.top1.is_some());
         few.top1.into_iter().for_each(|interval| holds(interval, evaluation.top1.unwrap()));
         assert_eq!(few, Intervals::new(&answers));
-        let nine = |rows: Array2<f32>| ndarray::concatenate(ndarray::Axis(0), &[rows.view(); 9]).unwrap();
-        answers.logits = nine(answers.logits);
+        answers.logits = concatenate(Axis(0), &[answers.logits.view(); 9]).unwrap();
         answers.targets = match answers.targets {
             Targets::Classes(classes) => Targets::Classes(classes.repeat(9)),
             Targets::Labels(labels) => Targets::Labels(labels.repeat(9)),

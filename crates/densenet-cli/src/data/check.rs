@@ -72,8 +72,11 @@ fn bar(pictures: usize) -> ProgressBar {
 }
 
 fn in_words(findings: &Findings) -> String {
-    let parts: Vec<String> =
-        findings.pictures.iter().map(|(part, pictures)| format!("{} {part}", count(*pictures as u64))).collect();
+    let pictures = |part: Part| {
+        let pictures = *findings.pictures.get(&part.to_string())?;
+        Some(format!("{} {part}", count(pictures as u64)))
+    };
+    let parts: Vec<String> = [Part::Train, Part::Validation, Part::Test].into_iter().filter_map(pictures).collect();
     let (parts, classes) = (parts.join(", "), counted(findings.classes.len(), "class"));
     let mut text = format!("pictures: {parts}; {classes}\n");
     let sections = [harmful(findings), noteworthy(findings)].concat();

@@ -130,9 +130,11 @@ impl<'a> Shown<'a> {
 
 /// The names of what is there, the largest share first: `coat`, or `62 % coat, 38 % dress`.
 fn caption(targets: ArrayView1<'_, f32>, names: &[String]) -> String {
-    let mut there: Vec<(f32, &String)> = targets.iter().copied().zip(names).filter(|(share, _)| *share > 0.0).collect();
+    let percent = |target: &f32| (100.0 * target).round();
+    let shares = targets.iter().map(percent).zip(names);
+    let mut there: Vec<(f32, &String)> = shares.filter(|(percent, _)| *percent >= 1.0).collect();
     there.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let words = there.iter().map(|(share, name)| match (100.0 * share).round() {
+    let words = there.iter().map(|(percent, name)| match percent {
         100.0 => name.to_string(),
         percent => format!("{percent} % {name}"),
     });
@@ -161,6 +163,7 @@ mod tests {
         let said = |targets: &[f32]| caption(aview1(targets), &names);
         assert_eq!(said(&[0.0, 1.0, 0.0]), "dress");
         assert_eq!(said(&[0.375, 0.625, f32::NAN]), "63 % dress, 38 % coat");
+        assert_eq!(said(&[0.999, 0.001, 0.0]), "coat");
         assert_eq!(said(&[0.0, 0.0, 0.0]), "");
     }
 }

@@ -19,8 +19,8 @@ const COLUMNS: [Column; 5] = [
     ("Average precision", |figures| figures.average_precision),
 ];
 
-/// The table, which the page's script sorts; of many classes, those with the lowest F1. Columns that no class has a figure
-/// for are left out.
+/// The table, which the page's script sorts; of many classes, those with the lowest F1. Columns that no class has a
+/// figure for are left out.
 pub fn classes(evaluated: &Evaluated) -> Markup {
     let all = &evaluated.evaluation.per_class;
     let columns: Vec<Column> =

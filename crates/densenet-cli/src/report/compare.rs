@@ -51,7 +51,10 @@ fn figures(runs: &[Run]) -> Markup {
                 @for group in groups(runs) {
                     tbody {
                         @for &place in &group { (row(&runs[place], place)) }
-                        @if group.len() > 1 { (summary(&group.iter().map(|&place| &runs[place]).collect::<Vec<_>>())) }
+                        @if group.len() > 1 {
+                            @let alike: Vec<&Run> = group.iter().map(|&place| &runs[place]).collect();
+                            (summary(&alike))
+                        }
                     }
                 }
             }
@@ -153,7 +156,9 @@ fn style(place: usize) -> String {
 
 fn swatch(place: usize) -> Markup {
     html! {
-        svg class="swatch" viewBox="0 0 28 8" aria-hidden="true" { path class={ "curve " (style(place)) } d="M0 4L28 4" {} }
+        svg class="swatch" viewBox="0 0 28 8" aria-hidden="true" {
+            path class={ "curve " (style(place)) } d="M0 4L28 4" {}
+        }
     }
 }
 
@@ -166,7 +171,9 @@ fn recipes(runs: &[Run]) -> Markup {
         @if !keys.is_empty() {
             div class="scroll" tabindex="0" {
                 table {
-                    thead { tr { th scope="col" { "Key" } @for (run, _) in &known { th scope="col" { (run.name) } } } }
+                    thead {
+                        tr { th scope="col" { "Key" } @for (run, _) in &known { th scope="col" { (run.name) } } }
+                    }
                     tbody {
                         @for key in &keys {
                             tr {

@@ -33,7 +33,10 @@ fn matrix(evaluated: &Evaluated) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table class="matrix" {
-                caption { "Rows are the true classes, columns what they are taken for; the stronger the colour, the larger the share of the row." }
+                caption {
+                    "Rows are the true classes, columns what they are taken for; the stronger the colour, the larger \
+                     the share of the row."
+                }
                 thead {
                     tr {
                         td {}
@@ -54,7 +57,9 @@ fn matrix_row(evaluated: &Evaluated, class: usize, row: &[u64]) -> Markup {
             @for (predicted, &pictures) in row.iter().enumerate() {
                 @let share = pictures as f64 / all;
                 @if pictures == 0 { td { "·" } } @else {
-                    td class=[(class == predicted).then_some("right")] style={ "--share:" (format!("{share:.3}")) } { (count(pictures)) }
+                    td class=[(class == predicted).then_some("right")] style={ "--share:" (format!("{share:.3}")) } {
+                        (count(pictures))
+                    }
                 }
             }
         }
@@ -76,7 +81,11 @@ fn commonest(evaluated: &Evaluated) -> Markup {
                 table class="words" {
                     caption class="above" { "The commonest confusions" }
                     thead {
-                        tr { @for name in ["True", "Taken for", "Pictures", "Share of the class"] { th scope="col" { (name) } } }
+                        tr {
+                            @for name in ["True", "Taken for", "Pictures", "Share of the class"] {
+                                th scope="col" { (name) }
+                            }
+                        }
                     }
                     tbody {
                         @for (pictures, class, predicted, all) in found {

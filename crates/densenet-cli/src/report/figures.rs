@@ -34,6 +34,12 @@ pub fn short(value: f64) -> String {
     }
 }
 
+/// A word with a capital at its beginning.
+pub fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// The mean, and the standard deviation with n - 1; none of less than two values.
 pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < 2 {
@@ -52,8 +58,8 @@ mod tests {
     fn figures_by_hand() {
         assert_eq!((percent(0.95416), percents([0.9, 1.0])), ("95.42\u{a0}%".into(), "90.00 to 100.00\u{a0}%".into()));
         assert_eq!([0.04, 59.97, 187.4, 7_500.0].map(duration), ["0.0 s", "1 min 00 s", "3 min 07 s", "2 h 05 min"]);
-        let shortened = [0.0, 0.1, 0.012_345_6, -3.141_592_6, 1.234_56e-7, 12_345.6, 2e9].map(short);
-        assert_eq!(shortened, ["0", "0.1", "0.012346", "-3.1416", "1.2346e-7", "12346", "2.0000e9"]);
+        let shortened = [0.0, 0.1, 0.012_345_6, -4.141_592_6, 1.234_56e-7, 12_345.6, 2e9].map(short);
+        assert_eq!(shortened, ["0", "0.1", "0.012346", "-4.1416", "1.2346e-7", "12346", "2.0000e9"]);
         assert_eq!(mean_and_deviation(&[1.0, 3.0]), Some((2.0, 2f64.sqrt())));
         assert_eq!(mean_and_deviation(&[1.0]), None);
     }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::evaluated::Bin;
 use super::figures::percent;
+use crate::output::{count, counted};
 
 /// A side of the square that is drawn in, and its place in the drawing, in units of SVG.
 const SIDE: f64 = 220.0;
@@ -20,7 +21,8 @@ pub fn diagram(bins: &[Bin]) -> Markup {
             figcaption { "Accuracy by confidence (%)" }
             svg viewBox="0 0 276 276" role="img" aria-label="Reliability diagram; the table beside it has its figures" {
                 defs {
-                    pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                    pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse"
+                        patternTransform="rotate(45)" {
                         line class="hatch" y2="5" {}
                     }
                 }
@@ -30,7 +32,8 @@ pub fn diagram(bins: &[Bin]) -> Markup {
                     @let diagonal = BOTTOM - SIDE * bin.confidence;
                     g data-tip=(in_words(bin)) {
                         rect class="target" x=(cell(x)) y=(cell(TOP)) width=(cell(width)) height=(cell(SIDE)) {}
-                        rect class="accuracy" x=(cell(x + 1.0)) y=(cell(top)) width=(cell(width - 2.0)) height=(cell(BOTTOM - top)) {}
+                        rect class="accuracy" x=(cell(x + 1.0)) y=(cell(top)) width=(cell(width - 2.0))
+                            height=(cell(BOTTOM - top)) {}
                         rect class="gap" x=(cell(x + 1.0)) y=(cell(top.min(diagonal))) width=(cell(width - 2.0))
                             height=(cell((top - diagonal).abs())) {}
                     }
@@ -58,17 +61,20 @@ fn grid() -> Markup {
 
 fn in_words(bin: &Bin) -> String {
     let (confidence, accuracy) = (percent(bin.confidence), percent(bin.accuracy));
-    format!("{}: confidence {confidence}, right {accuracy}", crate::output::counted(bin.count as usize, "answer"))
+    format!("{}: confidence {confidence}, right {accuracy}", counted(bin.count as usize, "answer"))
 }
 
 fn table<'a>(bins: impl Iterator<Item = &'a Bin>) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table {
-                thead { tr { th scope="col" { "Confidence" } th scope="col" { "Right" } th scope="col" { "Answers" } } }
+                thead { tr { @for name in ["Confidence", "Right", "Answers"] { th scope="col" { (name) } } } }
                 tbody {
                     @for bin in bins {
-                        tr { td { (percent(bin.confidence)) } td { (percent(bin.accuracy)) } td { (crate::output::count(bin.count)) } }
+                        tr {
+                            @for share in [bin.confidence, bin.accuracy] { td { (percent(share)) } }
+                            td { (count(bin.count)) }
+                        }
                     }
                 }
             }

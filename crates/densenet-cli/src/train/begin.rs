@@ -49,7 +49,7 @@ impl Prepared {
         }
         Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         let network = match &recipe.init {
-            Some(path) => initial(path, &config, recipe.seed)?,
+            Some(path) => initial(path, &config, data.train.classes(), recipe.seed)?,
             None => DenseNet::new(&config, recipe.seed)?,
         };
         let preprocessing = recipe.decoding.overrule(data.preprocessing.with_size(config.input_size));
@@ -166,9 +166,9 @@ fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
 }
 
 /// A network of `config` with the weights of `path`, which may be of other classes and input channels.
-fn initial(path: &Path, config: &Config, seed: u64) -> Result<DenseNet> {
+fn initial(path: &Path, config: &Config, labels: &[String], seed: u64) -> Result<DenseNet> {
     let architecture = Architecture::new(config)?;
-    let (weights, changes) = model::open(path, None)?.initial(&architecture, seed)?;
+    let (weights, changes) = model::open(path, None)?.initial(&architecture, labels, seed)?;
     model::warn_of_broken(&weights, &architecture, path);
     changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
     Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)

@@ -4,20 +4,26 @@ use super::Weights;
 use crate::Architecture;
 
 /// The `weights` of `held` for `wanted`, which may differ in input channels and classes, and what was done for it.
-/// `drawn` are initial parameters of `wanted`.
+/// `drawn` are initial parameters of `wanted`; `labels` are the names of the classes of either, none where they are not known.
 pub(super) fn adapt(
     held: &Architecture,
     weights: Weights,
     wanted: &Architecture,
     drawn: Vec<f32>,
+    labels: [&[String]; 2],
 ) -> (Weights, Vec<String>) {
     let mut notes = Vec::new();
+    let strange = labels[0] != labels[1] && labels.iter().all(|labels| !labels.is_empty());
+    let classifier = |name: &str| held.classifier.iter().any(|layer| name.starts_with(&format!("{}.", layer.name)));
     let mut parameters = drawn;
     let classes = [held, wanted].map(|architecture| architecture.config.num_classes);
     let channels = [held, wanted].map(|architecture| architecture.config.in_channels);
     for from in &held.parameters {
         let Some(to) = wanted.parameters.iter().find(|to| to.name == from.name) else { continue };
         let (values, out) = (&weights.parameters[from.range.clone()], &mut parameters[to.range.clone()]);
+        if strange && classifier(&from.name) {
+            continue;
+        }
         if from.shape == to.shape {
             out.copy_from_slice(values);
         } else if from.range == held.stem_conv.weight {
@@ -29,6 +35,10 @@ pub(super) fn adapt(
         notes.push("the file has no classifier: a new one is drawn".into());
     } else if classes[0] != classes[1] {
         notes.push(format!("the file knows {} classes, not {}: the classifier starts anew", classes[0], classes[1]));
+    } else if strange {
+        let [known, asked] = labels.map(|labels| labels[0].clone());
+        notes
+            .push(format!("the file knows other classes ({known}, ..., not {asked}, ...): the classifier starts anew"));
     }
     if channels[0] != channels[1] {
         let how = if channels[1] == 1 { "added up" } else { "repeated and scaled" };

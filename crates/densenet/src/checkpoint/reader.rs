@@ -174,20 +174,26 @@ impl Reader {
         Ok((weights, order))
     }
 
-    /// The weights of `architecture` to begin a training run with, and what was changed to make them fit: for another
-    /// number of classes the classifier is drawn anew from `seed`, and for another number of input channels the
-    /// stem's kernels are added up or repeated, as timm does it.
+    /// The weights of `architecture` to begin a training run for the classes `labels` with, and what was changed to make them
+    /// fit: for other classes, as far as the file names its own, or another number of them the classifier is drawn anew from
+    /// `seed`, and for another number of input channels the stem's kernels are added up or repeated, as timm does it.
     ///
     /// # Errors
     /// A file that holds another network otherwise; see [`Reader::weights`].
-    pub fn initial(&mut self, architecture: &Architecture, seed: u64) -> Result<(Weights, Vec<String>)> {
+    pub fn initial(
+        &mut self,
+        architecture: &Architecture,
+        labels: &[String],
+        seed: u64,
+    ) -> Result<(Weights, Vec<String>)> {
+        let known = if self.has_card() { self.card()?.labels } else { Vec::new() };
         let config = &architecture.config;
         let Config { in_channels, num_classes, hidden, head_pool, input_size, .. } = self.config()?;
         let held = Config { in_channels, num_classes, hidden, head_pool, input_size, ..config.clone() };
         let held = Architecture::new(&held)?;
         let weights = self.weights(&held)?;
         let (parameters, _) = init::initial(architecture, seed);
-        Ok(adapt::adapt(&held, weights, architecture, parameters))
+        Ok(adapt::adapt(&held, weights, architecture, parameters, [&known, labels]))
     }
 
     /// The state of the training run, as [`Contents::save_training`](super::Contents::save_training) wrote it.

@@ -41,7 +41,7 @@ fn draw(times: &mut [u32], random: Stream) {
     times.fill(0);
     let pictures = times.len() as u128;
     for index in 0..times.len() as u64 {
-        times[(u128::from(random.bits(index)) * pictures >> 64) as usize] += 1;
+        times[((u128::from(random.bits(index)) * pictures) >> 64) as usize] += 1;
     }
 }
 

@@ -82,8 +82,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a new `events.out.tfevents.*` in `folder`, beside those that are there. What they hold of step `step` and later
-    /// is void: a run that goes on from its last save takes those steps again.
+    /// Begins a new `events.out.tfevents.*` in `folder`, beside those that are there. What they hold of step `step` and
+    /// later is void: a run that goes on from its last save takes those steps again.
     ///
     /// # Errors
     /// Whatever the file system reports, as a folder that is not there.
@@ -95,7 +95,8 @@ impl EventFile {
         Ok(event_file)
     }
 
-    /// Makes the file; its name sorts behind those of earlier ones, for TensorBoard reads them in the order of their names.
+    /// Makes the file; its name sorts behind those of earlier ones, for TensorBoard reads them in the order of their
+    /// names.
     fn create_new(folder: &Path, now: SystemTime) -> Result<Self> {
         let seconds = since_1970(now).as_secs();
         for number in 0.. {

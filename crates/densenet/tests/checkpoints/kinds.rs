@@ -186,10 +186,25 @@ fn a_backbone_begins_a_run_with_a_new_classifier() {
     let mut reader = Reader::open(&kind("no-head.pth")).unwrap();
     let held = Architecture::new(&reader.infer().unwrap().config).unwrap();
     let wanted = Architecture::new(&Config { num_classes: 3, ..held.config.clone() }).unwrap();
-    let (weights, notes) = reader.initial(&wanted, 1).unwrap();
+    let (weights, notes) = reader.initial(&wanted, &[], 1).unwrap();
     assert!(notes[0].contains("no classifier: a new one is drawn"), "{notes:?}");
     let stored = reader.weights(&held).unwrap();
     assert_eq!(weights.parameters[..held.num_parameters()], stored.parameters);
     assert_eq!(weights.running, stored.running);
     assert!(weights.parameters[held.num_parameters()..].iter().any(|&value| value != 0.0));
+}
+
+#[test]
+fn other_classes_begin_with_a_new_classifier() {
+    let mut reader = densenet::models::open(Path::new("cifar10")).unwrap();
+    let (known, architecture) = (reader.card().unwrap().labels, Architecture::new(&reader.config().unwrap()).unwrap());
+    let classifier = architecture.classifier[0].weight.clone();
+    let stored = reader.weights(&architecture).unwrap();
+    let (same, notes) = reader.initial(&architecture, &known, 1).unwrap();
+    assert!(same == stored && notes.is_empty(), "{notes:?}");
+    let others: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
+    let (begun, notes) = reader.initial(&architecture, &others, 1).unwrap();
+    assert_eq!(notes, ["the file knows other classes (airplane, ..., not class 0, ...): the classifier starts anew"]);
+    assert_eq!(begun.parameters[..classifier.start], stored.parameters[..classifier.start]);
+    assert_ne!(begun.parameters[classifier.clone()], stored.parameters[classifier]);
 }

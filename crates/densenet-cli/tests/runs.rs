@@ -1,0 +1,179 @@
+//! Training runs from a recipe to a report, on pictures made up on the spot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder to work in, with pictures of two classes in `set`.
+struct World(TempDir);
+
+/// A network of 3 channels and 5 classes with a 7x7 stem, whose last block is of 1x1 for pictures of 16x16.
+const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../densenet/tests/goldens/checkpoints/torchvision.pth");
+
+impl World {
+    fn new() -> Self {
+        let world = Self(tempfile::tempdir().unwrap());
+        for (part, count) in [("train", 12), ("val", 6), ("test", 6)] {
+            for class in ["a", "b"] {
+                (0..count).for_each(|i| world.picture(&format!("set/{part}/{class}/{i}.pgm"), class == "b", i));
+            }
+        }
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_str(&self.text(name)).unwrap()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), content).unwrap();
+    }
+
+    /// A grey picture of 16x16 as PGM, darker or brighter.
+    fn picture(&self, name: &str, bright: bool, number: usize) {
+        let pixel = |i: usize| (i * 31 + number * 57) as u8 % 90 + 120 * u8::from(bright);
+        self.write(name, [b"P5 16 16 255\n".as_slice(), &(0..256).map(pixel).collect::<Vec<u8>>()].concat());
+    }
+
+    /// Stdout and stderr of words that must exit with `code`.
+    fn exits(&self, code: i32, words: &str) -> (String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
+        let output = command.output().unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
+        assert!(!err.contains("panicked"), "{err}");
+        (out, err)
+    }
+
+    /// The same of a short training of the tiny network.
+    fn train(&self, code: i32, options: &str) -> (String, String) {
+        self.exits(code, &format!("train --init {INIT} --size 16 --batch 8 --threads 1 {options}"))
+    }
+}
+
+#[test]
+fn a_recipe_is_written_with_the_run_and_taken_back() {
+    let world = World::new();
+    world.train(0, "--recipe finetune --data set --epochs 2 --mixup 0.1 --seed 4 --out run");
+    let recipe = world.text("run/recipe.toml");
+    for line in ["seed = 4", "size = 16", "lr = 0.02", "body_lr = 0.1", "base = \"resized-crop\"", "mixup = 0.1"] {
+        assert!(recipe.lines().any(|found| found == line), "{line}: {recipe}");
+    }
+    world.exits(0, "train --recipe run/recipe.toml --threads 2 --out again");
+    let file = |run: &str| fs::read(world.path(run).join("last.safetensors")).unwrap();
+    assert_eq!(file("run"), file("again"), "the same weights, from the recipe alone");
+    let (_, err) = world.exits(2, "train --resume run --recipe quick --epochs 3");
+    assert!(err.contains("training.lr: 0.02, now 0.1") && err.contains("training.batch: 8, now 64"), "{err}");
+    world.exits(0, "train --resume run --epochs 3");
+    world.write("wrong.toml", "[training]\nlearning_rate = 1");
+    let (_, err) = world.train(2, "--recipe wrong.toml --data set");
+    assert!(err.contains("unknown field `learning_rate`"), "{err}");
+    let (_, err) = world.train(1, "--recipe nothing --data set");
+    assert!(err.contains("nothing: no such recipe; there is paper-cifar"), "{err}");
+}
+
+#[test]
+fn the_best_network_is_calibrated_tested_and_reported() {
+    let world = World::new();
+    let (out, _) = world.train(0, "--data set --epochs 3 --lr 0.05 --augment none --tensorboard --out run");
+    assert!(out.contains("test, seen once and after all choices: accuracy "), "{out}");
+    let evaluated = world.json("run/evaluation.json");
+    assert_eq!((&evaluated["part"], &evaluated["evaluation"]["images"]), (&"test".into(), &12.into()));
+    let temperature = evaluated["evaluation"]["temperature"].as_f64().unwrap();
+    assert!(temperature > 0.0 && temperature != 1.0);
+    let (out, _) = world.exits(0, "eval --weights run/best.safetensors --data set --part test --json");
+    let eval: Value = serde_json::from_str(&out).unwrap();
+    for name in ["top1", "loss", "ece", "temperature", "auc", "intervals"] {
+        assert_eq!(eval[name], evaluated["evaluation"][name], "{name}");
+    }
+    let card = serde_json::from_str::<Value>(&world.exits(0, "info run/best.safetensors --json").0).unwrap();
+    assert_eq!(card["card"]["output"]["temperature"], temperature);
+    assert!(world.text("run/report.html").contains("<svg") && world.json("run/machine.json")["threads"] == 1);
+    let events =
+        fs::read_dir(world.path("run")).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    assert_eq!(events.filter(|name| name.starts_with("events.out.tfevents.")).count(), 1);
+    let log = world.text("run/log.jsonl");
+    assert!(log.contains("\"images_per_s\":") && !log.contains("test_"), "{log}");
+}
+
+#[test]
+fn several_seeds_are_trained_compared_and_gone_on_with() {
+    let world = World::new();
+    let (out, _) = world.train(0, "--data set --epochs 1 --seeds 2 --seed 7 --augment flip --out runs");
+    let told = out.lines().rev().take(3).collect::<Vec<_>>();
+    assert!(told[0].starts_with("mean of 2 seeds ") && told[0].contains("deviation"), "{out}");
+    assert!(told[1].starts_with("seed 8: ") && told[2].starts_with("seed 7: "), "{out}");
+    let file = |seed: u64| fs::read(world.path(&format!("runs/seed-{seed}/last.safetensors"))).unwrap();
+    let (seventh, eighth) = (file(7), file(8));
+    assert_ne!(seventh, eighth);
+    assert!(world.text("runs/report.html").contains("seed-8"));
+    // As if it had been interrupted between the two.
+    fs::remove_dir_all(world.path("runs/seed-8")).unwrap();
+    world.exits(0, "train --resume runs --threads 1");
+    assert!(file(7) == seventh && file(8) == eighth);
+    world.train(0, "--data set --epochs 1 --seed 8 --augment flip --out alone");
+    assert_eq!(fs::read(world.path("alone/last.safetensors")).unwrap(), eighth, "a seed is the run of that seed");
+}
+
+#[test]
+fn snapshots_answer_together() {
+    let world = World::new();
+    world.train(0, "--data set --epochs 2 --schedule snapshot --cycles 2 --out run");
+    let both = "run/snapshot-1.safetensors,run/snapshot-2.safetensors";
+    let (out, _) = world.exits(0, &format!("eval --weights {both} --data set --json"));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["images"], 12);
+    let (_, err) = world.train(2, "--data set --epochs 3 --schedule snapshot --cycles 2 --out other");
+    assert!(err.contains("cycles is 2; it must be a divisor of the epochs, 3"), "{err}");
+}
+
+#[test]
+fn a_search_for_the_rate_trains_nothing() {
+    let world = World::new();
+    let (out, _) = world.train(0, "--data set --find-lr --out run");
+    assert!(out.contains("suggested: --lr ") && out.contains("as a page: run/find-lr.html"), "{out}");
+    assert!(world.text("run/find-lr.html").contains("<svg"));
+    assert!(!world.path("run/resume.safetensors").exists());
+}
+
+/// Labels that exclude nothing, some of which nobody knows.
+#[test]
+fn any_number_of_labels_from_a_table_to_probabilities() {
+    let world = World::new();
+    let mut table = String::from("path,bright,even,split\n");
+    for part in ["train", "val", "test"] {
+        for (class, bright) in [("a", 0), ("b", 1)] {
+            for i in 0..6 {
+                let even = if i == 5 { String::new() } else { (1 - i % 2).to_string() };
+                table += &format!("set/{part}/{class}/{i}.pgm,{bright},{even},{part}\n");
+            }
+        }
+    }
+    world.write("labels.csv", table);
+    let options = "--recipe multilabel --data labels.csv --lr 0.01 --epochs 30 --out run";
+    let (out, err) = world.train(0, options);
+    assert!(out.contains("best by val mean AUC ") && out.contains("mean ROC-AUC "), "{out} {err}");
+    let log: Vec<Value> = world.text("run/log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let epoch = log.last().unwrap();
+    assert!(epoch["val_auc"].is_number() && epoch["train_accuracy"].is_number() && epoch.get("val_top1").is_none());
+    let evaluated = world.json("run/evaluation.json");
+    assert_eq!(evaluated["labels"], serde_json::json!(["bright", "even"]));
+    assert_eq!(evaluated["evaluation"]["per_class"][1]["support"], 6, "those of which it is known");
+    assert!(evaluated["evaluation"]["per_class"][0]["auc"].as_f64().unwrap() > 0.9);
+    let (out, _) = world.exits(0, "predict --weights run/best.safetensors set/test/b/0.pgm --json");
+    assert!(out.contains("bright") && Path::new(&world.path("run/report.html")).exists(), "{out}");
+    let (_, err) = world.train(2, "--data labels.csv --label-smoothing 0.1 --out other");
+    assert!(err.contains("label_smoothing is for classes that exclude each other"), "{err}");
+}
