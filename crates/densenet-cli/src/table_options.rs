@@ -30,8 +30,8 @@ pub struct TableArgs {
     /// What a blank in a column of 0 and 1 means: ignore (not known) or zero [default: ignore]
     #[arg(long, value_name = "WORD", value_parser = word::<Blank>)]
     blank: Option<Blank>,
-    /// Column of a table whose equal values, as of a patient or a burst, stay in one part [default: none; the patient in chest
-    /// X-ray sets]
+    /// Column of a table whose equal values, as of a patient or a burst, stay in one part [default: none; the patient
+    /// in chest X-ray sets]
     #[arg(long, value_name = "COLUMN")]
     group_by: Option<String>,
 }

@@ -7,8 +7,8 @@ impl DataSet {
     /// Whether a network can be trained on it.
     ///
     /// # Errors
-    /// One class only; pictures in files of which a class has none to train on; a label that is the same for all training
-    /// pictures that it is known of.
+    /// One class only; pictures in files of which a class has none to train on; a label that is the same for all
+    /// training pictures that it is known of.
     pub fn check(&self) -> Result<()> {
         let reason = match self.train.targets() {
             Targets::Classes(_) => classes(&self.train),

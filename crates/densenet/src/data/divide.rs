@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::{Split, Targets};
 
-/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded up, but never all of
-/// it, in the order in which they stood. Which ones depends on `seed` alone.
+/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded up, but never
+/// all of it, in the order in which they stood. Which ones depends on `seed` alone.
 ///
 /// Pictures with any number of labels are taken as one class, and a group as of the class that most of its pictures are
 /// of. Groups that are too large for what is still to be held out are passed over; if all are, the smallest is taken.
@@ -17,7 +17,8 @@ pub(super) fn at_random(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>,
     held_out(split.targets(), split.groups(), split.len(), fraction, |index| random.bits(index as u64))
 }
 
-/// The same of a tenth, by the hash of each picture's name, or its group's: the same pictures each time, on any machine.
+/// The same of a tenth, by the hash of each picture's name, or its group's: the same pictures each time, on any
+/// machine.
 pub(super) fn by_name<'a>(split: &Split, name: impl Fn(usize) -> &'a [u8]) -> (Vec<usize>, Vec<usize>) {
     held_out(split.targets(), split.groups(), split.len(), 0.1, |index| Sha256::digest(name(index)).to_vec())
 }

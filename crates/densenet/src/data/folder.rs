@@ -12,9 +12,9 @@ use crate::{Error, Result};
 
 /// Reads `train/CLASS/**`, `validation/CLASS/**` (or `val`, `valid`) and `test/CLASS/**`.
 ///
-/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is held out
-/// to test on, chosen by the hash of the files' names: the same pictures each time, on any machine. A part without folders of classes,
-/// as one of pictures that nobody has labelled, is passed over.
+/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is
+/// held out to test on, chosen by the hash of the files' names: the same pictures each time, on any machine. A part
+/// without folders of classes, as one of pictures that nobody has labelled, is passed over.
 pub(super) fn parts(folder: &Path) -> Result<Parts> {
     let train = folder.join("train");
     let undivided = !train.is_dir();

@@ -17,8 +17,8 @@ use crate::{Error, Result};
 /// these places. `progress` hears of each piece.
 ///
 /// # Errors
-/// Those of [`DataSet::read_with`]; a name that is neither known nor a folder or file; a failed download, with the places that were
-/// looked at and what else would help.
+/// Those of [`DataSet::read_with`]; a name that is neither known nor a folder or file; a failed download, with the
+/// places that were looked at and what else would help.
 pub fn open(
     name: &str,
     data_dir: Option<&Path>,

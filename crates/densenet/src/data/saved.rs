@@ -41,8 +41,8 @@ impl DataSet {
     /// came since, are left out.
     ///
     /// # Errors
-    /// A file that cannot be read, a row that is none of `picture,part`, a picture in two rows, one that is not among the
-    /// data, or no picture to train or to choose by.
+    /// A file that cannot be read, a row that is none of `picture,part`, a picture in two rows, one that is not among
+    /// the data, or no picture to train or to choose by.
     pub fn divide_as(mut self, path: &Path) -> Result<Self> {
         let all = Split::joined(&self.listed());
         let mut places: HashMap<Vec<u8>, usize> = (0..all.len()).map(|i| (name(&all, i, &self.root), i)).collect();

@@ -36,9 +36,9 @@ impl DataSet {
     /// Reads a folder of IDX files, of CIFAR binaries, or of classes (`train/CLASS/*.jpg`); what is in it tells which.
     ///
     /// IDX files get the names of the classes from the folder's name, if it is `fashion-mnist` or `mnist`; otherwise
-    /// the classes are called by their numbers, and mean and deviation are taken from the training pictures. A folder of
-    /// pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out, a
-    /// tenth of every class is, the same on any machine.
+    /// the classes are called by their numbers, and mean and deviation are taken from the training pictures. A folder
+    /// of pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out,
+    /// a tenth of every class is, the same on any machine.
     ///
     /// A file of CSV, or a folder with `train.csv` or `metadata.csv`, tells of pictures; see [`DataSet::read_with`].
     ///
@@ -50,7 +50,8 @@ impl DataSet {
     }
 
     /// The same, where `options` say how a table is read: a file of CSV or of lines of JSON with the columns `path` and
-    /// `label`, or `path` and several of 0 and 1, or those of CheXpert or ChestX-ray14. A column `split` tells the parts.
+    /// `label`, or `path` and several of 0 and 1, or those of CheXpert or ChestX-ray14. A column `split` tells the
+    /// parts.
     ///
     /// # Errors
     /// Options for what is no table; a table whose columns do not tell what is what; a row without a label or with one
@@ -117,9 +118,9 @@ impl DataSet {
         Self { train: self.train.within(max_pixels), validation, test: self.test.within(max_pixels), ..self }
     }
 
-    /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every class
-    /// of the training part, rounded up but never all of it, the same pictures for the same `seed`. Pictures of one group
-    /// stay together, and those with any number of labels are taken as one class.
+    /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every
+    /// class of the training part, rounded up but never all of it, the same pictures for the same `seed`. Pictures of
+    /// one group stay together, and those with any number of labels are taken as one class.
     ///
     /// # Errors
     /// A fraction that is not between 0 and 1, or of which no picture comes.
@@ -136,8 +137,8 @@ impl DataSet {
         let (kept, held) = divide::at_random(&self.train, fraction, seed);
         if held.is_empty() {
             return wrong(format!(
-                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part, or 0 to \
-                 choose by the test part",
+                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part, \
+                 or 0 to choose by the test part",
                 self.train.len()
             ));
         }

@@ -87,8 +87,8 @@ impl Split {
         Ok(Self { pictures, places, targets, groups, classes, part, max_pixels, turned })
     }
 
-    /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide) parts
-    /// none of them.
+    /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide)
+    /// parts none of them.
     ///
     /// # Panics
     /// With another number of groups than pictures, unless it is 0.

@@ -12,7 +12,8 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Whether they are those of so many pictures, of which there must be one, and of so many names; an error says why not.
+    /// Whether they are those of so many pictures, of which there must be one, and of so many names; an error says why
+    /// not.
     pub(super) fn check(&self, pictures: usize, names: usize) -> Result<(), String> {
         let count = match self {
             Self::Classes(classes) => classes.len(),

@@ -2,8 +2,8 @@
 
 python chest.py chexpert|nih FOLDER
 
-FOLDER/labels.txt has the labels' names, then a line a picture: its path and 1, 0 or ? for each label. Prints the name of
-the copy, and nothing where torchxrayvision is not installed.
+FOLDER/labels.txt has the labels' names, then a line a picture: its path and 1, 0 or ? for each label. Prints the name
+of the copy, and nothing where torchxrayvision is not installed.
 """
 
 import shutil

@@ -1,5 +1,5 @@
-//! The chest X-ray sets of Stanford (CheXpert) and of the NIH (ChestX-ray14), told by the names of their columns and read
-//! as PyPI's torchxrayvision reads them.
+//! The chest X-ray sets of Stanford (CheXpert) and of the NIH (ChestX-ray14), told by the names of their columns and
+//! read as PyPI's torchxrayvision reads them.
 
 use super::columns::{Columns, Form, Group, Labels};
 use super::rows::Table;

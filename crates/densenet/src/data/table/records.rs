@@ -36,7 +36,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Reads the tables, which must be about the same labels; all but the first may have none, and are then passed over.
+    /// Reads the tables, which must be about the same labels; all but the first may have none, and are then passed
+    /// over.
     pub fn read(sources: &[Source], options: &TableOptions) -> Result<Self> {
         let mut records = Self::default();
         sources.iter().try_for_each(|source| records.add(source, options))?;
