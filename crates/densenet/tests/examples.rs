@@ -26,7 +26,8 @@ fn lines(name: &str, arguments: &[&Path]) -> Vec<String> {
 
 /// A picture of 40x30 with bars of that width.
 fn write_picture(path: &Path, bar: u32) {
-    let pixel = |x, y| if (x / bar + y / 8).is_multiple_of(2) { Rgb([200, 60, 30]) } else { Rgb([20, 90, 160]) };
+    let pixel =
+        |x: u32, y: u32| if (x / bar + y / 8).is_multiple_of(2) { Rgb([200, 60, 30]) } else { Rgb([20, 90, 160]) };
     RgbImage::from_fn(40, 30, pixel).save(path).unwrap();
 }
 
