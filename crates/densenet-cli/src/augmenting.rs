@@ -9,7 +9,8 @@ use crate::word::word;
 /// [`Augmentation`] as options; serialised, it is one that says only what was given.
 #[derive(Args, Serialize)]
 pub struct Augmenting {
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the data set]
+    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the
+    /// data set]
     #[arg(long = "augment", value_parser = word::<Augment>, value_name = "WORD")]
     pub base: Option<Augment>,
     /// Black pixels around a picture that --augment crop-flip crops [default: 4]

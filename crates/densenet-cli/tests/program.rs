@@ -262,8 +262,14 @@ fn every_option_of_training_does_what_it_says() {
     assert_eq!(losses(&world, "--augment none"), plain, "the usual for pictures of one channel");
     let augment = ["flip", "crop-flip", "resized-crop"].map(|word| format!("--augment {word}"));
     let others = ["--label-smoothing 0.2", "--drop-rate 0.5", "--no-shuffle", "--seed 1"].map(String::from);
-    for option in augment.iter().chain(&others) {
+    let more =
+        ["--color-jitter 0.5", "--rand-augment 2,9", "--random-erasing 1", "--mixup 1", "--cutmix 1"].map(String::from);
+    for option in augment.iter().chain(&others).chain(&more) {
         assert_ne!(losses(&world, option)[0], plain[0], "{option}");
+    }
+    for (crop, option) in [("crop-flip", "--crop-padding 9"), ("resized-crop", "--crop-scale 0.9")] {
+        let crop = format!("--augment {crop}");
+        assert_ne!(losses(&world, &format!("{crop} {option}"))[0], losses(&world, &crop)[0], "{option}");
     }
     for option in ["--momentum 0", "--weight-decay 0.1", "--lr 0.05", "--schedule cosine"] {
         let changed = losses(&world, option);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use densenet::data::{Augment, Picture, Preprocessing, Resize, Split};
+use densenet::data::{Augment, Augmentation, ColorJitter, Picture, Preprocessing, RandAugment, Resize, Split};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -24,9 +24,15 @@ fn raw(size: usize, channels: usize) -> Preprocessing {
     Preprocessing::new(size, vec![0.0; channels], vec![1.0 / 255.0; channels])
 }
 
-fn fill(split: &Split, indices: &[usize], preprocessing: &Preprocessing, augment: Augment, seed: u64) -> Vec<f32> {
+fn fill(
+    split: &Split,
+    indices: &[usize],
+    preprocessing: &Preprocessing,
+    augmentation: impl Into<Augmentation>,
+    seed: u64,
+) -> Vec<f32> {
     let mut out = vec![f32::NAN; indices.len() * preprocessing.elements()];
-    split.fill(indices, preprocessing, augment, seed, &mut out).unwrap();
+    split.fill(indices, preprocessing, augmentation, seed, &mut out).unwrap();
     assert!(out.iter().all(|v| v.is_finite()), "every element is written");
     out
 }
@@ -62,22 +68,30 @@ fn one_channel_becomes_three_and_three_become_luma() {
 
 const AUGMENTS: [Augment; 4] = [Augment::None, Augment::Flip, Augment::CropFlip, Augment::ResizedCrop];
 
+/// Each of [`AUGMENTS`], and all that there is at once.
+fn augmentations() -> Vec<Augmentation> {
+    let color_jitter = ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
+    let rand_augment = RandAugment { ops: 2, magnitude: 9 };
+    let all = Augmentation { color_jitter, rand_augment, random_erasing: 0.5, ..Augment::ResizedCrop.into() };
+    AUGMENTS.map(Augmentation::from).into_iter().chain([all]).collect()
+}
+
 #[test]
 fn neither_threads_nor_order_nor_company_change_a_picture() {
     let split = noise(40, 20, 17, 3);
     let preprocessing = raw(12, 3).with_short_side(14);
     let forwards: Vec<usize> = (0..40).collect();
     let backwards: Vec<usize> = (0..40).rev().collect();
-    for augment in AUGMENTS {
-        let batch = fill(&split, &forwards, &preprocessing, augment, 7);
+    for augmentation in augmentations() {
+        let batch = fill(&split, &forwards, &preprocessing, augmentation, 7);
         let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let reversed = single.install(|| fill(&split, &backwards, &preprocessing, augment, 7));
+        let reversed = single.install(|| fill(&split, &backwards, &preprocessing, augmentation, 7));
         let elements = preprocessing.elements();
         for (a, b) in batch.chunks_exact(elements).zip(reversed.rchunks_exact(elements)) {
-            assert_eq!(a, b, "{augment:?}");
+            assert_eq!(a, b, "{augmentation:?}");
         }
-        let other = fill(&split, &forwards, &preprocessing, augment, 8);
-        assert_eq!(batch == other, augment == Augment::None, "{augment:?} under another seed");
+        let other = fill(&split, &forwards, &preprocessing, augmentation, 8);
+        assert_eq!(batch == other, augmentation.base == Augment::None, "{augmentation:?} under another seed");
     }
 }
 
@@ -220,12 +234,12 @@ proptest! {
         channels in prop::sample::select(vec![1usize, 3]),
         size in 1usize..50,
         margin in prop::option::of(0usize..9),
-        which in 0usize..4,
+        which in 0usize..5,
         seed in any::<u64>(),
     ) {
         let split = noise(2, height, width, channels);
         let preprocessing = margin.map_or(raw(size, channels), |m| raw(size, channels).with_short_side(size + m));
-        let out = fill(&split, &[1, 0], &preprocessing, AUGMENTS[which], seed);
+        let out = fill(&split, &[1, 0], &preprocessing, augmentations()[which], seed);
         prop_assert!(out.iter().all(|v| (-0.01..255.01).contains(v)));
     }
 }

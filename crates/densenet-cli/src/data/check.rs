@@ -23,9 +23,9 @@ const UNBALANCED: f64 = 10.0;
 
 /// Reads every picture and says what is wrong with a data set
 ///
-/// Harmful, and exit code 1: files that are empty or cannot be read, the same picture with different labels or in training and
-/// held-out parts, classes without training pictures. Worth a look: duplicates otherwise, tiny pictures, classes with few
-/// pictures or far fewer than others.
+/// Harmful, and exit code 1: files that are empty or cannot be read, the same picture with different labels or in training
+/// and held-out parts, classes without training pictures. Worth a look: duplicates otherwise, tiny pictures, classes with
+/// few pictures or far fewer than others.
 #[derive(Args)]
 #[command(after_help = "Example: densenet data check photos --json")]
 pub struct Check {

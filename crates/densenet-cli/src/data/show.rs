@@ -15,6 +15,7 @@ use ndarray::{Array2, Array4, ArrayView1};
 use super::sheet::{self, Cell, Column};
 use crate::augmenting::{Augmenting, usual};
 use crate::data_dir::DataDir;
+use crate::decoding::Decoding;
 use crate::output::{self, Misuse, counted};
 use crate::table_options::TableArgs;
 use crate::threads::Threads;
@@ -33,6 +34,8 @@ pub struct Show {
     table: TableArgs,
     #[command(flatten)]
     augmenting: Augmenting,
+    #[command(flatten)]
+    decoding: Decoding,
     /// The first epoch that is shown, from 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     epoch: u64,
@@ -60,6 +63,7 @@ impl Show {
         let data = self.data_dir.open(&self.data, &self.table.options())?;
         let augmentation = self.augmenting.over(usual(&data).into());
         let preprocessing = self.size.map_or(data.preprocessing.clone(), |size| data.preprocessing.with_size(size));
+        let preprocessing = self.decoding.overrule(preprocessing);
         augmentation.validate().map_err(|error| Misuse(error.to_string()))?;
         preprocessing.validate().map_err(|error| Misuse(error.to_string()))?;
         let shown = Shown::new(&data.train, self.count as usize);
