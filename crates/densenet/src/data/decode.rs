@@ -1,8 +1,15 @@
 //! Pixels out of a file's bytes, whatever its format; the content tells which, not the name.
 
+#[cfg(feature = "pictures")]
+mod inks;
+#[cfg(feature = "pictures")]
 mod jpeg;
+#[cfg(feature = "pictures")]
+mod limit;
+#[cfg(feature = "pictures")]
 mod others;
 mod pixels;
+#[cfg(feature = "pictures")]
 mod planes;
 
 use std::cell::Cell;
@@ -35,12 +42,19 @@ pub fn is_decoding() -> bool {
 
 /// Decodes a file's bytes; `path` is what errors call it. A picture of more than `max_pixels` is refused before it is
 /// decoded, but for a JPEG that a half, a quarter or an eighth of its size brings below it.
+#[cfg(feature = "pictures")]
 pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
     guarded(path, || match bytes {
         [] => Err(Error::format(path, "an empty file, not a picture")),
         [0xff, 0xd8, 0xff, ..] => jpeg::decode(bytes, path, max_pixels),
         _ => others::decode(bytes, path, max_pixels),
     })
+}
+
+/// Refuses every picture: this build has no decoders.
+#[cfg(not(feature = "pictures"))]
+pub(super) fn decode(_bytes: &[u8], path: &Path, _max_pixels: usize) -> Result<Pixels> {
+    guarded(path, || Err(Error::format(path, "no picture is decoded without the feature `pictures`")))
 }
 
 /// What `read` gives, or an error where it panics.

@@ -25,9 +25,11 @@ mod set;
 mod split;
 mod table;
 mod targets;
+#[cfg(feature = "pictures")]
 mod thumbnail;
 mod turned;
 mod unreadable;
+mod upright;
 mod views;
 mod walk;
 

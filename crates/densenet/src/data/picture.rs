@@ -8,12 +8,11 @@ use std::path::Path;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::beside::{Beside, clipped, composited};
 use super::decode::{self, Pixels};
 use super::framing::{Grey16, Interpolation, Transparency};
+use super::upright::turned;
 use crate::{Error, Result};
 
 /// Pixels beyond which a picture is refused, before it is decoded and after it is resized, unless another limit is given:
@@ -102,7 +101,7 @@ impl<'a> Picture<'a> {
     /// The same as [`Picture::open`].
     pub fn decode_within(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Picture<'static>> {
         let Pixels { height, width, channels, data, beside, orientation } = decode::decode(bytes, path, max_pixels)?;
-        Ok(Picture { beside, orientation: orientation.to_exif(), ..Picture::new(height, width, channels, data)? })
+        Ok(Picture { beside, orientation, ..Picture::new(height, width, channels, data)? })
     }
 
     /// Rows.
@@ -132,18 +131,17 @@ impl<'a> Picture<'a> {
 
     /// Turned and mirrored so that it is upright: its [`orientation`](Self::orientation) is 1.
     pub fn oriented(self) -> Self {
-        let orientation = Orientation::from_exif(self.orientation).unwrap_or(Orientation::NoTransforms);
-        if orientation == Orientation::NoTransforms {
+        if self.orientation == 1 {
             return self;
         }
-        let (width, height) = (self.width, self.height);
-        let turn = |samples: &[u8], channels| turned(samples, width, height, channels, orientation);
+        let size = (self.width, self.height);
+        let turn = |samples: &[u8], channels| turned(samples, size, channels, self.orientation);
         let upright = turn(&self.pixels, self.channels);
         Self {
-            height: upright.height() as usize,
-            width: upright.width() as usize,
-            pixels: upright.into_bytes().into(),
-            beside: self.beside.map(|samples| turn(samples, 1).into_bytes()),
+            height: upright.height,
+            width: upright.width,
+            pixels: upright.samples.into(),
+            beside: self.beside.map(|samples| turn(samples, 1).samples),
             orientation: 1,
             ..self
         }
@@ -251,18 +249,6 @@ impl<'a> Picture<'a> {
         }
         Self { height, width, pixels: pixels.into(), ..self }
     }
-}
-
-/// Interleaved samples of one channel or three, turned and mirrored.
-fn turned(samples: &[u8], width: usize, height: usize, channels: usize, orientation: Orientation) -> DynamicImage {
-    let (width, height, samples) = (width as u32, height as u32, samples.to_vec());
-    let image = match channels {
-        1 => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
-        _ => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
-    };
-    let mut image = image.expect("the constructor checked the number of pixels");
-    image.apply_orientation(orientation);
-    image
 }
 
 fn resize_options(interpolation: Interpolation) -> ResizeOptions {

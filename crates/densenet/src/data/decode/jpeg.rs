@@ -6,10 +6,11 @@
 
 use std::path::Path;
 
-use image::metadata::Orientation;
 use libjpeg_turbo_rs::{ColorSpace, ComponentInfo, Decoder, FrameHeader, JpegError, PixelFormat, ScalingFactor};
 
-use super::pixels::{Pixels, check_pixels, rgb_of_inks};
+use super::inks::rgb_of_inks;
+use super::limit::check_pixels;
+use super::pixels::Pixels;
 use super::planes::{self, rgb_of_luma};
 use crate::data::beside::Beside;
 use crate::{Error, Result};
@@ -24,8 +25,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     if decoder.header().width() * decoder.header().height() == 0 {
         return Err(Error::format(path, "not a readable JPEG: it has no pixels"));
     }
-    let orientation = decoder.exif_orientation().and_then(Orientation::from_exif);
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let orientation = decoder.exif_orientation().filter(|orientation| (1..=8).contains(orientation)).unwrap_or(1);
     let fraction = fraction(decoder.header(), max_pixels, path)?;
     decoder.set_scale(ScalingFactor::try_new(1, fraction).map_err(unreadable)?);
     let format = match decoder.header().components.len() {

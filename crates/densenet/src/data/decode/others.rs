@@ -6,7 +6,8 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::pixels::{Pixels, check_pixels};
+use super::limit::check_pixels;
+use super::pixels::Pixels;
 use crate::data::beside::Beside;
 use crate::{Error, Result};
 
@@ -36,7 +37,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     }
     let (height, width) = (decoded.height() as usize, decoded.width() as usize);
     let (channels, data, beside) = parted(decoded, path)?;
-    let orientation = if turned { Orientation::NoTransforms } else { orientation };
+    let orientation = if turned { 1 } else { orientation.to_exif() };
     Ok(Pixels { height, width, channels, data, beside, orientation })
 }
 
