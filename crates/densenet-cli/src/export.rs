@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use densenet::Card;
 use densenet::checkpoint::Contents;
 use densenet::{onnx, timm, torchvision};
 
@@ -21,9 +22,10 @@ use crate::reading::Reading;
 #[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx\n\
     or:      densenet export --weights densenet121.pth --preset imagenet --out densenet121.onnx")]
 pub struct Export {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
-    #[arg(long, value_name = "W")]
-    weights: PathBuf,
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; ONNX takes several, whose
+    /// probabilities it averages
+    #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
+    weights: Vec<PathBuf>,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -60,7 +62,9 @@ enum Format {
 impl Export {
     pub fn run(self) -> Result<ExitCode> {
         let format = self.format()?;
-        let Model { mut card, network, .. } = self.reading.load(&self.weights, &self.preparing)?;
+        let options = onnx::Options { fold: self.fold, dynamic_size: self.dynamic_size };
+        let [weights] = &self.weights[..] else { return self.average(format, options) };
+        let Model { mut card, network, .. } = self.reading.load(weights, &self.preparing)?;
         card.licence = self.licence.or(card.licence);
         let contents = Contents {
             card: &card,
@@ -68,7 +72,6 @@ impl Export {
             parameters: network.parameters(),
             running: network.running(),
         };
-        let options = onnx::Options { fold: self.fold, dynamic_size: self.dynamic_size };
         match format {
             Format::Torchvision => {
                 warn_beyond(&torchvision::beyond(&card.config));
@@ -79,6 +82,20 @@ impl Export {
             Format::Densenet => contents.save(&self.out)?,
         }
         output::note(format_args!("wrote {}", self.out.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes several networks as one.
+    fn average(&self, format: Format, options: onnx::Options) -> Result<ExitCode> {
+        if format != Format::Onnx {
+            return Err(Misuse("several networks become one file in --format onnx alone".into()).into());
+        }
+        let networks = self.reading.load_all(&self.weights, &self.preparing)?;
+        let (first, licence) = (networks.card(), self.licence.clone());
+        let output = Some(first.output().plain());
+        let card = Card { output, licence: licence.or(first.licence.clone()), ..first.clone() };
+        onnx::save_average(&card, &networks.contents(), options, &self.out)?;
+        output::note(format_args!("wrote {}: {} networks", self.out.display(), self.weights.len()));
         Ok(ExitCode::SUCCESS)
     }
 

@@ -1,8 +1,10 @@
 //! Networks that predict together.
 
 use anyhow::{Result, bail};
+use densenet::checkpoint::Contents;
 use densenet::data::Preprocessing;
 use densenet::network::DenseNet;
+use densenet::output::Output;
 use densenet::{Card, Ensemble};
 
 use crate::model::Model;
@@ -42,10 +44,20 @@ impl Networks {
         &self.0[0].network
     }
 
+    /// What each network's file would hold, and what its logits mean.
+    pub fn contents(&self) -> Vec<(Contents<'_>, Output)> {
+        self.0.iter().map(|model| (contents(model), model.card.output())).collect()
+    }
+
     /// The networks, to be asked.
     pub fn ensemble(&self) -> Result<Ensemble<'_>> {
         Ok(Ensemble::new(self.0.iter().map(|model| (&model.network, model.card.output())))?)
     }
+}
+
+fn contents(Model { card, network, .. }: &Model) -> Contents<'_> {
+    let (architecture, parameters, running) = (network.architecture(), network.parameters(), network.running());
+    Contents { card, architecture, parameters, running }
 }
 
 /// Refuses an `other` network that cannot answer together with the `first`.

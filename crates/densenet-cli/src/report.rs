@@ -98,7 +98,7 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Writes the page that compares the runs in `folders` to `path`.
 ///
 /// # Errors
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn compare(folders: &[PathBuf], path: &Path) -> Result<()> {
     let runs = folders.iter().map(|folder| Run::read(folder)).collect::<Result<Vec<_>>>()?;
     save(path, &compare::compare(&runs))

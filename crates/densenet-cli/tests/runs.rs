@@ -135,6 +135,10 @@ fn snapshots_answer_together() {
     let both = "run/snapshot-1.safetensors,run/snapshot-2.safetensors";
     let (out, _) = world.exits(0, &format!("eval --weights {both} --data set --json"));
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["images"], 12);
+    let (_, err) = world.exits(0, &format!("export --weights {both} --out both.onnx"));
+    assert!(err.contains("wrote both.onnx: 2 networks"), "{err}");
+    let (_, err) = world.exits(2, &format!("export --weights {both} --format torchvision --out both.safetensors"));
+    assert!(err.contains("several networks become one file in --format onnx alone"), "{err}");
     let (_, err) = world.train(2, "--data set --epochs 3 --schedule snapshot --cycles 2 --out other");
     assert!(err.contains("cycles is 2; it must be a divisor of the epochs, 3"), "{err}");
 }

@@ -19,37 +19,65 @@ use prost::Message;
 use crate::checkpoint::{Card, Contents};
 use crate::config::HeadPool;
 use crate::files::write_whole;
+use crate::output::Output;
 use crate::{Error, Result};
 use network::Walk;
 pub use options::Options;
-use proto::{IR_VERSION, ModelProto, OPSET, OperatorSetIdProto, StringStringEntryProto};
+use proto::{GraphProto, IR_VERSION, ModelProto, OPSET, OperatorSetIdProto, StringStringEntryProto};
 
 /// The ONNX model of `contents`.
 pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {
+    with_card(Walk::graph(contents, options), contents.card)
+}
+
+/// The ONNX model of several networks that answer together: its logits are those of the mean of their probabilities, each by
+/// what its own logits mean. `card` is what the file says; the networks take the same input and know the same classes.
+pub fn average(card: &Card, members: &[(Contents<'_>, Output)], options: Options) -> ModelProto {
+    with_card(Walk::average(members, options), card)
+}
+
+fn with_card(graph: GraphProto, card: &Card) -> ModelProto {
     ModelProto {
         ir_version: Some(IR_VERSION),
         producer_name: Some(env!("CARGO_PKG_NAME").into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
-        graph: Some(Walk::graph(contents, options)),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
-        metadata_props: metadata(contents.card),
+        metadata_props: metadata(card),
     }
 }
 
 /// Saves the ONNX model of `contents`.
 ///
 /// # Errors
-/// An open size of a network that classifies all pixels, a network of 2 GiB or more, which protobuf cannot hold, and a file that cannot be written; what was at `path` before
-/// is still there.
+/// An open size of a network that classifies all pixels, a network of 2 GiB or more, which protobuf cannot hold, and a file
+/// that cannot be written; what was at `path` before is still there.
 pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()> {
+    check_size(contents, options)?;
+    write(&model(contents, options), path)
+}
+
+/// Saves the ONNX model of several networks that answer together; see [`average`].
+///
+/// # Errors
+/// Those of [`save`].
+pub fn save_average(card: &Card, members: &[(Contents<'_>, Output)], options: Options, path: &Path) -> Result<()> {
+    members.iter().try_for_each(|(contents, _)| check_size(contents, options))?;
+    write(&average(card, members, options), path)
+}
+
+fn check_size(contents: &Contents<'_>, options: Options) -> Result<()> {
     let config = &contents.architecture.config;
-    if options.dynamic_size && config.head_pool == HeadPool::None {
-        let size = config.input_size;
-        return Err(Error::Config(format!(
-            "height and width cannot be left open: the network classifies all pixels of pictures of {size}x{size}"
-        )));
+    if !options.dynamic_size || config.head_pool != HeadPool::None {
+        return Ok(());
     }
-    let model = model(contents, options);
+    let size = config.input_size;
+    Err(Error::Config(format!(
+        "height and width cannot be left open: the network classifies all pixels of pictures of {size}x{size}"
+    )))
+}
+
+fn write(model: &ModelProto, path: &Path) -> Result<()> {
     let length = model.encoded_len();
     if length > i32::MAX as usize {
         return Err(Error::format(path, format!("{length} bytes; an ONNX file holds less than 2 GiB")));

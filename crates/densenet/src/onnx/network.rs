@@ -9,6 +9,7 @@ use super::proto::{AttributeProto, GraphProto};
 use crate::architecture::{Block, Conv, DenseLayer, Linear, Norm};
 use crate::checkpoint::Contents;
 use crate::config::{HeadPool, Joining, PoolKind, StemPool};
+use crate::output::Output;
 
 /// Name of the value that the graph reads.
 pub(super) const INPUT: &str = "images";
@@ -23,33 +24,56 @@ const FEATURES: &str = "features";
 pub(super) struct Walk<'a> {
     contents: &'a Contents<'a>,
     fold: bool,
+    /// What all names but the input's begin with, so that several networks stand in one graph.
+    prefix: String,
     graph: GraphProto,
 }
 
 impl<'a> Walk<'a> {
     /// The graph of `contents`.
     pub(super) fn graph(contents: &'a Contents<'a>, options: Options) -> GraphProto {
-        let mut walk = Self { contents, fold: options.fold, graph: GraphProto::default() };
+        let mut walk = Self::new(contents, options, String::new(), GraphProto::default());
         walk.network();
-        let Contents { card, architecture, .. } = contents;
-        let size = card.input_size();
-        let [height, width] = match options.dynamic_size {
-            true => [open("height"), open("width")],
-            false => [fixed(size), fixed(size)],
-        };
-        let config = &architecture.config;
-        let mut graph = walk.graph;
-        graph.name = Some("densenet".into());
-        graph.input = vec![graph::value(INPUT, [open("batch"), fixed(config.in_channels), height, width])];
+        let architecture = contents.architecture;
         let (output, extent) = match architecture.classifier.last() {
             Some(layer) => (OUTPUT, layer.out_features),
             None => (FEATURES, architecture.num_features),
         };
-        graph.output = vec![graph::value(output, [open("batch"), fixed(extent)])];
-        graph
+        framed(walk.graph, contents, options, output, extent)
     }
 
-    fn network(&mut self) {
+    /// The graph of several networks whose probabilities are averaged; each has what its logits mean.
+    pub(super) fn average(members: &[(Contents<'_>, Output)], options: Options) -> GraphProto {
+        let (mut graph, mut probabilities) = (GraphProto::default(), Vec::new());
+        for (number, (contents, output)) in members.iter().enumerate() {
+            let mut walk = Walk::new(contents, options, format!("network{number}."), graph);
+            let logits = walk.network();
+            probabilities.push(walk.probabilities(&logits, output));
+            graph = walk.graph;
+        }
+        let (first, output) = &members[0];
+        let inputs: Vec<&str> = probabilities.iter().map(String::as_str).collect();
+        let mean = graph::node(&mut graph, "mean".into(), "Mean", &inputs, vec![]);
+        logits_of(&mut graph, &mean, output.is_independent());
+        framed(graph, first, options, OUTPUT, first.card.config.num_classes)
+    }
+
+    fn new(contents: &'a Contents<'a>, options: Options, prefix: String, graph: GraphProto) -> Self {
+        Self { contents, fold: options.fold, prefix, graph }
+    }
+
+    /// Probabilities of logits that mean `output`, but for its thresholds.
+    fn probabilities(&mut self, logits: &str, output: &Output) -> String {
+        let temperature = self.weights("temperature", &[1], &[output.temperature() as f32]);
+        let tempered = self.node("tempered".into(), "Div", &[logits, &temperature], vec![]);
+        match output.is_independent() {
+            true => self.node("probabilities".into(), "Sigmoid", &[&tempered], vec![]),
+            false => self.node("probabilities".into(), "Softmax", &[&tempered], vec![int("axis", 1)]),
+        }
+    }
+
+    /// The name of the logits, or of a backbone's features.
+    fn network(&mut self) -> String {
         let architecture = self.contents.architecture;
         let mut x = self.stem();
         for block in &architecture.blocks {
@@ -69,17 +93,19 @@ impl<'a> Walk<'a> {
         for layer in &architecture.classifier {
             x = self.linear(layer, &x);
         }
+        x
     }
 
     /// A linear layer, with its ReLU if it has one.
     fn linear(&mut self, layer: &Linear, x: &str) -> String {
         let parameters = self.contents.parameters;
         let [weight, bias] = ["weight", "bias"].map(|part| format!("{}.{part}", layer.name));
-        self.weights(&weight, &[layer.out_features, layer.in_features], &parameters[layer.weight.clone()]);
-        self.weights(&bias, &[layer.out_features], &parameters[layer.bias.clone()]);
+        let shape = [layer.out_features, layer.in_features];
+        let weight = self.weights(&weight, &shape, &parameters[layer.weight.clone()]);
+        let bias = self.weights(&bias, &[layer.out_features], &parameters[layer.bias.clone()]);
         let name = if layer.relu { &layer.name } else { OUTPUT };
         let y = self.node(name.into(), "Gemm", &[x, &weight, &bias], vec![int("transB", 1)]);
-        if layer.relu { self.node(format!("{y}.relu"), "Relu", &[&y], vec![]) } else { y }
+        if layer.relu { self.node(format!("{}.relu", layer.name), "Relu", &[&y], vec![]) } else { y }
     }
 
     fn stem(&mut self) -> String {
@@ -153,12 +179,10 @@ impl<'a> Walk<'a> {
     /// `conv` with these values of weight and bias.
     fn conv_of(&mut self, conv: &Conv, x: &str, weight: &[f32], bias: Option<&[f32]>) -> String {
         let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("{}.{part}", conv.name));
-        self.weights(&weight_name, &[conv.out_channels, conv.in_channels, conv.kernel, conv.kernel], weight);
-        let mut inputs = vec![x, &weight_name];
-        if let Some(bias) = bias {
-            self.weights(&bias_name, &[conv.out_channels], bias);
-            inputs.push(&bias_name);
-        }
+        let shape = [conv.out_channels, conv.in_channels, conv.kernel, conv.kernel];
+        let weight = self.weights(&weight_name, &shape, weight);
+        let bias = bias.map(|bias| self.weights(&bias_name, &[conv.out_channels], bias));
+        let inputs: Vec<&str> = [x, &weight].into_iter().chain(bias.as_deref()).collect();
         self.node(conv.name.clone(), "Conv", &inputs, window(conv.kernel, conv.stride, conv.padding))
     }
 
@@ -171,9 +195,8 @@ impl<'a> Walk<'a> {
             &running[norm.mean.clone()],
             &running[norm.variance.clone()],
         ];
-        for (name, values) in parts.iter().zip(values) {
-            self.weights(name, &[norm.channels], values);
-        }
+        let parts: Vec<String> =
+            parts.iter().zip(values).map(|(name, values)| self.weights(name, &[norm.channels], values)).collect();
         let inputs: Vec<&str> = std::iter::once(x).chain(parts.iter().map(String::as_str)).collect();
         self.node(norm.name.clone(), "BatchNormalization", &inputs, vec![float("epsilon", EPSILON as f32)])
     }
@@ -182,13 +205,42 @@ impl<'a> Walk<'a> {
         self.node(norm.name.replace("norm", "relu"), "Relu", &[x], vec![])
     }
 
-    fn weights(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        graph::weights(&mut self.graph, name, shape, values);
+    /// Adds a tensor of weights; returns its name.
+    fn weights(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        let name = format!("{}{name}", self.prefix);
+        graph::weights(&mut self.graph, &name, shape, values);
+        name
     }
 
     fn node(&mut self, name: String, op_type: &str, input: &[&str], attributes: Vec<AttributeProto>) -> String {
-        graph::node(&mut self.graph, name, op_type, input, attributes)
+        graph::node(&mut self.graph, format!("{}{name}", self.prefix), op_type, input, attributes)
     }
+}
+
+/// The `graph` with its input and output, as `contents` take pictures.
+fn framed(mut graph: GraphProto, contents: &Contents<'_>, options: Options, output: &str, extent: usize) -> GraphProto {
+    let size = contents.card.input_size();
+    let [height, width] = match options.dynamic_size {
+        true => [open("height"), open("width")],
+        false => [fixed(size), fixed(size)],
+    };
+    let channels = contents.architecture.config.in_channels;
+    graph.name = Some("densenet".into());
+    graph.input = vec![graph::value(INPUT, [open("batch"), fixed(channels), height, width])];
+    graph.output = vec![graph::value(output, [open("batch"), fixed(extent)])];
+    graph
+}
+
+/// Logits whose probabilities are `mean`: logarithms for a softmax, or log odds where labels are `independent`.
+fn logits_of(graph: &mut GraphProto, mean: &str, independent: bool) {
+    if !independent {
+        graph::node(graph, OUTPUT.into(), "Log", &[mean], vec![]);
+        return;
+    }
+    graph::weights(graph, "one", &[1], &[1.0]);
+    let others = graph::node(graph, "others".into(), "Sub", &["one", mean], vec![]);
+    let odds = graph::node(graph, "odds".into(), "Div", &[mean, &others], vec![]);
+    graph::node(graph, OUTPUT.into(), "Log", &[&odds], vec![]);
 }
 
 /// The layer or transition that a convolution belongs to, as `features.denseblock1.denselayer1`.

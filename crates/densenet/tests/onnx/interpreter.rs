@@ -81,6 +81,20 @@ fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
         ("Gemm", [weight, bias]) => {
             Map { shape: Shape4 { c: bias.len(), ..shape }, values: linear::forward(values, weight, bias) }
         }
+        ("Div", [divisor]) => Map { shape, values: values.iter().map(|value| value / divisor[0]).collect() },
+        ("Div", []) => Map { shape, values: values.iter().zip(&inputs[1].values).map(|(a, b)| a / b).collect() },
+        // The weight is the first of the two inputs.
+        ("Sub", [one]) => Map { shape, values: values.iter().map(|value| one[0] - value).collect() },
+        ("Log", []) => Map { shape, values: values.iter().map(|value| value.ln()).collect() },
+        ("Sigmoid", []) => Map { shape, values: values.iter().map(|value| 1.0 / (1.0 + (-value).exp())).collect() },
+        ("Softmax", []) => {
+            let row = |row: &[f64]| row.iter().map(|v| v.exp() / row.iter().map(|v| v.exp()).sum::<f64>()).collect();
+            Map { shape, values: values.chunks(shape.c).flat_map(|values| -> Vec<f64> { row(values) }).collect() }
+        }
+        ("Mean", []) => {
+            let sum = |i: usize| inputs.iter().map(|map| map.values[i]).sum::<f64>();
+            Map { shape, values: (0..values.len()).map(|i| sum(i) / inputs.len() as f64).collect() }
+        }
         (operator, weights) => panic!("{operator} with {} weights", weights.len()),
     }
 }

@@ -21,8 +21,13 @@ pub struct Network {
 impl Network {
     /// Random weights; every gamma, beta, bias and statistic is its own number, and variances are above 0.
     pub fn new(config: Config) -> Self {
+        Self::seeded(config, 3)
+    }
+
+    /// The same with weights of another seed.
+    pub fn seeded(config: Config, seed: u64) -> Self {
         let architecture = Architecture::new(&config).unwrap();
-        let random = Stream::new(3, 1);
+        let random = Stream::new(seed, 1);
         let parameters = (0..architecture.num_parameters() as u64).map(|i| 0.4 * random.normal(i) as f32).collect();
         let running = (0..architecture.num_running() as u64).map(|i| 0.2 + random.uniform(!i) as f32).collect();
         let channels = config.in_channels;
