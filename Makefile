@@ -2,9 +2,10 @@
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test demo bench tools
+.PHONY: check test demo bench msrv miri tools
 
 # Everything that a change must pass.
 check: tools
@@ -29,7 +30,7 @@ demo: tools
 	$(DENSENET) train --model seed --data fashion-mnist --size 32 --epochs 3 --schedule cosine --out runs/demo
 	$(DENSENET) eval --weights runs/demo/best.safetensors --data fashion-mnist --show 6
 	@echo
-	@echo "The checkpoint is runs/demo/best.safetensors. Next, try"
+	@echo "The report is file://$(CURDIR)/runs/demo/report.html, the checkpoint runs/demo/best.safetensors. Next, try"
 	@echo "  cargo run --release -- info runs/demo/best.safetensors"
 	@echo "  cargo run --release -- predict --weights runs/demo/best.safetensors PICTURE"
 	@echo "  cargo run --release -- train --model seed --data fashion-mnist --size 96 --epochs 10"
@@ -38,6 +39,16 @@ demo: tools
 bench: tools
 	cargo build --release --locked
 	python3 -m bench.compare --threads $(or $(THREADS),2) --cases $(CASES)
+
+# Builds with the oldest Rust that Cargo.toml promises.
+msrv: tools
+	rustup toolchain install $(MSRV) --profile minimal --no-self-update
+	cargo +$(MSRV) check --workspace --locked --target-dir target/msrv
+
+# The portable operations under Miri, which finds undefined behaviour; an hour or so.
+miri: tools
+	rustup toolchain install nightly --profile minimal --component miri --no-self-update
+	MIRIFLAGS=-Zmiri-disable-isolation DENSENET_ISA=portable cargo +nightly miri test --package densenet-kernels --lib --locked --target-dir target/miri
 
 # A C compiler, for the linker and the cryptography of downloads.
 tools:

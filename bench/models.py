@@ -63,9 +63,9 @@ def basic(stem: nn.Module, channels: int, blocks: list[int], growth_rate: int, t
     return nn.Sequential(*modules, *head, nn.Linear(channels, 10))
 
 
-def article() -> nn.Module:
-    """The article's network, preset `seed`: one channel, convolutions with bias."""
-    conv = nn.Conv2d(1, 64, 7, stride=2, padding=3)
+def article(channels: int = 1) -> nn.Module:
+    """The article's network, preset `seed`, for pictures of so many channels; its convolutions have a bias."""
+    conv = nn.Conv2d(channels, 64, 7, stride=2, padding=3)
     stem = nn.Sequential(conv, nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
     return basic(stem, 64, [4, 4, 4, 4], 32, 0.5, bias=True)
 
@@ -89,6 +89,7 @@ def cifar_bc(depth: int, growth_rate: int) -> nn.Module:
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "seed": article,
     "densenet-40-12": lambda: cifar(40, 12),
+    "densenet-bc-40-12": lambda: cifar_bc(40, 12),
     "densenet-bc-100-12": lambda: cifar_bc(100, 12),
     "densenet121": densenet.densenet121,
     "densenet161": densenet.densenet161,
