@@ -181,3 +181,17 @@ fn any_number_of_labels_from_a_table_to_probabilities() {
     let (_, err) = world.train(2, "--data labels.csv --label-smoothing 0.1 --out other");
     assert!(err.contains("label_smoothing is for classes that exclude each other"), "{err}");
 }
+
+#[test]
+fn too_many_pictures_of_a_table_that_are_not_there_end_a_run_before_it_begins() {
+    let world = World::new();
+    let mut table = String::from("path,label\n");
+    for class in ["a", "b"] {
+        (0..14).for_each(|i| table += &format!("set/train/{class}/{i}.pgm,{class}\n"));
+    }
+    world.write("table.csv", table);
+    let (_, err) = world.train(1, "--data table.csv --epochs 1 --out run");
+    assert!(err.contains("4 pictures that it tells of are not there, the first of them"), "{err}");
+    assert!(err.contains("--max-bad 0.01 allows 1") && !world.path("run").exists(), "{err}");
+    world.train(0, "--data table.csv --epochs 1 --max-bad 0.5 --out run");
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use densenet::checkpoint::Card;
 use densenet::data::{DataSet, Preprocessing, SPLIT, TableOptions, Targets};
 use densenet::network::{DenseNet, Memory};
@@ -56,6 +56,7 @@ impl Prepared {
         recipe.decoding = Decoding::of(&preprocessing);
         let card = card(config, &data, preprocessing, &recipe);
         data.check()?;
+        check_missing(&data, recipe.training.max_bad)?;
         Run::check(&card, &recipe.training, &data.train, data.chooses())?;
         Ok(Self { recipe, data, card, network })
     }
@@ -119,6 +120,20 @@ fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: 
     let (folder, changed) = (folder.display(), changed.join("; "));
     Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
         .into())
+}
+
+/// Refuses a table too many of whose pictures are not there.
+fn check_missing(data: &DataSet, max_bad: f64) -> Result<()> {
+    let (missing, most) = (data.missing.len(), (max_bad * data.train.len() as f64).ceil() as usize);
+    match data.missing.first() {
+        Some(first) if missing > most => bail!(
+            "{}: {} that it tells of are not there, the first of them {}; --max-bad {max_bad} allows {most}",
+            data.name,
+            counted(missing, "picture"),
+            first.display()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// What the weights of a run say of themselves.
