@@ -29,6 +29,7 @@ CELL_WIDTH, CELL_HEIGHT = 8.43, 17
 MARGIN = 16
 BACKGROUND, TEXT, PROMPT = "#0d1117", "#e6edf3", "#7ee787"
 HALF_BLOCK = "▀"
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 Colour = tuple[int, ...]
 Cell = tuple[str, Colour | None, Colour | None]
@@ -94,7 +95,8 @@ def text(row: int, line: str, colour: str) -> str:
     words = line.lstrip()
     column = len(line) - len(words)
     place = f'x="{column * CELL_WIDTH:.2f}" y="{(row + 0.78) * CELL_HEIGHT:.2f}" textLength="{len(words) * CELL_WIDTH:.2f}"'
-    return f'<text {place} fill="{colour}">{escape(words)}</text>'
+    # Blanks that no viewer draws together: some no longer know xml:space.
+    return f'<text {place} fill="{colour}">{escape(words).replace(" ", NO_BREAK_SPACE)}</text>'
 
 
 def drawing(command: list[str], printed: str) -> str:
@@ -114,7 +116,7 @@ def drawing(command: list[str], printed: str) -> str:
             f'<g transform="scale({CELL_WIDTH} {CELL_HEIGHT / 2})" shape-rendering="crispEdges">',
             *pixels(rows),
             "</g>",
-            f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{FONT_SIZE}" xml:space="preserve">',
+            f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{FONT_SIZE}">',
             *texts,
             "</g>",
             "</g>",
