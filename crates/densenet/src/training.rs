@@ -13,7 +13,6 @@ mod seeds;
 mod settings;
 mod tensorboard;
 
-use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -95,6 +94,8 @@ pub struct EpochReport {
     pub held_out_loss: f64,
     /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
     pub held_out_score: f64,
+    /// Training pictures that could not be read so far.
+    pub unreadable: usize,
     /// Training pictures a second, reading them included.
     pub images_per_s: f64,
     /// Time that steps and evaluation took.
@@ -113,6 +114,9 @@ impl Serialize for EpochReport {
         line.serialize_entry(train, &self.train_accuracy)?;
         line.serialize_entry(&format!("{}_loss", self.part), &self.held_out_loss)?;
         line.serialize_entry(&format!("{}_{held_out}", self.part), &self.held_out_score)?;
+        if self.unreadable > 0 {
+            line.serialize_entry("unreadable", &self.unreadable)?;
+        }
         line.serialize_entry("images_per_s", &self.images_per_s)?;
         line.serialize_entry("seconds", &self.seconds)?;
         line.end()
@@ -155,8 +159,6 @@ pub struct Run {
     carried: Carried,
     log: Log,
     saved: Instant,
-    /// Training pictures that turned out to be unreadable.
-    bad: HashSet<String>,
 }
 
 /// What [`RESUME`] holds beside arenas.
@@ -209,8 +211,7 @@ impl Run {
         let log = Log::open(folder.join(LOG), &progress)?;
         let backprop = Backprop::new(&network);
         let (folder, saved) = (folder.to_path_buf(), Instant::now());
-        let bad = HashSet::new();
-        Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved, bad })
+        Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved })
     }
 
     /// What its weight files say.
@@ -328,8 +329,8 @@ impl Run {
     /// # Errors
     /// More of them than the settings allow; the run has been saved then.
     fn count_bad(&mut self, unreadable: &[Unreadable], train: &Split) -> Result<()> {
-        self.bad.extend(unreadable.iter().map(|picture| picture.input.clone()));
-        let (bad, share) = (self.bad.len(), self.settings.max_bad);
+        self.progress.unreadable.extend(unreadable.iter().map(|picture| picture.input.clone()));
+        let (bad, share) = (self.progress.unreadable.len(), self.settings.max_bad);
         let most = (share * train.len() as f64).ceil() as usize;
         let Some(last) = unreadable.last().filter(|_| bad > most) else { return Ok(()) };
         self.save()?;
@@ -402,6 +403,7 @@ impl Run {
             held_out_loss: evaluation.loss,
             held_out_score: evaluation.score(),
             measure: if evaluation.top1.is_some() { Measure::Top1 } else { Measure::MeanAuc },
+            unreadable: done.unreadable.len(),
             images_per_s: done.images as f64 / done.stepping,
             seconds: done.seconds,
         };

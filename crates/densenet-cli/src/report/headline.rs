@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::evaluated::{Evaluated, Unreadable};
 use super::figures::{capitalised, duration, percent, percents, short};
-use super::log::Log;
+use super::log::{Epoch, Log};
 use super::page::tile;
 use super::run::Run;
 use crate::output::{count, counted};
@@ -32,6 +32,9 @@ pub fn notices(run: &Run, under_way: bool) -> Markup {
         @if *not_finite > 0 {
             p class="notice" { (counted(*not_finite as usize, "number")) " of the log "
                 (if *not_finite == 1 { "is" } else { "are" }) " not finite; the curves go on without." }
+        }
+        @if let Some(Epoch { unreadable: pictures @ 1.., .. }) = epochs.last() {
+            p class="notice" { (counted(*pictures as usize, "training picture")) " could not be read; others of their batches were taken once more." }
         }
         @if *unreadable > 0 {
             p class="notice" { (counted(*unreadable as usize, "line")) " of the log could not be read." }

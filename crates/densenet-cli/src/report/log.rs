@@ -41,6 +41,8 @@ pub struct Epoch {
     pub seconds: Option<f64>,
     /// Training pictures a second.
     pub images_per_s: Option<f64>,
+    /// Training pictures that could not be read so far.
+    pub unreadable: u64,
 }
 
 /// Figures of some pictures; each is finite.
@@ -81,6 +83,7 @@ struct Line {
     test_auc: Option<f64>,
     seconds: Option<f64>,
     images_per_s: Option<f64>,
+    unreadable: u64,
 }
 
 impl Log {
@@ -163,6 +166,7 @@ impl Line {
             part: if validation { "validation" } else { "test" },
             seconds: self.seconds,
             images_per_s: self.images_per_s,
+            unreadable: self.unreadable,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How far a run has come.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// How far a run has come.
@@ -17,6 +19,9 @@ pub struct Progress {
     /// The epoch, from 1, that was the best so far.
     #[serde(default)]
     pub best_epoch: usize,
+    /// The training pictures that could not be read, over all epochs.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unreadable: BTreeSet<String>,
     /// Sum of the losses of the pictures seen in the epoch under way.
     pub(super) loss: f64,
     /// Pictures put in their class, or labels told rightly, in the epoch under way.
@@ -36,7 +41,7 @@ pub struct Progress {
 impl Progress {
     /// That at the beginning of the next epoch.
     pub(super) fn next_epoch(&self) -> Self {
-        let Self { epoch, step, best, best_epoch, .. } = *self;
-        Self { epoch: epoch + 1, step, best, best_epoch, ..Self::default() }
+        let Self { epoch, step, best, best_epoch, ref unreadable, .. } = *self;
+        Self { epoch: epoch + 1, step, best, best_epoch, unreadable: unreadable.clone(), ..Self::default() }
     }
 }

@@ -334,6 +334,7 @@ fn an_unreadable_picture_costs_none_of_the_others() {
     assert_eq!(heard.0, expected, "each in each epoch");
     let epochs: Vec<_> = log(folder.path()).into_iter().filter(|line| line.contains_key("val_top1")).collect();
     assert!(epochs.len() == 2 && epochs[1]["val_loss"].is_number(), "{epochs:?}");
+    assert_eq!(epochs[1]["unreadable"], 2, "of the training pictures");
 
     let hopeless = files(train.path(), 16, &(0..16).collect::<Vec<_>>());
     let folder = tempfile::tempdir().unwrap();
