@@ -249,11 +249,10 @@ fn the_doctor_finds_labels_in_another_order_together_with_wrong_settings() {
     let labels = label_pictures(&folder, |labels, class| labels[(class + 3) % 10].clone());
     let object = doctor(&folder, &[]);
     let best = &object["tried"][0];
-    assert_eq!(
-        (&best["correct"], &best["preprocessing"]["channel_order"]),
-        (&best["images"], &"rgb".into()),
-        "{object}"
-    );
+    // A class of a single picture may not be among those that the order is found by.
+    let wrong = best["images"].as_u64().unwrap() - best["correct"].as_u64().unwrap();
+    assert!(wrong <= 2, "{object}");
+    assert_eq!(best["preprocessing"]["channel_order"], "rgb", "{object}");
     assert!(best["preprocessing"]["mean"][0].as_f64().unwrap() > 0.4, "{object}");
     // Two thirds of the pictures are tried, so that those of a class with a single one may not be.
     let pictures = |label: &str| fs::read_dir(folder.path().join("data/test").join(label)).unwrap().count();
