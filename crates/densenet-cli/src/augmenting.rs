@@ -8,6 +8,7 @@ use crate::word::word;
 
 /// [`Augmentation`] as options; serialised, it is one that says only what was given.
 #[derive(Args, Serialize)]
+#[command(next_help_heading = "Augmentation")]
 pub struct Augmenting {
     /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the
     /// data set]

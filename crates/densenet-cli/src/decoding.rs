@@ -8,6 +8,7 @@ use crate::word::word;
 
 /// How a picture's file becomes pixels, as far as it is said.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[command(next_help_heading = "Picture files")]
 #[serde(default, deny_unknown_fields)]
 pub struct Decoding {
     /// Whether pictures that a camera noted to be turned are turned upright: ignore or apply

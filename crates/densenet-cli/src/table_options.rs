@@ -10,6 +10,7 @@ use crate::word::word;
 
 /// [`TableOptions`] as options; serialised, they are those that were given.
 #[derive(Args, Serialize)]
+#[command(next_help_heading = "Tables of pictures")]
 pub struct TableArgs {
     /// Folder that the paths of a table begin in, and that must hold all pictures [default: the table's own]
     #[arg(long, value_name = "DIR")]

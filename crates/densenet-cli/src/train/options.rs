@@ -47,6 +47,7 @@ pub struct RecipeOptions {
 
 /// [`densenet::training::Settings`] as options.
 #[derive(Args, Serialize)]
+#[command(next_help_heading = "Training")]
 pub struct TrainingOptions {
     /// Times that every picture is seen [default: 10]
     #[arg(long, value_name = "N")]
