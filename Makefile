@@ -47,8 +47,8 @@ msrv: tools
 
 # The portable operations under Miri, which finds undefined behaviour; an hour or so.
 miri: tools
-	rustup toolchain install nightly --profile minimal --component miri --no-self-update
-	MIRIFLAGS=-Zmiri-disable-isolation DENSENET_ISA=portable cargo +nightly miri test --package densenet-kernels --lib --locked --target-dir target/miri
+	rustup toolchain install nightly --profile minimal --component miri,rust-src --no-self-update
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks" DENSENET_ISA=portable cargo +nightly miri test --package densenet-kernels --lib --locked --target-dir target/miri
 
 # A C compiler, for the linker and the cryptography of downloads.
 tools:

@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn large_logits_do_not_overflow() {
         let loss = Loss::BinaryCrossEntropy { pos_weight: None };
-        let (mean, dlogits) = loss.evaluate(&[800.0f32, -800.0, 800.0], &[1.0, 0.0, 0.0], 3);
-        assert_eq!((mean, dlogits[0], dlogits[1]), (800.0 / 3.0, 0.0, 0.0));
+        let (mean, dlogits) = loss.evaluate(&[800.0f32, -800.0, 800.0, -800.0], &[1.0, 0.0, 0.0, 1.0], 2);
+        assert_eq!((mean, &dlogits[..]), (400.0, &[0.0, 0.0, 0.25, -0.25][..]));
     }
 
     #[test]
