@@ -53,12 +53,6 @@ pub struct Doctor {
     data: String,
     #[command(flatten)]
     data_dir: DataDir,
-    #[command(flatten)]
-    table: TableArgs,
-    #[command(flatten)]
-    reading: Reading,
-    #[command(flatten)]
-    preparing: Preparing,
     /// About how long to try
     #[arg(long, value_name = "X", default_value_t = 100)]
     seconds: u32,
@@ -70,6 +64,12 @@ pub struct Doctor {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    table: TableArgs,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
 }
 
 impl Doctor {

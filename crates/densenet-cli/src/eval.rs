@@ -37,10 +37,6 @@ pub struct Eval {
     /// probabilities is taken
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
     weights: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: Reading,
-    #[command(flatten)]
-    preparing: Preparing,
     /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv)
     #[arg(long, value_name = "D")]
     data: String,
@@ -49,8 +45,6 @@ pub struct Eval {
     part: Option<Part>,
     #[command(flatten)]
     data_dir: DataDir,
-    #[command(flatten)]
-    table: TableArgs,
     /// Other views of each picture whose probabilities are averaged, too: mirrored, the four corners of the resized picture,
     /// or both
     #[arg(long, value_name = "flip,crops", value_delimiter = ',', hide_possible_values = true)]
@@ -66,6 +60,12 @@ pub struct Eval {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    table: TableArgs,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
 }
 
 /// Views of a picture besides the usual one.

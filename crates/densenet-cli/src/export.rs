@@ -26,10 +26,6 @@ pub struct Export {
     /// probabilities it averages
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
     weights: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: Reading,
-    #[command(flatten)]
-    preparing: Preparing,
     /// The file to write, or the folder for timm
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -45,6 +41,10 @@ pub struct Export {
     /// Terms that the weights may be used under, to be put into the file
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

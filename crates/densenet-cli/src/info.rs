@@ -25,11 +25,11 @@ pub struct Info {
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    #[command(flatten)]
-    reading: Reading,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reading: Reading,
 }
 
 impl Info {

@@ -44,10 +44,6 @@ pub struct Predict {
     /// probabilities is taken [default: the first of densenet models]
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',')]
     weights: Vec<PathBuf>,
-    #[command(flatten)]
-    reading: Reading,
-    #[command(flatten)]
-    preparing: Preparing,
     /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
@@ -76,6 +72,10 @@ pub struct Predict {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
 }
 
 impl Predict {

@@ -51,14 +51,14 @@ pub struct Preparing {
     /// What black and white become before the mean is subtracted: 0,1 or 0,255 or -1024,1024
     #[arg(long, value_name = "LOW,HIGH", value_parser = value_range, allow_hyphen_values = true)]
     value_range: Option<[f32; 2]>,
-    #[command(flatten)]
-    decoding: Decoding,
     /// What the logits mean: softmax of classes that exclude each other, or sigmoid of independent labels
     #[arg(long, value_name = "softmax|sigmoid", value_parser = output)]
     output: Option<Output>,
     /// A text file of the classes' names, one a line [default: as the card says, else the preset's data set]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    #[command(flatten)]
+    decoding: Decoding,
 }
 
 impl Preparing {

@@ -33,14 +33,14 @@ pub struct Check {
     #[arg(value_name = "DATA")]
     data: String,
     #[command(flatten)]
-    table: TableArgs,
-    #[command(flatten)]
     data_dir: DataDir,
     #[command(flatten)]
     threads: Threads,
     /// Print one JSON object of all that is found
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 impl Check {

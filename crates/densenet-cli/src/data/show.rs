@@ -30,12 +30,6 @@ pub struct Show {
     /// fashion-mnist, mnist, cifar10, cifar100, or a table of pictures (.csv), or a folder of classes, IDX files or CIFAR binaries
     #[arg(value_name = "DATA")]
     data: String,
-    #[command(flatten)]
-    table: TableArgs,
-    #[command(flatten)]
-    augmenting: Augmenting,
-    #[command(flatten)]
-    decoding: Decoding,
     /// The first epoch that is shown, from 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     epoch: u64,
@@ -55,6 +49,12 @@ pub struct Show {
     data_dir: DataDir,
     #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    augmenting: Augmenting,
+    #[command(flatten)]
+    decoding: Decoding,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 impl Show {

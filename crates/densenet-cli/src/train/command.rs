@@ -29,8 +29,6 @@ pub struct Train {
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
-    options: RecipeOptions,
-    #[command(flatten)]
     pub data_dir: DataDir,
     #[command(flatten)]
     pub threads: Threads,
@@ -49,6 +47,8 @@ pub struct Train {
     /// Go on with the run in this folder; --epochs, --max-steps, --patience, --max-bad and --memory may change
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
+    #[command(flatten)]
+    options: RecipeOptions,
 }
 
 impl Train {

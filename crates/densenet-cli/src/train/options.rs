@@ -38,11 +38,11 @@ pub struct RecipeOptions {
     #[arg(long)]
     pub seed: Option<u64>,
     #[command(flatten)]
+    pub training: TrainingOptions,
+    #[command(flatten)]
     pub decoding: Decoding,
     #[command(flatten)]
     pub table: TableArgs,
-    #[command(flatten)]
-    pub training: TrainingOptions,
 }
 
 /// [`densenet::training::Settings`] as options.
@@ -100,8 +100,6 @@ pub struct TrainingOptions {
     /// Learning rate of all before the classifier, as a share of the classifier's [default: 1]
     #[arg(long, value_name = "X")]
     pub body_lr: Option<f64>,
-    #[command(flatten)]
-    pub augment: Augmenting,
     /// Take the pictures in the data's own order
     #[arg(long = "no-shuffle")]
     #[serde(rename = "shuffle", serialize_with = "negated", skip_serializing_if = "is_false")]
@@ -121,6 +119,8 @@ pub struct TrainingOptions {
     /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass
     #[arg(long, value_parser = word::<Memory>, value_name = "WORD")]
     pub memory: Option<Memory>,
+    #[command(flatten)]
+    pub augment: Augmenting,
 }
 
 fn is_false(value: &bool) -> bool {
