@@ -190,8 +190,10 @@ fn too_many_pictures_of_a_table_that_are_not_there_end_a_run_before_it_begins() 
         (0..14).for_each(|i| table += &format!("set/train/{class}/{i}.pgm,{class}\n"));
     }
     world.write("table.csv", table);
+    let (_, err) = world.train(2, "--data table.csv --max-bad few");
+    assert!(err.contains("a percentage such as 1%"), "{err}");
     let (_, err) = world.train(1, "--data table.csv --epochs 1 --out run");
     assert!(err.contains("4 pictures that it tells of are not there, the first of them"), "{err}");
     assert!(err.contains("--max-bad 0.01 allows 1") && !world.path("run").exists(), "{err}");
-    world.train(0, "--data table.csv --epochs 1 --max-bad 0.5 --out run");
+    world.train(0, "--data table.csv --epochs 1 --max-bad 50% --out run");
 }

@@ -85,7 +85,7 @@ pub struct TrainingOptions {
     pub label_smoothing: Option<f64>,
     /// Share of the training pictures that is held out to choose the best epoch by, where the data have no validation part;
     /// with 0 the test part chooses, which flatters its figure [default: 0.1]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X|P%", value_parser = share)]
     pub val_fraction: Option<f64>,
     /// none, weights (rare classes or labels count more) or sampling (rare classes are drawn more often) [default: none]
     #[arg(long, value_parser = word::<Balance>, value_name = "WORD")]
@@ -108,7 +108,7 @@ pub struct TrainingOptions {
     #[arg(long, value_name = "EPOCHS")]
     pub patience: Option<usize>,
     /// Share of the training pictures that may turn out to be unreadable before the run ends [default: 0.01]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X|P%", value_parser = share)]
     pub max_bad: Option<f64>,
     /// End after so many steps
     #[arg(long, value_name = "N")]
@@ -121,6 +121,15 @@ pub struct TrainingOptions {
     pub memory: Option<Memory>,
     #[command(flatten)]
     pub augment: Augmenting,
+}
+
+/// A share as a number, or in per cent.
+fn share(text: &str) -> Result<f64, String> {
+    let number = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a share is a number such as 0.01, or a percentage such as 1%".into())
 }
 
 fn is_false(value: &bool) -> bool {
