@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use densenet::data::{Part, Split, Targets, Views};
-use densenet::evaluation::{Answers, Evaluation, Intervals, answers};
+use densenet::evaluation::{Evaluation, Intervals, Predictions, predictions};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -92,14 +92,14 @@ impl Eval {
         let split =
             self.labelled(&networks, self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?)?;
         let labels = split.classes();
-        let answers = self.answers(&networks, &split)?;
-        let evaluation = Evaluation { intervals: Some(Intervals::new(&answers)), ..Evaluation::new(&answers) };
+        let predictions = self.predictions(&networks, &split)?;
+        let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
         evaluation.unreadable.iter().for_each(|picture| output::complain("error", &anyhow!("{picture}")));
         if self.json {
             output::print_json(&Told { evaluation: &evaluation, labels })?;
         } else {
             output::print(&describe(&evaluation, labels))?;
-            output::print(&gallery(&answers, labels, &split, self.show)?)?;
+            output::print(&gallery(&predictions, labels, &split, self.show)?)?;
         }
         output::note_turned(split.turned(), networks.preprocessing()?);
         output::count_unreadable(evaluation.unreadable.len(), split.len());
@@ -134,12 +134,12 @@ impl Eval {
         })
     }
 
-    fn answers(&self, networks: &Networks, split: &Split) -> Result<Answers> {
+    fn predictions(&self, networks: &Networks, split: &Split) -> Result<Predictions> {
         let style = ProgressStyle::with_template("evaluating {bar:30} {pos}/{len}  {per_sec}  {eta} left");
         let bar =
             ProgressBar::new(split.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let (ensemble, preprocessing) = (networks.ensemble()?, networks.preprocessing()?);
-        let found = answers(&ensemble, split, preprocessing, self.views(), self.batch as usize, |images| {
+        let found = predictions(&ensemble, split, preprocessing, self.views(), self.batch as usize, |images| {
             bar.set_position(images);
             ControlFlow::Continue(())
         })?;

@@ -10,14 +10,14 @@ use densenet::{Card, Ensemble};
 use crate::model::Model;
 use crate::preparing;
 
-/// Weights that answer together, by the mean of their probabilities: at least one network.
+/// Weights that predict together, by the mean of their probabilities: at least one network.
 pub struct Networks(Vec<Model>);
 
 impl Networks {
     /// Takes `models`, at least one.
     ///
     /// # Errors
-    /// Networks that do not answer about the same classes, or do not take the same pictures; it names their files.
+    /// Networks that do not predict the same classes, or do not take the same pictures; it names their files.
     pub fn new(models: Vec<Model>) -> Result<Self> {
         let (first, others) = models.split_first().expect("the command line names weights");
         others.iter().try_for_each(|other| check(first, other))?;
@@ -60,20 +60,20 @@ fn contents(Model { card, network, .. }: &Model) -> Contents<'_> {
     Contents { card, architecture, parameters, running }
 }
 
-/// Refuses an `other` network that cannot answer together with the `first`.
+/// Refuses an `other` network that cannot predict together with the `first`.
 fn check(first: &Model, other: &Model) -> Result<()> {
     let (file, against) = (other.path.display(), first.path.display());
     let (labels, known) = (other.labels(), first.labels());
     if labels.len() != known.len() {
         bail!(
-            "{file} knows {} classes, {against} {}; networks that answer together know the same",
+            "{file} knows {} classes, {against} {}; networks that predict together know the same",
             labels.len(),
             known.len()
         );
     }
     if let Some(class) = (0..labels.len()).find(|&class| labels[class] != known[class]) {
         let (label, known) = (&labels[class], &known[class]);
-        bail!("class {class} of {file} is {label}, of {against} {known}; networks that answer together know the same");
+        bail!("class {class} of {file} is {label}, of {against} {known}; networks that predict together know the same");
     }
     if other.card.output().is_independent() != first.card.output().is_independent() {
         bail!(
@@ -93,7 +93,7 @@ fn check(first: &Model, other: &Model) -> Result<()> {
     let (channels, wanted) = (other.card.config.in_channels, first.card.config.in_channels);
     if channels != wanted {
         bail!(
-            "{file} takes {channels} input channels, {against} {wanted}; networks that answer together take the same"
+            "{file} takes {channels} input channels, {against} {wanted}; networks that predict together take the same"
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What the command line says of pictures and of what the network answers, over what a model's card says.
+//! What the command line says of pictures and of what the network predicts, over what a model's card says.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use crate::word::{word, word_of};
 
 /// How a picture becomes the network's input, and what its outputs are called and mean.
 #[derive(Args)]
-#[command(next_help_heading = "Pictures and answers [default: as the file's card says]")]
+#[command(next_help_heading = "Pictures and predictions [default: as the file's card says]")]
 pub struct Preparing {
     /// A JSON file of a card, or of some of its fields, that overrule the file's; info --json prints one
     #[arg(long, value_name = "FILE")]

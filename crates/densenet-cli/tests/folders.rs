@@ -218,12 +218,12 @@ fn transparency_and_deep_grey_become_what_options_and_cards_say() {
         ("deep.tif", ["--grey16 high-byte", "--grey16 clip", "--transparency white --grey16 clip"]),
     ] {
         fs::copy(golden("../flattening").join(name), world.path(name)).unwrap();
-        let answers = rules.map(|rule| world.exits(0, &format!("{weights} {rule} {name}")).0);
-        assert_eq!(world.exits(0, &format!("{weights} {name}")).0, answers[0], "{name}");
-        assert_ne!(answers[0], answers[1], "{name}");
-        assert_eq!(answers[1] == answers[2], name == "deep.tif", "{name}");
+        let predictions = rules.map(|rule| world.exits(0, &format!("{weights} {rule} {name}")).0);
+        assert_eq!(world.exits(0, &format!("{weights} {name}")).0, predictions[0], "{name}");
+        assert_ne!(predictions[0], predictions[1], "{name}");
+        assert_eq!(predictions[1] == predictions[2], name == "deep.tif", "{name}");
         world.exits(0, &format!("export --weights fashion-mnist {} --format densenet --out w.safetensors", rules[1]));
-        assert_eq!(world.exits(0, &format!("predict --weights w.safetensors {name}")).0, answers[1], "{name}");
+        assert_eq!(world.exits(0, &format!("predict --weights w.safetensors {name}")).0, predictions[1], "{name}");
     }
     assert!(world.exits(0, "info w.safetensors").0.contains(", 16-bit grey clipped at 255, --mean "));
     world.exits(2, &format!("{weights} rgba.png --transparency grey"));

@@ -1,4 +1,4 @@
-//! Weights of other programs through the program: what it says of them, asks for and answers.
+//! Weights of other programs through the program: what it says of them, asks for and predicts.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What a model file says of itself: what the network expects and what it answers.
+//! What a model file says of itself: what the network expects and what it predicts.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -32,7 +32,7 @@ pub enum Joining {
 pub struct Config {
     /// Channels of the input picture; 1 is grayscale, 3 is RGB.
     pub in_channels: usize,
-    /// Outputs of the classifier; 0 in a backbone, which has none and answers with its features alone.
+    /// Outputs of the classifier; 0 in a backbone, which has none and gives its features alone.
     pub num_classes: usize,
     /// What stands before the first block.
     pub stem: Stem,

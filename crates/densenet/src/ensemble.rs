@@ -1,4 +1,4 @@
-//! Networks whose answers are averaged, as those of several seeds or of the cycles of one training (Huang et al. 2017,
+//! Networks whose predictions are averaged, as those of several seeds or of the cycles of one training (Huang et al. 2017,
 //! arXiv 1704.00109).
 
 use ndarray::{Array2, ArrayView4};
@@ -7,7 +7,7 @@ use crate::network::DenseNet;
 use crate::output::{Output, mean_logits};
 use crate::{Error, Result};
 
-/// Networks that answer together: the probability of a class or label is the mean of theirs. They take the same input.
+/// Networks that predict together: the probability of a class or label is the mean of theirs. They take the same input.
 #[derive(Clone, Debug)]
 pub struct Ensemble<'a> {
     members: Vec<(&'a DenseNet, Output)>,
@@ -24,12 +24,11 @@ impl<'a> Ensemble<'a> {
             (network.architecture().config.num_classes, output.is_independent())
         };
         let Some(first) = members.first().map(kind) else {
-            return Err(Error::Config("networks that answer together are at least one".into()));
+            return Err(Error::Config("networks that predict together are at least one".into()));
         };
         members.iter().try_for_each(|(network, _)| network.architecture().check_classifier())?;
         if members.iter().any(|member| kind(member) != first) {
-            let reason =
-                "networks that answer together must have as many classes as each other, and all softmax or all sigmoid";
+            let reason = "networks that predict together must have as many classes as each other, and all softmax or all sigmoid";
             return Err(Error::Config(reason.into()));
         }
         Ok(Self { members })

@@ -11,14 +11,14 @@ use crate::output::{Output, mean_logits};
 use crate::prefetch::prefetch;
 use crate::{Error, Result};
 
-mod answers;
 mod figures;
 mod intervals;
+mod predictions;
 mod scored;
 
-pub use self::answers::Answers;
 pub use self::figures::{ClassFigures, Evaluation};
 pub use self::intervals::Intervals;
+pub use self::predictions::Predictions;
 pub use crate::output::{log_softmax, ranking};
 
 /// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
@@ -27,7 +27,7 @@ pub use crate::output::{log_softmax, ranking};
 /// Classes are the softmax's of the logits, labels the sigmoid's; there are no [intervals](Intervals).
 ///
 /// # Errors
-/// Those of [`answers()`].
+/// Those of [`predictions()`].
 pub fn evaluate(
     network: &DenseNet,
     split: &Split,
@@ -40,8 +40,8 @@ pub fn evaluate(
         Targets::Labels(_) => Output::sigmoid(),
     };
     let ensemble = Ensemble::new([(network, output)])?;
-    let answers = answers(&ensemble, split, preprocessing, Views::default(), batch, progress)?;
-    Ok(answers.map(|answers| Evaluation::new(&answers)))
+    let predictions = predictions(&ensemble, split, preprocessing, Views::default(), batch, progress)?;
+    Ok(predictions.map(|predictions| Evaluation::new(&predictions)))
 }
 
 /// What `ensemble` says of the pictures of `split`, `batch` inputs at a time: the mean over the `views` of each. It calls
@@ -51,18 +51,18 @@ pub fn evaluate(
 /// # Errors
 /// Classes or labels that are none of the networks', no picture that can be read, a size that the networks cannot take, or
 /// [views](Views::validate) that the preprocessing has not.
-pub fn answers(
+pub fn predictions(
     ensemble: &Ensemble<'_>,
     split: &Split,
     preprocessing: &Preprocessing,
     views: Views,
     batch: usize,
     mut progress: impl FnMut(u64) -> ControlFlow<()>,
-) -> Result<Option<Answers>> {
+) -> Result<Option<Predictions>> {
     check_labels(split, ensemble.num_classes())?;
     views.validate(preprocessing)?;
     let order: Vec<usize> = (0..split.len()).collect();
-    let (mut answered, mut unreadable) = (Vec::new(), Vec::new());
+    let (mut predicted, mut unreadable) = (Vec::new(), Vec::new());
     let stopped = prefetch(
         order.chunks((batch / views.count()).max(1)),
         |indices| Ok::<_, Error>((indices, split.views(indices, preprocessing, views)?)),
@@ -70,16 +70,16 @@ pub fn answers(
             let logits = mean_of_views(ensemble, images, views)?;
             for ((&index, outcome), logits) in indices.iter().zip(outcomes).zip(logits) {
                 match outcome {
-                    Ok(()) => answered.push((index, logits)),
+                    Ok(()) => predicted.push((index, logits)),
                     Err(error) => unreadable.push(split.unreadable(index, &error)),
                 }
             }
-            Ok(progress((answered.len() + unreadable.len()) as u64))
+            Ok(progress((predicted.len() + unreadable.len()) as u64))
         },
     )?;
     match stopped {
         Some(()) => Ok(None),
-        None => gathered(ensemble, split, views, answered, unreadable).map(Some),
+        None => gathered(ensemble, split, views, predicted, unreadable).map(Some),
     }
 }
 
@@ -94,7 +94,7 @@ fn mean_of_views(ensemble: &Ensemble<'_>, images: Array4<f32>, views: Views) -> 
     Ok(rows.chunks(views.count()).map(of_picture).collect())
 }
 
-/// The answers about a whole split: pictures and their logits, and those that could not be read.
+/// The predictions about a whole split: pictures and their logits, and those that could not be read.
 ///
 /// # Errors
 /// No picture that was read.
@@ -102,18 +102,18 @@ fn gathered(
     ensemble: &Ensemble<'_>,
     split: &Split,
     views: Views,
-    answered: Vec<(usize, Vec<f32>)>,
+    predicted: Vec<(usize, Vec<f32>)>,
     unreadable: Vec<Unreadable>,
-) -> Result<Answers> {
-    if let Some(first) = unreadable.first().filter(|_| answered.is_empty()) {
+) -> Result<Predictions> {
+    if let Some(first) = unreadable.first().filter(|_| predicted.is_empty()) {
         let reason = format!("{}; none of the {} pictures can be read", first.reason, unreadable.len());
         return Err(Error::format(&first.input, reason));
     }
-    let (pictures, rows): (Vec<usize>, Vec<Vec<f32>>) = answered.into_iter().unzip();
+    let (pictures, rows): (Vec<usize>, Vec<Vec<f32>>) = predicted.into_iter().unzip();
     let names = ensemble.num_classes();
     let logits = Array2::from_shape_vec((pictures.len(), names), rows.concat()).expect("a row of logits a picture");
     let output = if views.count() == 1 { ensemble.output() } else { ensemble.output().plain() };
-    Ok(Answers { logits, output, targets: split.targets().select(&pictures, names), pictures, unreadable })
+    Ok(Predictions { logits, output, targets: split.targets().select(&pictures, names), pictures, unreadable })
 }
 
 /// Refuses classes or labels that are none of a network's.

@@ -1,4 +1,4 @@
-//! From logits to what a network answers: the probabilities of classes that exclude each other, or of labels each by itself.
+//! From logits to what a network predicts: the probabilities of classes that exclude each other, or of labels each by itself.
 
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
@@ -128,11 +128,11 @@ impl Output {
     }
 }
 
-/// The logits, of a [plain](Output::plain) output, whose probabilities are the means of those of several `answers` about one
+/// The logits, of a [plain](Output::plain) output, whose probabilities are the means of those of several `predictions` about one
 /// picture: what outputs of one kind say, each with its logits. At least one.
-pub fn mean_logits(answers: &[(&Output, ArrayView1<'_, f32>)]) -> Vec<f32> {
-    let independent = answers[0].0.is_independent();
-    let logs: Vec<_> = answers.iter().map(|(output, logits)| output.log_probabilities(*logits)).collect();
+pub fn mean_logits(predictions: &[(&Output, ArrayView1<'_, f32>)]) -> Vec<f32> {
+    let independent = predictions[0].0.is_independent();
+    let logs: Vec<_> = predictions.iter().map(|(output, logits)| output.log_probabilities(*logits)).collect();
     let mean = |class: usize, is: usize| {
         let of_class: Vec<f64> = logs.iter().map(|logs| logs[class][is]).collect();
         log_sum_exp(&of_class) - (logs.len() as f64).ln()

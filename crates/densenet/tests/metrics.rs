@@ -5,7 +5,7 @@ use std::path::Path;
 
 use densenet::config::Config;
 use densenet::data::{Preprocessing, Split, Targets, Views};
-use densenet::evaluation::{Answers, Evaluation, Intervals, answers, evaluate};
+use densenet::evaluation::{Evaluation, Intervals, Predictions, evaluate, predictions};
 use densenet::metrics::{likeliest_wrong_labels, most_confident_mistakes, temperature};
 use densenet::output::Output;
 use densenet::{DenseNet, Ensemble};
@@ -24,7 +24,7 @@ fn floats(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-fn answers_of(case: &Value) -> Answers {
+fn predictions_of(case: &Value) -> Predictions {
     let rows: Vec<Vec<f64>> = case["logits"].as_array().unwrap().iter().map(floats).collect();
     let logits = rows.concat().into_iter().map(|logit| logit as f32).collect();
     let logits = Array2::from_shape_vec((rows.len(), rows[0].len()), logits).unwrap();
@@ -40,7 +40,7 @@ fn answers_of(case: &Value) -> Answers {
         }
     };
     let output = output.with_temperature(case["temperature"].as_f64().unwrap());
-    Answers { pictures: (0..rows.len()).collect(), logits, output, targets, unreadable: Vec::new() }
+    Predictions { pictures: (0..rows.len()).collect(), logits, output, targets, unreadable: Vec::new() }
 }
 
 /// Checks that `found` has all that is `expected`, numbers within the tolerance.
@@ -63,15 +63,15 @@ fn check(found: &Value, expected: &Value, place: &str) {
 fn figures_are_those_of_scikit_learn_and_torchmetrics() {
     for name in ["classes7", "classes3", "classes2", "labels5"] {
         let case = golden(name);
-        let answers = answers_of(&case);
-        let evaluation = Evaluation::new(&answers);
+        let predictions = predictions_of(&case);
+        let evaluation = Evaluation::new(&predictions);
         let mut found = serde_json::to_value(&evaluation).unwrap();
         let filled = evaluation.calibration.iter().filter(|bin| bin.count > 0);
         found["filled_bins"] = filled.map(|bin| vec![bin.confidence, bin.accuracy]).collect();
-        found["best_temperature"] = temperature::fit(answers.logits.view(), &answers.targets).into();
+        found["best_temperature"] = temperature::fit(predictions.logits.view(), &predictions.targets).into();
         assert!(case["figures"].as_object().unwrap().len() >= 12, "{name}");
         check(&found, &case["figures"], name);
-        assert_eq!(evaluation.images as usize, answers.logits.nrows());
+        assert_eq!(evaluation.images as usize, predictions.logits.nrows());
         assert_eq!(evaluation.temperature, case["temperature"].as_f64().unwrap());
     }
 }
@@ -79,22 +79,22 @@ fn figures_are_those_of_scikit_learn_and_torchmetrics() {
 #[test]
 fn intervals_hold_their_figures_and_narrow_with_more_pictures() {
     for name in ["classes7", "labels5"] {
-        let mut answers = answers_of(&golden(name));
-        let (evaluation, few) = (Evaluation::new(&answers), Intervals::new(&answers));
+        let mut predictions = predictions_of(&golden(name));
+        let (evaluation, few) = (Evaluation::new(&predictions), Intervals::new(&predictions));
         let holds =
             |[low, high]: [f64; 2], figure: f64| assert!(low < figure && figure < high, "{low} {figure} {high}");
         holds(few.loss.unwrap(), evaluation.loss);
         holds(few.auc.unwrap(), evaluation.auc.unwrap());
         assert_eq!(few.top1.is_some(), evaluation.top1.is_some());
         few.top1.into_iter().for_each(|interval| holds(interval, evaluation.top1.unwrap()));
-        assert_eq!(few, Intervals::new(&answers));
-        answers.logits = concatenate(Axis(0), &[answers.logits.view(); 9]).unwrap();
-        answers.targets = match answers.targets {
+        assert_eq!(few, Intervals::new(&predictions));
+        predictions.logits = concatenate(Axis(0), &[predictions.logits.view(); 9]).unwrap();
+        predictions.targets = match predictions.targets {
             Targets::Classes(classes) => Targets::Classes(classes.repeat(9)),
             Targets::Labels(labels) => Targets::Labels(labels.repeat(9)),
         };
         let width = |interval: Option<[f64; 2]>| interval.map(|[low, high]| high - low).unwrap();
-        let many = Intervals::new(&answers);
+        let many = Intervals::new(&predictions);
         for (few, many) in [(few.loss, many.loss), (few.auc, many.auc)] {
             assert!((width(few) / width(many) - 3.0).abs() < 0.5, "{few:?}, {many:?}");
         }
@@ -104,11 +104,11 @@ fn intervals_hold_their_figures_and_narrow_with_more_pictures() {
 #[test]
 fn a_fitted_temperature_has_the_least_loss() {
     for name in ["classes7", "labels5"] {
-        let mut answers = answers_of(&golden(name));
-        let best = temperature::fit(answers.logits.view(), &answers.targets);
+        let mut predictions = predictions_of(&golden(name));
+        let best = temperature::fit(predictions.logits.view(), &predictions.targets);
         let mut loss = |temperature| {
-            answers.output = answers.output.plain().with_temperature(temperature);
-            Evaluation::new(&answers).loss
+            predictions.output = predictions.output.plain().with_temperature(temperature);
+            Evaluation::new(&predictions).loss
         };
         let least = loss(best);
         assert!([0.5 * best, 0.99 * best, 1.01 * best, 2.0 * best].iter().all(|&other| loss(other) > least), "{best}");
@@ -117,13 +117,13 @@ fn a_fitted_temperature_has_the_least_loss() {
 
 #[test]
 fn pictures_to_look_at_are_wrong_ones() {
-    let answers = answers_of(&golden("classes7"));
-    let Targets::Classes(classes) = &answers.targets else { panic!("classes") };
-    let probabilities = answers.probabilities();
-    let mistakes = most_confident_mistakes(probabilities.view(), &answers.targets, 100);
-    assert_eq!(mistakes.len() as u64, 60 - Evaluation::new(&answers).correct.unwrap());
+    let predictions = predictions_of(&golden("classes7"));
+    let Targets::Classes(classes) = &predictions.targets else { panic!("classes") };
+    let probabilities = predictions.probabilities();
+    let mistakes = most_confident_mistakes(probabilities.view(), &predictions.targets, 100);
+    assert_eq!(mistakes.len() as u64, 60 - Evaluation::new(&predictions).correct.unwrap());
     assert!(mistakes.is_sorted_by(|a, b| a.probability >= b.probability));
-    for found in [mistakes, likeliest_wrong_labels(probabilities.view(), &answers.targets, 10)] {
+    for found in [mistakes, likeliest_wrong_labels(probabilities.view(), &predictions.targets, 10)] {
         assert!(!found.is_empty());
         for mistake in found {
             assert!(mistake.truth == classes[mistake.picture] && mistake.predicted != mistake.truth);
@@ -145,9 +145,9 @@ fn noise(pictures: usize) -> Split {
     Split::in_memory(Path::new("noise"), [10, 10, 1], pixels, labels, classes).unwrap()
 }
 
-fn ask(ensemble: &Ensemble<'_>, views: Views, batch: usize) -> Answers {
+fn ask(ensemble: &Ensemble<'_>, views: Views, batch: usize) -> Predictions {
     let preprocessing = Preprocessing::new(8, [0.5], [0.25]).with_short_side(10);
-    answers(ensemble, &noise(11), &preprocessing, views, batch, |_| ControlFlow::Continue(())).unwrap().unwrap()
+    predictions(ensemble, &noise(11), &preprocessing, views, batch, |_| ControlFlow::Continue(())).unwrap().unwrap()
 }
 
 /// The mean of several networks and views, by hand.

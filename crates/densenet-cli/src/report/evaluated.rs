@@ -73,7 +73,7 @@ pub struct Unreadable {
     pub reason: String,
 }
 
-/// Answers of about the same confidence.
+/// Predictions of about the same confidence.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Bin {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use densenet::data::Split;
-use densenet::evaluation::{Answers, Evaluation};
+use densenet::evaluation::{Evaluation, Predictions};
 use densenet::files::write_whole;
 use densenet::metrics;
 use serde_json::json;
@@ -20,15 +20,15 @@ const PICTURES: usize = 24;
 /// Pixels of a thumbnail's longer side, at most.
 const THUMBNAIL: usize = 112;
 
-/// Writes `evaluation.json` in a run's `folder`: the `evaluation` of `answers` about the pictures of `split`, the most
+/// Writes `evaluation.json` in a run's `folder`: the `evaluation` of `predictions` about the pictures of `split`, the most
 /// confident mistakes and the likeliest wrong labels.
 ///
 /// # Errors
 /// Whatever the file system reports, as a full disk.
-pub fn save(folder: &Path, split: &Split, answers: &Answers, evaluation: &Evaluation) -> Result<()> {
-    let (probabilities, targets) = (answers.probabilities(), &answers.targets);
+pub fn save(folder: &Path, split: &Split, predictions: &Predictions, evaluation: &Evaluation) -> Result<()> {
+    let (probabilities, targets) = (predictions.probabilities(), &predictions.targets);
     let described = |mistakes: Vec<metrics::Mistake>| -> Vec<Mistake> {
-        mistakes.iter().map(|mistake| described(split, answers.pictures[mistake.picture], mistake)).collect()
+        mistakes.iter().map(|mistake| described(split, predictions.pictures[mistake.picture], mistake)).collect()
     };
     let object = json!({
         "part": split.part().to_string(),

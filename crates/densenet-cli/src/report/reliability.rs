@@ -1,4 +1,4 @@
-//! The reliability diagram: of answers given with so much confidence, how many are right.
+//! The reliability diagram: of predictions given with so much confidence, how many are right.
 
 use maud::{Markup, html};
 
@@ -61,14 +61,14 @@ fn grid() -> Markup {
 
 fn in_words(bin: &Bin) -> String {
     let (confidence, accuracy) = (percent(bin.confidence), percent(bin.accuracy));
-    format!("{}: confidence {confidence}, right {accuracy}", counted(bin.count as usize, "answer"))
+    format!("{}: confidence {confidence}, right {accuracy}", counted(bin.count as usize, "prediction"))
 }
 
 fn table<'a>(bins: impl Iterator<Item = &'a Bin>) -> Markup {
     html! {
         div class="scroll" tabindex="0" {
             table {
-                thead { tr { @for name in ["Confidence", "Right", "Answers"] { th scope="col" { (name) } } } }
+                thead { tr { @for name in ["Confidence", "Right", "Predictions"] { th scope="col" { (name) } } } }
                 tbody {
                     @for bin in bins {
                         tr {

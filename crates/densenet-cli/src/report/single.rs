@@ -43,7 +43,7 @@ fn of_evaluation(evaluated: &Evaluated) -> Markup {
         @if figures.calibration.iter().any(|bin| bin.count > 0) {
             (section("Calibration", &html! {
                 p {
-                    "A bar is the share of right answers among those of about the same confidence. Where probabilities \
+                    "A bar is the share of right predictions among those of about the same confidence. Where probabilities \
                      mean what they say, bars end on the diagonal; the hatched part is what they miss it by."
                 }
                 div class="side" { (diagram(&figures.calibration)) }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use densenet::data::{DataSet, Part, Split, Views};
-use densenet::evaluation::{Answers, Evaluation, Intervals, answers};
+use densenet::evaluation::{Evaluation, Intervals, Predictions, predictions};
 use densenet::metrics::temperature;
 use densenet::training::{BEST, Run};
 use densenet::{Card, DenseNet, Ensemble};
@@ -14,7 +14,7 @@ use densenet::{Card, DenseNet, Ensemble};
 /// What the best network makes of the part that it is judged by: the test part, or where there is none what chose it.
 pub struct Judged {
     pub part: Part,
-    pub answers: Answers,
+    pub predictions: Predictions,
     pub evaluation: Evaluation,
 }
 
@@ -27,7 +27,7 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
     let path = folder.join(BEST);
     let (network, mut card) = DenseNet::load(&path)?;
     let batch = run.settings.batch;
-    let ask = |card: &Card, split: &Split| answers_of(&network, card, split, batch, interrupted);
+    let ask = |card: &Card, split: &Split| predictions_of(&network, card, split, batch, interrupted);
     if data.chooses().part() == Part::Validation {
         let output = card.output().with_temperature(1.0);
         card.output = Some(output.clone());
@@ -35,20 +35,20 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
         card.output = Some(output.with_temperature(temperature::fit(chosen.logits.view(), &chosen.targets)));
         network.save(&card, &path)?;
     }
-    let Some(answers) = ask(&card, &data.test)? else { return Ok(None) };
-    let evaluation = Evaluation { intervals: Some(Intervals::new(&answers)), ..Evaluation::new(&answers) };
-    Ok(Some(Judged { part: data.test.part(), answers, evaluation }))
+    let Some(predictions) = ask(&card, &data.test)? else { return Ok(None) };
+    let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
+    Ok(Some(Judged { part: data.test.part(), predictions, evaluation }))
 }
 
-fn answers_of(
+fn predictions_of(
     network: &DenseNet,
     card: &Card,
     split: &Split,
     batch: usize,
     interrupted: &AtomicBool,
-) -> Result<Option<Answers>> {
+) -> Result<Option<Predictions>> {
     let ensemble = Ensemble::new([(network, card.output())])?;
-    Ok(answers(&ensemble, split, card.preprocessing()?, Views::default(), batch, |_| {
+    Ok(predictions(&ensemble, split, card.preprocessing()?, Views::default(), batch, |_| {
         if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?)
 }

@@ -52,8 +52,8 @@ pub fn train(mut run: Run, data: &DataSet, folder: &Path, how: &How) -> Result<E
         return Ok(Ended::Interrupted);
     }
     let judged = finish(&run, data, folder, interrupted)?;
-    if let Some(Judged { answers, evaluation, .. }) = &judged {
-        report::judged::save(folder, &data.test, answers, evaluation)?;
+    if let Some(Judged { predictions, evaluation, .. }) = &judged {
+        report::judged::save(folder, &data.test, predictions, evaluation)?;
     }
     machine::save(folder, threads)?;
     report::write(folder, false)?;

@@ -1,6 +1,6 @@
 """Folders of weights as timm has them: hub.py load WORLD, or hub.py save WORLD JPEG.
 
-load: timm's answers to WORLD/images.npy of the network in WORLD/hub must be those in WORLD/logits.npy.
+load: timm's logits for WORLD/images.npy of the network in WORLD/hub must be those in WORLD/logits.npy.
 save: writes a network of timm into WORLD/hub, and its probabilities of JPEG, prepared by timm's transform, as JSON to stdout.
 """
 

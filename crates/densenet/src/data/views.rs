@@ -1,4 +1,4 @@
-//! Views of a picture whose answers are averaged: test-time augmentation.
+//! Views of a picture whose predictions are averaged: test-time augmentation.
 
 use fast_image_resize::Resizer;
 use ndarray::Array4;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::answers::Answers;
 use super::intervals::Intervals;
+use super::predictions::Predictions;
 use super::scored::{Scored, mean};
 use crate::data::{Targets, Unreadable};
 use crate::metrics::{Bin, Counts, Ranked, brier_of_classes, brier_of_labels, expected_calibration_error, reliability};
@@ -79,13 +79,17 @@ pub struct ClassFigures {
 }
 
 impl Evaluation {
-    /// All figures of `answers` but the intervals.
-    pub fn new(answers: &Answers) -> Self {
-        let scored = Scored::new(answers);
+    /// All figures of `predictions` but the intervals.
+    pub fn new(predictions: &Predictions) -> Self {
+        let scored = Scored::new(predictions);
         let counts: Vec<Counts> = (0..scored.names()).map(|name| Counts::of(scored.decisions(name))).collect();
         let per_class: Vec<ClassFigures> = counts.iter().zip(scored.ranked()).map(ClassFigures::new).collect();
-        let taken: Vec<ClassFigures> =
-            counts.iter().zip(&per_class).filter(|(counts, _)| is_taken(answers, counts)).map(|(_, f)| *f).collect();
+        let taken: Vec<ClassFigures> = counts
+            .iter()
+            .zip(&per_class)
+            .filter(|(counts, _)| is_taken(predictions, counts))
+            .map(|(_, f)| *f)
+            .collect();
         let figures = Self {
             images: scored.pictures() as u64,
             loss: scored.loss(|_| 1).unwrap_or(0.0),
@@ -94,12 +98,12 @@ impl Evaluation {
             precision: mean(taken.iter().map(|figures| figures.precision)).unwrap_or(0.0),
             recall: mean(taken.iter().map(|figures| figures.recall)).unwrap_or(0.0),
             f1: mean(taken.iter().map(|figures| figures.f1)).unwrap_or(0.0),
-            temperature: answers.output.temperature(),
+            temperature: predictions.output.temperature(),
             per_class,
-            unreadable: answers.unreadable.clone(),
+            unreadable: predictions.unreadable.clone(),
             ..Self::default()
         };
-        match &answers.targets {
+        match &predictions.targets {
             Targets::Classes(classes) => figures.with_classes(&scored, classes),
             Targets::Labels(_) => figures.with_labels(&scored, &counts),
         }
@@ -164,8 +168,8 @@ impl ClassFigures {
 }
 
 /// Whether a class or label counts among those that means are of, as scikit-learn has it.
-fn is_taken(answers: &Answers, counts: &Counts) -> bool {
-    match answers.targets {
+fn is_taken(predictions: &Predictions, counts: &Counts) -> bool {
+    match predictions.targets {
         Targets::Classes(_) => counts.support() + counts.found() > 0,
         Targets::Labels(_) => counts.all() > 0,
     }

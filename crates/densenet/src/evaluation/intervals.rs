@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::answers::Answers;
+use super::predictions::Predictions;
 use super::scored::{Scored, mean};
 use crate::metrics::{Interval, bootstrap};
 
@@ -19,9 +19,9 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// Those of the figures of `answers`, by a [`bootstrap`] over pictures.
-    pub fn new(answers: &Answers) -> Self {
-        let scored = Scored::new(answers);
+    /// Those of the figures of `predictions`, by a [`bootstrap`] over pictures.
+    pub fn new(predictions: &Predictions) -> Self {
+        let scored = Scored::new(predictions);
         let (ranked, ranks) = (scored.ranked(), scored.ranks.as_ref());
         let [top1, auc, loss] = bootstrap(scored.pictures(), 0, |times| {
             let count = |picture: usize| u64::from(times[picture]);

@@ -1,9 +1,9 @@
-//! What is known of each picture once it is answered, from which all figures are made.
+//! What is known of each picture once it is predicted, from which all figures are made.
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::answers::Answers;
+use super::predictions::Predictions;
 use crate::data::Targets;
 use crate::metrics::Ranked;
 use crate::output::likeliest_first;
@@ -11,9 +11,9 @@ use crate::output::likeliest_first;
 /// The probability from which a label counts as found.
 const FOUND: f64 = 0.5;
 
-/// Answers and truths, picture by picture.
+/// Predictions and truths, picture by picture.
 pub(super) struct Scored<'a> {
-    pub answers: &'a Answers,
+    pub predictions: &'a Predictions,
     /// `(N, C)`.
     pub probabilities: Array2<f64>,
     /// `(N)`: the class that each picture is taken for, and where the right one stands in the order of its probabilities, from
@@ -24,19 +24,19 @@ pub(super) struct Scored<'a> {
 }
 
 impl<'a> Scored<'a> {
-    pub fn new(answers: &'a Answers) -> Self {
-        let probabilities = answers.probabilities();
+    pub fn new(predictions: &'a Predictions) -> Self {
+        let probabilities = predictions.probabilities();
         let rank = |(picture, &class): (usize, &usize)| {
             let row = probabilities.row(picture).to_vec();
-            let order = likeliest_first(&row, answers.logits.row(picture));
+            let order = likeliest_first(&row, predictions.logits.row(picture));
             (order[0], order.iter().position(|&other| other == class).expect("every class has a rank"))
         };
-        let ranks = match &answers.targets {
+        let ranks = match &predictions.targets {
             Targets::Classes(classes) => Some(classes.iter().enumerate().map(rank).collect()),
             Targets::Labels(_) => None,
         };
-        let losses = (0..probabilities.nrows()).map(|picture| loss(answers, picture)).collect();
-        Self { answers, probabilities, ranks, losses }
+        let losses = (0..probabilities.nrows()).map(|picture| loss(predictions, picture)).collect();
+        Self { predictions, probabilities, ranks, losses }
     }
 
     pub fn pictures(&self) -> usize {
@@ -49,7 +49,7 @@ impl<'a> Scored<'a> {
 
     /// Of a class or label, for every picture of which it is known: the picture, the probability, and whether it is right.
     pub fn of(&self, name: usize) -> impl Iterator<Item = (usize, f64, bool)> {
-        let shows = move |picture| self.answers.targets.shows(picture, name, self.names());
+        let shows = move |picture| self.predictions.targets.shows(picture, name, self.names());
         (0..self.pictures()).filter_map(move |i| Some((i, self.probabilities[(i, name)], shows(i)?)))
     }
 
@@ -80,8 +80,8 @@ impl<'a> Scored<'a> {
 
 /// A picture's cross-entropy, or the sum of the binary cross-entropies of its known labels; and how many these are. Of a class
 /// among labels that are independent of each other, the mean over all labels.
-fn loss(answers: &Answers, picture: usize) -> (f64, u64) {
-    let Answers { logits, output, targets, .. } = answers;
+fn loss(predictions: &Predictions, picture: usize) -> (f64, u64) {
+    let Predictions { logits, output, targets, .. } = predictions;
     let logs = output.log_probabilities(logits.row(picture));
     let shows = |name| targets.shows(picture, name, logs.len());
     let known = logs.iter().enumerate().filter_map(|(name, log)| Some(-log[usize::from(!shows(name)?)]));

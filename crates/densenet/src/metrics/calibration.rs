@@ -1,25 +1,25 @@
-//! Whether probabilities mean what they say: of answers given with 80 %, 80 % should be right.
+//! Whether probabilities mean what they say: of predictions given with 80 %, 80 % should be right.
 
 use serde::Serialize;
 
 /// Bins of a reliability diagram.
 pub const BINS: usize = 15;
 
-/// The answers whose probability lies in one of [`BINS`] equal parts of 0 to 1, of which the last holds 1 as well.
+/// The predictions whose probability lies in one of [`BINS`] equal parts of 0 to 1, of which the last holds 1 as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bin {
-    /// Answers.
+    /// Predictions.
     pub count: u64,
-    /// Their mean probability; from 0 to 1, and 0 where there is no answer.
+    /// Their mean probability; from 0 to 1, and 0 where there is no prediction.
     pub confidence: f64,
-    /// Share of them that are right; from 0 to 1, and 0 where there is no answer.
+    /// Share of them that are right; from 0 to 1, and 0 where there is no prediction.
     pub accuracy: f64,
 }
 
-/// The [`BINS`] bins of `answers`, each a probability from 0 to 1 and whether it is right.
-pub fn reliability(answers: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
+/// The [`BINS`] bins of `predictions`, each a probability from 0 to 1 and whether it is right.
+pub fn reliability(predictions: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
     let mut bins = vec![Bin::default(); BINS];
-    for (probability, right) in answers {
+    for (probability, right) in predictions {
         let bin = &mut bins[((probability * BINS as f64) as usize).min(BINS - 1)];
         bin.count += 1;
         bin.confidence += probability;
@@ -32,12 +32,12 @@ pub fn reliability(answers: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
     bins
 }
 
-/// The expected calibration error: the mean over the answers of what probability and accuracy of their bin differ by; from 0
-/// to 1, and 0 without answers.
+/// The expected calibration error: the mean over the predictions of what probability and accuracy of their bin differ by; from 0
+/// to 1, and 0 without predictions.
 pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
-    let answers: u64 = bins.iter().map(|bin| bin.count).sum();
+    let predictions: u64 = bins.iter().map(|bin| bin.count).sum();
     let error = |bin: &Bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs();
-    bins.iter().map(error).sum::<f64>() / answers.max(1) as f64
+    bins.iter().map(error).sum::<f64>() / predictions.max(1) as f64
 }
 
 /// The Brier score of classes that exclude each other: the mean over the pictures of the squared distance of

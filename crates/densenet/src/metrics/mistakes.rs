@@ -19,15 +19,15 @@ pub struct Mistake {
     pub probability: f64,
 }
 
-/// A question about a picture that one of several classes answers: which it is, or whether a label is there.
-struct Question {
+/// What is to be decided about a picture: which of several classes it shows, or whether a label is there.
+struct Decision {
     picture: usize,
     label: Option<usize>,
     truth: usize,
     probabilities: Vec<f64>,
 }
 
-impl Question {
+impl Decision {
     fn mistake(&self, predicted: usize) -> Mistake {
         let &Self { picture, label, truth, ref probabilities } = self;
         Mistake { picture, label, truth, predicted, probability: probabilities[predicted] }
@@ -40,39 +40,39 @@ impl Question {
     }
 }
 
-fn questions<'a>(probabilities: ArrayView2<'a, f64>, targets: &'a Targets) -> Vec<Question> {
+fn decisions<'a>(probabilities: ArrayView2<'a, f64>, targets: &'a Targets) -> Vec<Decision> {
     match targets {
         Targets::Classes(classes) => {
-            let question = |(picture, &truth): (usize, &usize)| Question {
+            let decision = |(picture, &truth): (usize, &usize)| Decision {
                 picture,
                 label: None,
                 truth,
                 probabilities: probabilities.row(picture).to_vec(),
             };
-            classes.iter().enumerate().map(question).collect()
+            classes.iter().enumerate().map(decision).collect()
         }
         Targets::Labels(labels) => {
-            let question = |((picture, label), &p): ((usize, usize), &f64)| {
+            let decision = |((picture, label), &p): ((usize, usize), &f64)| {
                 let there = labels[picture * probabilities.ncols() + label]?;
-                Some(Question {
+                Some(Decision {
                     picture,
                     label: Some(label),
                     truth: usize::from(there),
                     probabilities: vec![1.0 - p, p],
                 })
             };
-            probabilities.indexed_iter().filter_map(question).collect()
+            probabilities.indexed_iter().filter_map(decision).collect()
         }
     }
 }
 
 /// Up to `n` pictures whose likeliest class, of `probabilities` `(N, C)`, is not that of `targets`, the most confident first.
 pub fn most_confident_mistakes(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
-    let mistaken = |question: &Question| {
-        let predicted = question.likeliest(|_| true).filter(|&class| class != question.truth)?;
-        Some(question.mistake(predicted))
+    let mistaken = |decision: &Decision| {
+        let predicted = decision.likeliest(|_| true).filter(|&class| class != decision.truth)?;
+        Some(decision.mistake(predicted))
     };
-    let mut mistakes: Vec<Mistake> = questions(probabilities, targets).iter().filter_map(mistaken).collect();
+    let mut mistakes: Vec<Mistake> = decisions(probabilities, targets).iter().filter_map(mistaken).collect();
     mistakes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     mistakes.truncate(n);
     mistakes
@@ -85,23 +85,23 @@ pub fn most_confident_mistakes(probabilities: ArrayView2<'_, f64>, targets: &Tar
 /// reaches its mean over the pictures that are said to be of it. Those that count as one of another class than they are said
 /// to be (the likeliest, of several) are in the order of the probability of what they are said to be less that of the other.
 pub fn likeliest_wrong_labels(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
-    let questions = questions(probabilities, targets);
-    let key = |question: &Question, class: usize| question.label.map_or(class, |label| 2 * label + class);
+    let decisions = decisions(probabilities, targets);
+    let key = |decision: &Decision, class: usize| decision.label.map_or(class, |label| 2 * label + class);
     let mut sums = vec![(0.0, 0usize); 2 * probabilities.ncols()];
-    for question in &questions {
-        let (sum, count) = &mut sums[key(question, question.truth)];
-        *sum += question.probabilities[question.truth];
+    for decision in &decisions {
+        let (sum, count) = &mut sums[key(decision, decision.truth)];
+        *sum += decision.probabilities[decision.truth];
         *count += 1;
     }
-    let reached = |question: &Question, class: usize| {
-        let (sum, count) = sums[key(question, class)];
-        count > 0 && question.probabilities[class] >= sum / count as f64
+    let reached = |decision: &Decision, class: usize| {
+        let (sum, count) = sums[key(decision, class)];
+        count > 0 && decision.probabilities[class] >= sum / count as f64
     };
-    let suspect = |question: &Question| {
-        let other = question.likeliest(|class| reached(question, class)).filter(|&class| class != question.truth)?;
-        Some((question.probabilities[question.truth] - question.probabilities[other], question.mistake(other)))
+    let suspect = |decision: &Decision| {
+        let other = decision.likeliest(|class| reached(decision, class)).filter(|&class| class != decision.truth)?;
+        Some((decision.probabilities[decision.truth] - decision.probabilities[other], decision.mistake(other)))
     };
-    let mut suspects: Vec<(f64, Mistake)> = questions.iter().filter_map(suspect).collect();
+    let mut suspects: Vec<(f64, Mistake)> = decisions.iter().filter_map(suspect).collect();
     suspects.sort_by(|a, b| a.0.total_cmp(&b.0));
     suspects.into_iter().take(n).map(|(_, suspect)| suspect).collect()
 }

@@ -1,4 +1,4 @@
-//! How good answers are: what a network says of pictures, held against what they show.
+//! How good predictions are: what a network says of pictures, held against what they show.
 //!
 //! These are pure functions of scores and truths. [`evaluation`](crate::evaluation) runs networks and puts the figures
 //! together; `docs/evaluation.md` says what each is, and whose conventions it follows.

@@ -30,7 +30,7 @@ pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {
     with_card(Walk::graph(contents, options), contents.card)
 }
 
-/// The ONNX model of several networks that answer together: its logits are those of the mean of their probabilities, each by
+/// The ONNX model of several networks that predict together: its logits are those of the mean of their probabilities, each by
 /// what its own logits mean. `card` is what the file says; the networks take the same input and know the same classes.
 pub fn average(card: &Card, members: &[(Contents<'_>, Output)], options: Options) -> ModelProto {
     with_card(Walk::average(members, options), card)
@@ -57,7 +57,7 @@ pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()
     write(&model(contents, options), path)
 }
 
-/// Saves the ONNX model of several networks that answer together; see [`average`].
+/// Saves the ONNX model of several networks that predict together; see [`average`].
 ///
 /// # Errors
 /// Those of [`save`].

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::made_up::{Values, pictures, small};
 
-/// A network that has not answered yet, and pictures.
+/// A network that has not predicted yet, and pictures.
 fn example() -> (DenseNet<f32>, Array4<f32>) {
     let (_, config) = small().swap_remove(1);
     let network = Values::new(&config).network::<f32>();

@@ -1,4 +1,4 @@
-//! What a network says that answering consists of.
+//! What a network says that inference consists of.
 
 use densenet::info::Info;
 use densenet::network::{Method, Part};

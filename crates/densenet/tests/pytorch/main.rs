@@ -22,7 +22,7 @@ const TOLERANCE: f64 = 1e-5;
 const NAMES: [&str; 4] = ["densenet121", "densenet161", "densenet169", "densenet201"];
 
 #[test]
-fn answers_are_torchvisions() {
+fn predictions_are_torchvisions() {
     let Some(python) = peers::python() else { return };
     for name in NAMES {
         let folder = tempfile::tempdir().unwrap();

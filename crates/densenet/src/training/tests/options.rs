@@ -95,7 +95,7 @@ fn each_cycle_leaves_a_network() {
     assert_eq!(bytes(folder.path(), &snapshot(2)), bytes(folder.path(), LAST));
 }
 
-/// With a rate so small that no answer changes, the first epoch stays the best.
+/// With a rate so small that no prediction changes, the first epoch stays the best.
 #[test]
 fn a_run_without_patience_ends() {
     let train = pictures(70, 1);

@@ -7,7 +7,7 @@ use crate::output::Output;
 
 /// What a network says of the pictures of a split that can be read, and what they show.
 #[derive(Clone, Debug)]
-pub struct Answers {
+pub struct Predictions {
     /// `(N, C)`.
     pub logits: Array2<f32>,
     /// What the logits mean.
@@ -20,7 +20,7 @@ pub struct Answers {
     pub unreadable: Vec<Unreadable>,
 }
 
-impl Answers {
+impl Predictions {
     /// `(N, C)`: probabilities from 0 to 1.
     pub fn probabilities(&self) -> Array2<f64> {
         let rows = self.logits.rows().into_iter().flat_map(|row| self.output.probabilities(row)).collect();
