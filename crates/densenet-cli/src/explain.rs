@@ -47,7 +47,7 @@ pub struct Explain {
     /// Explain what speaks for the class rather than for this one
     #[arg(long, value_name = "NAME", requires = "class")]
     against: Option<String>,
-    /// Cover squares of so many pixels of the network's input with the mean colour, and show how far the probability drops
+    /// Cover squares of so many pixels with the mean colour, too, and show how far the probability drops
     #[arg(long, value_name = "SIZE")]
     occlusion: Option<usize>,
     #[command(flatten)]

@@ -64,8 +64,8 @@ pub struct Predict {
     /// Write the network's raw outputs, N by classes of float32, in the order of the inputs; NaN for one that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
-    /// Write to this folder, for each input, the class activation map of its likeliest class as .npy, H by W of float32: what
-    /// each place adds to the logit
+    /// Write to this folder, for each input, the class activation map of its likeliest class as .npy, H by W of
+    /// float32: what each place adds to the logit
     #[arg(long, value_name = "DIR")]
     map: Option<PathBuf>,
     /// Inputs that go through the network at a time

@@ -140,18 +140,14 @@ impl<'a> Explainer<'a> {
 
     fn occluded(&self, image: ArrayView4<'_, f32>, size: usize, target: Target) -> Result<Map> {
         let (network, output) = (&self.model.network, self.model.card.output());
-        let drops = occlusion(network, &output, image.index_axis(Axis(0), 0), size, target)?;
-        let values = 100.0 * drops;
-        let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let values = occlusion(network, &output, image.index_axis(Axis(0), 0), size, target)?;
+        let most = short(values.iter().copied().fold(f32::NEG_INFINITY, f32::max).into());
         let what = if target.against.is_some() { "the difference of the probabilities" } else { "the probability" };
-        let note = format!(
-            "Where squares of {size}x{size} pixels cover the picture, {what} drops, at most by {} percentage points.",
-            short(most.into())
-        );
+        let note = format!("Where squares of {size}x{size} pixels cover the picture, {what} drops, at most by {most}.");
         Ok(Map {
             method: "occlusion",
             title: "Occlusion",
-            unit: "percentage points",
+            unit: "drop of probability",
             note,
             values,
             file: PathBuf::new(),

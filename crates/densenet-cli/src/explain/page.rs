@@ -42,15 +42,15 @@ fn legend(explained: &[Explained]) -> Markup {
         }
         @if used("activation") {
             p {
-                "A " b { "class activation map" } " shows how much each place of the network's last maps adds to the logit: \
-                 their mean and the class's bias are the logit, and nothing is left out. It is as coarse as these maps \
-                 are, and a place of it has seen more of the picture than what it lies over."
+                "A " b { "class activation map" } " shows what each place of the network's last maps adds to the \
+                 logit. Its mean and the class's bias are the logit, so nothing is left out. It is as coarse as the \
+                 last maps are, and each of its places depends on more of the picture than what lies below it."
             }
         }
         @if used("occlusion") {
             p {
-                b { "Occlusion" } " covers a square of the picture with the mean colour and asks the network again: a pixel \
-                 has the mean drop of the probability under all squares that cover it."
+                b { "Occlusion" } " covers a square of the picture with the mean colour and asks the network again: a \
+                 pixel has the mean drop of the probability under all squares that cover it."
             }
         }
     }

@@ -11,8 +11,8 @@ use crate::{Architecture, Error, Result};
 
 /// What a network answers about pictures, and how much each place of its last maps adds to the logits.
 ///
-/// The mean of a map and the target's [bias](Self::bias) add up to its logit, to rounding. That holds where a single linear
-/// layer reads the means of the activations, or all of them; see [`check`](Self::check).
+/// The mean of a map and the target's [bias](Self::bias) add up to its logit, to rounding. That holds where a single
+/// linear layer reads the means of the activations, or all of them; see [`check`](Self::check).
 #[derive(Clone, Debug)]
 pub struct ActivationMaps<'a, T: Real = f32> {
     network: &'a DenseNet<T>,
@@ -34,8 +34,8 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
             (layers, _) => format!("{} linear layers at its end", layers.len()),
         };
         Err(Error::Config(format!(
-            "the network has {hindrance}, so its logits are no sums over places, which class activation maps show; they \
-             take average pooling or none, and a single linear layer; occlusion takes any network"
+            "the network has {hindrance}, so its logits are no sums over places, which class activation maps show; \
+             they take average pooling or none, and a single linear layer; occlusion takes any network"
         )))
     }
 

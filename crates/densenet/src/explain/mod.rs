@@ -1,7 +1,8 @@
 //! Why a network answers as it does: maps of how much each place of a picture speaks for a class.
 //!
-//! [`ActivationMaps`] come with the answer and are exact where the head is linear; [`occlusion`] asks the network again
-//! with a part of the picture covered, and takes any head. Both explain a [`Target`]: a class, or a class against another.
+//! [`ActivationMaps`] come with the answer and are exact where the head is linear; [`occlusion()`] asks the network
+//! again with a part of the picture covered, and takes any head. Both explain a [`Target`]: a class, or a class against
+//! another.
 //!
 //! ```no_run
 //! use densenet::DenseNet;

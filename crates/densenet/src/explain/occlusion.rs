@@ -10,8 +10,8 @@ use crate::{Error, Result};
 /// Covered pictures that go through the network at a time.
 const BATCH: usize = 16;
 
-/// The map `(H, W)` of how far the target's probability drops when a square of `size` pixels of the mean colour covers a
-/// place of `image` `(C, H, W)`, normalised as in training, so that the mean is 0.
+/// The map `(H, W)` of how far the target's probability drops when a square of `size` pixels of the mean colour covers
+/// a place of `image` `(C, H, W)`, normalised as in training, so that the mean is 0.
 ///
 /// The square moves by half its size, cut off at the right and lower edge; a pixel has the mean of the drops under all
 /// squares that cover it, as captum's `Occlusion` works it out. `output` says what the network's logits mean.
