@@ -7,9 +7,11 @@ mod data_dir;
 mod decoding;
 mod doctor;
 mod eval;
+mod explain;
 mod export;
 mod info;
 mod machine;
+mod maps;
 mod max_pixels;
 mod model;
 mod models;
@@ -45,6 +47,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Explain(Box<explain::Explain>),
     Doctor(Box<doctor::Doctor>),
     Report(report::Report),
     Data(data::Data),
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Report(report) => report.run(),
         Command::Data(data) => data.run(),

@@ -1,5 +1,6 @@
 //! `densenet predict`.
 
+mod asked;
 mod inputs;
 mod prediction;
 mod results;
@@ -17,10 +18,11 @@ use clap::Args;
 use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
 use densenet::output::Output;
-use densenet::{Ensemble, prefetch};
+use densenet::prefetch;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 
+use self::asked::Asked;
 use self::inputs::{Array, Input, Shard, inputs};
 use self::prediction::Prediction;
 use self::results::{Destination, Results};
@@ -62,6 +64,10 @@ pub struct Predict {
     /// Write the network's raw outputs, N by classes of float32, in the order of the inputs; NaN for one that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
+    /// Write to this folder, for each input, the class activation map of its likeliest class as .npy, H by W of
+    /// float32: what each place adds to the logit
+    #[arg(long, value_name = "DIR")]
+    map: Option<PathBuf>,
     /// Inputs that go through the network at a time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
@@ -84,8 +90,8 @@ impl Predict {
         self.out.as_deref().map(Format::of).transpose()?;
         let weights = if self.weights.is_empty() { vec![default_weights()] } else { self.weights.clone() };
         let networks = self.reading.load_all(&weights, &self.preparing)?;
-        let ensemble = networks.ensemble()?;
-        let (labels, meaning) = (networks.labels(), ensemble.output());
+        let asked = Asked::new(&networks, self.map.as_deref())?;
+        let (labels, meaning) = (networks.labels(), asked.output());
         let top = (self.top as usize).min(labels.len());
         let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &meaning, top)?);
         let inputs = inputs(&self.inputs, self.shard, networks.first(), |input| results.leave_out(input));
@@ -95,10 +101,10 @@ impl Predict {
         for input in inputs {
             match input {
                 Input::Array { path, .. } => {
-                    self.predict_array(Array::open(&path, networks.first())?, &path, &ensemble, &mut results)?;
+                    self.predict_array(Array::open(&path, networks.first())?, &path, &asked, &mut results)?;
                 }
                 Input::Pictures(files) => {
-                    turned += self.predict_pictures(&files, networks.preprocessing()?, &ensemble, &mut results)?;
+                    turned += self.predict_pictures(&files, networks.preprocessing()?, &asked, &mut results)?;
                 }
             }
         }
@@ -125,7 +131,7 @@ impl Predict {
         &self,
         files: &[PathBuf],
         preprocessing: &Preprocessing,
-        ensemble: &Ensemble<'_>,
+        asked: &Asked<'_>,
         results: &mut Results<'_>,
     ) -> Result<usize> {
         let batch = usize::from(self.batch);
@@ -133,13 +139,13 @@ impl Predict {
         let (bar, mut turned) = (progress(left.len(), batch), 0);
         let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
         let predict = |mut batch: Batch<'_>| {
-            let logits = ensemble.logits(batch.images.view())?;
+            let answers = asked.answers(batch.images.view())?;
             turned += batch.turned;
             bar.suspend(|| {
-                for (place, (file, logits)) in batch.files.iter().zip(logits.rows()).enumerate() {
+                for (place, file) in batch.files.iter().enumerate() {
                     match batch.failures.remove(&place) {
                         Some(failure) => results.fail(failure)?,
-                        None => results.add(&file.display().to_string(), logits)?,
+                        None => results.add(&file.display().to_string(), answers.at(place))?,
                     }
                 }
                 results.flush()
@@ -152,13 +158,7 @@ impl Predict {
         Ok(turned)
     }
 
-    fn predict_array(
-        &self,
-        array: Array,
-        path: &Path,
-        ensemble: &Ensemble<'_>,
-        results: &mut Results<'_>,
-    ) -> Result<()> {
+    fn predict_array(&self, array: Array, path: &Path, asked: &Asked<'_>, results: &mut Results<'_>) -> Result<()> {
         let (name, batch) = (path.display(), usize::from(self.batch));
         let Array { file, inputs, channels, height, width } = array;
         let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
@@ -173,8 +173,8 @@ impl Predict {
                 continue;
             }
             let images = Array4::from_shape_vec((count, channels, height, width), images)?;
-            let logits = ensemble.logits(images.view())?;
-            left.iter().try_for_each(|(place, name)| results.add(name, logits.row(*place)))?;
+            let answers = asked.answers(images.view())?;
+            left.iter().try_for_each(|(place, name)| results.add(name, answers.at(*place)))?;
             results.flush()?;
         }
         Ok(())

@@ -34,6 +34,7 @@ pub mod data;
 mod ensemble;
 mod error;
 pub mod evaluation;
+pub mod explain;
 pub mod files;
 pub mod info;
 pub mod init;

@@ -1,5 +1,7 @@
 //! What a network makes of one input, and how it is written.
 
+use std::path::PathBuf;
+
 use densenet::output::{Output, likeliest_first};
 use ndarray::ArrayView1;
 use serde::Serialize;
@@ -9,6 +11,8 @@ use serde_json::{Value, json};
 pub struct Prediction<'a> {
     pub input: &'a str,
     pub classes: Vec<Class<'a>>,
+    /// Where the map of the likeliest class is.
+    pub map: Option<PathBuf>,
     /// The probability of each label, in their order, where labels are independent of each other.
     by_label: Option<Vec<f64>>,
 }
@@ -28,7 +32,12 @@ impl<'a> Prediction<'a> {
         let order = likeliest_first(&probabilities, logits);
         let class = |index: usize| Class { label: &labels[index], index, probability: probabilities[index] };
         let classes = order.into_iter().take(top).map(class).collect();
-        Self { input, classes, by_label: output.is_independent().then_some(probabilities) }
+        Self { input, classes, map: None, by_label: output.is_independent().then_some(probabilities) }
+    }
+
+    /// The number of the likeliest class.
+    pub fn likeliest(&self) -> usize {
+        self.classes[0].index
     }
 
     /// A line for people.
@@ -39,13 +48,23 @@ impl<'a> Prediction<'a> {
 
     /// One of the predictions of `--json`.
     pub fn object(&self) -> Value {
-        json!({ "input": self.input, "classes": self.classes })
+        self.with_map(json!({ "input": self.input, "classes": self.classes }))
     }
 
     /// A line of a `.jsonl`.
     pub fn record(&self) -> Value {
         let first = &self.classes[0];
-        json!({ "path": self.input, "label": first.label, "probability": first.probability, "classes": self.classes })
+        let (label, probability) = (first.label, first.probability);
+        self.with_map(
+            json!({ "path": self.input, "label": label, "probability": probability, "classes": self.classes }),
+        )
+    }
+
+    fn with_map(&self, mut object: Value) -> Value {
+        if let Some(map) = &self.map {
+            object["map"] = json!(map.display().to_string());
+        }
+        object
     }
 
     /// The columns of a `.csv`: of the `top` classes, or one of each label where labels are independent of each other.

@@ -6,10 +6,10 @@ use anyhow::Result;
 use densenet::data::Unreadable;
 use densenet::files::WholeFile;
 use densenet::output::Output;
-use ndarray::ArrayView1;
 use npyz::{WriteOptions, WriterBuilder};
 use serde_json::json;
 
+use super::asked::Answer;
 use super::prediction::Prediction;
 use super::table::Table;
 use crate::output::{self, counted};
@@ -56,8 +56,9 @@ impl<'a> Results<'a> {
         matches!(&self.destination, Destination::Table { table, .. } if table.holds(input))
     }
 
-    /// Takes the `logits` of `input`; those that are not finite are a failure of this input alone.
-    pub fn add(&mut self, input: &str, logits: ArrayView1<'_, f32>) -> Result<()> {
+    /// Takes the `answer` about `input`; logits that are not finite are a failure of this input alone.
+    pub fn add(&mut self, input: &str, answer: Answer<'_>) -> Result<()> {
+        let logits = answer.logits();
         if logits.iter().any(|logit| !logit.is_finite()) {
             let reason = "what the network makes of it is not finite, so it or the weights hold values that are not";
             return self.fail(Unreadable { input: input.into(), reason: reason.into() });
@@ -65,7 +66,8 @@ impl<'a> Results<'a> {
         if let Some(file) = &mut self.logits {
             file.write(logits.iter())?;
         }
-        let prediction = Prediction::new(input, logits, self.labels, self.output, self.top);
+        let mut prediction = Prediction::new(input, logits, self.labels, self.output, self.top);
+        prediction.map = answer.write_map(input, prediction.likeliest())?;
         match &mut self.destination {
             Destination::Lines => output::print(&prediction.line())?,
             Destination::Object => {
@@ -149,9 +151,10 @@ impl Logits {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use ndarray::aview1;
+    use ndarray::Array2;
 
     use super::*;
+    use crate::predict::asked::Answers;
 
     /// Bytes of memory that this process has.
     fn resident() -> usize {
@@ -169,10 +172,10 @@ mod tests {
         let output = Output::softmax();
         let results = Results::new(&labels, &output, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
-        let row: Vec<f32> = (0..1000).map(|class| (class * 37 % 101) as f32).collect();
+        let answers = Answers::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
         let mut before = 0;
         for input in 0..20_000 {
-            results.add(&format!("a.npy[{input}]"), aview1(&row)).unwrap();
+            results.add(&format!("a.npy[{input}]"), answers.at(0)).unwrap();
             if input == 1000 {
                 before = resident();
             }

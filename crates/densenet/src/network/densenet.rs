@@ -9,8 +9,8 @@ use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 use super::pool::in_pool;
 use super::predictor::{Batch, Outputs, Predictor, Watch};
 use super::steps::Step;
-use super::weights::Weights;
-use crate::architecture::Block;
+use super::weights::{RunningAffine, Weights};
+use crate::architecture::{Block, Norm};
 use crate::config::Joining;
 use crate::profile::{Probe, Profile};
 use crate::{Architecture, Config, Error, Result, init};
@@ -184,8 +184,13 @@ impl<T: Real> DenseNet<T> {
         Ok(Features { pooled, blocks: maps })
     }
 
+    /// Scale and shift that `norm` amounts to in inference.
+    pub(super) fn running_affine(&self, norm: &Norm) -> RunningAffine<T> {
+        self.weights.affine(norm)
+    }
+
     /// Predicts on the calling thread's pool.
-    fn predict(
+    pub(super) fn predict(
         &self,
         images: &ArrayView4<'_, T>,
         grid: Grid,
@@ -233,7 +238,7 @@ pub struct Features<T> {
 }
 
 /// Copies maps, channels last, to `(N, C, H, W)`.
-fn copy_maps<T: Real>(maps: FeatureMaps<'_, T>, mut to: ArrayViewMut4<'_, T>) {
+pub(super) fn copy_maps<T: Real>(maps: FeatureMaps<'_, T>, mut to: ArrayViewMut4<'_, T>) {
     let Grid { images, height, width } = maps.grid();
     for FeatureMap { first, channels, data } in maps.iter() {
         let map = ArrayView4::from_shape((images, height, width, channels), data).expect("a map of its extents");

@@ -3,6 +3,7 @@
 //!
 //! [`DenseNet`] holds the weights and predicts; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
 
+mod activations;
 mod arena;
 mod backprop;
 mod block;

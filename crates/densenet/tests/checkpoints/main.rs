@@ -4,6 +4,7 @@ mod broken;
 mod corpus;
 #[path = "../common/distance.rs"]
 mod distance;
+mod explained;
 mod goldens;
 mod invented;
 mod kinds;

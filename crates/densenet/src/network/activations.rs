@@ -1,0 +1,45 @@
+//! What the head pools and classifies, kept beside the answer.
+
+use densenet_kernels::{FeatureMaps, Real};
+use ndarray::{Array2, Array4, ArrayView4, Axis, s};
+
+use super::densenet::{DenseNet, copy_maps};
+use super::predictor::{Outputs, Watch};
+use crate::Result;
+use crate::profile::Probe;
+
+impl<T: Real> DenseNet<T> {
+    /// [`DenseNet::logits`], and the activations `(N, C, H, W)` that were pooled for them: the last block's maps,
+    /// normalised, and rectified where the network has a last ReLU. One pass makes both.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::logits`].
+    pub fn logits_and_activations(&self, images: ArrayView4<'_, T>) -> Result<(Array2<T>, Array4<T>)> {
+        let arch = self.architecture();
+        arch.check_classifier()?;
+        let grid = self.check(&images)?;
+        let sizes = arch.block_sizes(grid.height, grid.width)?;
+        let last = sizes.len() - 1;
+        let mut maps = Array4::zeros((grid.images, arch.final_norm.weight.len(), sizes[last].0, sizes[last].1));
+        let mut logits = Array2::zeros((grid.images, arch.config.num_classes));
+        let mut copy = |block: usize, images, found: FeatureMaps<'_, T>| {
+            if block == last {
+                copy_maps(found, maps.slice_mut(s![images, .., .., ..]));
+            }
+        };
+        let outputs = Outputs { features: None, logits: logits.as_slice_mut() };
+        self.predict(&images, grid, outputs, Watch { maps: &mut copy, probe: Probe::default() })?;
+        self.activate(&mut maps);
+        Ok((logits, maps))
+    }
+
+    /// The last batch-norm, and its ReLU where there is one.
+    fn activate(&self, maps: &mut Array4<T>) {
+        let arch = self.architecture();
+        let affine = self.running_affine(&arch.final_norm);
+        let lowest = if arch.config.final_relu { T::zero() } else { T::neg_infinity() };
+        for ((mut channel, &scale), &shift) in maps.axis_iter_mut(Axis(1)).zip(&affine.scale).zip(&affine.shift) {
+            channel.mapv_inplace(|value| (value * scale + shift).max(lowest));
+        }
+    }
+}
