@@ -1,8 +1,8 @@
 //! `densenet predict`.
 
-mod asked;
 mod inputs;
 mod prediction;
+mod predictor;
 mod results;
 mod table;
 
@@ -22,9 +22,9 @@ use densenet::prefetch;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 
-use self::asked::Asked;
 use self::inputs::{Array, Input, Shard, inputs};
 use self::prediction::Prediction;
+use self::predictor::Predictor;
 use self::results::{Destination, Results};
 use self::table::{Format, Table};
 use crate::max_pixels::MaxPixels;
@@ -90,8 +90,8 @@ impl Predict {
         self.out.as_deref().map(Format::of).transpose()?;
         let weights = if self.weights.is_empty() { vec![default_weights()] } else { self.weights.clone() };
         let networks = self.reading.load_all(&weights, &self.preparing)?;
-        let asked = Asked::new(&networks, self.map.as_deref())?;
-        let (labels, meaning) = (networks.labels(), asked.output());
+        let predictor = Predictor::new(&networks, self.map.as_deref())?;
+        let (labels, meaning) = (networks.labels(), predictor.output());
         let top = (self.top as usize).min(labels.len());
         let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &meaning, top)?);
         let inputs = inputs(&self.inputs, self.shard, networks.first(), |input| results.leave_out(input));
@@ -101,10 +101,10 @@ impl Predict {
         for input in inputs {
             match input {
                 Input::Array { path, .. } => {
-                    self.predict_array(Array::open(&path, networks.first())?, &path, &asked, &mut results)?;
+                    self.predict_array(Array::open(&path, networks.first())?, &path, &predictor, &mut results)?;
                 }
                 Input::Pictures(files) => {
-                    turned += self.predict_pictures(&files, networks.preprocessing()?, &asked, &mut results)?;
+                    turned += self.predict_pictures(&files, networks.preprocessing()?, &predictor, &mut results)?;
                 }
             }
         }
@@ -131,7 +131,7 @@ impl Predict {
         &self,
         files: &[PathBuf],
         preprocessing: &Preprocessing,
-        asked: &Asked<'_>,
+        predictor: &Predictor<'_>,
         results: &mut Results<'_>,
     ) -> Result<usize> {
         let batch = usize::from(self.batch);
@@ -139,13 +139,13 @@ impl Predict {
         let (bar, mut turned) = (progress(left.len(), batch), 0);
         let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
         let predict = |mut batch: Batch<'_>| {
-            let answers = asked.answers(batch.images.view())?;
+            let logits = predictor.logits(batch.images.view())?;
             turned += batch.turned;
             bar.suspend(|| {
                 for (place, file) in batch.files.iter().enumerate() {
                     match batch.failures.remove(&place) {
                         Some(failure) => results.fail(failure)?,
-                        None => results.add(&file.display().to_string(), answers.at(place))?,
+                        None => results.add(&file.display().to_string(), logits.at(place))?,
                     }
                 }
                 results.flush()
@@ -158,7 +158,13 @@ impl Predict {
         Ok(turned)
     }
 
-    fn predict_array(&self, array: Array, path: &Path, asked: &Asked<'_>, results: &mut Results<'_>) -> Result<()> {
+    fn predict_array(
+        &self,
+        array: Array,
+        path: &Path,
+        predictor: &Predictor<'_>,
+        results: &mut Results<'_>,
+    ) -> Result<()> {
         let (name, batch) = (path.display(), usize::from(self.batch));
         let Array { file, inputs, channels, height, width } = array;
         let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
@@ -173,8 +179,8 @@ impl Predict {
                 continue;
             }
             let images = Array4::from_shape_vec((count, channels, height, width), images)?;
-            let answers = asked.answers(images.view())?;
-            left.iter().try_for_each(|(place, name)| results.add(name, answers.at(*place)))?;
+            let logits = predictor.logits(images.view())?;
+            left.iter().try_for_each(|(place, name)| results.add(name, logits.at(*place)))?;
             results.flush()?;
         }
         Ok(())

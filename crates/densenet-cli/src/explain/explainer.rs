@@ -17,7 +17,7 @@ use crate::report::figures::{percent, short};
 /// Classes that are told of each picture.
 const TOLD: usize = 3;
 
-/// A network, and what is to be explained of its answers.
+/// A network, and what is to be explained of its predictions.
 pub struct Explainer<'a> {
     model: &'a Model,
     preprocessing: &'a Preprocessing,
@@ -35,8 +35,8 @@ pub struct Explained {
     pub input: String,
     /// What the network sees of it.
     pub picture: Picture<'static>,
-    /// What the network answers.
-    pub answer: String,
+    /// What the network predicts.
+    pub prediction: String,
     /// The class that is explained.
     pub class: String,
     /// The class that it is set against.
@@ -99,10 +99,10 @@ impl<'a> Explainer<'a> {
         self.preprocessing
     }
 
-    /// Explains what the network answers about `image`, `(1, C, H, W)`; the maps are written to the folder `out`.
+    /// Explains what the network predicts of `image`, `(1, C, H, W)`; the maps are written to the folder `out`.
     ///
     /// # Errors
-    /// An answer that is not finite, a square that does not fit, or whatever the file system reports.
+    /// A prediction that is not finite, a square that does not fit, or whatever the file system reports.
     pub fn explain(&self, input: String, image: ArrayView4<'_, f32>, out: &Path) -> Result<Explained> {
         let network = &self.model.network;
         let exact = self.exact.then(|| ActivationMaps::new(network, image)).transpose()?;
@@ -131,7 +131,7 @@ impl<'a> Explainer<'a> {
         Ok(Explained {
             input,
             picture: self.preprocessing.picture_of(image.to_owned().into_raw_vec_and_offset().0.as_slice()),
-            answer: likeliest.iter().take(TOLD).map(told).collect::<Vec<_>>().join(", "),
+            prediction: likeliest.iter().take(TOLD).map(told).collect::<Vec<_>>().join(", "),
             class: self.labels[target.class].clone(),
             against: target.against.map(|other| self.labels[other].clone()),
             maps,

@@ -14,18 +14,18 @@ use crate::report::page::{page, section};
 /// Pixels across a picture on the page, at most.
 const SIDE: usize = 512;
 
-/// The page of all that was explained of the answers of `weights`.
+/// The page of all that was explained of the predictions of `weights`.
 pub fn explanations(weights: &str, explained: &[Explained]) -> Result<String> {
     let sections = explained.iter().map(|one| Ok(section(&one.input, &maps(one)?))).collect::<Result<Vec<_>>>()?;
     let body = html! {
         header {
-            h1 { "What speaks for the answers" }
+            h1 { "What speaks for the predictions" }
             p { (weights) " · " (counted(explained.len(), "picture")) }
         }
         (section("How to read the maps", &legend(explained)))
         @for section in sections { (section) }
     };
-    Ok(page("What speaks for the answers", false, &body))
+    Ok(page("What speaks for the predictions", false, &body))
 }
 
 /// What colours mean, and what the methods that were used show.
@@ -60,7 +60,7 @@ fn maps(explained: &Explained) -> Result<Markup> {
     let picture = data_uri("image/jpeg", &explained.picture.thumbnail(SIDE)?);
     let overlays = explained.maps.iter().map(|map| overlay(map, &picture, explained)).collect::<Result<Vec<_>>>()?;
     Ok(html! {
-        p { "The network says " b { (explained.answer) } "; explained is " b { (explained.target()) } "." }
+        p { "The network predicts " b { (explained.prediction) } "; explained is " b { (explained.target()) } "." }
         div class="maps" {
             figure {
                 div class="overlay" { img src=(picture) alt={ "Picture " (explained.input) }; }

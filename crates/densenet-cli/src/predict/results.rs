@@ -9,8 +9,8 @@ use densenet::output::Output;
 use npyz::{WriteOptions, WriterBuilder};
 use serde_json::json;
 
-use super::asked::Answer;
 use super::prediction::Prediction;
+use super::predictor::InputLogits;
 use super::table::Table;
 use crate::output::{self, counted};
 
@@ -56,18 +56,18 @@ impl<'a> Results<'a> {
         matches!(&self.destination, Destination::Table { table, .. } if table.holds(input))
     }
 
-    /// Takes the `answer` about `input`; logits that are not finite are a failure of this input alone.
-    pub fn add(&mut self, input: &str, answer: Answer<'_>) -> Result<()> {
-        let logits = answer.logits();
-        if logits.iter().any(|logit| !logit.is_finite()) {
+    /// Takes the `logits` of `input`; those that are not finite are a failure of this input alone.
+    pub fn add(&mut self, input: &str, logits: InputLogits<'_>) -> Result<()> {
+        let values = logits.values();
+        if values.iter().any(|logit| !logit.is_finite()) {
             let reason = "what the network makes of it is not finite, so it or the weights hold values that are not";
             return self.fail(Unreadable { input: input.into(), reason: reason.into() });
         }
         if let Some(file) = &mut self.logits {
-            file.write(logits.iter())?;
+            file.write(values.iter())?;
         }
-        let mut prediction = Prediction::new(input, logits, self.labels, self.output, self.top);
-        prediction.map = answer.write_map(input, prediction.likeliest())?;
+        let mut prediction = Prediction::new(input, values, self.labels, self.output, self.top);
+        prediction.map = logits.write_map(input, prediction.likeliest())?;
         match &mut self.destination {
             Destination::Lines => output::print(&prediction.line())?,
             Destination::Object => {
@@ -154,7 +154,7 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
-    use crate::predict::asked::Answers;
+    use crate::predict::predictor::BatchLogits;
 
     /// Bytes of memory that this process has.
     fn resident() -> usize {
@@ -172,10 +172,10 @@ mod tests {
         let output = Output::softmax();
         let results = Results::new(&labels, &output, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
-        let answers = Answers::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
+        let logits = BatchLogits::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
         let mut before = 0;
         for input in 0..20_000 {
-            results.add(&format!("a.npy[{input}]"), answers.at(0)).unwrap();
+            results.add(&format!("a.npy[{input}]"), logits.at(0)).unwrap();
             if input == 1000 {
                 before = resident();
             }

@@ -9,7 +9,7 @@ use crate::config::HeadPool;
 use crate::network::DenseNet;
 use crate::{Architecture, Error, Result};
 
-/// What a network answers about pictures, and how much each place of its last maps adds to the logits.
+/// What a network predicts of pictures, and how much each place of its last maps adds to the logits.
 ///
 /// The mean of a map and the target's [bias](Self::bias) add up to its logit, to rounding. That holds where a single
 /// linear layer reads the means of the activations, or all of them; see [`check`](Self::check).

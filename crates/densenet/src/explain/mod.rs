@@ -1,6 +1,6 @@
-//! Why a network answers as it does: maps of how much each place of a picture speaks for a class.
+//! Why a network predicts what it does: maps of how much each place of a picture speaks for a class.
 //!
-//! [`ActivationMaps`] come with the answer and are exact where the head is linear; [`occlusion()`] asks the network
+//! [`ActivationMaps`] come with the prediction and are exact where the head is linear; [`occlusion()`] runs the network
 //! again with a part of the picture covered, and takes any head. Both explain a [`Target`]: a class, or a class against
 //! another.
 //!

@@ -1,4 +1,4 @@
-//! What the head pools and classifies, kept beside the answer.
+//! What the head pools and classifies, kept beside the logits.
 
 use densenet_kernels::{FeatureMaps, Real};
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};

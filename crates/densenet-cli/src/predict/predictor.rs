@@ -1,4 +1,4 @@
-//! Networks that are asked, and their answers, with maps where these are wanted.
+//! Networks that predict, with maps where these are wanted.
 
 use std::path::{Path, PathBuf};
 
@@ -13,14 +13,14 @@ use crate::maps::MapFolder;
 use crate::networks::Networks;
 use crate::output::Misuse;
 
-/// Networks that answer together, or one that explains its answers.
-pub struct Asked<'a> {
+/// Networks that predict together, or one that explains its predictions.
+pub struct Predictor<'a> {
     ensemble: Ensemble<'a>,
     mapped: Option<(&'a DenseNet, MapFolder)>,
 }
 
-impl<'a> Asked<'a> {
-    /// Asks `networks`; the maps of their answers go to the folder `maps`.
+impl<'a> Predictor<'a> {
+    /// Predicts by `networks`; the maps of their predictions go to the folder `maps`.
     ///
     /// # Errors
     /// Networks without a classifier, or those that have no exact maps, where these are wanted.
@@ -39,48 +39,48 @@ impl<'a> Asked<'a> {
         self.ensemble.output()
     }
 
-    /// What is answered about `images` `(N, C, H, W)`.
-    pub fn answers(&self, images: ArrayView4<'_, f32>) -> Result<Answers<'_>> {
+    /// The logits of `images` `(N, C, H, W)`.
+    pub fn logits(&self, images: ArrayView4<'_, f32>) -> Result<BatchLogits<'_>> {
         Ok(match &self.mapped {
-            None => Answers::Logits(self.ensemble.logits(images)?),
-            Some((network, folder)) => Answers::Mapped(ActivationMaps::new(network, images)?, folder),
+            None => BatchLogits::Logits(self.ensemble.logits(images)?),
+            Some((network, folder)) => BatchLogits::Mapped(ActivationMaps::new(network, images)?, folder),
         })
     }
 }
 
-/// What is answered about a batch.
-pub enum Answers<'a> {
+/// Logits of a batch, with their maps where these are wanted.
+pub enum BatchLogits<'a> {
     /// `(N, classes)`.
     Logits(Array2<f32>),
     /// Logits and maps, and where the maps go.
     Mapped(ActivationMaps<'a>, &'a MapFolder),
 }
 
-impl Answers<'_> {
-    /// The answer about the input at a `place` of the batch.
-    pub fn at(&self, place: usize) -> Answer<'_> {
-        Answer { answers: self, place }
+impl BatchLogits<'_> {
+    /// Those of the input at a `place` of the batch.
+    pub fn at(&self, place: usize) -> InputLogits<'_> {
+        InputLogits { batch: self, place }
     }
 }
 
-/// What is answered about one input.
-pub struct Answer<'a> {
-    answers: &'a Answers<'a>,
+/// Logits of one input.
+pub struct InputLogits<'a> {
+    batch: &'a BatchLogits<'a>,
     place: usize,
 }
 
-impl Answer<'_> {
+impl InputLogits<'_> {
     /// A logit a class.
-    pub fn logits(&self) -> ArrayView1<'_, f32> {
-        match self.answers {
-            Answers::Logits(logits) => logits.row(self.place),
-            Answers::Mapped(maps, _) => maps.logits().row(self.place),
+    pub fn values(&self) -> ArrayView1<'_, f32> {
+        match self.batch {
+            BatchLogits::Logits(logits) => logits.row(self.place),
+            BatchLogits::Mapped(maps, _) => maps.logits().row(self.place),
         }
     }
 
     /// Writes the map of `class`, where maps are wanted, and returns where it is.
     pub fn write_map(&self, input: &str, class: usize) -> Result<Option<PathBuf>> {
-        let Answers::Mapped(maps, folder) = self.answers else { return Ok(None) };
+        let BatchLogits::Mapped(maps, folder) = self.batch else { return Ok(None) };
         let map = maps.map(self.place, Target::class(class))?;
         folder.write(input, "activation", &map).map(Some)
     }
