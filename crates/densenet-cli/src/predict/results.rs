@@ -172,10 +172,10 @@ mod tests {
         let output = Output::softmax();
         let results = Results::new(&labels, &output, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
-        let logits = BatchLogits::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
+        let batch = BatchLogits::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
         let mut before = 0;
         for input in 0..20_000 {
-            results.add(&format!("a.npy[{input}]"), logits.at(0)).unwrap();
+            results.add(&format!("a.npy[{input}]"), batch.at(0)).unwrap();
             if input == 1000 {
                 before = resident();
             }
