@@ -8,6 +8,7 @@ mod decoding;
 mod doctor;
 mod eval;
 mod export;
+mod features;
 mod info;
 mod machine;
 mod max_pixels;
@@ -45,6 +46,7 @@ enum Command {
     Train(Box<train::Train>),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Features(Box<features::Features>),
     Doctor(Box<doctor::Doctor>),
     Report(report::Report),
     Data(data::Data),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Train(train) => train.run(),
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
+        Command::Features(features) => features.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Report(report) => report.run(),
         Command::Data(data) => data.run(),
