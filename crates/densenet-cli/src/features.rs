@@ -51,7 +51,7 @@ pub struct Features {
     /// Take the mean over the pixels of block N's maps, from 1 [default: what the classifier reads]
     #[arg(long, value_name = "N")]
     block: Option<usize>,
-    /// Write a map of the features as an HTML page that shows the picture under the pointer; of many, 2,000
+    /// Write a map of the features, of at most 2,000 inputs, as an HTML page that shows the picture under the pointer
     #[arg(long, value_name = "F.html")]
     page: Option<PathBuf>,
     /// For each input, find the K pictures of --of whose features are most like its own
@@ -144,13 +144,13 @@ impl Features {
         }
         found.check_like(&among)?;
         let count = self.neighbours.map_or(0, |count| count as usize);
-        let nearest = nearest::nearest(found.values.view(), among.values.view(), count);
-        let of_input = |(place, (input, nearest)): (usize, (&Source, Vec<(usize, f32)>))| {
-            let pictured = self.page.is_some() && place < map::ROWS;
-            let neighbour = |(near, similarity)| reference.neighbour(among.of[near], similarity, pictured);
-            Neighbours { input: input.to_string(), nearest: nearest.into_iter().map(neighbour).collect() }
+        let pictured = if self.page.is_some() { map::ROWS } else { 0 };
+        let of_input = |(place, nearest): (usize, &Vec<(usize, f32)>)| {
+            let neighbour = |&(near, similarity): &_| reference.neighbour(among.of[near], similarity, place < pictured);
+            Neighbours { input: found.of[place].to_string(), nearest: nearest.iter().map(neighbour).collect() }
         };
-        Ok(found.of.iter().zip(nearest).enumerate().map(of_input).collect())
+        let nearest = nearest::nearest(found.values.view(), among.values.view(), count);
+        Ok(nearest.iter().enumerate().map(of_input).collect())
     }
 
     fn tell(

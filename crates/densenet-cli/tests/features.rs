@@ -110,7 +110,7 @@ fn arrays_are_named_by_their_rows() {
     world.exits(0, "x.npy p/a/0.pgm --out f.npy --batch 2 --page map.html");
     assert_eq!(world.text("f.txt"), "x.npy[0]\nx.npy[1]\nx.npy[2]\np/a/0.pgm\n");
     let page = world.text("map.html");
-    assert_eq!((page.matches("<circle").count(), page.matches("data-picture=").count()), (4, 1), "{page}");
+    assert_eq!((page.matches("data-tip=").count(), page.matches("data-picture=").count()), (4, 1), "{page}");
 }
 
 #[test]
@@ -136,7 +136,23 @@ fn neighbours_are_the_pictures_that_are_most_alike() {
     assert!(similarities.is_sorted_by(|one, other| one >= other) && (similarities[0] - 1.0).abs() < 1e-5, "{out}");
     assert_eq!(object["neighbours"][1]["input"], NAMES[0]);
     let page = world.text("map.html");
-    assert_eq!((page.matches("<circle").count(), page.matches("<img ").count()), (2, 2 * (1 + 3)), "{page}");
+    assert_eq!((page.matches("data-tip=").count(), page.matches("<img ").count()), (2, 2 * (1 + 3)), "{page}");
+}
+
+#[test]
+fn pictures_without_files_are_called_by_their_places() {
+    let world = World::new();
+    let pixels = |number: usize| fs::read(world.path(NAMES[number])).unwrap()[13..].to_vec();
+    for (part, numbers) in [("train", [2, 0, 1]), ("t10k", [0, 1, 2])] {
+        let header = |magic: u32, extents: &[u32]| {
+            [magic].iter().chain(extents).flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>()
+        };
+        let images = numbers.map(pixels).concat();
+        world.write(&format!("idx/{part}-images-idx3-ubyte"), [header(0x803, &[3, 16, 16]), images].concat());
+        world.write(&format!("idx/{part}-labels-idx1-ubyte"), [header(0x801, &[3]), vec![0, 1, 1]].concat());
+    }
+    let (out, _) = world.exits(0, "p/a/1.pgm --neighbours 1 --of ./idx");
+    assert_eq!(out, "p/a/1.pgm: picture 2 (1) 1.0000\n");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub struct Collector<'n> {
 }
 
 impl<'n> Collector<'n> {
-    /// Of the maps of a `block`, from 1, or of what the classifier reads; so many inputs go through the network at a time.
+    /// Of the maps of a `block`, from 1, or of what the classifier reads; `batch` inputs go through the network together.
     ///
     /// # Errors
     /// A block that there is not.
@@ -54,8 +54,8 @@ impl<'n> Collector<'n> {
         self.unreadable.push(input);
     }
 
-    /// Adds the features of the picture that `open` makes of each of `items` to `found`. A batch is read, decoded and resized
-    /// while the one before it is in the network.
+    /// Adds the features of the picture that `open` makes of each of `items` to `found`. A batch is read, decoded and
+    /// resized while the one before it is in the network.
     pub fn add<'p, S: Clone + Send + Sync>(
         &mut self,
         items: &[S],

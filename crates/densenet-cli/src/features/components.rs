@@ -16,8 +16,8 @@ pub struct Plane {
     pub shares: [f64; 2],
 }
 
-/// The plane of the two principal components of `points` `(N, values)`, all finite, N from 1. The larger side of an axis is
-/// its positive one.
+/// The plane of the two principal components of `points` `(N, values)`, all finite, N from 1. The point that is farthest
+/// along an axis is on its positive side.
 pub fn principal_plane(points: ArrayView2<'_, f32>) -> Plane {
     let wide = points.mapv(f64::from);
     let mean = wide.mean_axis(Axis(0)).expect("there is a point");
@@ -31,8 +31,8 @@ pub fn principal_plane(points: ArrayView2<'_, f32>) -> Plane {
     Plane { places: (0..points.nrows()).map(|point| [along[0][point], along[1][point]]).collect(), shares }
 }
 
-/// The unit vector along which `centred` points vary most, at right angles to `other`, by power iteration; zeros where they
-/// do not vary. `across` is their transpose.
+/// The unit vector along which `centred` points vary most, at right angles to `other`, by power iteration; zeros where
+/// they do not vary. `across` is their transpose.
 fn direction(centred: &Array2<f64>, across: &Array2<f64>, other: Option<ArrayView1<'_, f64>>) -> Array1<f64> {
     let unit = |mut vector: Array1<f64>| {
         if let Some(other) = other {

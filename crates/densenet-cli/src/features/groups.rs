@@ -1,10 +1,12 @@
-//! The folders that inputs lie in, each with a colour.
+//! The folders that inputs lie in, each with a mark on the map.
 
 use super::embeddings::Source;
-use crate::report::chart::Curve;
 
 /// Colours of the page's style.
 const COLOURS: usize = 8;
+
+/// Marks: a disc of each colour, then a ring of each.
+const MARKS: usize = 2 * COLOURS;
 
 /// Inputs by the folder that they lie in.
 pub struct Groups {
@@ -29,19 +31,20 @@ impl Groups {
         groups
     }
 
-    /// A colour for each group; of more than there are colours the last stands for all others.
-    pub fn style(&self, group: usize) -> String {
-        format!("c{}", group.min(COLOURS - 1))
+    /// The mark of a group, in classes of the page's style; of more groups than marks the last stands for all others.
+    pub fn mark(&self, group: usize) -> String {
+        let mark = group.min(MARKS - 1);
+        format!("{} c{}", if mark < COLOURS { "disc" } else { "ring" }, mark % COLOURS)
     }
 
-    /// The names with their colours, for a legend.
-    pub fn curves(&self) -> Vec<Curve> {
-        let name = |group: usize| match self.names.len().saturating_sub(group) {
-            more if group == COLOURS - 1 && more > 1 => format!("{more} others"),
+    /// Each mark and what it stands for.
+    pub fn legend(&self) -> Vec<(String, String)> {
+        let name = |group: usize| match self.names.len() - group {
+            more if group == MARKS - 1 && more > 1 => format!("{more} others"),
             _ if self.names[group].is_empty() => "here".into(),
             _ => self.names[group].clone(),
         };
-        (0..self.names.len().min(COLOURS)).map(|group| Curve::new(name(group), self.style(group), Vec::new())).collect()
+        (0..self.names.len().min(MARKS)).map(|group| (self.mark(group), name(group))).collect()
     }
 }
 
@@ -54,15 +57,16 @@ mod tests {
             (0..2 * count).map(|i| Source::Picture(format!("set/{}/{i}.png", i % count).into())).collect();
         let groups = Groups::new(&sources.iter().collect::<Vec<_>>());
         assert!((0..2 * count).all(|i| groups.of[i] == i % count));
-        groups.curves().into_iter().map(|curve| curve.name).collect()
+        groups.legend().into_iter().map(|(_, name)| name).collect()
     }
 
     #[test]
-    fn folders_beyond_the_colours_share_the_last() {
+    fn folders_beyond_the_marks_share_the_last() {
         assert_eq!(named(2), ["set/0", "set/1"]);
-        assert_eq!((named(8).len(), named(8)[7].as_str()), (8, "set/7"));
-        assert_eq!((named(30).len(), named(30)[7].as_str()), (8, "23 others"));
-        let alone = [Source::Row("x.npy".into(), 3)];
-        assert_eq!(Groups::new(&[&alone[0]]).curves()[0].name, "here");
+        assert_eq!((named(16).len(), named(16)[15].as_str()), (16, "set/15"));
+        assert_eq!((named(30).len(), named(30)[15].as_str()), (16, "15 others"));
+        let alone = Groups::new(&[&Source::Row("x.npy".into(), 3)]);
+        assert_eq!(alone.legend(), [("disc c0".into(), "here".into())]);
+        assert_eq!([7, 8, 99].map(|group| alone.mark(group)), ["disc c7", "ring c0", "ring c7"]);
     }
 }

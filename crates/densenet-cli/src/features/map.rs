@@ -12,7 +12,6 @@ use super::groups::Groups;
 use super::nearest::Neighbours;
 use super::thumbnails::{self, LARGE, SMALL};
 use crate::output::counted;
-use crate::report::chart::legend;
 use crate::report::page;
 
 /// Inputs that a map shows.
@@ -24,7 +23,7 @@ const FEW: usize = 500;
 /// Inputs whose neighbours are shown.
 pub const ROWS: usize = 50;
 
-/// Side of the map, and what is left free around it, in units of SVG.
+/// Width and greatest height of the map, and what is left free around it, in units of SVG.
 const SIDE: f64 = 420.0;
 const EDGE: f64 = 10.0;
 
@@ -55,7 +54,7 @@ pub fn page(weights: &Path, found: &Embeddings<Source>, neighbours: &[Neighbours
             }
             (map(&plane, &sources, &pictures))
         }))
-        (page::section("Neighbours", &listed(&inputs)))
+        (page::section("Neighbours", &listed(&inputs, neighbours.len())))
     };
     page::page("Features", false, &body)
 }
@@ -65,36 +64,57 @@ fn percent(share: f64) -> String {
 }
 
 fn map(plane: &Plane, sources: &[&Source], pictures: &[Option<String>]) -> Markup {
-    let (groups, places) = (Groups::new(sources), fitted(&plane.places));
+    let (groups, (places, height)) = (Groups::new(sources), fitted(&plane.places));
+    let in_words = format!("{} as points of a plane", counted(sources.len(), "input"));
+    let points = sources.iter().zip(&places).zip(pictures).zip(&groups.of);
     html! {
         figure class="chart map" {
-            svg viewBox={ "0 0 " (SIDE) " " (SIDE) } role="img" aria-label=(counted(sources.len(), "input") + " as points of a plane") {
-                @for (((source, [x, y]), picture), group) in sources.iter().zip(&places).zip(pictures).zip(&groups.of) {
-                    circle class={ "point " (groups.style(*group)) } cx=(x) cy=(y) r="1.2" data-tip=(source) data-picture=[picture.as_ref()] {}
+            svg viewBox={ "0 0 " (SIDE) " " (height) } role="img" aria-label=(in_words) {
+                @for (((source, [x, y]), picture), group) in points {
+                    circle class=(groups.mark(*group)) cx=(x) cy=(y) r="2" data-tip=(source)
+                        data-picture=[picture.as_ref()] {}
                 }
             }
-            @if groups.names.len() > 1 { (legend(&groups.curves())) }
+            @if groups.names.len() > 1 {
+                ul class="legend" {
+                    @for (mark, name) in groups.legend() {
+                        li {
+                            svg viewBox="0 0 10 10" aria-hidden="true" { circle class=(mark) cx="5" cy="5" r="2" {} }
+                            (name)
+                        }
+                    }
+                }
+            }
         }
     }
 }
 
-/// Places within the map, to a tenth of a unit, on the same scale along both axes; upwards is up.
-fn fitted(places: &[[f64; 2]]) -> Vec<[f64; 2]> {
+/// Places within the map, to a tenth of a unit, on the same scale along both axes, and its height; upwards is up.
+fn fitted(places: &[[f64; 2]]) -> (Vec<[f64; 2]>, f64) {
     let ends = [0, 1].map(|axis| {
         let ends = (f64::INFINITY, f64::NEG_INFINITY);
         places.iter().fold(ends, |(low, high), place| (low.min(place[axis]), high.max(place[axis])))
     });
-    let extent = ends.iter().map(|(low, high)| high - low).fold(f64::MIN_POSITIVE, f64::max);
-    let middle = ends.map(|(low, high)| (low + high) / 2.0);
-    let at = |place: &[f64; 2], axis: usize| (SIDE - 2.0 * EDGE) * (place[axis] - middle[axis]) / extent;
+    let extents = ends.map(|(low, high)| high - low);
+    let scale = (SIDE - 2.0 * EDGE) / extents[0].max(extents[1]).max(1e-30);
     let round = |unit: f64| (10.0 * unit).round() / 10.0;
-    places.iter().map(|place| [round(SIDE / 2.0 + at(place, 0)), round(SIDE / 2.0 - at(place, 1))]).collect()
+    let height = round(scale * extents[1] + 2.0 * EDGE);
+    let at = |place: &[f64; 2], axis: usize| scale * (place[axis] - (ends[axis].0 + ends[axis].1) / 2.0);
+    let fitted = |place| [round(SIDE / 2.0 + at(place, 0)), round(height / 2.0 - at(place, 1))];
+    (places.iter().map(fitted).collect(), height)
 }
 
-/// The first inputs, each before its neighbours; nothing where there are none.
-fn listed(inputs: &[(Option<String>, &Neighbours)]) -> Markup {
+/// The first of so many `inputs`, each before its neighbours; nothing where there are none.
+fn listed(shown: &[(Option<String>, &Neighbours)], inputs: usize) -> Markup {
     html! {
-        @for (picture, Neighbours { input, nearest }) in inputs {
+        @if inputs > 0 {
+            p {
+                "Each input before the pictures whose features are most like its own, and the cosine of the angle \
+                 between both: 1 where they point the same way."
+                @if shown.len() < inputs { " These are the first " (shown.len()) " of " (counted(inputs, "input")) "." }
+            }
+        }
+        @for (picture, Neighbours { input, nearest }) in shown {
             div class="pictures neighbours" {
                 (figure(input, picture.as_deref(), &html! { span { b { (input) } } }))
                 @for near in nearest {
@@ -142,20 +162,22 @@ mod tests {
         let neighbours = [Neighbours { input: EVIL.into(), nearest: vec![near] }];
         let page = page(Path::new(EVIL), &found(3), &neighbours, 100);
         assert!(!page.contains("<script>alert") && page.contains("&quot;&gt;&lt;script&gt;"), "{page}");
-        assert_eq!((page.matches("<circle").count(), page.matches("<figure").count()), (3, 3));
+        assert_eq!((page.matches("data-tip=").count(), page.matches("<figure").count()), (3, 3));
     }
 
     #[test]
     fn a_map_of_many_shows_some() {
         let page = page(Path::new("w"), &found(5_000), &[], 100);
-        assert_eq!(page.matches("<circle").count(), MOST);
+        assert_eq!(page.matches("data-tip=").count(), MOST);
         assert!(page.contains("Of all inputs 2,000 inputs are shown") && !page.contains("Neighbours"));
     }
 
     #[test]
     fn places_lie_within_the_map_on_one_scale() {
-        let places = fitted(&[[-1.0, 0.0], [3.0, 2.0], [1.0, 0.0]]);
-        assert_eq!(places, [[10.0, 310.0], [410.0, 110.0], [210.0, 310.0]]);
-        assert_eq!(fitted(&[[0.0; 2]]), [[210.0; 2]]);
+        let wide = fitted(&[[-1.0, 0.0], [3.0, 2.0], [1.0, 0.0]]);
+        assert_eq!(wide, (vec![[10.0, 210.0], [410.0, 10.0], [210.0, 210.0]], 220.0));
+        let tall = fitted(&[[0.0, 0.0], [1.0, 4.0]]);
+        assert_eq!(tall, (vec![[160.0, 410.0], [260.0, 10.0]], 420.0));
+        assert_eq!(fitted(&[[0.0; 2]]), (vec![[210.0, 10.0]], 20.0));
     }
 }

@@ -32,8 +32,8 @@ pub struct Neighbour {
     pub thumbnail: Option<String>,
 }
 
-/// For each row of `queries` the `count` rows of `among`, as many values each, of the greatest cosine, greatest first; of
-/// equals the first comes first.
+/// For each row of `queries` the `count` rows of `among`, as many values each, of the greatest cosine, greatest first;
+/// of equals the first comes first.
 pub fn nearest(queries: ArrayView2<'_, f32>, among: ArrayView2<'_, f32>, count: usize) -> Vec<Vec<(usize, f32)>> {
     let (queries, among) = (units(queries), units(among));
     let chunks: Vec<_> = queries.axis_chunks_iter(Axis(0), TOGETHER).collect();

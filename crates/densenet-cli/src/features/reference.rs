@@ -17,8 +17,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The training part of the data set `name`, or all pictures in and below a folder that itself holds pictures, which has
-    /// no classes.
+    /// The training part of the data set `name`, or all pictures in and below a folder that itself holds pictures, which
+    /// has no classes.
     pub fn open(name: &str, data_dir: &DataDir) -> Result<Self> {
         let folder = Path::new(name);
         if !holds_pictures(folder) {
