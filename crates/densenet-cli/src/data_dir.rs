@@ -21,6 +21,11 @@ pub struct DataDir {
 }
 
 impl DataDir {
+    /// Pixels of a picture's file, at most.
+    pub fn max_pixels(&self) -> usize {
+        self.max_pixels.get()
+    }
+
     /// Opens the data set `name`, a table as `options` say, shows a download if it takes one, and says what of it is not
     /// taken.
     pub fn open(&self, name: &str, options: &TableOptions) -> Result<DataSet> {

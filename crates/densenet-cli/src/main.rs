@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod explain;
 mod export;
+mod features;
 mod info;
 mod machine;
 mod maps;
@@ -48,6 +49,7 @@ enum Command {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Explain(Box<explain::Explain>),
+    Features(Box<features::Features>),
     Doctor(Box<doctor::Doctor>),
     Report(report::Report),
     Data(data::Data),
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Eval(eval) => eval.run(),
         Command::Predict(predict) => predict.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Features(features) => features.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Report(report) => report.run(),
         Command::Data(data) => data.run(),

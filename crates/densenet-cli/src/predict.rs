@@ -1,27 +1,24 @@
 //! `densenet predict`.
 
-mod inputs;
+pub mod batch;
+pub mod inputs;
 mod prediction;
 mod predictor;
 mod results;
 mod table;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
 use densenet::output::Output;
 use densenet::prefetch;
-use indicatif::{ProgressBar, ProgressStyle};
-use ndarray::Array4;
 
+use self::batch::{Batch, progress};
 use self::inputs::{Array, Input, Shard, inputs};
 use self::prediction::Prediction;
 use self::predictor::Predictor;
@@ -137,20 +134,22 @@ impl Predict {
         let batch = usize::from(self.batch);
         let left: Vec<&PathBuf> = files.iter().filter(|file| !results.holds(&file.display().to_string())).collect();
         let (bar, mut turned) = (progress(left.len(), batch), 0);
-        let prepare = |files| Batch::read(files, preprocessing, self.max_pixels.get());
-        let predict = |mut batch: Batch<'_>| {
+        let open = |file: &&PathBuf| Picture::open_within(file, self.max_pixels.get());
+        let prepare = |files| Batch::read(files, preprocessing, open);
+        let predict = |mut batch: Batch<'_, &PathBuf>| {
             let logits = predictor.logits(batch.images.view())?;
             turned += batch.turned;
             bar.suspend(|| {
-                for (place, file) in batch.files.iter().enumerate() {
+                for (place, file) in batch.items.iter().enumerate() {
+                    let name = file.display().to_string();
                     match batch.failures.remove(&place) {
-                        Some(failure) => results.fail(failure)?,
-                        None => results.add(&file.display().to_string(), logits.at(place))?,
+                        Some(error) => results.fail(Unreadable::new(name, &error))?,
+                        None => results.add(&name, logits.at(place))?,
                     }
                 }
                 results.flush()
             })?;
-            bar.inc(batch.files.len() as u64);
+            bar.inc(batch.items.len() as u64);
             anyhow::Ok(ControlFlow::<()>::Continue(()))
         };
         prefetch(left.chunks(batch), prepare, predict)?;
@@ -165,20 +164,16 @@ impl Predict {
         predictor: &Predictor<'_>,
         results: &mut Results<'_>,
     ) -> Result<()> {
-        let (name, batch) = (path.display(), usize::from(self.batch));
-        let Array { file, inputs, channels, height, width } = array;
-        let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
-        for start in (0..inputs).step_by(batch) {
-            let count = batch.min(inputs - start);
-            let elements = count * channels * height * width;
-            let read: Result<Vec<f32>, _> = values.by_ref().take(elements).collect();
-            let images = read.with_context(|| format!("{name}: cut off"))?;
-            let names = (0..count).map(|place| format!("{name}[{}]", start + place)).enumerate();
+        let (name, mut start) = (path.display(), 0);
+        for images in array.batches(path, usize::from(self.batch))? {
+            let (images, first) = (images?, start);
+            let count = images.dim().0;
+            start += count;
+            let names = (0..count).map(|place| format!("{name}[{}]", first + place)).enumerate();
             let left: Vec<(usize, String)> = names.filter(|(_, name)| !results.holds(name)).collect();
             if left.is_empty() {
                 continue;
             }
-            let images = Array4::from_shape_vec((count, channels, height, width), images)?;
             let logits = predictor.logits(images.view())?;
             left.iter().try_for_each(|(place, name)| results.add(name, logits.at(*place)))?;
             results.flush()?;
@@ -187,49 +182,9 @@ impl Predict {
     }
 }
 
-/// Pictures that go through the network together.
-struct Batch<'f> {
-    files: &'f [&'f PathBuf],
-    /// `(N, C, H, W)`; the place of a picture that cannot be read is empty.
-    images: Array4<f32>,
-    /// Why pictures cannot be read, by their places.
-    failures: BTreeMap<usize, Unreadable>,
-    /// How many are not stored upright.
-    turned: usize,
-}
-
-impl<'f> Batch<'f> {
-    fn read(files: &'f [&'f PathBuf], preprocessing: &Preprocessing, max_pixels: usize) -> Result<Self> {
-        let (failures, turned) = (Mutex::new(BTreeMap::new()), AtomicUsize::new(0));
-        let places: Vec<usize> = (0..files.len()).collect();
-        let images = preprocessing.batch_of(&places, |&place, out| {
-            let prepared = Picture::open_within(files[place], max_pixels).and_then(|picture| {
-                turned.fetch_add(usize::from(picture.orientation() != 1), Ordering::Relaxed);
-                preprocessing.apply(&picture, out)
-            });
-            if let Err(error) = prepared {
-                let failure = Unreadable::new(files[place].display().to_string(), &error);
-                failures.lock().expect("no thread panics with it").insert(place, failure);
-            }
-            anyhow::Ok(())
-        })?;
-        let failures = failures.into_inner().expect("no thread panics with it");
-        Ok(Self { files, images, failures, turned: turned.into_inner() })
-    }
-}
-
 /// The first built-in model, which is announced.
 fn default_weights() -> PathBuf {
     let name = MODELS[0].name;
     output::note(format_args!("with the built-in model {name}; --weights takes another"));
     name.into()
-}
-
-/// How far it is, of more pictures than one batch, where stderr is a terminal.
-fn progress(pictures: usize, batch: usize) -> ProgressBar {
-    if pictures <= batch {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left");
-    ProgressBar::new(pictures as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

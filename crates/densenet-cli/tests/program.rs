@@ -129,9 +129,20 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in
-        ["", "info", "train", "eval", "predict", "explain", "export", "models", "bench", "bench infer", "bench train"]
-    {
+    for command in [
+        "",
+        "info",
+        "train",
+        "eval",
+        "predict",
+        "explain",
+        "features",
+        "export",
+        "models",
+        "bench",
+        "bench infer",
+        "bench train",
+    ] {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use densenet::data::{SUFFIXES, Unreadable, pictures_in};
 use densenet::network::DenseNet;
+use ndarray::Array4;
 use npyz::{NpyFile, NpyHeader};
 use sha2::{Digest, Sha256};
 
@@ -156,5 +157,18 @@ impl Array {
             bail!("{name}: cut off: its shape is {:?}, and {} bytes of it are there", file.shape(), length - begin);
         }
         Ok(Self { file, inputs: usize::try_from(n)?, channels: c as usize, height, width })
+    }
+
+    /// What is in it, at most `batch` inputs at a time as `(N, C, H, W)`. Errors are about `path`.
+    pub fn batches(self, path: &Path, batch: usize) -> Result<impl Iterator<Item = Result<Array4<f32>>>> {
+        let Self { file, inputs, channels, height, width } = self;
+        let name = path.display().to_string();
+        let mut values = file.data::<f32>().with_context(|| format!("{name}: its elements must be float32"))?;
+        Ok((0..inputs).step_by(batch).map(move |start| {
+            let shape = (batch.min(inputs - start), channels, height, width);
+            let elements = shape.0 * channels * height * width;
+            let read: Result<Vec<f32>, _> = values.by_ref().take(elements).collect();
+            Ok(Array4::from_shape_vec(shape, read.with_context(|| format!("{name}: cut off"))?)?)
+        }))
     }
 }

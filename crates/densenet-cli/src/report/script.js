@@ -1,9 +1,10 @@
 'use strict';
 const tip = document.body.appendChild(Object.assign(document.createElement('div'), { className: 'tip', hidden: true }));
 
-function tell(event, text) {
+function tell(event, text, picture) {
   tip.hidden = !text;
   tip.textContent = text;
+  if (picture) tip.prepend(Object.assign(new Image(), { src: `data:image/jpeg;base64,${picture}`, alt: '' }));
   const right = event.clientX + 14 + tip.offsetWidth > innerWidth;
   tip.style.left = `${Math.max(4, right ? event.clientX - 14 - tip.offsetWidth : event.clientX + 14)}px`;
   tip.style.top = `${Math.max(4, event.clientY - 14 - tip.offsetHeight)}px`;
@@ -43,7 +44,7 @@ function ofCell(cell) {
   return `${row.textContent} taken for ${column.textContent}\n${count} (${share} % of the class)`;
 }
 for (const cell of document.querySelectorAll('.matrix tbody td, [data-tip]')) {
-  cell.addEventListener('pointermove', event => tell(event, cell.dataset.tip ?? ofCell(cell)));
+  cell.addEventListener('pointermove', event => tell(event, cell.dataset.tip ?? ofCell(cell), cell.dataset.picture));
   cell.addEventListener('pointerleave', event => tell(event, ''));
 }
 

@@ -1,0 +1,101 @@
+//! The files of `--out`.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use densenet::files::WholeFile;
+use ndarray::Array2;
+use npyz::{WriteOptions, WriterBuilder};
+
+use super::embeddings::Embeddings;
+use crate::output::Misuse;
+
+/// How features are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An array, and a text file of the paths.
+    Npy,
+    /// Comma-separated values, below a header.
+    Csv,
+}
+
+impl Format {
+    /// What the suffix of `path` says.
+    ///
+    /// # Errors
+    /// Another suffix than those there are.
+    pub fn of(path: &Path) -> Result<Self> {
+        match path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).as_deref() {
+            Some("npy") => Ok(Self::Npy),
+            Some("csv") => Ok(Self::Csv),
+            _ => Err(Misuse(format!("{}: --out takes a file that ends in .npy or .csv", path.display())).into()),
+        }
+    }
+}
+
+/// Files that are begun.
+pub enum Files {
+    /// The array, and the text file of the paths.
+    Npy(WholeFile, WholeFile),
+    /// The table.
+    Csv(WholeFile),
+}
+
+/// Begins `path`, and of an array the `.txt` beside it.
+///
+/// # Errors
+/// Whatever the file system reports, as a folder that is not there.
+pub fn create(path: &Path, format: Format) -> Result<Files> {
+    let file = WholeFile::create(path)?;
+    Ok(match format {
+        Format::Npy => Files::Npy(file, WholeFile::create(&path.with_extension("txt"))?),
+        Format::Csv => Files::Csv(file),
+    })
+}
+
+impl Files {
+    /// Writes what was `found`, and puts the files in their places.
+    ///
+    /// # Errors
+    /// Whatever the file system reports, as a full disk.
+    pub fn write<S: Display>(self, found: &Embeddings<S>) -> Result<()> {
+        match self {
+            Self::Npy(mut array, mut paths) => {
+                array.write(&npy(&found.values)?)?;
+                found.of.iter().try_for_each(|source| paths.write(line(&source.to_string()).as_bytes()))?;
+                array.finish()?;
+                Ok(paths.finish()?)
+            }
+            Self::Csv(mut table) => {
+                table.write(&csv(found)?)?;
+                Ok(table.finish()?)
+            }
+        }
+    }
+}
+
+/// A path as a line; a break in it is written as `\n`, so that every line is a path.
+fn line(path: &str) -> String {
+    format!("{}\n", path.replace('\n', "\\n").replace('\r', "\\r"))
+}
+
+fn npy(values: &Array2<f32>) -> Result<Vec<u8>> {
+    let shape = [values.nrows() as u64, values.ncols() as u64];
+    let mut array = Vec::new();
+    let mut writer = WriteOptions::new().default_dtype().shape(&shape).writer(&mut array).begin_nd()?;
+    writer.extend(values)?;
+    writer.finish()?;
+    Ok(array)
+}
+
+fn csv<S: Display>(found: &Embeddings<S>) -> Result<Vec<u8>> {
+    let mut table = ::csv::Writer::from_writer(Vec::new());
+    let names = (1..=found.values.ncols()).map(|value| format!("feature_{value}"));
+    table.write_record(std::iter::once("path".to_string()).chain(names))?;
+    for (source, features) in found.of.iter().zip(found.values.rows()) {
+        let values = features.iter().map(f32::to_string);
+        table.write_record(std::iter::once(source.to_string()).chain(values))?;
+    }
+    table.into_inner().context("a table in memory")
+}

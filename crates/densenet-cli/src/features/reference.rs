@@ -1,0 +1,59 @@
+//! The pictures among which neighbours are looked for.
+
+use std::path::Path;
+
+use anyhow::Result;
+use densenet::data::{Split, TableOptions, has_picture_suffix, pictures_in};
+
+use super::nearest::Neighbour;
+use super::thumbnails;
+use crate::data_dir::DataDir;
+
+/// Pictures with what they are said to show, if that is known.
+pub struct Reference {
+    /// The pictures.
+    pub split: Split,
+    labelled: bool,
+}
+
+impl Reference {
+    /// The training part of the data set `name`, or all pictures in and below a folder that itself holds pictures, which
+    /// has no classes.
+    pub fn open(name: &str, data_dir: &DataDir) -> Result<Self> {
+        let folder = Path::new(name);
+        if !holds_pictures(folder) {
+            return Ok(Self { split: data_dir.open(name, &TableOptions::default())?.train, labelled: true });
+        }
+        let files = pictures_in(folder)?.pictures;
+        let classes = vec![0; files.len()];
+        let split = Split::of_files(folder, files, classes, vec!["picture".into()])?;
+        Ok(Self { split: split.within(data_dir.max_pixels()), labelled: false })
+    }
+
+    /// The path of a picture, or its place in a data set without files.
+    pub fn name(&self, picture: usize) -> String {
+        self.split.path(picture).map_or_else(|| format!("picture {picture}"), |path| path.display().to_string())
+    }
+
+    /// A picture that is so similar to an input, with a small picture of it where it is to be `pictured`.
+    pub fn neighbour(&self, picture: usize, similarity: f32, pictured: bool) -> Neighbour {
+        let small = || thumbnails::encoded(&self.split.picture(picture).ok()?, thumbnails::LARGE);
+        Neighbour {
+            picture: self.name(picture),
+            labels: self.labels(picture),
+            similarity,
+            thumbnail: if pictured { small() } else { None },
+        }
+    }
+
+    fn labels(&self, picture: usize) -> Vec<String> {
+        let names = self.split.classes();
+        let shows = |name: &usize| self.split.targets().shows(picture, *name, names.len()) == Some(true);
+        (0..names.len()).filter(|_| self.labelled).filter(shows).map(|name| names[name].clone()).collect()
+    }
+}
+
+/// Whether pictures lie in `folder` itself.
+fn holds_pictures(folder: &Path) -> bool {
+    folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| has_picture_suffix(&entry.path())))
+}
