@@ -7,7 +7,7 @@ mod compare;
 mod confusion;
 mod curves;
 mod evaluated;
-mod figures;
+pub mod figures;
 mod headline;
 pub mod judged;
 mod log;
