@@ -3,7 +3,7 @@
 mod cutting;
 mod heat_map;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -62,7 +62,7 @@ impl Reuse {
         let blocks = reuse(networks.first().architecture(), networks.first().parameters())?;
         let usual = (!self.json).then(|| PathBuf::from("reuse.svg"));
         if let Some(path) = self.out.or(usual) {
-            heat_maps(&name(&self.weights), &blocks).save(&path)?;
+            heat_maps(&output::file_name(&self.weights), &blocks).save(&path)?;
         }
         let cut = self.cutting.effect(networks)?;
         if self.json {
@@ -72,11 +72,6 @@ impl Reuse {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// What the weights are called on the picture: the file without its folders.
-fn name(weights: &Path) -> String {
-    weights.file_name().unwrap_or(weights.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// A row for each block: how its connections spread.

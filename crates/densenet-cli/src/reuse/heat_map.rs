@@ -6,17 +6,17 @@ use maud::{Markup, html};
 use crate::report::figures::short;
 use crate::svg::Svg;
 
-/// ColorBrewer's YlGnBu, from the weakest connection to the strongest: told apart by colour-blind people, and in print.
+/// Matplotlib's viridis, from the weakest connection to the strongest: even steps that colour-blind people tell apart, too.
 const COLOURS: [[u8; 3]; 9] = [
-    [255, 255, 217],
-    [237, 248, 177],
-    [199, 233, 180],
-    [127, 205, 187],
-    [65, 182, 196],
-    [29, 145, 192],
-    [34, 94, 168],
-    [37, 52, 148],
-    [8, 29, 88],
+    [68, 1, 84],
+    [71, 45, 123],
+    [59, 82, 139],
+    [44, 114, 142],
+    [33, 145, 140],
+    [40, 174, 128],
+    [94, 201, 98],
+    [173, 220, 48],
+    [253, 231, 37],
 ];
 
 /// Units between the picture's edge and what is drawn.
@@ -29,6 +29,8 @@ const LEFT: f64 = 62.0;
 const ABOVE: f64 = 22.0;
 /// Below a heat map's cells, for the names of its columns.
 const BELOW: f64 = 72.0;
+/// Between the layers' columns and that of what follows them.
+const GAP: f64 = 6.0;
 /// Beyond this width heat maps go on below each other.
 const WIDEST: f64 = 1240.0;
 const NARROWEST: f64 = 560.0;
@@ -64,7 +66,7 @@ fn places(blocks: &[BlockReuse], cell: f64) -> (Vec<[f64; 2]>, [f64; 2]) {
     let (mut x, mut y, mut row, mut right) = (MARGIN, TOP, 0.0, 0.0);
     let mut places = Vec::with_capacity(blocks.len());
     for block in blocks {
-        let width = LEFT + columns(block) as f64 * cell;
+        let width = LEFT + columns(block) as f64 * cell + GAP;
         let height = ABOVE + block.widths.len() as f64 * cell + BELOW;
         if x > MARGIN && x + width > WIDEST {
             (x, y, row) = (MARGIN, y + row, 0.0);
@@ -97,7 +99,8 @@ fn scale() -> Markup {
 }
 
 fn heat_map(number: usize, block: &BlockReuse, cell: f64) -> Markup {
-    let (columns, rows) = (columns(block) as f64 * cell, block.widths.len());
+    let (layers, rows) = (block.layers.len(), block.widths.len());
+    let after = LEFT + layers as f64 * cell + GAP;
     let bottom = ABOVE + rows as f64 * cell;
     html! {
         text class="name" x=(LEFT) y="12" { "Dense block " (number) }
@@ -107,15 +110,14 @@ fn heat_map(number: usize, block: &BlockReuse, cell: f64) -> Markup {
         text class="middle quiet" transform={ "translate(10 " ((ABOVE + bottom) / 2.0) ") rotate(-90)" } {
             "what is read"
         }
-        @for (column, reading) in block.readings().enumerate() {
-            g transform={ "translate(" (LEFT + column as f64 * cell) " " (ABOVE) ")" } { (cells(reading, cell)) }
-        }
-        @for column in 0..block.layers.len() {
+        @for (column, layer) in block.layers.iter().enumerate() {
+            g transform={ "translate(" (LEFT + column as f64 * cell) " " (ABOVE) ")" } { (cells(layer, cell)) }
             text class="middle" x=(LEFT + (column as f64 + 0.5) * cell) y=(bottom + 16.0) { (column + 1) }
         }
-        @if let Some(after) = &block.after {
-            rect class="frame" x=(LEFT + columns - cell) y=(ABOVE) width=(cell) height=(bottom - ABOVE) {}
-            text class="end" x=(LEFT + columns) y=(bottom + 32.0) { (kind(after)) }
+        @if let Some(reading) = &block.after {
+            g transform={ "translate(" (after) " " (ABOVE) ")" } { (cells(reading, cell)) }
+            rect class="frame" x=(after) y=(ABOVE) width=(cell) height=(bottom - ABOVE) {}
+            text class="end" x=(after + cell) y=(bottom + 32.0) { (kind(reading)) }
         }
         text class="quiet" x=(LEFT) y=(bottom + 48.0) { "layer that reads" }
     }
@@ -179,8 +181,8 @@ mod tests {
 
     #[test]
     fn colours_are_the_scales_at_its_stops() {
-        assert_eq!([0.0, 0.5, 1.0, f64::NAN].map(colour), ["#ffffd9", "#41b6c4", "#081d58", "#ffffd9"]);
-        assert_eq!(colour(1.0 / 16.0), "#f6fcc5");
+        assert_eq!([0.0, 0.5, 1.0, f64::NAN].map(colour), ["#440154", "#21918c", "#fde725", "#440154"]);
+        assert_eq!(colour(1.0 / 16.0), "#461768");
     }
 
     #[test]
