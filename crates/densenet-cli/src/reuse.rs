@@ -74,15 +74,15 @@ impl Reuse {
     }
 }
 
-/// A row for each block: how its connections spread.
+/// A row for each block: how its connections spread. A layer that reads one map alone says nothing of that.
 fn describe(blocks: &[BlockReuse]) -> String {
     let header = ["block", "connections", "below 0.2", "below 0.5", "strongest: the map before"].map(String::from);
     let rows = blocks.iter().enumerate().map(|(i, block)| {
-        let shares: Vec<Vec<f64>> = block.readings().map(Reading::shares).collect();
-        let below = |bound: f64| shares.iter().flatten().filter(|share| **share < bound).count();
-        let nearest = shares.iter().filter(|column| column.last() == Some(&1.0)).count();
-        let all = shares.iter().map(Vec::len).sum::<usize>();
-        let of_layers = format!("{nearest} of {}", counted(shares.len(), "layer"));
+        let columns: Vec<Vec<f64>> = block.readings().map(Reading::shares).filter(|shares| shares.len() > 1).collect();
+        let below = |bound: f64| columns.iter().flatten().filter(|share| **share < bound).count();
+        let nearest = columns.iter().filter(|shares| shares.last() == Some(&1.0)).count();
+        let all = columns.iter().map(Vec::len).sum::<usize>();
+        let of_layers = format!("{nearest} of {}", counted(columns.len(), "layer"));
         let counts = [i + 1, all, below(0.2), below(0.5)].map(|number| output::count(number as u64));
         counts.into_iter().chain([of_layers]).collect()
     });

@@ -55,3 +55,16 @@ impl Svg<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_hold_what_xml_may() {
+        let body = html! { text { "a\u{1}<b>\n&\u{ffff}é" } };
+        let svg = Svg { width: 30.0, height: 20.5, title: "\"t\"", style: ".c{fill:red}", body }.draw();
+        assert!(svg.contains("<text>a&lt;b&gt;&amp;é</text>") && svg.contains("viewBox=\"0 0 30 20.5\""), "{svg}");
+        assert!(svg.contains("aria-label=\"&quot;t&quot;\"") && svg.contains(".c{fill:red}</style>"), "{svg}");
+    }
+}

@@ -129,7 +129,9 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in ["", "info", "train", "eval", "predict", "export", "models", "bench", "bench infer", "bench train"] {
+    for command in
+        ["", "info", "train", "eval", "predict", "export", "models", "reuse", "bench", "bench infer", "bench train"]
+    {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }

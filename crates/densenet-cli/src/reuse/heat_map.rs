@@ -148,8 +148,11 @@ fn kind(after: &Reading) -> &'static str {
     if after.layer.starts_with("features.transition") { "transition" } else { "classifier" }
 }
 
-/// The colour of a share from 0 to 1.
+/// The colour of a share from 0 to 1; grey where weights are not finite.
 fn colour(share: f64) -> String {
+    if share.is_nan() {
+        return "#bcccdc".into();
+    }
     let place = share.clamp(0.0, 1.0) * (COLOURS.len() - 1) as f64;
     let below = (place as usize).min(COLOURS.len() - 2);
     let between = place - below as f64;
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn colours_are_the_scales_at_its_stops() {
-        assert_eq!([0.0, 0.5, 1.0, f64::NAN].map(colour), ["#440154", "#21918c", "#fde725", "#440154"]);
+        assert_eq!([0.0, 0.5, 1.0, f64::NAN].map(colour), ["#440154", "#21918c", "#fde725", "#bcccdc"]);
         assert_eq!(colour(1.0 / 16.0), "#461768");
     }
 
