@@ -35,13 +35,15 @@ pub fn dense_block(name: &str, block: &Block, joining: Joining, width: f64) -> M
     // The last place is where what follows reads all of them.
     let step = width / (places.len() + 1) as f64;
     let x = |place: usize| (place as f64 + 0.5) * step;
+    // What is added leaves the line and comes back to it; what is read beside the line goes from box to box.
+    let base = if joining == Joining::Residual { TOP + BOX[1] / 2.0 } else { TOP - 2.0 };
     html! {
         rect class="block" width=(width) height=(HEIGHT) rx="8" {}
         text class="name" x="14" y="24" { (name) }
         text class="quiet" x="14" y="41" { (counted(block.layers.len(), "layer")) }
         path class="flow" d={ "M" (x(0)) " " (TOP + BOX[1] / 2.0) "H" (x(places.len())) } {}
         @for (from, to, colour) in curves(joining, &places) {
-            (curve(x(0) + from * step, x(0) + to * step, colour))
+            (curve(x(0) + from * step, x(0) + to * step, base, colour))
         }
         @for (i, place) in places.iter().enumerate() {
             @match place {
@@ -100,15 +102,13 @@ fn curves(joining: Joining, places: &[Option<Place>]) -> Vec<(f64, f64, &'static
     }
 }
 
-/// A curve over the boxes from `from` to `to`, the higher the farther.
-fn curve(from: f64, to: f64, colour: &str) -> Markup {
+/// A curve over the boxes from `from` to `to`, the higher the farther, that begins and ends at the height `base`.
+fn curve(from: f64, to: f64, base: f64, colour: &str) -> Markup {
     let (start, end, rise) = (from + 4.0, to - 4.0, 18.0 + 0.155 * (to - from));
     let top = TOP - 2.0;
-    html! {
-        path class="curve" stroke=(colour)
-            d={ "M" (round(start)) " " (top) "C" (round(start + 6.0)) " " (round(top - rise)) " " (round(end - 6.0)) " "
-                (round(top - rise)) " " (round(end)) " " (top) } {}
-    }
+    let [start, end, left, right, peak] = [start, end, start + 6.0, end - 6.0, top - rise].map(round);
+    let path = format!("M{start} {base}V{top}C{left} {peak} {right} {peak} {end} {top}V{base}");
+    html! { path class="curve" stroke=(colour) d=(path) {} }
 }
 
 fn box_at(x: f64, place: &Place, colour: &str) -> Markup {

@@ -54,7 +54,7 @@ pub fn drawing(name: &str, architecture: &Architecture, costs: &Info) -> Result<
         text class="quiet" x=(MARGIN) y="60" {
             (count(costs.params as u64)) " parameters, " (count(costs.macs)) " multiply-adds"
         }
-        text class="quiet" x=(MARGIN) y="80" { "each layer: " (in_words::layer(&architecture.blocks[0].layers[0])) }
+        text class="quiet" x=(MARGIN) y="80" { "each layer: " (in_words::layer(architecture)) }
         text class="name middle" x=(MARGIN + WIDTH / 2.0) y=(TOP - ARROW - 5.0) {
             "picture " (channels) "x" (height) "x" (width)
         }
@@ -84,7 +84,7 @@ fn rows(architecture: &Architecture, costs: &Info) -> Result<Vec<Row>> {
     let mut rows =
         vec![bar(&in_words::stem(architecture), maps(architecture.blocks[0].in_channels, sizes[0]), params(&stem))];
     for (i, (block, &size)) in architecture.blocks.iter().zip(&sizes).enumerate() {
-        let (name, part) = (format!("Dense block {}", i + 1), format!("features.denseblock{}.", i + 1));
+        let (name, part) = (in_words::block(architecture, i), format!("features.denseblock{}.", i + 1));
         rows.push(Row {
             height: dense_block::HEIGHT,
             drawing: dense_block(&name, block, architecture.config.joining, WIDTH),
@@ -126,6 +126,7 @@ fn last_width(architecture: &Architecture, block: &Block) -> usize {
 #[cfg(test)]
 mod tests {
     use densenet::Config;
+    use densenet::config::Joining;
 
     use super::*;
 
@@ -141,6 +142,7 @@ mod tests {
         for part in [
             "&lt;seed&gt; &amp; co",
             "7,978,856 parameters",
+            ">each layer: BN, ReLU, 1x1 conv to 128, BN, ReLU, 3x3 conv to 32<",
             ">Stem: 7x7 conv 3 → 64 of stride 2, BN, ReLU, 3x3 max pooling of stride 2 and padding 1<",
             ">256x56x56<",
             ">Transition 1: BN, ReLU, 1x1 conv 256 → 128, 2x2 average pooling<",
@@ -151,6 +153,13 @@ mod tests {
         }
         assert_eq!(svg.matches(">Dense block ").count(), 4);
         assert_eq!(svg.matches('⋯').count(), 3, "blocks of 12, 24 and 16 layers are abbreviated, one of 6 is not");
+    }
+
+    #[test]
+    fn blocks_of_other_joinings_are_not_dense() {
+        let svg = drawn(&Config { joining: Joining::Residual, ..Config::preset("seed").unwrap() });
+        assert!(svg.contains(">Residual block 4<") && svg.contains(">each layer: BN, ReLU, 3x3 conv<"), "{svg}");
+        assert!(!svg.contains("Dense"));
     }
 
     #[test]

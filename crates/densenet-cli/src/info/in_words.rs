@@ -1,8 +1,8 @@
 //! Operations in words.
 
 use densenet::Architecture;
-use densenet::architecture::{DenseLayer, PreAct};
-use densenet::config::{HeadPool, StemShape};
+use densenet::architecture::PreAct;
+use densenet::config::{HeadPool, Joining, StemShape};
 
 /// As `Stem: 3x3 conv 3 → 24`, with all that follows it before the first block.
 pub fn stem(architecture: &Architecture) -> String {
@@ -34,10 +34,24 @@ pub fn head(architecture: &Architecture) -> String {
     format!("Head: BN{relu}{pool}{}", linear.collect::<String>())
 }
 
+/// As `Dense block 1`, for the block of that index.
+pub fn block(architecture: &Architecture, index: usize) -> String {
+    let kind = match architecture.config.joining {
+        Joining::Dense => "Dense",
+        Joining::Residual => "Residual",
+        Joining::Plain => "Plain",
+    };
+    format!("{kind} block {}", index + 1)
+}
+
 /// As `BN, ReLU, 1x1 conv to 128, BN, ReLU, 3x3 conv to 32`: what all layers of a network have in common.
-pub fn layer(layer: &DenseLayer) -> String {
-    let parts = layer.bottleneck.iter().chain([&layer.conv]);
-    let words =
-        parts.map(|PreAct { conv, .. }| format!("BN, ReLU, {k}x{k} conv to {}", conv.out_channels, k = conv.kernel));
-    words.collect::<Vec<_>>().join(", ")
+pub fn layer(architecture: &Architecture) -> String {
+    let layer = &architecture.blocks[0].layers[0];
+    let dense = architecture.config.joining == Joining::Dense;
+    let words = |PreAct { conv, .. }: &PreAct| {
+        // Of other joinings each block has a width of its own.
+        let width = if dense { format!(" to {}", conv.out_channels) } else { String::new() };
+        format!("BN, ReLU, {k}x{k} conv{width}", k = conv.kernel)
+    };
+    layer.bottleneck.iter().chain([&layer.conv]).map(words).collect::<Vec<_>>().join(", ")
 }
