@@ -2,23 +2,22 @@
 
 mod describe;
 mod gallery;
+mod predicting;
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
-use densenet::data::{Part, Split, Targets, Views};
-use densenet::evaluation::{Evaluation, Intervals, Predictions, predictions};
-use indicatif::{ProgressBar, ProgressStyle};
+use densenet::data::{Part, Views};
+use densenet::evaluation::{Evaluation, Intervals};
 use serde::Serialize;
 
 use self::describe::describe;
 pub use self::describe::headline;
 use self::gallery::gallery;
+pub use self::predicting::{labelled, predict};
 use crate::data_dir::DataDir;
-use crate::networks::Networks;
 use crate::output::{self, Misuse};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
@@ -89,10 +88,10 @@ impl Eval {
         self.threads.start()?;
         let networks = self.reading.load_all(&self.weights, &self.preparing)?;
         self.views().validate(networks.preprocessing()?).map_err(|error| Misuse(format!("--tta crops: {error}")))?;
-        let split =
-            self.labelled(&networks, self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?)?;
+        let split = self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?;
+        let split = labelled(&networks, &self.data, split)?;
         let labels = split.classes();
-        let predictions = self.predictions(&networks, &split)?;
+        let predictions = predict(&networks, &split, self.views(), self.batch as usize)?;
         let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
         evaluation.unreadable.iter().for_each(|picture| output::complain("error", &anyhow!("{picture}")));
         if self.json {
@@ -108,42 +107,5 @@ impl Eval {
 
     fn views(&self) -> Views {
         Views { flip: self.tta.contains(&View::Flip), crops: self.tta.contains(&View::Crops) }
-    }
-
-    /// The pictures with the labels of the weights, matched by name; those of the data where the weights have none.
-    fn labelled(&self, networks: &Networks, split: Split) -> Result<Split> {
-        let (known, count) = (&networks.card().labels, networks.card().config.num_classes);
-        let found = split.classes().to_vec();
-        if matches!(split.targets(), Targets::Labels(_)) && !networks.card().output().is_independent() {
-            let reason = "has labels that are independent of each other; the outputs of these weights exclude each other, \
-                          unless --output sigmoid says that they do not";
-            return Err(Misuse(format!("{} {reason}", self.data)).into());
-        }
-        if known.is_empty() && found.len() != count {
-            bail!("{} has {} classes; these weights know {count}", self.data, found.len());
-        }
-        // Names may come twice, and are then told apart by their places alone.
-        if known.is_empty() || *known == found {
-            return Ok(split);
-        }
-        split.relabelled(known).map_err(|stray| match found.iter().zip(known).position(|(name, _)| *name == stray) {
-            Some(class) if found.len() == count => {
-                anyhow!("class {class} of {} is {stray}; these weights know it as {}", self.data, known[class])
-            }
-            _ => anyhow!("{} has a class {stray}, which is none of the {count} that these weights know", self.data),
-        })
-    }
-
-    fn predictions(&self, networks: &Networks, split: &Split) -> Result<Predictions> {
-        let style = ProgressStyle::with_template("evaluating {bar:30} {pos}/{len}  {per_sec}  {eta} left");
-        let bar =
-            ProgressBar::new(split.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let (ensemble, preprocessing) = (networks.ensemble()?, networks.preprocessing()?);
-        let found = predictions(&ensemble, split, preprocessing, self.views(), self.batch as usize, |images| {
-            bar.set_position(images);
-            ControlFlow::Continue(())
-        })?;
-        bar.finish_and_clear();
-        found.ok_or_else(|| anyhow!("the evaluation was ended"))
     }
 }

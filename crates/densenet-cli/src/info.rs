@@ -1,6 +1,10 @@
 //! `densenet info`.
 
-use std::path::Path;
+mod dense_block;
+mod drawing;
+mod in_words;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,6 +14,7 @@ use densenet::info;
 use densenet::{Architecture, Card, Config};
 use serde_json::json;
 
+use self::drawing::drawing;
 use crate::model;
 use crate::output;
 use crate::preparing;
@@ -17,7 +22,8 @@ use crate::reading::{Found, Reading};
 
 /// Says what a network or a weight file is and costs: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
-#[command(after_help = "Example: densenet info densenet121")]
+#[command(after_help = "Example: densenet info densenet121\n\
+    or:      densenet info densenet121 --draw densenet121.svg")]
 pub struct Info {
     /// Name of a model, built in or not yet trained, or a weight file
     #[arg(value_name = "MODEL")]
@@ -25,6 +31,9 @@ pub struct Info {
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
+    /// Draw the network, too: blocks, transitions, and what goes from layer to layer (SVG)
+    #[arg(long, value_name = "FILE")]
+    draw: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -44,7 +53,11 @@ impl Info {
         };
         let Description { config, card, inferred } = &description;
         let native = card.as_ref().map_or(config.input_size, Card::input_size);
-        let costs = info::Info::new(&Architecture::new(config)?, self.size.unwrap_or(native))?;
+        let architecture = Architecture::new(config)?;
+        let costs = info::Info::new(&architecture, self.size.unwrap_or(native))?;
+        if let Some(path) = &self.draw {
+            drawing(&output::file_name(Path::new(&self.name)), &architecture, &costs)?.save(path)?;
+        }
         if self.json {
             let mut object = json!(costs);
             object["model"] = json!(self.name);

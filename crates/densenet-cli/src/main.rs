@@ -23,6 +23,8 @@ mod predict;
 mod preparing;
 mod reading;
 mod report;
+mod reuse;
+mod svg;
 mod table_options;
 mod text;
 mod threads;
@@ -55,6 +57,7 @@ enum Command {
     Data(data::Data),
     Export(export::Export),
     Models(models::Models),
+    Reuse(reuse::Reuse),
     Bench(bench::Bench),
 }
 
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
+        Command::Reuse(reuse) => reuse.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -44,6 +44,11 @@ impl Networks {
         &self.0[0].network
     }
 
+    /// The first network, to be changed.
+    pub fn first_mut(&mut self) -> &mut DenseNet {
+        &mut self.0[0].network
+    }
+
     /// What each network's file would hold, and what its logits mean.
     pub fn contents(&self) -> Vec<(Contents<'_>, Output)> {
         self.0.iter().map(|model| (contents(model), model.card.output())).collect()

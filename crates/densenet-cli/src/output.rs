@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process;
 
 use anyhow::{Context, Result};
@@ -94,6 +95,11 @@ pub fn table(rows: &[Vec<String>]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+/// A file without its folders, as pictures call it.
+pub fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// A count of something, in the singular or plural: `1 class`, `3 classes`.

@@ -129,20 +129,8 @@ fn info_tells_people_and_programs() {
 #[test]
 fn every_command_shows_an_example() {
     let world = World::new();
-    for command in [
-        "",
-        "info",
-        "train",
-        "eval",
-        "predict",
-        "explain",
-        "features",
-        "export",
-        "models",
-        "bench",
-        "bench infer",
-        "bench train",
-    ] {
+    let commands = "info train eval predict explain features reuse doctor report export models bench";
+    for command in commands.split(' ').chain(["", "bench infer", "bench train", "data show", "data check"]) {
         assert!(world.done(&format!("{command} --help")).contains("Example: densenet "), "{command}");
     }
 }

@@ -47,6 +47,7 @@ pub mod output;
 mod prefetch;
 pub mod profile;
 pub mod reference;
+pub mod reuse;
 pub mod schedule;
 mod tensor_file;
 pub mod timm;

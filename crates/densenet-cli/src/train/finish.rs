@@ -27,15 +27,15 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
     let path = folder.join(BEST);
     let (network, mut card) = DenseNet::load(&path)?;
     let batch = run.settings.batch;
-    let ask = |card: &Card, split: &Split| predictions_of(&network, card, split, batch, interrupted);
+    let predict = |card: &Card, split: &Split| predictions_of(&network, card, split, batch, interrupted);
     if data.chooses().part() == Part::Validation {
         let output = card.output().with_temperature(1.0);
         card.output = Some(output.clone());
-        let Some(chosen) = ask(&card, data.chooses())? else { return Ok(None) };
+        let Some(chosen) = predict(&card, data.chooses())? else { return Ok(None) };
         card.output = Some(output.with_temperature(temperature::fit(chosen.logits.view(), &chosen.targets)));
         network.save(&card, &path)?;
     }
-    let Some(predictions) = ask(&card, &data.test)? else { return Ok(None) };
+    let Some(predictions) = predict(&card, &data.test)? else { return Ok(None) };
     let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
     Ok(Some(Judged { part: data.test.part(), predictions, evaluation }))
 }
