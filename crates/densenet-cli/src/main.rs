@@ -24,6 +24,7 @@ mod preparing;
 mod reading;
 mod report;
 mod reuse;
+mod share;
 mod svg;
 mod table_options;
 mod text;

@@ -60,11 +60,11 @@ impl Reuse {
         self.threads.start()?;
         let networks = Networks::new(vec![self.reading.load(&self.weights, &self.preparing)?])?;
         let blocks = reuse(networks.first().architecture(), networks.first().parameters())?;
+        let cut = self.cutting.effect(networks)?;
         let usual = (!self.json).then(|| PathBuf::from("reuse.svg"));
         if let Some(path) = self.out.or(usual) {
             heat_maps(&output::file_name(&self.weights), &blocks).save(&path)?;
         }
-        let cut = self.cutting.effect(networks)?;
         if self.json {
             output::print_json(&Told { blocks, cut })?;
         } else {

@@ -113,8 +113,8 @@ fn wrong_use_is_told() {
     let world = World::new();
     let (_, err) = world.exits(2, "reuse --weights a&<b>.pth --cut 0.2");
     assert!(err.contains("--data"), "{err}");
-    let (_, err) = world.exits(2, "reuse --weights a&<b>.pth --preset imagenet --size 32 --data set --cut 1.5 --json");
-    assert!(err.contains("1.5") && err.contains("from 0 to 1"), "{err}");
+    let (_, err) = world.exits(2, "reuse --weights a&<b>.pth --preset imagenet --size 32 --data set --cut 150%");
+    assert!(err.contains("1.5") && err.contains("from 0 to 1") && !world.path("reuse.svg").exists(), "{err}");
     let (_, err) = world.exits(1, "reuse --weights nothing.pth");
     assert!(err.contains("nothing.pth"), "{err}");
     let (_, err) = world.exits(1, "reuse --weights a&<b>.pth --out nowhere/r.svg");

@@ -12,6 +12,7 @@ use crate::data_dir::DataDir;
 use crate::eval::{headline, labelled, predict};
 use crate::networks::Networks;
 use crate::output::{self, count};
+use crate::share::share;
 use crate::table_options::TableArgs;
 use crate::word::word;
 
@@ -21,7 +22,7 @@ use crate::word::word;
 pub struct Cutting {
     /// Set to zero the connections whose mean absolute weight is below this share of the largest of the same layer, from 0
     /// to 1, and evaluate the network before and after
-    #[arg(long, value_name = "SHARE", requires = "data")]
+    #[arg(long, value_name = "X|P%", value_parser = share, requires = "data")]
     cut: Option<f64>,
     /// The pictures to evaluate on: all that densenet eval takes
     #[arg(long, value_name = "D", requires = "cut")]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::augmenting::Augmenting;
 use crate::decoding::Decoding;
 use crate::model;
+use crate::share::share;
 use crate::table_options::TableArgs;
 use crate::word::word;
 
@@ -121,15 +122,6 @@ pub struct TrainingOptions {
     pub memory: Option<Memory>,
     #[command(flatten)]
     pub augment: Augmenting,
-}
-
-/// A share as a number, or in per cent.
-fn share(text: &str) -> Result<f64, String> {
-    let number = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),
-        None => text.parse(),
-    };
-    number.map_err(|_| "a share is a number such as 0.01, or a percentage such as 1%".into())
 }
 
 fn is_false(value: &bool) -> bool {
