@@ -351,7 +351,7 @@ impl Run {
     fn step(&mut self, mut batch: Batch, train: &Split, criterion: &Criterion) -> Result<StepReport> {
         let lr = self.settings.rate(self.progress.step, train.len());
         let (dropout_seed, memory) = (self.seed("dropout", self.progress.step), self.settings.memory);
-        let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, profile: None };
+        let options = StepOptions { loss: criterion.loss(), dropout_seed, memory, ..StepOptions::default() };
         let mut targets = train.targets().dense(&batch.indices, train.classes().len());
         self.settings.augment.mix(&mut batch.images, &mut targets, self.seed("mix", self.progress.step));
         let (images, targets) = (batch.images.view(), targets.view());

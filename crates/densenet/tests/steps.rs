@@ -128,3 +128,23 @@ fn statistics_are_right_far_from_zero() {
     }
     assert!((loss - expected_loss).abs() < 2e-3, "{loss} {expected_loss}");
 }
+
+/// The body normalises by the batch and moves its running statistics as in a whole step, also in micro-batches.
+#[test]
+fn a_backward_pass_may_end_at_the_classifier() {
+    let (images, labels) = batch(0);
+    for parts in [1, 2] {
+        let step = |classifier_only| {
+            let mut network = DenseNet::<f32>::new(&config(), 1).unwrap();
+            let mut backprop = Backprop::new(&network);
+            let options = StepOptions { dropout_seed: 7, classifier_only, ..StepOptions::default() };
+            let outcome = backprop.run_in_parts(&mut network, images.view(), &labels, &options, parts).unwrap();
+            (outcome.logits, backprop.gradients().to_vec(), network)
+        };
+        let ((logits, whole, network), (same_logits, gradients, same_network)) = (step(false), step(true));
+        assert!(logits == same_logits && network.running() == same_network.running());
+        let classifier = network.architecture().classifier[0].weight.start;
+        assert_eq!(gradients[classifier..], whole[classifier..]);
+        assert!(gradients[..classifier].iter().all(|&g| g == 0.0) && whole[..classifier].iter().any(|&g| g != 0.0));
+    }
+}

@@ -28,6 +28,8 @@ pub struct StepOptions<'a> {
     pub dropout_seed: u64,
     /// What is kept for the backward pass.
     pub memory: Memory,
+    /// Whether the backward pass ends at the classifier: the gradients of all before it are 0.
+    pub classifier_only: bool,
     /// What records the step's time, by `stem`, `block 1`, `transition 1`, ..., `head`.
     pub profile: Option<&'a Profile>,
 }
@@ -120,7 +122,10 @@ impl<T: Real> Backprop<T> {
             let logits = self.forward(network, &plan, pictures, &step);
             let loss = || options.loss.evaluate(&logits, targets, shape.1);
             let (loss, dlogits) = step.probe.time(Pass::Rest, 0, loss);
-            self.backward(network, &plan, pictures, &step, &dlogits);
+            match options.classifier_only {
+                true => self.classifier_backward(network, &dlogits, step.probe),
+                false => self.backward(network, &plan, pictures, &step, &dlogits),
+            }
             (loss.f64(), logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })

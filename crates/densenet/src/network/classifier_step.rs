@@ -32,12 +32,17 @@ impl<T: Real> Backprop<T> {
         let (loss, logits) = in_pool(|| {
             let logits = self.head.classify(arch, parameters, features, probe);
             let (loss, dlogits) = options.loss.evaluate(&logits, &targets, classes);
-            self.gradients.fill(T::zero());
-            let mut arenas = BackwardArenas { parameters, gradients: &mut self.gradients, probe };
-            self.head.classifier_backward(arch, &mut arenas, &dlogits);
+            self.classifier_backward(network, &dlogits, probe);
             (loss.f64(), logits)
         });
         let logits = Array2::from_shape_vec((grid.images, classes), logits).expect("one logit an image and class");
         Ok(StepOutcome { loss, logits })
+    }
+
+    /// Takes the logits' gradient `dlogits` to the classifier's parameters; the gradients of all others are 0.
+    pub(super) fn classifier_backward(&mut self, network: &DenseNet<T>, dlogits: &[T], probe: Probe<'_>) {
+        self.gradients.fill(T::zero());
+        let mut arenas = BackwardArenas { parameters: network.parameters(), gradients: &mut self.gradients, probe };
+        self.head.classifier_backward(network.architecture(), &mut arenas, dlogits);
     }
 }

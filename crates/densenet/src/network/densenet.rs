@@ -87,6 +87,16 @@ impl<T: Real> DenseNet<T> {
         (architecture, parameters, running)
     }
 
+    /// Has `change` move parameters of the classifier alone, so that the body stays packed for inference.
+    pub(crate) fn change_classifier(&mut self, change: impl FnOnce(&mut [T])) {
+        let predictor = self.predictor.take();
+        change(&mut self.weights.parameters);
+        if let Some(mut predictor) = predictor {
+            predictor.pack_classifier(&self.weights);
+            self.predictor = OnceLock::from(predictor);
+        }
+    }
+
     /// Exchanges both arenas with others of the same lengths.
     pub(crate) fn exchange(&mut self, parameters: &mut Vec<T>, running: &mut Vec<T>) {
         self.predictor.take();

@@ -323,6 +323,11 @@ impl<T: Real> Predictor<T> {
         }
     }
 
+    /// Packs the classifier anew, whose parameters have changed.
+    pub fn pack_classifier(&mut self, weights: &Weights<T>) {
+        self.classifier = Classifier::new(weights);
+    }
+
     /// The operations of inference on pictures of `extents`, which give the blocks' maps `sizes`.
     pub fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
         let stem = self.stem.step(Part::Stem, extents);

@@ -1,6 +1,7 @@
 //! What a run carries from step to step beside the weights: the optimiser's state and the weights' average.
 
-use super::Settings;
+use super::fine_tuning::first_of_classifier;
+use super::settings::Settings;
 use crate::architecture::Tensor;
 use crate::checkpoint::{AVERAGE, FIRST_MOMENT, Group, MOMENTUM, Reader, SECOND_MOMENT};
 use crate::optimiser::{AdamW, Average, Gradients, Kind, Optimiser, Rates, Sgd};
@@ -47,7 +48,11 @@ impl Carried {
             .clip_norm
             .map_or(1.0, |most| Gradients::clipped(&gradients[rates.learns_from().unwrap_or(0)..], most).factor);
         let gradients = Gradients { values: gradients, factor };
-        self.optimiser.step(rates, network.parameters_mut(), gradients);
+        if rates.learns_from() >= Some(first_of_classifier(network.architecture())) {
+            network.change_classifier(|parameters| self.optimiser.step(rates, parameters, gradients));
+        } else {
+            self.optimiser.step(rates, network.parameters_mut(), gradients);
+        }
         if let Some(average) = &mut self.average {
             average.follow(step, network);
         }

@@ -65,7 +65,7 @@ pub fn find_lr(
                 loss: criterion.loss(),
                 dropout_seed: step as u64,
                 memory: settings.memory,
-                profile: None,
+                ..StepOptions::default()
             };
             let images = batch.images.view();
             let outcome = backprop.run_in_parts(&mut network, images, targets.view(), &options, settings.accumulate)?;

@@ -32,7 +32,7 @@ impl<T: Real> Network<T> for Fast {
         let labels: Vec<u32> = batch.labels.iter().map(|&label| label as u32).collect();
         let Training { label_smoothing, dropout_seed } = training;
         let loss = Loss::CrossEntropy { label_smoothing, class_weights: None };
-        let options = StepOptions { loss, dropout_seed, memory: self.0, profile: None };
+        let options = StepOptions { loss, dropout_seed, memory: self.0, ..StepOptions::default() };
         let outcome = backprop.run(&mut network, view(batch), &labels, &options).unwrap();
         running.copy_from_slice(network.running());
         Step {
