@@ -1,21 +1,23 @@
 //! Training runs from a recipe to a report, on pictures made up on the spot.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A folder to work in, with pictures of two classes in `set`.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 /// A network of 3 channels and 5 classes with a 7x7 stem, whose last block is of 1x1 for pictures of 16x16.
 const INIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../densenet/tests/goldens/checkpoints/torchvision.pth");
 
 impl World {
     fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+        let world = Self(Folder::new());
         for (part, count) in [("train", 12), ("val", 6), ("test", 6)] {
             for class in ["a", "b"] {
                 (0..count).for_each(|i| world.picture(&format!("set/{part}/{class}/{i}.pgm"), class == "b", i));
@@ -24,38 +26,14 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
     fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.text(name)).unwrap()
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), content).unwrap();
     }
 
     /// A grey picture of 16x16 as PGM, darker or brighter.
     fn picture(&self, name: &str, bright: bool, number: usize) {
         let pixel = |i: usize| (i * 31 + number * 57) as u8 % 90 + 120 * u8::from(bright);
         self.write(name, [b"P5 16 16 255\n".as_slice(), &(0..256).map(pixel).collect::<Vec<u8>>()].concat());
-    }
-
-    /// Stdout and stderr of words that must exit with `code`.
-    fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        let output = command.output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 
     /// The same of a short training of the tiny network.

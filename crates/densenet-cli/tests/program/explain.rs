@@ -1,44 +1,26 @@
 //! Explanations by the program of the built-in network for CIFAR-10.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 
 use npyz::NpyFile;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A folder to work in, with pictures of 32x32.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 impl World {
     fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+        let world = Self(Folder::new());
         for (number, name) in ["a.ppm", "more/a.ppm", "<b>.ppm"].into_iter().enumerate() {
             let pixel = |i: usize| (i * (31 + number) + i / 96 * 57) as u8 % 250;
             let pixels: Vec<u8> = (0..32 * 32 * 3).map(pixel).collect();
             world.write(name, [b"P6 32 32 255\n".as_slice(), &pixels].concat());
         }
         world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), content).unwrap();
-    }
-
-    /// Stdout and stderr of words that must exit with `code`.
-    fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        let output = command.args(words.split_whitespace()).current_dir(self.0.path()).output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 
     /// What predict says of `a.ppm`.

@@ -1,17 +1,19 @@
 //! Features of pictures as files, as a map, and as a search for like pictures.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use densenet::data::{Picture, Preprocessing};
 use densenet::network::{DenseNet, Features};
 use ndarray::Axis;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A folder to work in.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 /// A network of 3 channels and 5 classes with a 7x7 stem, of three blocks.
 const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../densenet/tests/goldens/checkpoints/torchvision.pth");
@@ -19,24 +21,11 @@ const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../densenet/tests/go
 impl World {
     /// With five pictures in `p`, of which one is a copy of another, and one that cannot be read.
     fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+        let world = Self(Folder::new());
         for (name, number) in [("a/0", 0), ("a/1", 7), ("b/0", 19), ("b/1", 23), ("b/copy", 7)] {
             world.picture(&format!("p/{name}.pgm"), number);
         }
         world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), content).unwrap();
     }
 
     /// A grey picture of 16x16, as PGM.
@@ -45,16 +34,10 @@ impl World {
         self.write(name, [b"P5 16 16 255\n".as_slice(), &pixels].concat());
     }
 
-    /// Stdout and stderr of the program, whose words are parted by blanks and which must exit with `code`.
+    /// Stdout and stderr of `densenet features`, which must exit with `code`.
     fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        let usual = ["features", "--weights", WEIGHTS, "--preset", "imagenet", "--size", "32", "--threads", "1"];
-        command.args(usual).args(words.split_whitespace()).current_dir(self.0.path());
-        let output = command.env("XDG_CACHE_HOME", self.path("cache")).output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(output.status.code(), Some(code), "densenet features {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
+        let usual = format!("features --weights {WEIGHTS} --preset imagenet --size 32 --threads 1");
+        self.0.exits(code, &format!("{usual} {words}"))
     }
 
     /// What the library makes of the pictures `names`.
@@ -172,7 +155,7 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
         let (_, err) = world.exits(code, words);
         assert!(err.contains(part), "{words}: {part:?} is not in {err}");
     }
-    let mut names: Vec<_> = fs::read_dir(&world.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> = fs::read_dir(world.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.retain(|name| name != "cache");
     assert_eq!(names, ["p"]);
 }

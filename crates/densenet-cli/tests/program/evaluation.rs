@@ -2,21 +2,23 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A folder of four pictures of each of seven classes, and a network of seven classes for 16x16.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 const CLASSES: usize = 7;
 
 impl World {
     fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+        let world = Self(Folder::new());
         for class in 0..CLASSES {
-            fs::create_dir_all(world.0.path().join(format!("set/c{class}"))).unwrap();
+            fs::create_dir_all(world.path(&format!("set/c{class}"))).unwrap();
             (0..4).for_each(|i| world.picture(&format!("set/c{class}/{i}.ppm"), 31 * class + 7 * i));
         }
         world
@@ -26,23 +28,12 @@ impl World {
     fn picture(&self, name: &str, seed: usize) {
         let pixels = (0..20 * 24 * 3).map(|i| ((i % 72) * (seed % 3 + 1) + seed) as u8);
         let file = b"P6 24 20 255\n".iter().copied().chain(pixels).collect::<Vec<u8>>();
-        fs::write(self.0.path().join(name), file).unwrap();
+        fs::write(self.path(name), file).unwrap();
     }
 
-    /// Exit code, stdout and stderr of the program in this folder, with words parted by blanks.
-    fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.0.path());
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let (out, err) = (text(output.stdout), text(output.stderr));
-        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
-    }
-
+    /// What words print with `--json`.
     fn json(&self, words: &str) -> Value {
-        serde_json::from_str(&self.exits(0, &format!("{words} --json")).0).unwrap()
+        self.object(&format!("{words} --json"))
     }
 }
 
@@ -84,7 +75,7 @@ fn an_evaluation_tells_all_its_figures() {
 #[test]
 fn a_temperature_of_the_card_is_in_every_answer() {
     let world = World::new();
-    fs::write(world.0.path().join("card.json"), r#"{"output":{"kind":"softmax","temperature":3.0}}"#).unwrap();
+    fs::write(world.path("card.json"), r#"{"output":{"kind":"softmax","temperature":3.0}}"#).unwrap();
     let (weights, card) = (weights("head-sigmoid.pth"), "--card card.json");
     let [cold, warm] = ["", card].map(|card| world.json(&format!("eval {weights} --data set {card}")));
     assert_eq!((&cold["top1"], &cold["confusion"]), (&warm["top1"], &warm["confusion"]));
@@ -96,7 +87,7 @@ fn a_temperature_of_the_card_is_in_every_answer() {
         [0, 1].map(|rank| classes[rank]["probability"].as_f64().unwrap().ln())
     });
     assert!((cold[0] - cold[1] - 3.0 * (warm[0] - warm[1])).abs() < 1e-6, "{cold:?} {warm:?}");
-    fs::write(world.0.path().join("card.json"), r#"{"output":{"kind":"softmax","temperature":-1}}"#).unwrap();
+    fs::write(world.path("card.json"), r#"{"output":{"kind":"softmax","temperature":-1}}"#).unwrap();
     let err = world.exits(2, &format!("eval {weights} --data set {card}")).1;
     assert!(err.contains("card.json") && err.contains("temperature is -1; it must be above 0"), "{err}");
 }
@@ -130,7 +121,7 @@ fn several_networks_answer_together() {
     let (one, other) = (probabilities(&first), probabilities(&second));
     let both = probabilities(&format!("{first},{second}"));
     assert!((0..5).all(|c| (both[c] - (one[c] + other[c]) / 2.0).abs() < 1e-6), "{one:?} {other:?} {both:?}");
-    ["c5", "c6"].iter().for_each(|class| fs::remove_dir_all(world.0.path().join("set").join(class)).unwrap());
+    ["c5", "c6"].iter().for_each(|class| fs::remove_dir_all(world.path("set").join(class)).unwrap());
     let found = world.json(&format!("eval --weights {first},{second} {PREPARED} --data set"));
     assert_eq!(found["images"], 20);
 }
@@ -161,7 +152,7 @@ fn labels_are_scored_each_by_itself_and_what_is_not_known_is_left_out() {
         format!("set/c{}/{}.ppm,{}\n", picture / 4, picture % 4, labels.join(","))
     };
     let table: String = (0..28).map(row).collect();
-    fs::write(world.0.path().join("table.csv"), format!("path,{}\n{table}", names.join(","))).unwrap();
+    fs::write(world.path("table.csv"), format!("path,{}\n{table}", names.join(","))).unwrap();
     let words = format!("eval {} --data table.csv --part train", weights("head-sigmoid.pth"));
     let err = world.exits(2, &words).1;
     assert!(err.contains("labels that are independent of each other") && err.contains("--output sigmoid"), "{err}");

@@ -1,21 +1,23 @@
 //! Pictures of what a network is and of what its layers read, and what is left of it without weak connections.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A network of 3 channels and 5 classes.
 const WEIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../densenet/tests/goldens/checkpoints/torchvision.pth");
 
 /// A folder to work in, with grey pictures of 16x16 of five classes in `set`, and weights under an awkward name.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 impl World {
     fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+        let world = Self(Folder::new());
         for class in 0..5 {
             for number in 0..3 {
                 let path = world.path(&format!("set/{class}/{number}.pgm"));
@@ -26,25 +28,6 @@ impl World {
         }
         fs::copy(WEIGHTS, world.path("a&<b>.pth")).unwrap();
         world
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Stdout and stderr of words that must exit with `code`.
-    fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        let output = command.output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(output.status.code(), Some(code), "densenet {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
-    }
-
-    fn json(&self, words: &str) -> Value {
-        serde_json::from_str(&self.exits(0, words).0).unwrap()
     }
 }
 
@@ -75,7 +58,7 @@ fn a_picture_and_numbers_of_what_layers_read() {
     let svg = well_formed(&world.path("reuse.svg"));
     assert!(svg.contains("Feature reuse in a&amp;&lt;b&gt;.pth"), "{svg}");
     fs::remove_file(world.path("reuse.svg")).unwrap();
-    let told = world.json("reuse --weights a&<b>.pth --json");
+    let told = world.object("reuse --weights a&<b>.pth --json");
     assert!(!world.path("reuse.svg").exists() && told.get("cut").is_none());
     let blocks = told["blocks"].as_array().unwrap();
     let connections = |block: &Value| {
@@ -92,10 +75,10 @@ fn a_picture_and_numbers_of_what_layers_read() {
 fn accuracy_without_weak_connections() {
     let world = World::new();
     let words = "reuse --weights a&<b>.pth --preset imagenet --size 32 --data set --json --threads 1";
-    let none = &world.json(&format!("{words} --cut 0"))["cut"];
+    let none = &world.object(&format!("{words} --cut 0"))["cut"];
     assert_eq!((&none["cut_connections"], &none["params"], &none["macs"]), (&0.into(), &0.into(), &0.into()));
     assert_eq!(none["before"], none["after"]);
-    let most = &world.json(&format!("{words} --cut 1"))["cut"];
+    let most = &world.object(&format!("{words} --cut 1"))["cut"];
     assert_eq!(most["before"], none["before"]);
     assert_ne!(most["after"]["loss"], most["before"]["loss"]);
     let number = |name: &str| most[name].as_u64().unwrap();

@@ -2,30 +2,22 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use serde_json::json;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 const EVIL: &str = "</td><script>alert('x')</script>&\"'";
 
 /// A folder of runs.
-struct Runs(TempDir);
+struct Runs(Folder);
+
+works_in_its_folder!(Runs);
 
 impl Runs {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        Self(Folder::new())
     }
 
     /// A run of so many epochs of so many steps, whose last is the best.
@@ -46,10 +38,9 @@ impl Runs {
 
     /// Exit code, and what is said on stderr.
     fn report(&self, words: &str) -> (Option<i32>, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        let output = command.arg("report").args(words.split_whitespace()).current_dir(&self.0).output().unwrap();
-        assert!(output.stdout.is_empty());
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        let (code, out, err) = self.run(&format!("report {words}"));
+        assert_eq!(out, "");
+        (code, err)
     }
 
     /// The page of the runs, which loads nothing from elsewhere.
@@ -203,11 +194,10 @@ fn a_training_leaves_a_report_with_its_mistakes() {
             runs.write(&format!("photos/{part}/{class}/{number}.pgm"), &format!("P5 8 8 255\n{pixels}"));
         }
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-    let words =
-        "train --model densenet-10-4 --data photos --size 8 --epochs 2 --batch 8 --augment none --threads 1 --out run";
-    let output = command.args(words.split_whitespace()).current_dir(&runs.0).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    runs.exits(
+        0,
+        "train --model densenet-10-4 --data photos --size 8 --epochs 2 --batch 8 --augment none --threads 1 --out run",
+    );
     let written = fs::read_to_string(runs.path("run/report.html")).unwrap();
     let object: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(runs.path("run/evaluation.json")).unwrap()).unwrap();

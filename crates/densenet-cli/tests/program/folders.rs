@@ -2,52 +2,24 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::folder::Folder;
 
 /// A folder to work in.
-struct World(TempDir);
+struct World(Folder);
+
+works_in_its_folder!(World);
 
 impl World {
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), content).unwrap();
+        Self(Folder::new())
     }
 
     /// A grey picture of 8x8, as PGM.
     fn picture(&self, name: &str, grey: u8) {
         self.write(name, [b"P5 8 8 255\n".as_slice(), &[grey; 64]].concat());
-    }
-
-    fn text(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    /// Exit code, stdout and stderr of the program in this folder, with words parted by blanks.
-    fn run(&self, words: &str) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-        command.args(words.split_whitespace()).current_dir(self.0.path()).env("XDG_CACHE_HOME", self.path("cache"));
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    }
-
-    /// The same of words that must exit with `code`.
-    fn exits(&self, code: i32, words: &str) -> (String, String) {
-        let (found, out, err) = self.run(words);
-        assert_eq!(found, Some(code), "densenet {words}: {err}");
-        assert!(!err.contains("panicked"), "{err}");
-        (out, err)
     }
 }
 

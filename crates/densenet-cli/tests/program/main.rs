@@ -1,0 +1,18 @@
+//! The program from end to end.
+
+#[macro_use]
+mod folder;
+
+mod commands;
+mod damage;
+mod data;
+mod evaluation;
+mod explain;
+mod fashion;
+mod features;
+mod folders;
+mod other_weights;
+mod report;
+mod reuse;
+mod runs;
+mod training;
