@@ -175,3 +175,43 @@ fn too_many_pictures_of_a_table_that_are_not_there_end_a_run_before_it_begins() 
     assert!(err.contains("--max-bad 0.01 allows 1") && !world.path("run").exists(), "{err}");
     world.train(0, "--data table.csv --epochs 1 --max-bad 50% --out run");
 }
+
+/// Options are serialised under the names of a recipe's fields, of which one that is spelled otherwise is refused.
+#[test]
+fn every_option_lies_over_the_recipe_by_its_name() {
+    let world = World::new();
+    let options = "--data set --epochs 1 --lr 0.01 --schedule snapshot --cycles 1 --clip-norm 1 --ema 0.5 --balance sampling \
+                   --label-smoothing 0.1 --val-fraction 20% --freeze weights --unfreeze-every 1 --body-lr 0.5 --patience 3 \
+                   --max-bad 2% --max-steps 9 --accumulate 2 --memory low --augment flip --crop-padding 2 --crop-scale 0.5 \
+                   --color-jitter 0.1 --rand-augment 1,3 --random-erasing 0.1 --mixup 0.1 --cutmix 0.2 --drop-rate 0.1 \
+                   --momentum 0.8 --weight-decay 0.001 --orientation apply --transparency white --grey16 clip --no-shuffle";
+    world.train(0, &format!("{options} --out run"));
+    let recipe = world.text("run/recipe.toml");
+    let lines = [
+        "cycles = 1",
+        "clip_norm = 1.0",
+        "ema = 0.5",
+        "balance = \"sampling\"",
+        "val_fraction = 0.2",
+        "freeze = \"weights\"",
+        "unfreeze_every = 1",
+        "body_lr = 0.5",
+        "patience = 3",
+        "max_bad = 0.02",
+        "max_steps = 9",
+        "accumulate = 2",
+        "memory = \"low\"",
+        "crop_padding = 2",
+        "crop_scale = 0.5",
+        "random_erasing = 0.1",
+        "cutmix = 0.2",
+        "momentum = 0.8",
+        "orientation = \"apply\"",
+        "transparency = \"white\"",
+        "grey16 = \"clip\"",
+        "shuffle = false",
+    ];
+    for line in lines {
+        assert!(recipe.lines().any(|found| found == line), "{line}: {recipe}");
+    }
+}
