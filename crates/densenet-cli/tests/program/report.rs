@@ -78,9 +78,9 @@ fn write_all(runs: &Runs, name: &str, classes: usize) {
         "part": "test", "evaluation": evaluation(classes, 0.912), "labels": labels, "mistakes": vec![&mistake; 24],
         "suspects": [mistake],
     });
-    runs.write(&format!("{name}/evaluation.json"), &object.to_string());
+    runs.write(&format!("{name}/evaluation.json"), object.to_string());
     runs.write(&format!("{name}/recipe.toml"), "model = \"</pre><script>\"\nseed = 3\n[training]\nepochs = 2\n");
-    runs.write(&format!("{name}/machine.json"), &json!({ "processor": EVIL, "peak_rss_mib": 1234 }).to_string());
+    runs.write(&format!("{name}/machine.json"), json!({ "processor": EVIL, "peak_rss_mib": 1234 }).to_string());
 }
 
 #[test]
@@ -164,9 +164,9 @@ fn several_runs_beside_each_other() {
     for (seed, accuracy, lr) in [(1, 0.90, 0.1), (2, 0.92, 0.1), (3, 0.97, 0.5)] {
         let name = format!("run-{seed}");
         runs.train(&name, 2, 2, accuracy);
-        runs.write(&format!("{name}/recipe.toml"), &format!("seed = {seed}\nmodel = \"m\"\n[training]\nlr = {lr}\n"));
+        runs.write(&format!("{name}/recipe.toml"), format!("seed = {seed}\nmodel = \"m\"\n[training]\nlr = {lr}\n"));
         let object = json!({ "part": "test", "evaluation": evaluation(2, accuracy) });
-        runs.write(&format!("{name}/evaluation.json"), &object.to_string());
+        runs.write(&format!("{name}/evaluation.json"), object.to_string());
     }
     let page = runs.page("run-1 run-2 run-3", "report.html");
     assert!(page.contains("Mean and deviation of 2 seeds") && page.contains("91.00 ± 1.41 %"), "{page}");
@@ -191,7 +191,7 @@ fn a_training_leaves_a_report_with_its_mistakes() {
         {
             let grey = char::from(b'a' + 3 * number);
             let pixels: String = std::iter::repeat_n(grey, 64).collect();
-            runs.write(&format!("photos/{part}/{class}/{number}.pgm"), &format!("P5 8 8 255\n{pixels}"));
+            runs.write(&format!("photos/{part}/{class}/{number}.pgm"), format!("P5 8 8 255\n{pixels}"));
         }
     }
     runs.exits(
