@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use densenet::checkpoint::Card;
+use densenet::checkpoint::{Card, Reader};
 use densenet::data::{DataSet, Preprocessing, SPLIT, TableOptions, Targets};
 use densenet::network::{DenseNet, Memory};
 use densenet::output::Output;
@@ -37,8 +37,12 @@ impl Prepared {
         };
         recipe.training.validate()?;
         let data = divided(data_dir.open(&name, &recipe.table)?, &recipe.training, recipe.seed)?;
-        let preset = adapted(preset(&recipe)?, &data);
+        let Base { config: preset, preprocessing } = Base::new(&recipe)?;
+        let preprocessing = suited(preprocessing, &data);
+        let (in_channels, num_classes) = (preprocessing.channels(), data.train.classes().len());
         let config = Config {
+            in_channels,
+            num_classes,
             input_size: recipe.size.unwrap_or(preset.input_size),
             drop_rate: recipe.drop_rate.unwrap_or(preset.drop_rate),
             ..preset
@@ -52,7 +56,7 @@ impl Prepared {
             Some(path) => initial(path, &config, data.train.classes(), recipe.seed)?,
             None => DenseNet::new(&config, recipe.seed)?,
         };
-        let preprocessing = recipe.decoding.overrule(data.preprocessing.with_size(config.input_size));
+        let preprocessing = recipe.decoding.overrule(preprocessing.with_size(config.input_size));
         recipe.decoding = Decoding::of(&preprocessing);
         let card = card(config, &data, preprocessing, &recipe);
         data.check()?;
@@ -166,13 +170,42 @@ fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
     }
 }
 
-/// The network that a recipe names.
-fn preset(recipe: &Recipe) -> Result<Config> {
-    match (&recipe.model, &recipe.init) {
-        (Some(model), _) => Ok(Config::preset(model)?),
-        (None, Some(path)) => Ok(model::open(path, None)?.config()?),
-        (None, None) => Err(Misuse("a new run needs --model or --init".into()).into()),
+/// What a recipe begins with, before anything is known of the data.
+struct Base {
+    config: Config,
+    /// How pictures were prepared for the weights of `--init`, where their file says so.
+    preprocessing: Option<Preprocessing>,
+}
+
+impl Base {
+    fn new(recipe: &Recipe) -> Result<Self> {
+        let reader = recipe.init.as_ref().map(|path| model::open(path, None)).transpose()?;
+        let config = match (&recipe.model, &reader) {
+            (Some(model), _) => Config::preset(model)?,
+            (None, Some(reader)) => reader.config()?,
+            (None, None) => return Err(Misuse("a new run needs --model or --init".into()).into()),
+        };
+        Ok(Self { config, preprocessing: reader.map(known_preprocessing).transpose()?.flatten() })
     }
+}
+
+/// How pictures are prepared for the weights of a file, where it says so.
+fn known_preprocessing(mut reader: Reader) -> Result<Option<Preprocessing>> {
+    let card = match reader.has_card() {
+        true => reader.card()?,
+        false => {
+            let config = reader.config()?;
+            reader.inferred_card(&config)?
+        }
+    };
+    Ok(card.preprocessing)
+}
+
+/// How `data` are prepared: as for the weights that training begins with, unless the data come with channels of their own.
+fn suited(initial: Option<Preprocessing>, data: &DataSet) -> Preprocessing {
+    let own = &data.preprocessing;
+    let of_files = data.train.path(0).is_some();
+    initial.filter(|initial| of_files || initial.channels() == own.channels()).unwrap_or_else(|| own.clone())
 }
 
 /// The data with a part to choose the best epoch by, unless the test part is to choose.
@@ -187,10 +220,4 @@ fn initial(path: &Path, config: &Config, labels: &[String], seed: u64) -> Result
     model::warn_of_broken(&weights, &architecture, path);
     changes.iter().for_each(|change| output::note(format_args!("{}: {change}", path.display())));
     Ok(DenseNet::from_arenas(config, weights.parameters, weights.running)?)
-}
-
-/// The network `config` with the channels and classes of `data`.
-fn adapted(config: Config, data: &DataSet) -> Config {
-    let (in_channels, num_classes) = (data.preprocessing.channels(), data.train.classes().len());
-    Config { in_channels, num_classes, ..config }
 }

@@ -43,6 +43,22 @@ impl World {
 }
 
 #[test]
+fn fine_tuning_prepares_pictures_as_for_the_weights_it_begins_with() {
+    let world = World::new();
+    let preprocessing = |weights: &str| -> Value {
+        let info: Value = serde_json::from_str(&world.exits(0, &format!("info {weights} --json")).0).unwrap();
+        info["card"]["preprocessing"].clone()
+    };
+    let tuned = |init: &str, size: usize, out: &str| {
+        world.exits(0, &format!("train --init {init} --size {size} --data set --batch 8 --max-steps 1 --out {out}"));
+        preprocessing(&format!("{out}/last.safetensors"))
+    };
+    assert_eq!(tuned("fashion-mnist", 32, "grey"), preprocessing("fashion-mnist"));
+    // A file that does not say how: ImageNet's, as for any folder.
+    assert_eq!(tuned(INIT, 16, "colour")["mean"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn a_recipe_is_written_with_the_run_and_taken_back() {
     let world = World::new();
     world.train(0, "--recipe finetune --data set --epochs 2 --mixup 0.1 --seed 4 --out run");
