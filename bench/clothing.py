@@ -4,8 +4,8 @@
 
 PHOTOS has `train`, `validation` and `test` with a folder a class. Both sides take torchvision's RandomResizedCrop and a
 mirror image half the time, SGD with Nesterov's momentum 0.9 and weight decay 0.0001, a twentieth of warm-up and a cosine, and
-ImageNet's mean and deviation; the best epoch by validation is tested, once. Without `--init` each side draws its own initial
-weights as it usually does; with it both begin from that file of ours, with a classifier that starts anew.
+the preprocessing that our run's card says; the best epoch by validation is tested, once. Without `--init` each side draws its
+own initial weights as it usually does; with it both begin from that file of ours, with a classifier that starts anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from torchvision.datasets import ImageFolder
 
 from bench import models
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LABEL_SMOOTHING, MOMENTUM, WEIGHT_DECAY = 0.0, 0.9, 1e-4
 
 
@@ -46,10 +45,18 @@ def network(model: str, init: Path | None) -> nn.Module:
     return net
 
 
-def data(photos: Path, size: int) -> tuple[ImageFolder, ImageFolder, ImageFolder]:
-    numbers = [transforms.ToTensor(), transforms.Normalize(MEAN, DEVIATION)]
+def run_folder(options: argparse.Namespace, seed: int) -> Path:
+    return options.out / f"{'tuned' if options.init else 'scratch'}-{seed}"
+
+
+def data(photos: Path, run: Path) -> tuple[ImageFolder, ImageFolder, ImageFolder]:
+    """The three parts, prepared as the weights of our `run` say."""
+    with safe_open(run / "best.safetensors", "pt") as file:
+        card = json.loads(file.metadata()["densenet_card"])["preprocessing"]
+    size, side = card["size"], round(card["size"] / card["crop_fraction"])
+    numbers = [transforms.ToTensor(), transforms.Normalize(card["mean"], card["std"])]
     changed = [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()]
-    plain = [transforms.Resize(round(size / 0.875)), transforms.CenterCrop(size)]
+    plain = [transforms.Resize((side, side) if card["resize"] == "squash" else side), transforms.CenterCrop(size)]
     train = ImageFolder(photos / "train", transforms.Compose(changed + numbers))
     return train, *(ImageFolder(photos / part, transforms.Compose(plain + numbers)) for part in ("validation", "test"))
 
@@ -72,7 +79,7 @@ def accuracy(net: nn.Module, pictures: ImageFolder) -> float:
 def pytorch(options: argparse.Namespace, seed: int) -> tuple[float, float]:
     """Accuracy on the test part, and seconds, of PyTorch's run from `seed`."""
     torch.manual_seed(seed)
-    train, validation, test = data(options.photos, options.size)
+    train, validation, test = data(options.photos, run_folder(options, seed))
     net = network(options.model, options.init)
     optimiser = torch.optim.SGD(
         net.parameters(), options.lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True
@@ -99,7 +106,7 @@ def pytorch(options: argparse.Namespace, seed: int) -> tuple[float, float]:
 
 def ours(options: argparse.Namespace, seed: int) -> tuple[float, float]:
     """The same of this project's run from `seed`."""
-    folder = options.out / f"{'tuned' if options.init else 'scratch'}-{seed}"
+    folder = run_folder(options, seed)
     begin = ["--init", options.init] if options.init else ["--model", options.model]
     words = [
         options.program, "train", *begin, "--data", options.photos, "--size", options.size, "--epochs", options.epochs,
@@ -130,6 +137,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     found = {"densenet": [], "PyTorch": []}
     for seed in range(options.seeds):
+        # Ours first: its card says how pictures are prepared.
         for name, train in (("densenet", ours), ("PyTorch", pytorch)):
             found[name].append(train(options, seed))
             print(f"{name}, seed {seed}: test {100 * found[name][-1][0]:.2f} %, {found[name][-1][1]:.0f} s", flush=True)
