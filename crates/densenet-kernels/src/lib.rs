@@ -12,6 +12,7 @@ mod epilogue;
 mod gemm;
 pub mod head;
 mod instantiate;
+pub mod int8;
 pub mod linear;
 pub mod loss;
 mod memory;

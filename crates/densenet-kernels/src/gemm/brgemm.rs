@@ -84,7 +84,7 @@ impl<T: Scalar> Brgemm<'_, T> {
 }
 
 /// Most vectors of a micro-tile of any instruction set.
-const MAX_TILE_VECTORS: usize = 28;
+pub(super) const MAX_TILE_VECTORS: usize = 28;
 
 /// Memory of a micro-tile, which begins a cache line.
 #[repr(align(64))]
@@ -109,40 +109,58 @@ impl<T: Scalar> Operation<T> for Run<'_, '_, '_, '_, T> {
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
         let Self { gemm, output } = self;
+        macro_rules! rows {
+            ($vectors:literal $by_channel:literal) => {
+                in_micro_tiles::<S, $vectors>(simd, gemm.m, &mut Rows::<T, $vectors, $by_channel> { gemm, output })
+            };
+        }
         match (gemm.k_stride, gemm.vectors) {
-            (1, 1) => in_micro_tiles::<S, 1, false>(simd, gemm, output),
-            (1, 2) => in_micro_tiles::<S, 2, false>(simd, gemm, output),
-            (1, _) => in_micro_tiles::<S, 3, false>(simd, gemm, output),
-            (_, 1) => in_micro_tiles::<S, 1, true>(simd, gemm, output),
-            (_, 2) => in_micro_tiles::<S, 2, true>(simd, gemm, output),
-            (_, _) => in_micro_tiles::<S, 3, true>(simd, gemm, output),
+            (1, 1) => rows!(1 false),
+            (1, 2) => rows!(2 false),
+            (1, _) => rows!(3 false),
+            (_, 1) => rows!(1 true),
+            (_, 2) => rows!(2 true),
+            (_, _) => rows!(3 true),
         }
     }
 }
 
-/// Cuts the rows of a product whose operands were checked into micro-tiles, whose heights differ by one row at most.
+/// Work on micro-tiles that are all of one height.
+pub(super) trait OfHeight<S> {
+    /// Works on so many micro-tiles of `M` rows, from row `first` on.
+    fn run<const M: usize>(&mut self, simd: S, first: usize, tiles: usize);
+}
+
+/// Cuts `m` rows into micro-tiles of `V` vectors, whose heights differ by one row at most.
 #[inline(always)]
-fn in_micro_tiles<S: Simd, const V: usize, const BY_CHANNEL: bool>(
-    simd: S,
-    gemm: &Brgemm<'_, S::T>,
-    mut output: Output<'_, '_, '_, S::T>,
-) {
-    let tiles = gemm.m.div_ceil(S::ROWS[V - 1]);
-    let (height, higher) = (gemm.m / tiles, gemm.m % tiles);
+pub(super) fn in_micro_tiles<S: Simd, const V: usize>(simd: S, m: usize, work: &mut impl OfHeight<S>) {
+    let tiles = m.div_ceil(S::ROWS[V - 1]);
+    let (height, higher) = (m / tiles, m % tiles);
     for (height, first, tiles) in [(height + 1, 0, higher), (height, higher * (height + 1), tiles - higher)] {
         macro_rules! of_height {
             ($($m:literal)*) => {
                 match height {
                     _ if tiles == 0 => {}
-                    $($m if const { $m <= S::ROWS[V - 1] } => {
-                        let output = &mut output;
-                        simd.run(MicroTiles::<S::T, $m, V, BY_CHANNEL> { gemm, output, first, tiles });
-                    })*
+                    $($m if const { $m <= S::ROWS[V - 1] } => work.run::<$m>(simd, first, tiles),)*
                     _ => unreachable!("no more than a micro-tile's rows"),
                 }
             };
         }
         of_height!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+    }
+}
+
+/// A product's rows as micro-tiles of `V` vectors.
+struct Rows<'a, 'b, 'c, 'd, T: Scalar, const V: usize, const BY_CHANNEL: bool> {
+    gemm: &'a Brgemm<'a, T>,
+    output: Output<'b, 'c, 'd, T>,
+}
+
+impl<S: Simd, const V: usize, const BY_CHANNEL: bool> OfHeight<S> for Rows<'_, '_, '_, '_, S::T, V, BY_CHANNEL> {
+    #[inline(always)]
+    fn run<const M: usize>(&mut self, simd: S, first: usize, tiles: usize) {
+        let Self { gemm, output } = self;
+        simd.run(MicroTiles::<S::T, M, V, BY_CHANNEL> { gemm, output, first, tiles });
     }
 }
 

@@ -2,16 +2,12 @@
 
 use std::cell::RefCell;
 
-use super::Aligned;
-use crate::scalar::Scalar;
+use bytemuck::Pod;
 
-thread_local! {
-    static SINGLE: RefCell<Vec<Aligned<f32>>> = const { RefCell::new(Vec::new()) };
-    static DOUBLE: RefCell<Vec<Aligned<f64>>> = const { RefCell::new(Vec::new()) };
-}
+use super::Aligned;
 
 /// Elements that have working memory.
-pub trait Scratch: Scalar {
+pub trait Scratch: Pod + Default {
     /// Runs `work` on `len` elements of this thread's working memory, which begin a cache line and whose content is left
     /// over from earlier work.
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
@@ -19,24 +15,27 @@ pub trait Scratch: Scalar {
 
 /// Takes a memory off the stack while it is used and puts it back on top: work within work finds the next one, the same
 /// every time.
-fn with<T: Scalar, R>(stack: &RefCell<Vec<Aligned<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
+fn with<T: Scratch, R>(stack: &RefCell<Vec<Aligned<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let mut memory = stack.borrow_mut().pop().unwrap_or_default();
     let result = work(memory.at_least(len));
     stack.borrow_mut().push(memory);
     result
 }
 
-impl Scratch for f32 {
-    fn scratch<R>(len: usize, work: impl FnOnce(&mut [f32]) -> R) -> R {
-        SINGLE.with(|stack| with(stack, len, work))
-    }
+macro_rules! scratch {
+    ($($element:ty),*) => {$(
+        impl Scratch for $element {
+            fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R {
+                thread_local! {
+                    static MEMORY: RefCell<Vec<Aligned<$element>>> = const { RefCell::new(Vec::new()) };
+                }
+                MEMORY.with(|stack| with(stack, len, work))
+            }
+        }
+    )*};
 }
 
-impl Scratch for f64 {
-    fn scratch<R>(len: usize, work: impl FnOnce(&mut [f64]) -> R) -> R {
-        DOUBLE.with(|stack| with(stack, len, work))
-    }
-}
+scratch!(f32, f64, u8, i16);
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::memory::CACHE_LINE;
+use crate::scalar::Precision;
 use crate::shapes::{Grid, Window};
 
 /// Most offsets of a product: a 7x7 kernel, or as many rows.
@@ -65,6 +67,13 @@ impl Layout {
             Spacing::Lines => (pixel_stride(channels), channels, window.kernel),
         };
         Self { window, columns: window.reach(outputs), pixel, outputs, k, runs }
+    }
+
+    /// The layout for `window` over `channels` of `grid`, packed as `P`: K in whole groups.
+    pub fn of_groups<P: Precision>(grid: Grid, channels: usize, window: Window) -> Self {
+        let line = CACHE_LINE / size_of::<P::Input>();
+        let k = channels.next_multiple_of(P::K_GROUP);
+        Self { pixel: (k.div_ceil(line) | 1) * line, k, ..Self::new(grid, channels, window, Spacing::Lines) }
     }
 
     /// Elements that `rows` output rows read.

@@ -68,7 +68,7 @@ impl Conv {
 
     /// Calls `f(i, j, k)` for every product `x[i] * weight[j]` that `y[k]` sums. A convolution is this list of triples;
     /// forward and both gradients only differ in which member of a triple they sum into.
-    fn for_each_product(&self, input: Shape4, mut f: impl FnMut(usize, usize, usize)) {
+    pub(super) fn for_each_product(&self, input: Shape4, mut f: impl FnMut(usize, usize, usize)) {
         let output = self.output(input);
         for (n, o, c) in product3(input.n, output.c, input.c) {
             for (u, v) in product2(self.kernel, self.kernel) {

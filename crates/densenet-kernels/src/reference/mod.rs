@@ -9,6 +9,7 @@ pub mod binary_cross_entropy;
 pub mod conv;
 pub mod cross_entropy;
 pub mod dropout;
+pub mod int8;
 pub mod linear;
 pub mod pool;
 pub mod pre_activation;

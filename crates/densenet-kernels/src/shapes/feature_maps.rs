@@ -38,6 +38,16 @@ impl<'a, T> FeatureMaps<'a, T> {
         Self { data, grid, map_channels }
     }
 
+    /// The first `count` maps.
+    ///
+    /// # Panics
+    /// There are fewer.
+    pub fn first(self, count: usize) -> Self {
+        let map_channels = &self.map_channels[..count];
+        let channels: usize = map_channels.iter().sum();
+        Self { data: &self.data[..channels * self.grid.pixels()], map_channels, ..self }
+    }
+
     /// The same maps, their pixels in one column.
     pub(crate) fn flattened(self) -> Self {
         Self { grid: self.grid.flattened(), ..self }

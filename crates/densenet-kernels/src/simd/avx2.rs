@@ -9,12 +9,21 @@ use super::vector::{Operation, Simd};
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
-pub(super) struct Avx2(());
+pub(super) struct Avx2 {
+    /// Whether it has AVX-VNNI, too.
+    vnni: bool,
+}
 
 impl Avx2 {
     /// The proof, where it holds.
     pub(super) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        there.then(|| Self { vnni: is_x86_feature_detected!("avxvnni") })
+    }
+
+    /// Whether the processor multiplies groups of bytes.
+    pub(super) fn has_vnni(self) -> bool {
+        self.vnni
     }
 }
 

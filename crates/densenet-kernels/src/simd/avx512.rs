@@ -9,7 +9,10 @@ use super::vector::{Operation, Simd};
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512 {
+    /// Whether it has VNNI, too.
+    vnni: bool,
+}
 
 impl Avx512 {
     /// The proof, where it holds.
@@ -18,7 +21,12 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        there.then_some(Self(()))
+        there.then(|| Self { vnni: is_x86_feature_detected!("avx512vnni") })
+    }
+
+    /// Whether the processor multiplies groups of bytes.
+    pub(super) fn has_vnni(self) -> bool {
+        self.vnni
     }
 }
 

@@ -9,6 +9,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use super::avx512::Avx512;
+use super::integer::{IntegerOperation, IntegerSimd};
 use super::portable::Portable;
 use super::vector::{Operation, Simd};
 use crate::scalar::Scalar;
@@ -140,6 +141,17 @@ impl Dispatch for f32 {
     #[cfg(not(target_arch = "x86_64"))]
     fn dispatch<O: Operation<f32>>(operation: O) -> O::Output {
         Portable::new().run(operation)
+    }
+}
+
+/// Runs `operation` on the instruction set in use.
+pub(crate) fn dispatch_integers<O: IntegerOperation>(operation: O) -> O::Output {
+    match Isa::current() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => Avx512::detect().expect("detected before").run_integers(operation),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => Avx2::detect().expect("detected before").run_integers(operation),
+        _ => Portable::new().run_integers(operation),
     }
 }
 

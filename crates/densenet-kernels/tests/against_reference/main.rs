@@ -20,6 +20,7 @@ mod guard_page;
 #[cfg(all(target_os = "linux", not(miri)))]
 mod guarded_memory;
 mod head;
+mod int8;
 mod layout;
 mod linear;
 mod moments;

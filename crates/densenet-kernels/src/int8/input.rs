@@ -1,0 +1,131 @@
+//! What a convolution of bytes reads, and how it is packed.
+
+use crate::pack::Layout;
+use crate::parallel::RowBlock;
+use crate::shapes::{Affine, FeatureMap, FeatureMaps, Grid, Pooling, Window};
+use crate::simd::integer::{Integer, IntegerSimd};
+use crate::simd::requantize::{requantize, requantize_pooled};
+use crate::simd::strided::{Matrix, MatrixMut};
+
+/// What a convolution of bytes reads.
+#[derive(Clone, Copy, Debug)]
+pub enum IntegerInput<'a> {
+    /// `round(scale * q + shift)` from 0 to 255 of feature maps, perhaps pooled before it is rounded.
+    PreActivation {
+        /// The maps.
+        maps: FeatureMaps<'a, u8>,
+        /// Scale and shift of each channel: batch-norm, and from the map's scale to the activation's.
+        affine: Affine<'a, f32>,
+        /// The pooling after the ReLU.
+        pooling: Pooling,
+    },
+    /// Activations as they are, whose zero is 0.
+    Raw {
+        /// `[image][y][x][channel]`.
+        data: &'a [u8],
+        /// Their extents.
+        grid: Grid,
+        /// Their channels.
+        channels: usize,
+    },
+}
+
+impl IntegerInput<'_> {
+    /// Extents of what the convolution reads, after any pooling.
+    pub fn grid(&self) -> Grid {
+        match self {
+            Self::PreActivation { maps, pooling, .. } => pooling.output(maps.grid()),
+            Self::Raw { grid, .. } => *grid,
+        }
+    }
+
+    /// Channels that the convolution reads.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::PreActivation { maps, .. } => maps.channels(),
+            Self::Raw { channels, .. } => *channels,
+        }
+    }
+
+    /// The same for a convolution of `window`: to a 1x1 convolution all pixels are alike, so they become one column, which
+    /// can be cut anywhere.
+    pub(super) fn for_window(self, window: Window) -> Self {
+        match self {
+            Self::PreActivation { maps, affine, pooling: Pooling::None } if window == Window::POINT => {
+                Self::PreActivation { maps: maps.flattened(), affine, pooling: Pooling::None }
+            }
+            Self::Raw { data, grid, channels } if window == Window::POINT => {
+                Self::Raw { data, grid: grid.flattened(), channels }
+            }
+            other => other,
+        }
+    }
+
+    /// Packs what `block` reads.
+    #[inline(always)]
+    pub(super) fn pack<S: IntegerSimd, P: Integer>(
+        &self,
+        simd: S,
+        layout: &Layout,
+        block: &RowBlock,
+        packed: &mut [P::Input],
+    ) {
+        let grid = self.grid();
+        let Layout { window, columns, pixel, .. } = *layout;
+        let pooled = matches!(self, Self::PreActivation { pooling: Pooling::Average2x2, .. });
+        if !pooled && columns == 1 && window == Window::POINT {
+            // The pixels of a column follow each other as those of a row do.
+            return self.pack_row::<S, P>(simd, block.image, block.rows.start, packed, pixel);
+        }
+        let inside = window.padding..(window.padding + grid.width).min(columns);
+        let first = (block.rows.start * window.stride) as isize - window.padding as isize;
+        for (r, row) in packed.chunks_exact_mut(columns * pixel).enumerate() {
+            let y = first + r as isize;
+            if y < 0 || y >= grid.height as isize {
+                row.fill(P::input(0));
+                continue;
+            }
+            row[..inside.start * pixel].fill(P::input(0));
+            row[inside.end * pixel..].fill(P::input(0));
+            let row = &mut row[inside.start * pixel..inside.end * pixel];
+            self.pack_row::<S, P>(simd, block.image, y as usize, row, pixel);
+        }
+    }
+
+    /// Packs as many pixels as `row` holds, from the start of row `y` of `image` on.
+    #[inline(always)]
+    fn pack_row<S: IntegerSimd, P: Integer>(
+        &self,
+        simd: S,
+        image: usize,
+        y: usize,
+        row: &mut [P::Input],
+        pixel: usize,
+    ) {
+        let count = row.len() / pixel;
+        match *self {
+            Self::PreActivation { maps, affine, pooling } => {
+                let grid = maps.grid();
+                let rows = if pooling == Pooling::None { 1 } else { 2 };
+                let start = (image * grid.height + rows * y) * grid.width;
+                for FeatureMap { first, channels, data } in maps.iter() {
+                    let data = &data[start * channels..];
+                    let affine = affine.channels(first..first + channels);
+                    let to = MatrixMut::new(&mut row[first..], channels, pixel);
+                    match pooling {
+                        Pooling::None => requantize(simd, affine, Matrix { data, ld: channels }, to),
+                        Pooling::Average2x2 => {
+                            requantize_pooled(simd, affine, &data[..2 * grid.width * channels], to);
+                        }
+                    }
+                }
+            }
+            Self::Raw { data, grid, channels } => {
+                let from = &data[(image * grid.height + y) * grid.width * channels..][..count * channels];
+                for (from, to) in from.chunks_exact(channels).zip(row.chunks_exact_mut(pixel)) {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = P::input(from));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Inference in eight bits. A byte `q` of a map stands for `scale * (q - zero)`; activations have a zero of 0.
+
+use super::Shape4;
+use super::conv::Conv;
+
+/// `round(scale * x + shift)` from 0 to 255. The product and the sum are rounded to `f32` one after the other, and halves
+/// go to the even integer.
+pub fn requantize(x: f32, scale: f32, shift: f32) -> u8 {
+    (x * scale + shift).clamp(0.0, 255.0).round_ties_even() as u8
+}
+
+/// [`requantize`] of the mean of four values, each of which is bounded at 0.
+pub fn requantize_mean(x: [f32; 4], scale: f32, shift: f32) -> u8 {
+    let sum: f32 = x.iter().fold(0.0, |sum, x| sum + (x * scale + shift).max(0.0));
+    (sum * 0.25).min(255.0).round_ties_even() as u8
+}
+
+/// The sums of a convolution of `x` `(N, C, H, W)` of `shape` with `weight` `(O, C, K, K)`: `(N, O, H', W')`.
+pub fn conv_sums(conv: &Conv, shape: Shape4, x: &[u8], weight: &[i8]) -> Vec<i32> {
+    let mut sums = vec![0; conv.output(shape).len()];
+    conv.for_each_product(shape, |i, j, k| sums[k] += i32::from(x[i]) * i32::from(weight[j]));
+    sums
+}
