@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use densenet::Card;
-use densenet::checkpoint::Contents;
 use densenet::{onnx, timm, torchvision};
 
 use crate::model::Model;
@@ -66,12 +65,7 @@ impl Export {
         let [weights] = &self.weights[..] else { return self.average(format, options) };
         let Model { mut card, network, .. } = self.reading.load(weights, &self.preparing)?;
         card.licence = self.licence.or(card.licence);
-        let contents = Contents {
-            card: &card,
-            architecture: network.architecture(),
-            parameters: network.parameters(),
-            running: network.running(),
-        };
+        let contents = network.contents(&card);
         match format {
             Format::Torchvision => {
                 warn_beyond(&torchvision::beyond(&card.config));

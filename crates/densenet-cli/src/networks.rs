@@ -51,18 +51,13 @@ impl Networks {
 
     /// What each network's file would hold, and what its logits mean.
     pub fn contents(&self) -> Vec<(Contents<'_>, Output)> {
-        self.0.iter().map(|model| (contents(model), model.card.output())).collect()
+        self.0.iter().map(|model| (model.network.contents(&model.card), model.card.output())).collect()
     }
 
     /// The networks, to be asked.
     pub fn ensemble(&self) -> Result<Ensemble<'_>> {
         Ok(Ensemble::new(self.0.iter().map(|model| (&model.network, model.card.output())))?)
     }
-}
-
-fn contents(Model { card, network, .. }: &Model) -> Contents<'_> {
-    let (architecture, parameters, running) = (network.architecture(), network.parameters(), network.running());
-    Contents { card, architecture, parameters, running }
 }
 
 /// Refuses an `other` network that cannot predict together with the `first`.

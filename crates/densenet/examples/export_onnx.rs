@@ -8,7 +8,6 @@ use std::error::Error;
 use std::path::Path;
 
 use densenet::DenseNet;
-use densenet::checkpoint::Contents;
 use densenet::onnx::{self, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,13 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: export_onnx WEIGHTS FILE".into());
     };
     let (network, card) = DenseNet::load(weights)?;
-    let contents = Contents {
-        card: &card,
-        architecture: network.architecture(),
-        parameters: network.parameters(),
-        running: network.running(),
-    };
-    onnx::save(&contents, Options { fold: true, dynamic_size: false }, Path::new(&file))?;
+    onnx::save(&network.contents(&card), Options { fold: true, dynamic_size: false }, Path::new(&file))?;
     println!("{file}: {} parameters", network.parameters().len());
     Ok(())
 }

@@ -199,13 +199,17 @@ impl Architecture {
         self.running.last().map_or(0, |tensor| tensor.range.end)
     }
 
+    /// Every `conv(relu(bn(x)))` of the blocks and transitions, in network order.
+    pub fn pre_activations(&self) -> impl Iterator<Item = &PreAct> {
+        self.blocks.iter().flat_map(|block| {
+            let layers = block.layers.iter().flat_map(|layer| layer.bottleneck.iter().chain([&layer.conv]));
+            layers.chain(&block.transition)
+        })
+    }
+
     /// Every batch-norm in network order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
-        let blocks = self.blocks.iter().flat_map(|block| {
-            let layers =
-                block.layers.iter().flat_map(|layer| layer.bottleneck.iter().chain(std::iter::once(&layer.conv)));
-            layers.chain(&block.transition).map(|preact| &preact.norm)
-        });
+        let blocks = self.pre_activations().map(|op| &op.norm);
         self.stem_norm.iter().chain(blocks).chain(std::iter::once(&self.final_norm))
     }
 

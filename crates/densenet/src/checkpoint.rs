@@ -16,6 +16,7 @@ mod file;
 mod format;
 mod hub;
 mod infer;
+mod integers;
 mod layers;
 mod map_order;
 mod module_ids;
@@ -37,6 +38,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::architecture::Tensor;
+use crate::quantization::Quantization;
 use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Result};
 
@@ -68,6 +70,8 @@ pub struct Weights {
     pub parameters: Vec<f32>,
     /// Running statistics, laid out as [`Architecture::running`].
     pub running: Vec<f32>,
+    /// The integers of a network that predicts in eight bits; the parameters are then what these stand for.
+    pub quantization: Option<Quantization>,
 }
 
 impl Weights {
@@ -89,6 +93,8 @@ pub struct Contents<'a> {
     pub parameters: &'a [f32],
     /// Running statistics.
     pub running: &'a [f32],
+    /// The integers that stand for some of the values, where the file is to hold these.
+    pub quantization: Option<&'a Quantization>,
 }
 
 impl Contents<'_> {
@@ -97,7 +103,10 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
-        tensor_file::write(path, self.card.metadata(), &self.entries().collect::<Vec<_>>())
+        match self.quantization {
+            Some(quantization) => integers::write(path, self, quantization),
+            None => tensor_file::write(path, self.card.metadata(), &self.entries().collect::<Vec<_>>()),
+        }
     }
 
     /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
@@ -159,8 +168,11 @@ mod tests {
         };
         let architecture = Architecture::new(&config).unwrap();
         let values = |n: usize| (0..n).map(|i| i as f32 * 0.25 - 3.0).collect();
-        let weights =
-            Weights { parameters: values(architecture.num_parameters()), running: values(architecture.num_running()) };
+        let weights = Weights {
+            parameters: values(architecture.num_parameters()),
+            running: values(architecture.num_running()),
+            quantization: None,
+        };
         let card = Card {
             preprocessing: Some(Preprocessing::new(32, [0.1], [0.3])),
             labels: vec!["a \"quoted\" shirt".into(), "bag".into()],
@@ -174,7 +186,7 @@ mod tests {
     }
 
     fn contents<'a>(card: &'a Card, architecture: &'a Architecture, weights: &'a Weights) -> Contents<'a> {
-        Contents { card, architecture, parameters: &weights.parameters, running: &weights.running }
+        Contents { card, architecture, parameters: &weights.parameters, running: &weights.running, quantization: None }
     }
 
     /// A saved network, its file and the folder that goes away with it.

@@ -46,6 +46,7 @@ pub mod optimiser;
 pub mod output;
 mod prefetch;
 pub mod profile;
+pub mod quantization;
 pub mod reference;
 pub mod reuse;
 pub mod schedule;

@@ -111,7 +111,7 @@ impl Run {
         let architecture = Architecture::new(&card.config)?;
         let State { settings, progress } = reader.state()?;
         let weights = reader.weights(&architecture)?;
-        let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
+        let network = DenseNet::of_weights(&card.config, weights)?;
         let carried = Carried::read(&settings, progress.step, &network, &mut reader)?;
         Self::assemble(folder, card, network, settings, carried, progress)
     }
@@ -367,12 +367,7 @@ impl Run {
     }
 
     fn contents(&self) -> Contents<'_> {
-        Contents {
-            card: &self.card,
-            architecture: self.network.architecture(),
-            parameters: self.network.parameters(),
-            running: self.network.running(),
-        }
+        self.network.contents(&self.card)
     }
 
     /// The seed of `number` among those for `purpose`.

@@ -22,7 +22,9 @@ fn timm_reads_the_folder_that_is_exported_and_answers_the_same() {
     let preprocessing = card.preprocessing.map(|how| Preprocessing { resize: Resize::Short, ..how });
     let (card, architecture) = (Card { preprocessing, ..card }, network.architecture());
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running }.save(&folder.join("ours.safetensors")).unwrap();
+    Contents { card: &card, architecture, parameters, running, quantization: None }
+        .save(&folder.join("ours.safetensors"))
+        .unwrap();
     std::fs::write(folder.join("images.npy"), npy(3, 64, 64)).unwrap();
     densenet(folder, "export --weights ours.safetensors --format timm --out hub");
     densenet(folder, "predict --weights ours.safetensors images.npy --logits logits.npy --json");

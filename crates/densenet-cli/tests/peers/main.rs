@@ -90,7 +90,9 @@ fn write(folder: &Path, name: &str, config: &Config) -> DenseNet {
     let (card, network) = network(config);
     let architecture = network.architecture();
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running }.save(&folder.join("ours.safetensors")).unwrap();
+    Contents { card: &card, architecture, parameters, running, quantization: None }
+        .save(&folder.join("ours.safetensors"))
+        .unwrap();
     let export = "export --weights ours.safetensors";
     densenet(folder, &format!("{export} --format torchvision --out torchvision.safetensors"));
     densenet(folder, &format!("{export} --out plain.onnx"));

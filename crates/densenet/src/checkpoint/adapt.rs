@@ -45,7 +45,7 @@ pub(super) fn adapt(
         let [from, to] = channels;
         notes.push(format!("the file takes {from} input channels, not {to}: the stem's kernels are {how}"));
     }
-    (Weights { parameters, running: weights.running }, notes)
+    (Weights { parameters, running: weights.running, quantization: None }, notes)
 }
 
 /// Kernels `[out][from][plane]` as `[out][to][plane]`: added up for one channel, else repeated and scaled by

@@ -12,7 +12,9 @@ pub(super) fn widen(dtype: Dtype, bytes: &[u8], out: &mut [f32]) -> io::Result<(
         Dtype::F64 => each(bytes, out, |bytes| f64::from_le_bytes(bytes) as f32),
         Dtype::F16 => each(bytes, out, |bytes| f16::from_le_bytes(bytes).to_f32()),
         Dtype::BF16 => each(bytes, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        _ => Err(io::Error::other(format!("its elements are {dtype:?}; weights are F32, F16, BF16 or F64"))),
+        Dtype::I8 => each(bytes, out, |bytes| i8::from_le_bytes(bytes).into()),
+        Dtype::U8 => each(bytes, out, |[byte]| byte.into()),
+        _ => Err(io::Error::other(format!("its elements are {dtype:?}; weights are F32, F16, BF16, F64, or I8"))),
     }
 }
 
@@ -44,6 +46,11 @@ mod tests {
             assert_eq!(out, values, "{dtype:?}");
             assert!(widen(dtype, &bytes[1..], &mut out).is_err());
         }
+        let mut out = [9.0; 2];
+        widen(Dtype::I8, &[0x80, 0x7f], &mut out).unwrap();
+        assert_eq!(out, [-128.0, 127.0]);
+        widen(Dtype::U8, &[0x80, 0xff], &mut out).unwrap();
+        assert_eq!(out, [128.0, 255.0]);
         assert!(widen(Dtype::I64, &[0; 8], &mut [0.0]).unwrap_err().to_string().contains("I64"));
     }
 }

@@ -140,7 +140,10 @@ mod tests {
         let random = Stream::new(5, 0);
         let values = |n: usize, first: u64| (0..n as u64).map(|i| random.normal(first + i) as f32).collect();
         let (parameters, running) = (architecture.num_parameters(), architecture.num_running());
-        (architecture, Weights { parameters: values(parameters, 0), running: values(running, 1 << 32) })
+        (
+            architecture,
+            Weights { parameters: values(parameters, 0), running: values(running, 1 << 32), quantization: None },
+        )
     }
 
     /// Gives all batch-norms of a block the same running means, in the order in which the layers put maps together.

@@ -159,10 +159,14 @@ impl Reader {
     /// # Errors
     /// Those of [`Reader::weights`].
     pub fn weights_and_order(&mut self, architecture: &Architecture) -> Result<(Weights, Option<NewMaps>)> {
+        if self.holds_integers() {
+            return Ok((self.integer_weights(architecture)?, Some(NewMaps::Last)));
+        }
         let numbers = self.numbers(architecture)?;
         let mut weights = Weights {
             parameters: self.values(&numbers, "", &architecture.parameters)?,
             running: self.values(&numbers, "", &architecture.running)?,
+            quantization: None,
         };
         let order = match self.has_card() {
             true => Some(NewMaps::Last),
@@ -218,16 +222,21 @@ impl Reader {
         places.iter().map(|(prefix, tensors)| self.values(&numbers, prefix, tensors)).collect()
     }
 
-    fn wrong(&self, reason: String) -> Error {
+    /// Reads tensor number `index`.
+    pub(super) fn read(&mut self, index: usize, out: &mut [f32]) -> Result<()> {
+        self.file.read(index, out)
+    }
+
+    pub(super) fn wrong(&self, reason: String) -> Error {
         Error::format(&self.file.path, reason)
     }
 
-    fn differs(&self, lists: &str) -> Error {
+    pub(super) fn differs(&self, lists: &str) -> Error {
         self.wrong(format!("does not hold the weights of this network\n{lists}"))
     }
 
     /// Each tensor under the name that it has in the file.
-    fn by_name(&self) -> Numbers {
+    pub(super) fn by_name(&self) -> Numbers {
         self.tensors().iter().enumerate().map(|(index, stored)| (stored.name.clone(), Some(index))).collect()
     }
 
@@ -249,7 +258,7 @@ impl Reader {
     }
 
     /// Compares the tensors that were found with the `expected` ones and lists every difference.
-    fn compare(&self, found: &Numbers, expected: &[(&str, &[Tensor])]) -> Result<(), String> {
+    pub(super) fn compare(&self, found: &Numbers, expected: &[(&str, &[Tensor])]) -> Result<(), String> {
         let mut found: BTreeMap<&str, Option<&Stored>> =
             found.iter().map(|(name, index)| (name.as_str(), index.map(|index| &self.tensors()[index]))).collect();
         let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
@@ -272,7 +281,7 @@ impl Reader {
     }
 
     /// Reads `tensors`, which were found to be there, into an arena; a bias that is not there is zero.
-    fn values(&mut self, numbers: &Numbers, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
+    pub(super) fn values(&mut self, numbers: &Numbers, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
         let number = |tensor: &Tensor| numbers.get(&format!("{prefix}{}", tensor.name)).copied().flatten();
         self.file.check_size(tensors.iter().filter_map(number))?;
         let mut arena = vec![0.0; tensors.last().map_or(0, |tensor| tensor.range.end)];

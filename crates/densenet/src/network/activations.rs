@@ -28,7 +28,7 @@ impl<T: Real> DenseNet<T> {
             }
         };
         let outputs = Outputs { features: None, logits: logits.as_slice_mut() };
-        self.predict(&images, grid, outputs, Watch { maps: &mut copy, probe: Probe::default() })?;
+        self.predict(&images, grid, outputs, Watch { maps: Some(&mut copy), probe: Probe::default() })?;
         self.activate(&mut maps);
         Ok((logits, maps))
     }

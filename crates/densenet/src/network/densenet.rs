@@ -7,20 +7,23 @@ use densenet_kernels::{FeatureMap, FeatureMaps, Grid, Real};
 use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
 use super::pool::in_pool;
-use super::predictor::{Batch, Outputs, Predictor, Watch};
+use super::predictor::{Batch, Inference, Outputs, Predictor, Watch};
 use super::steps::Step;
 use super::weights::{RunningAffine, Weights};
 use crate::architecture::{Block, Norm};
 use crate::config::Joining;
 use crate::profile::{Probe, Profile};
+use crate::quantization::Quantization;
 use crate::{Architecture, Config, Error, Result, init};
 
 /// A network and its weights.
 #[derive(Debug)]
 pub struct DenseNet<T: Real = f32> {
-    weights: Weights<T>,
+    pub(super) weights: Weights<T>,
     /// The weights packed for inference; made at the first prediction after they changed.
-    predictor: OnceLock<Predictor<T>>,
+    pub(super) predictor: OnceLock<Box<dyn Inference<T>>>,
+    /// The integers that it predicts with, if it does.
+    pub(super) quantization: Option<Quantization>,
 }
 
 impl<T: Real> DenseNet<T> {
@@ -56,7 +59,14 @@ impl<T: Real> DenseNet<T> {
     /// Whatever computes starts from a network, so this is where a wrong instruction set is found.
     fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         Isa::from_environment().map_err(Error::Config)?;
-        Ok(Self { weights: Weights { architecture, parameters, running }, predictor: OnceLock::new() })
+        let weights = Weights { architecture, parameters, running };
+        Ok(Self { weights, predictor: OnceLock::new(), quantization: None })
+    }
+
+    /// Forgets what was made of the weights, which are about to change.
+    fn forget_packed(&mut self) {
+        self.predictor.take();
+        self.quantization = None;
     }
 
     /// What the network is made of.
@@ -71,7 +81,7 @@ impl<T: Real> DenseNet<T> {
 
     /// The learnable values, to be changed.
     pub fn parameters_mut(&mut self) -> &mut [T] {
-        self.predictor.take();
+        self.forget_packed();
         &mut self.weights.parameters
     }
 
@@ -82,7 +92,7 @@ impl<T: Real> DenseNet<T> {
 
     /// Architecture, parameters and running statistics, the last to be changed: what a training step works on.
     pub(super) fn training_arenas(&mut self) -> (&Architecture, &[T], &mut [T]) {
-        self.predictor.take();
+        self.forget_packed();
         let Weights { architecture, parameters, running } = &mut self.weights;
         (architecture, parameters, running)
     }
@@ -99,7 +109,7 @@ impl<T: Real> DenseNet<T> {
 
     /// Exchanges both arenas with others of the same lengths.
     pub(crate) fn exchange(&mut self, parameters: &mut Vec<T>, running: &mut Vec<T>) {
-        self.predictor.take();
+        self.forget_packed();
         let weights = &mut self.weights;
         let lengths = (weights.parameters.len(), weights.running.len());
         assert_eq!((parameters.len(), running.len()), lengths, "arenas' lengths");
@@ -133,7 +143,7 @@ impl<T: Real> DenseNet<T> {
             return Err(Error::Config(format!("room for {found:?} logits; {shape:?} in standard layout is needed")));
         };
         let outputs = Outputs { features: None, logits: Some(logits) };
-        self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe: Probe::default() })
+        self.predict(&images, grid, outputs, Watch::default())
     }
 
     /// [`DenseNet::logits`], and into `profile` the time of each of the [`DenseNet::steps`] by its name.
@@ -146,7 +156,7 @@ impl<T: Real> DenseNet<T> {
         let mut logits = Array2::zeros((grid.images, self.architecture().config.num_classes));
         let outputs = Outputs { features: None, logits: logits.as_slice_mut() };
         let probe = Probe::new(Some(profile), "");
-        self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe })?;
+        self.predict(&images, grid, outputs, Watch { maps: None, probe })?;
         Ok(logits)
     }
 
@@ -167,7 +177,7 @@ impl<T: Real> DenseNet<T> {
         let grid = self.check(&images)?;
         let mut pooled = Array2::zeros((grid.images, self.architecture().num_features));
         let outputs = Outputs { features: pooled.as_slice_mut(), logits: None };
-        self.predict(&images, grid, outputs, Watch { maps: &mut |_, _, _| {}, probe: Probe::default() })?;
+        self.predict(&images, grid, outputs, Watch::default())?;
         Ok(pooled)
     }
 
@@ -190,7 +200,7 @@ impl<T: Real> DenseNet<T> {
         let mut copy = |block: usize, images, found: FeatureMaps<'_, T>| {
             copy_maps(found, maps[block].slice_mut(s![images, .., .., ..]));
         };
-        self.predict(&images, grid, outputs, Watch { maps: &mut copy, probe: Probe::default() })?;
+        self.predict(&images, grid, outputs, Watch { maps: Some(&mut copy), probe: Probe::default() })?;
         Ok(Features { pooled, blocks: maps })
     }
 
@@ -214,11 +224,12 @@ impl<T: Real> DenseNet<T> {
 
     /// The weights packed for inference. They are packed outside of the lock: a thread that packs them on a pool may take up
     /// another prediction meanwhile, and would wait there for itself.
-    fn predictor(&self) -> &Predictor<T> {
-        self.predictor.get().unwrap_or_else(|| {
-            let predictor = Predictor::new(&self.weights);
+    fn predictor(&self) -> &dyn Inference<T> {
+        let predictor = self.predictor.get().unwrap_or_else(|| {
+            let predictor = Box::new(Predictor::of_floats(&self.weights));
             self.predictor.get_or_init(|| predictor)
-        })
+        });
+        &**predictor
     }
 
     /// Extents of `images`, if the network can take that many channels.

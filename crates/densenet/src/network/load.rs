@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::densenet::DenseNet;
-use crate::checkpoint::{Card, Contents};
-use crate::{Architecture, Result, models};
+use crate::checkpoint::{Card, Contents, Weights};
+use crate::{Architecture, Config, Result, models};
 
 impl DenseNet<f32> {
     /// Loads the network of a weight file, or the built-in model of that name, with what the file says about it.
@@ -25,7 +25,19 @@ impl DenseNet<f32> {
             }
         };
         let weights = reader.weights(&Architecture::new(&card.config)?)?;
-        Ok((Self::from_arenas(&card.config, weights.parameters, weights.running)?, card))
+        Ok((Self::of_weights(&card.config, weights)?, card))
+    }
+
+    /// The network of `config` that was read from a file: one that predicts in eight bits if the file holds integers.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::from_arenas`] and [`DenseNet::quantized`].
+    pub fn of_weights(config: &Config, weights: Weights) -> Result<Self> {
+        let Weights { parameters, running, quantization } = weights;
+        match quantization {
+            Some(quantization) => Self::quantized(config, parameters, running, quantization),
+            None => Self::from_arenas(config, parameters, running),
+        }
     }
 
     /// Saves the network as safetensors, with what `card` says of it.
@@ -33,7 +45,17 @@ impl DenseNet<f32> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, card: &Card, path: impl AsRef<Path>) -> Result<()> {
-        let (architecture, parameters, running) = (self.architecture(), self.parameters(), self.running());
-        Contents { card, architecture, parameters, running }.save(path.as_ref())
+        self.contents(card).save(path.as_ref())
+    }
+
+    /// What a weight file of the network is written from.
+    pub fn contents<'a>(&'a self, card: &'a Card) -> Contents<'a> {
+        Contents {
+            card,
+            architecture: self.architecture(),
+            parameters: self.parameters(),
+            running: self.running(),
+            quantization: self.quantization(),
+        }
     }
 }

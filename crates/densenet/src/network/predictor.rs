@@ -4,25 +4,24 @@
 //! block before it group by group. So memory does not grow with the batch, early blocks with their large maps take few
 //! images, and late blocks with their large weights take many. A prediction does not depend on the grouping.
 
+use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real, head, stem};
-use rayon::prelude::*;
+use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Real, head, stem};
 
+use super::body::Body;
 use super::classifier::Classifier;
-use super::folded::{FoldedConv, FoldedPreAct};
+use super::float_body::FloatBody;
+use super::folded::FoldedConv;
 use super::shape::{head_pool, stem_pool};
 use super::steps::{Method, Part, Step};
 use super::weights::{RunningAffine, Weights};
-use crate::architecture::{Block, DenseLayer};
-use crate::config::Joining;
 use crate::profile::{Pass, Probe};
 use crate::{Architecture, Result};
 
-/// Elements of feature maps that a group of images may have in a block: in `f32` 8 MiB, a part of a common
-/// last-level cache.
-const GROUP: usize = 2 * 1024 * 1024;
+/// Bytes of feature maps that a group of images may have in a block: a part of a common last-level cache.
+const GROUP: usize = 8 * 1024 * 1024;
 
 /// Name of the stem's batch-norm, ReLU and pooling: that of the last of them.
 const STEM_POOL: &str = "features.pool0";
@@ -50,26 +49,42 @@ pub(super) struct Outputs<'a, T> {
 type WatchMaps<'a, T> = &'a mut (dyn FnMut(usize, Range<usize>, FeatureMaps<'_, T>) + Send);
 
 /// Who watches a prediction.
+#[derive(Default)]
 pub(super) struct Watch<'a, T> {
-    pub maps: WatchMaps<'a, T>,
+    pub maps: Option<WatchMaps<'a, T>>,
     pub probe: Probe<'a>,
+}
+
+/// A network that is packed for inference, whatever its blocks compute with.
+pub(super) trait Inference<T: Real>: Debug + Send + Sync {
+    /// Predicts a batch.
+    ///
+    /// # Errors
+    /// A picture size that the network cannot take.
+    fn run(&self, arch: &Architecture, batch: Batch<'_, T>, outputs: Outputs<'_, T>, watch: Watch<'_, T>)
+    -> Result<()>;
+
+    /// The operations of inference on pictures of `extents`, which give the blocks' maps `sizes`.
+    fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step>;
+
+    /// Packs the classifier anew, whose parameters have changed.
+    fn pack_classifier(&mut self, weights: &Weights<T>);
 }
 
 /// A network whose weights are packed for inference.
 #[derive(Debug)]
-pub(super) struct Predictor<T: Real> {
-    joining: Joining,
+pub(super) struct Predictor<T: Real, B: Body<T>> {
     in_channels: usize,
     stem: FoldedConv<T>,
     stem_end: StemEnd<T>,
-    blocks: Vec<PackedBlock<T>>,
+    body: B,
     final_affine: RunningAffine<T>,
     final_relu: bool,
     head_pool: head::Pool,
     num_features: usize,
     classifier: Classifier<T>,
     /// Working memory that no prediction is using.
-    idle: Mutex<Vec<Workspace<T>>>,
+    idle: Mutex<Vec<Workspace<T, B::Element>>>,
 }
 
 /// What follows the stem's convolution.
@@ -82,165 +97,50 @@ enum StemEnd<T> {
     Pool(RunningAffine<T>, stem::Pool),
 }
 
-#[derive(Debug)]
-struct PackedLayer<T: Real> {
-    /// The layer's first pre-activation; the batch-norm after it is folded in where there is a bottleneck.
-    first: FoldedPreAct<T>,
-    /// The 3x3 convolution after a bottleneck.
-    second: Option<FoldedConv<T>>,
-}
-
-#[derive(Debug)]
-struct PackedBlock<T: Real> {
-    /// Channels of each feature map.
-    map_channels: Vec<usize>,
-    layers: Vec<PackedLayer<T>>,
-    transition: Option<FoldedPreAct<T>>,
-}
-
 /// What one prediction works in; kept for the next one.
-#[derive(Debug)]
-struct Workspace<T> {
+#[derive(Debug, Default)]
+struct Workspace<T, E> {
     /// Extents of the pictures that it is laid out for.
     extents: (usize, usize),
     /// Extents of each block's maps.
     sizes: Vec<(usize, usize)>,
     /// Each block's maps.
-    buffers: Vec<Aligned<T>>,
-    /// Output of a bottleneck or of the stem's convolution.
-    intermediate: Aligned<T>,
+    buffers: Vec<Aligned<E>>,
+    /// Output of a bottleneck.
+    intermediate: Aligned<E>,
+    /// Output of the stem's convolution.
+    raw: Aligned<T>,
+    /// Maps whose elements are no `T`, as they enter and leave the blocks.
+    numbers: Aligned<T>,
     features: Aligned<T>,
     /// Output of each linear layer but the last.
     hidden: Vec<Aligned<T>>,
 }
 
-impl<T: Real> PackedLayer<T> {
-    fn new(layer: &DenseLayer, height: usize, weights: &Weights<T>) -> Self {
-        match &layer.bottleneck {
-            None => Self { first: FoldedPreAct::new(&layer.conv, None, height, weights), second: None },
-            Some(bottleneck) => Self {
-                first: FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, weights),
-                second: Some(FoldedConv::new(&layer.conv.conv, None, height, weights)),
-            },
-        }
-    }
-
-    /// Makes the layer's output of the `maps` that it reads, by way of `intermediate`.
-    fn run(
-        &self,
-        maps: FeatureMaps<'_, T>,
-        skip: Option<&[T]>,
-        output: &mut [T],
-        intermediate: &mut Aligned<T>,
-        probe: Probe<'_>,
-    ) {
-        let input = self.first.input(maps, Pooling::None);
-        let Some(second) = &self.second else {
-            return self.first.conv.run(&input, false, skip, output, probe);
-        };
-        let (grid, channels) = (maps.grid(), self.first.conv.shape().out_channels);
-        let bottleneck = intermediate.at_least(channels * grid.pixels());
-        self.first.conv.run(&input, true, None, bottleneck, probe);
-        second.run(&Input::Raw { data: bottleneck, grid, channels }, false, skip, output, probe);
-    }
-
-    fn steps(&self, extents: (usize, usize)) -> impl Iterator<Item = Step> {
-        let part = if self.second.is_some() { Part::Bottleneck } else { Part::Layer };
-        let second = self.second.as_ref().map(|conv| conv.step(Part::Layer, extents));
-        std::iter::once(self.first.conv.step(part, extents)).chain(second)
-    }
-}
-
-impl<T: Real> PackedBlock<T> {
-    fn new(block: &Block, height: usize, weights: &Weights<T>) -> Self {
-        Self {
-            map_channels: block.widths().collect(),
-            layers: block.layers.par_iter().map(|layer| PackedLayer::new(layer, height, weights)).collect(),
-            transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, weights)),
-        }
-    }
-
-    /// Channels of all maps.
-    fn channels(&self) -> usize {
-        self.map_channels.iter().sum()
-    }
-
-    /// Images that are in the block at a time.
-    fn group(&self, grid: Grid) -> usize {
-        (GROUP / (self.channels() * grid.height * grid.width)).clamp(1, grid.images)
-    }
-
-    /// What layer `layer`, counted from 0, or what follows the last, reads of the block's buffer: all maps that there are
-    /// (dense), or the newest.
-    fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
-        let from = if joining == Joining::Dense { 0 } else { layer };
-        let before = |i: usize| self.map_channels[..i].iter().sum::<usize>() * grid.pixels();
-        FeatureMaps::new(&buffer[before(from)..before(layer + 1)], grid, &self.map_channels[from..=layer])
-    }
-
-    /// All maps that the block hands on.
-    fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
-        self.maps(buffer, grid, joining, self.layers.len())
-    }
-
-    /// Runs all layers in a buffer whose first map is there.
-    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
-        let mut done = self.map_channels[0] * grid.pixels();
-        for (i, layer) in self.layers.iter().enumerate() {
-            let (before, rest) = buffer.split_at_mut(done);
-            let output = &mut rest[..self.map_channels[i + 1] * grid.pixels()];
-            let maps = self.maps(before, grid, joining, i);
-            let skip = (joining == Joining::Residual).then(|| &before[done - output.len()..]);
-            layer.run(maps, skip, output, intermediate, probe);
-            done += output.len();
-        }
-    }
-
-    /// What it does to maps of `height` by `width`.
-    fn steps(&self, (height, width): (usize, usize)) -> impl Iterator<Item = Step> {
-        let transition = self.transition.as_ref().map(|transition| Step {
-            output: [height / 2, width / 2],
-            method: Method::PooledFirst,
-            ..transition.conv.step(Part::Transition, (height, width))
-        });
-        self.layers.iter().flat_map(move |layer| layer.steps((height, width))).chain(transition)
-    }
-}
-
-impl<T: Real> Workspace<T> {
-    fn new() -> Self {
-        Self {
-            extents: (0, 0),
-            sizes: vec![],
-            buffers: vec![],
-            intermediate: Aligned::default(),
-            features: Aligned::default(),
-            hidden: vec![],
-        }
-    }
-}
-
 /// Pictures on their way through the network.
-struct Passage<'a, 'b, T: Real> {
-    predictor: &'a Predictor<T>,
+struct Passage<'a, 'b, T: Real, B: Body<T>> {
+    predictor: &'a Predictor<T, B>,
     batch: Batch<'a, T>,
     sizes: &'a [(usize, usize)],
-    intermediate: &'a mut Aligned<T>,
+    intermediate: &'a mut Aligned<B::Element>,
+    raw: &'a mut Aligned<T>,
+    numbers: &'a mut Aligned<T>,
     watch: &'a mut Watch<'b, T>,
 }
 
-impl<T: Real> Passage<'_, '_, T> {
+impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
     /// Makes the maps of `block` of a group of `images` in the last of `buffers`, which holds one for each block up to it.
-    fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Aligned<T>]) {
-        let predictor = self.predictor;
-        let packed = &predictor.blocks[block];
+    fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Aligned<B::Element>]) {
+        let body = &self.predictor.body;
         let grid = self.grid(block, images.len());
         let (buffer, before) = buffers.split_last_mut().expect("one a block");
-        let buffer = buffer.at_least(packed.channels() * grid.pixels());
-        let image = packed.map_channels[0] * grid.height * grid.width;
+        let buffer = buffer.at_least(body.channels(block) * grid.pixels());
+        let image = body.map_channels(block)[0] * grid.height * grid.width;
         self.input(block, images.clone(), before, image, &mut buffer[..image * images.len()]);
-        packed.run(buffer, grid, predictor.joining, self.intermediate, self.watch.probe);
-        (self.watch.maps)(block, images, packed.output(buffer, grid, predictor.joining));
+        body.block(block, buffer, grid, self.intermediate, self.watch.probe);
+        if let Some(watch) = &mut self.watch.maps {
+            watch(block, images, body.maps(block, buffer, grid, self.numbers));
+        }
     }
 
     /// Makes the first map of `block`, `image` elements for each of `images`.
@@ -248,44 +148,43 @@ impl<T: Real> Passage<'_, '_, T> {
         &mut self,
         block: usize,
         images: Range<usize>,
-        buffers: &mut [Aligned<T>],
+        buffers: &mut [Aligned<B::Element>],
         image: usize,
-        output: &mut [T],
+        output: &mut [B::Element],
     ) {
-        let predictor = self.predictor;
+        let body = &self.predictor.body;
         let Some(before) = block.checked_sub(1) else {
             return self.stem(images, output);
         };
-        let packed = &predictor.blocks[before];
-        let group = packed.group(self.grid(before, images.len()));
-        let transition = packed.transition.as_ref().expect("all blocks but the last have one");
+        let group = self.group(before, images.len());
         for start in images.clone().step_by(group) {
             let some = start..images.end.min(start + group);
             self.block(before, some.clone(), buffers);
             let grid = self.grid(before, some.len());
-            let maps = packed.output(&buffers[before][..packed.channels() * grid.pixels()], grid, predictor.joining);
+            let maps = &buffers[before][..body.channels(before) * grid.pixels()];
             let output = &mut output[(some.start - images.start) * image..(some.end - images.start) * image];
-            let input = transition.input(maps, Pooling::Average2x2);
-            transition.conv.run(&input, false, None, output, self.watch.probe);
+            body.transition(before, maps, grid, output, self.watch.probe);
         }
     }
 
-    fn stem(&mut self, images: Range<usize>, output: &mut [T]) {
-        let Predictor { stem, stem_end, in_channels, .. } = self.predictor;
-        let (Batch { pictures, grid }, probe) = (self.batch, self.watch.probe);
+    fn stem(&mut self, images: Range<usize>, output: &mut [B::Element]) {
+        let Predictor { stem, stem_end, in_channels, body, .. } = self.predictor;
+        let (Batch { pictures, grid }, probe, raw) = (self.batch, self.watch.probe, &mut *self.raw);
         let image = in_channels * grid.height * grid.width;
         let grid = Grid { images: images.len(), ..grid };
         let data = &pictures[images.start * image..images.end * image];
         let input = Input::Pictures { data, grid, channels: *in_channels };
-        let StemEnd::Pool(affine, pool) = stem_end else {
-            let relu = matches!(stem_end, StemEnd::Relu);
-            return stem.run(&input, relu, None, output, probe);
-        };
-        let (grid, map_channels) = (stem.shape().window.output(grid), [stem.shape().out_channels]);
-        let raw = self.intermediate.at_least(grid.pixels() * map_channels[0]);
-        stem.run(&input, false, None, raw, probe);
-        let maps = FeatureMaps::new(raw, grid, &map_channels);
-        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
+        body.take(output, self.numbers, |output| {
+            let StemEnd::Pool(affine, pool) = stem_end else {
+                let relu = matches!(stem_end, StemEnd::Relu);
+                return stem.run(&input, relu, None, output, probe);
+            };
+            let (grid, map_channels) = (stem.shape().window.output(grid), [stem.shape().out_channels]);
+            let raw = raw.at_least(grid.pixels() * map_channels[0]);
+            stem.run(&input, false, None, raw, probe);
+            let maps = FeatureMaps::new(raw, grid, &map_channels);
+            probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
+        });
     }
 
     /// Extents of the maps of `images` images in `block`.
@@ -293,27 +192,38 @@ impl<T: Real> Passage<'_, '_, T> {
         let (height, width) = self.sizes[block];
         Grid { images, height, width }
     }
+
+    /// Images, of so many, that are in `block` at a time.
+    fn group(&self, block: usize, images: usize) -> usize {
+        let image = self.predictor.body.channels(block) * self.grid(block, 1).pixels() * size_of::<B::Element>();
+        (GROUP / image).clamp(1, images)
+    }
 }
 
-impl<T: Real> Predictor<T> {
+impl<T: Real> Predictor<T, FloatBody<T>> {
     /// Packs the weights of a network for pictures of about its native size; other sizes take the same packing, which may
     /// suit them less.
-    pub fn new(weights: &Weights<T>) -> Self {
+    pub fn of_floats(weights: &Weights<T>) -> Self {
+        Self::new(weights, |arch, heights| FloatBody::new(arch, heights, weights))
+    }
+}
+
+impl<T: Real, B: Body<T>> Predictor<T, B> {
+    /// Packs stem, head and classifier of a network, and its blocks by `body`, given the usual sizes of their maps.
+    pub fn new(weights: &Weights<T>, body: impl FnOnce(&Architecture, &[(usize, usize)]) -> B) -> Self {
         let arch = &weights.architecture;
         let size = arch.config.input_size;
-        let heights = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
+        let sizes = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
         let (stem_norm, stem_end) = match (&arch.stem_norm, arch.stem_pool) {
             (None, _) => (None, StemEnd::Nothing),
             (Some(norm), Some(pool)) => (None, StemEnd::Pool(weights.affine(norm), stem_pool(pool))),
             (folded, None) => (folded.as_ref(), StemEnd::Relu),
         };
-        let blocks = arch.blocks.par_iter().zip(heights.par_iter());
         Self {
-            joining: arch.config.joining,
             in_channels: arch.config.in_channels,
-            stem: FoldedConv::new(&arch.stem_conv, stem_norm, heights[0].0, weights),
+            stem: FoldedConv::new(&arch.stem_conv, stem_norm, sizes[0].0, weights),
             stem_end,
-            blocks: blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights)).collect(),
+            body: body(arch, &sizes),
             final_affine: weights.affine(&arch.final_norm),
             final_relu: arch.config.final_relu,
             head_pool: head_pool(arch.config.head_pool),
@@ -323,13 +233,56 @@ impl<T: Real> Predictor<T> {
         }
     }
 
-    /// Packs the classifier anew, whose parameters have changed.
-    pub fn pack_classifier(&mut self, weights: &Weights<T>) {
-        self.classifier = Classifier::new(weights);
+    /// Makes the `features` `(N, C)` of all pictures.
+    fn pool(&self, passage: &mut Passage<'_, '_, T, B>, buffers: &mut [Aligned<B::Element>], features: &mut [T]) {
+        let (last, count) = (buffers.len() - 1, self.num_features);
+        let affine = self.final_affine.affine();
+        let images = features.len() / count;
+        let group = passage.group(last, images);
+        for start in (0..images).step_by(group) {
+            let some = start..images.min(start + group);
+            passage.block(last, some.clone(), buffers);
+            let grid = passage.grid(last, some.len());
+            let buffer = &buffers[last][..self.body.channels(last) * grid.pixels()];
+            let maps = self.body.maps(last, buffer, grid, passage.numbers);
+            let features = &mut features[some.start * count..some.end * count];
+            let pool = || head::forward(&maps, affine, self.final_relu, self.head_pool, features);
+            passage.watch.probe.at(HEAD_POOL).time(Pass::Rest, 0, pool);
+        }
+    }
+}
+
+impl<T: Real, B: Body<T>> Inference<T> for Predictor<T, B> {
+    fn run(
+        &self,
+        arch: &Architecture,
+        batch: Batch<'_, T>,
+        outputs: Outputs<'_, T>,
+        mut watch: Watch<'_, T>,
+    ) -> Result<()> {
+        let workspace = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut workspace = workspace.unwrap_or_default();
+        let extents = (batch.grid.height, batch.grid.width);
+        if workspace.extents != extents {
+            workspace.sizes = arch.block_sizes(extents.0, extents.1)?;
+            workspace.extents = extents;
+            workspace.buffers.resize_with(workspace.sizes.len(), Aligned::default);
+        }
+        let Workspace { sizes, buffers, intermediate, raw, numbers, features: own, hidden, .. } = &mut workspace;
+        let images = batch.grid.images;
+        let Outputs { features, logits } = outputs;
+        let features = features.unwrap_or_else(|| own.at_least(images * self.num_features));
+        let probe = watch.probe;
+        let watch = &mut watch;
+        self.pool(&mut Passage { predictor: self, batch, sizes, intermediate, raw, numbers, watch }, buffers, features);
+        if let Some(logits) = logits {
+            self.classifier.run(images, features, hidden, logits, probe);
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        Ok(())
     }
 
-    /// The operations of inference on pictures of `extents`, which give the blocks' maps `sizes`.
-    pub fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
+    fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
         let stem = self.stem.step(Part::Stem, extents);
         let pool = |name: &str, part, channels, window, output| Step {
             name: name.into(),
@@ -352,57 +305,11 @@ impl<T: Real> Predictor<T> {
             head::Pool::Flatten => ([1, 1], last),
         };
         let head = pool(HEAD_POOL, Part::Head, self.final_affine.scale.len(), window, output);
-        let blocks = self.blocks.iter().zip(sizes).flat_map(|(block, &extents)| block.steps(extents));
         let stem = std::iter::once(stem).chain(stem_pool);
-        stem.chain(blocks).chain([head]).chain(self.classifier.steps()).collect()
+        stem.chain(self.body.steps(sizes)).chain([head]).chain(self.classifier.steps()).collect()
     }
 
-    /// Predicts a batch.
-    ///
-    /// # Errors
-    /// A picture size that the network cannot take.
-    pub fn run(
-        &self,
-        arch: &Architecture,
-        batch: Batch<'_, T>,
-        outputs: Outputs<'_, T>,
-        mut watch: Watch<'_, T>,
-    ) -> Result<()> {
-        let workspace = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut workspace = workspace.unwrap_or_else(Workspace::new);
-        let extents = (batch.grid.height, batch.grid.width);
-        if workspace.extents != extents {
-            workspace.sizes = arch.block_sizes(extents.0, extents.1)?;
-            workspace.extents = extents;
-            workspace.buffers.resize_with(self.blocks.len(), Aligned::default);
-        }
-        let Workspace { sizes, buffers, intermediate, features: own, hidden, .. } = &mut workspace;
-        let images = batch.grid.images;
-        let Outputs { features, logits } = outputs;
-        let features = features.unwrap_or_else(|| own.at_least(images * self.num_features));
-        let probe = watch.probe;
-        self.pool(&mut Passage { predictor: self, batch, sizes, intermediate, watch: &mut watch }, buffers, features);
-        if let Some(logits) = logits {
-            self.classifier.run(images, features, hidden, logits, probe);
-        }
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
-        Ok(())
-    }
-
-    /// Makes the `features` `(N, C)` of all pictures.
-    fn pool(&self, passage: &mut Passage<'_, '_, T>, buffers: &mut [Aligned<T>], features: &mut [T]) {
-        let (last, count) = (self.blocks.len() - 1, self.num_features);
-        let (block, affine) = (&self.blocks[last], self.final_affine.affine());
-        let images = features.len() / count;
-        let group = block.group(passage.grid(last, images));
-        for start in (0..images).step_by(group) {
-            let some = start..images.min(start + group);
-            passage.block(last, some.clone(), buffers);
-            let grid = passage.grid(last, some.len());
-            let maps = block.output(&buffers[last][..block.channels() * grid.pixels()], grid, self.joining);
-            let features = &mut features[some.start * count..some.end * count];
-            let pool = || head::forward(&maps, affine, self.final_relu, self.head_pool, features);
-            passage.watch.probe.at(HEAD_POOL).time(Pass::Rest, 0, pool);
-        }
+    fn pack_classifier(&mut self, weights: &Weights<T>) {
+        self.classifier = Classifier::new(weights);
     }
 }

@@ -65,6 +65,9 @@ pub enum Method {
     /// The same by 4x4 outputs: a quarter of the multiplications.
     #[serde(rename = "F(4x4)")]
     Four,
+    /// The sum of products of eight-bit integers; a transition's after the pooling that follows it.
+    #[serde(rename = "int8")]
+    Integers,
     /// Batch-norm, ReLU and pooling; no multiply-adds are counted.
     #[serde(rename = "pooling")]
     Pooling,

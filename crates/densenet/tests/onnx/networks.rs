@@ -43,12 +43,12 @@ impl Network {
             licence: Some("CC0-1.0".into()),
             ..Card::of(config)
         };
-        Self { card, architecture, weights: Weights { parameters, running } }
+        Self { card, architecture, weights: Weights { parameters, running, quantization: None } }
     }
 
     pub fn contents(&self) -> Contents<'_> {
-        let Weights { parameters, running } = &self.weights;
-        Contents { card: &self.card, architecture: &self.architecture, parameters, running }
+        let Weights { parameters, running, .. } = &self.weights;
+        Contents { card: &self.card, architecture: &self.architecture, parameters, running, quantization: None }
     }
 
     /// The model as a reader of the file finds it.

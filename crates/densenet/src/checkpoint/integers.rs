@@ -1,0 +1,131 @@
+//! Weights of eight bits in a file.
+//!
+//! A convolution that became integers has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale`
+//! and `correction`; a block has `map_scale` and `map_zero`. All else is as in any file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::slice::from_ref;
+
+use safetensors::Dtype;
+
+use super::reader::Reader;
+use super::{Contents, Weights};
+use crate::architecture::{Architecture, Tensor};
+use crate::quantization::{Quantization, QuantizedConv, QuantizedMaps};
+use crate::tensor_file::{self, Entry};
+use crate::{Error, Result};
+
+/// Names of the tensors of a convolution beside its weight, after the convolution's.
+const OF_CONV: [&str; 3] = ["weight_scale", "input_scale", "correction"];
+
+/// Names of the tensors of a block's maps, after the block's.
+const OF_MAPS: [&str; 2] = ["map_scale", "map_zero"];
+
+/// The name of block number `i`, from 0.
+fn block(i: usize) -> String {
+    format!("features.denseblock{}", i + 1)
+}
+
+/// Names of the weights that are integers.
+fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
+    architecture.pre_activations().map(|op| format!("{}.weight", op.conv.name)).collect()
+}
+
+/// Writes the network of `contents` with its integers.
+pub(super) fn write(path: &Path, contents: &Contents<'_>, quantization: &Quantization) -> Result<()> {
+    let architecture = contents.architecture;
+    quantization.check(architecture).map_err(Error::Config)?;
+    let integers = integer_weights(architecture);
+    let widths: Vec<usize> = quantization.maps.iter().map(|maps| maps.scale.len()).collect();
+    let mut numbers: Vec<Entry<'_>> = contents.entries().filter(|entry| !integers.contains(&entry.name)).collect();
+    let mut bytes = Vec::new();
+    for op in architecture.pre_activations() {
+        let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&op.conv.name];
+        let [outputs, inputs] = [&op.conv.out_channels, &op.conv.in_channels].map(from_ref);
+        let values = [(outputs, weight_scale), (inputs, input_scale), (outputs, correction)];
+        for (name, (shape, values)) in OF_CONV.iter().zip(values) {
+            let name = format!("{}.{name}", op.conv.name);
+            numbers.push(Entry { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values) });
+        }
+        let name = format!("{}.weight", op.conv.name);
+        let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).expect("a convolution's weight");
+        bytes.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
+    }
+    for (i, (maps, width)) in quantization.maps.iter().zip(&widths).enumerate() {
+        let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
+        let shape = from_ref(width);
+        numbers.push(Entry { name: scale, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(&maps.scale) });
+        bytes.push(Entry { name: zero, dtype: Dtype::U8, shape, bytes: &maps.zero });
+    }
+    // The widest type first.
+    numbers.extend(bytes);
+    tensor_file::write(path, contents.card.metadata(), &numbers)
+}
+
+impl Reader {
+    /// Whether some of the weights are integers.
+    pub fn holds_integers(&self) -> bool {
+        self.tensors().iter().any(|stored| stored.dtype == Dtype::I8)
+    }
+
+    /// The weights of `architecture`, some of which are integers.
+    pub(super) fn integer_weights(&mut self, architecture: &Architecture) -> Result<Weights> {
+        let integers = integer_weights(architecture);
+        let parameters: Vec<Tensor> =
+            architecture.parameters.iter().filter(|tensor| !integers.contains(&tensor.name)).cloned().collect();
+        let own = |name: &str| {
+            let last = name.rsplit('.').next().unwrap_or_default();
+            integers.contains(name) || OF_CONV.contains(&last) || OF_MAPS.contains(&last)
+        };
+        let mut numbers = self.by_name();
+        numbers.retain(|name, _| !own(name));
+        self.compare(&numbers, &[("", &parameters), ("", &architecture.running)])
+            .map_err(|lists| self.differs(&lists))?;
+        let quantization = self.quantization(architecture)?;
+        let mut parameters = self.values(&numbers, "", &parameters)?;
+        for op in architecture.pre_activations() {
+            parameters[op.conv.weight.clone()].copy_from_slice(&quantization.convs[&op.conv.name].dequantized());
+        }
+        let running = self.values(&numbers, "", &architecture.running)?;
+        Ok(Weights { parameters, running, quantization: Some(quantization) })
+    }
+
+    fn quantization(&mut self, architecture: &Architecture) -> Result<Quantization> {
+        let mut quantization = Quantization::default();
+        for op in architecture.pre_activations() {
+            let (name, outputs) = (&op.conv.name, op.conv.out_channels);
+            let weight = self.named(&format!("{name}.weight"), Dtype::I8, op.conv.weight.len())?;
+            let mut of = |which: usize, len: usize| self.named(&format!("{name}.{}", OF_CONV[which]), Dtype::F32, len);
+            let conv = QuantizedConv {
+                weight_scale: of(0, outputs)?,
+                input_scale: of(1, op.conv.in_channels)?,
+                correction: of(2, outputs)?,
+                weight: weight.into_iter().map(|weight| weight as i8).collect(),
+            };
+            quantization.convs.insert(name.clone(), conv);
+        }
+        for (i, channels) in architecture.blocks.iter().map(|block| block.widths().sum()).enumerate() {
+            let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
+            let zero = self.named(&zero, Dtype::U8, channels)?;
+            quantization.maps.push(QuantizedMaps {
+                scale: self.named(&scale, Dtype::F32, channels)?,
+                zero: zero.into_iter().map(|zero| zero as u8).collect(),
+            });
+        }
+        Ok(quantization)
+    }
+
+    /// The elements of the tensor `name`, which has so many of type `dtype`; scales must be above 0.
+    fn named(&mut self, name: &str, dtype: Dtype, len: usize) -> Result<Vec<f32>> {
+        let index = self.tensors().iter().position(|stored| stored.name == name && stored.dtype == dtype);
+        let index = index.ok_or_else(|| self.wrong(format!("lacks {name} of {dtype:?}")))?;
+        let mut values = vec![0.0; len];
+        self.read(index, &mut values)?;
+        let is_scale = name.ends_with("scale");
+        match values.iter().find(|value| !value.is_finite() || is_scale && **value <= 0.0) {
+            Some(value) => Err(self.wrong(format!("{name} holds {value}; it must be finite, and a scale above 0"))),
+            None => Ok(values),
+        }
+    }
+}

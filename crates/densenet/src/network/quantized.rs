@@ -1,0 +1,63 @@
+//! A network that predicts in eight bits.
+
+use std::sync::OnceLock;
+
+use super::densenet::DenseNet;
+use super::integer_body::IntegerBody;
+use super::predictor::{Inference, Predictor};
+use crate::quantization::{Calibration, Quantization, quantize};
+use crate::{Config, Error, Result};
+
+impl DenseNet<f32> {
+    /// A network of `config` that predicts with the integers of `quantization`. Of the convolutions that become integers it
+    /// has the weights that these stand for; the other values of the two arenas, laid out as
+    /// [`Architecture`](crate::Architecture) says, are its own.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::from_arenas`], and integers of another network.
+    pub fn quantized(
+        config: &Config,
+        parameters: Vec<f32>,
+        running: Vec<f32>,
+        quantization: Quantization,
+    ) -> Result<Self> {
+        let mut network = Self::from_arenas(config, parameters, running)?;
+        quantization.check(network.architecture()).map_err(Error::Config)?;
+        let weights = &mut network.weights;
+        for op in weights.architecture.pre_activations() {
+            let values = quantization.convs[&op.conv.name].dequantized();
+            weights.parameters[op.conv.weight.clone()].copy_from_slice(&values);
+        }
+        let predictor = Predictor::new(weights, |_, _| IntegerBody::new(weights, &quantization));
+        let predictor: Box<dyn Inference<f32>> = Box::new(predictor);
+        network.predictor = OnceLock::from(predictor);
+        network.quantization = Some(quantization);
+        Ok(network)
+    }
+
+    /// The same network, to predict in eight bits.
+    ///
+    /// # Errors
+    /// Those of [`quantize`].
+    pub fn quantize(&self, calibration: &Calibration) -> Result<Self> {
+        let (arch, parameters) = (self.architecture(), self.parameters());
+        let quantization = quantize(arch, parameters, calibration)?;
+        Self::quantized(&arch.config, parameters.to_vec(), self.running().to_vec(), quantization)
+    }
+
+    /// What the batch-norms tell of the network's values, without any data.
+    pub fn calibration_of_norms(&self) -> Calibration {
+        Calibration::of_norms(self.architecture(), self.parameters(), self.running())
+    }
+
+    /// The integers that it predicts with; none where it predicts in floating point, as it does once its weights change.
+    pub fn quantization(&self) -> Option<&Quantization> {
+        self.quantization.as_ref()
+    }
+
+    /// The same network in floating point.
+    pub fn dequantized(mut self) -> Self {
+        self.parameters_mut();
+        self
+    }
+}

@@ -1,0 +1,182 @@
+//! Eight bits for inference: what of a network becomes integers, and by which scales.
+//!
+//! A map of a dense block is bytes `q` with a scale and a zero of each channel, `x = scale * (q - zero)`, written once by the
+//! layer that makes it. A layer that reads it normalises it, rectifies it and brings it to the scale that its activation has
+//! in that channel by one multiply and add a channel ([`QuantizedConv::read`]). The scales of a convolution's activations go
+//! into its weights before these become integers, one scale for each of its outputs. So each channel has a scale of its own
+//! for each of its readers, and the sums are of integers.
+//!
+//! Stem and classifier stay in floating point.
+
+mod activations;
+mod choose;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub use activations::{Activations, Calibration};
+pub use choose::quantize;
+
+use densenet_kernels::Affine;
+
+use crate::architecture::{Architecture, Conv, Norm};
+
+/// The largest byte.
+const MOST_BYTE: f64 = 255.0;
+
+/// The largest weight: the range is symmetric.
+const MOST_WEIGHT: f64 = 127.0;
+
+/// The integers of a network's body, and their scales.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Quantization {
+    /// Those of each convolution of a block or transition, by the convolution's name.
+    pub convs: BTreeMap<String, QuantizedConv>,
+    /// Those of the maps of each block.
+    pub maps: Vec<QuantizedMaps>,
+}
+
+/// Feature maps in bytes: `x = scale * (q - zero)`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QuantizedMaps {
+    /// Of each channel of the concatenation, above 0.
+    pub scale: Vec<f32>,
+    /// Of each channel: the byte that stands for 0.
+    pub zero: Vec<u8>,
+}
+
+impl Quantization {
+    /// Checks that these are the integers of a network of `architecture`.
+    ///
+    /// # Errors
+    /// A convolution or a block that has none, or another number of them; the message names it.
+    pub fn check(&self, architecture: &Architecture) -> Result<(), String> {
+        let numbers = |what: &str, found: usize, wanted: usize| match found == wanted {
+            true => Ok(()),
+            false => Err(format!("{what}: {found} numbers, not {wanted}")),
+        };
+        for op in architecture.pre_activations() {
+            let Conv { name, in_channels, out_channels, weight, .. } = &op.conv;
+            let conv = self.convs.get(name).ok_or_else(|| format!("{name}: no integers"))?;
+            numbers(&format!("{name}.weight"), conv.weight.len(), weight.len())?;
+            numbers(&format!("{name}.weight_scale"), conv.weight_scale.len(), *out_channels)?;
+            numbers(&format!("{name}.input_scale"), conv.input_scale.len(), *in_channels)?;
+            numbers(&format!("{name}.correction"), conv.correction.len(), *out_channels)?;
+        }
+        numbers("blocks", self.maps.len(), architecture.blocks.len())?;
+        for (i, (block, maps)) in architecture.blocks.iter().zip(&self.maps).enumerate() {
+            let channels = block.widths().sum();
+            numbers(&format!("scales of block {}", i + 1), maps.scale.len(), channels)?;
+            numbers(&format!("zeros of block {}", i + 1), maps.zero.len(), channels)?;
+        }
+        Ok(())
+    }
+}
+
+/// A convolution of bytes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QuantizedConv {
+    /// `[out][in][kernel][kernel]`, from -127 to 127: the weight is `weight * weight_scale[out] / input_scale[in]`.
+    pub weight: Vec<i8>,
+    /// Of each output channel, above 0.
+    pub weight_scale: Vec<f32>,
+    /// Of each input channel, above 0: an activation is `input_scale * byte`.
+    pub input_scale: Vec<f32>,
+    /// What is added to each output channel, since rounding the weights moved its mean.
+    pub correction: Vec<f32>,
+}
+
+/// A multiply and an add of each channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Requantize {
+    /// What each channel is multiplied by.
+    pub scale: Vec<f32>,
+    /// What is added then.
+    pub shift: Vec<f32>,
+}
+
+impl Requantize {
+    fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Self {
+        let (scale, shift) = pairs.map(|(scale, shift)| (scale as f32, shift as f32)).unzip();
+        Self { scale, shift }
+    }
+
+    /// As the operations take it.
+    pub fn affine(&self) -> Affine<'_, f32> {
+        Affine { scale: &self.scale, shift: &self.shift }
+    }
+}
+
+impl QuantizedMaps {
+    /// From numbers of some `channels` to bytes.
+    pub fn quantize(&self, channels: Range<usize>) -> Requantize {
+        let all = self.channels().skip(channels.start).take(channels.len());
+        Requantize::of(all.map(|(scale, zero)| (1.0 / scale, zero)))
+    }
+
+    /// From bytes to numbers.
+    pub fn dequantize(&self) -> Requantize {
+        Requantize::of(self.channels().map(|(scale, zero)| (scale, -scale * zero)))
+    }
+
+    /// Scale and zero of each channel.
+    fn channels(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.scale.iter().zip(&self.zero).map(|(&scale, &zero)| (scale.into(), zero.into()))
+    }
+}
+
+impl QuantizedConv {
+    /// From bytes of the first of `maps` to those of the activations of this convolution, which reads them by the
+    /// batch-norm `norm`.
+    pub fn read(&self, maps: &QuantizedMaps, norm: Affine<'_, f32>) -> Requantize {
+        let norm = norm.scale.iter().zip(norm.shift).map(|(&scale, &shift)| (f64::from(scale), f64::from(shift)));
+        let channels = maps.channels().zip(norm).zip(&self.input_scale);
+        Requantize::of(channels.map(|(((map_scale, zero), (scale, shift)), &input_scale)| {
+            let scale = scale * map_scale;
+            (scale / f64::from(input_scale), (shift - scale * zero) / f64::from(input_scale))
+        }))
+    }
+
+    /// From sums of this convolution, of `bias`, to the bytes of the activations that `next` reads by the batch-norm `norm`.
+    pub fn write_activations(&self, bias: Option<&[f32]>, norm: Affine<'_, f32>, next: &Self) -> Requantize {
+        let outputs = self.outputs(bias).zip(norm.scale.iter().zip(norm.shift)).zip(&next.input_scale);
+        Requantize::of(outputs.map(|(((weight_scale, added), (&scale, &shift)), &to)| {
+            let (scale, shift, to) = (f64::from(scale), f64::from(shift), f64::from(to));
+            (weight_scale * scale / to, (added * scale + shift) / to)
+        }))
+    }
+
+    /// From sums of this convolution, of `bias`, to the bytes of a map, whose channels `maps` has from `first` on.
+    pub fn write_map(&self, bias: Option<&[f32]>, maps: &QuantizedMaps, first: usize) -> Requantize {
+        let outputs = self.outputs(bias).zip(maps.channels().skip(first));
+        Requantize::of(
+            outputs.map(|((weight_scale, added), (scale, zero))| (weight_scale / scale, added / scale + zero)),
+        )
+    }
+
+    /// The weights that the integers stand for, `[out][in][kernel][kernel]`.
+    pub fn dequantized(&self) -> Vec<f32> {
+        let (inputs, outputs) = (self.input_scale.len(), self.weight_scale.len());
+        let kernel = self.weight.len() / (inputs * outputs).max(1);
+        let value = |(i, &weight): (usize, &i8)| {
+            let (output, input) = (i / (inputs * kernel), i / kernel % inputs);
+            f32::from(weight) * self.weight_scale[output] / self.input_scale[input]
+        };
+        self.weight.iter().enumerate().map(value).collect()
+    }
+
+    /// The scale of each output's sums, and what is added to the output.
+    fn outputs(&self, bias: Option<&[f32]>) -> impl Iterator<Item = (f64, f64)> {
+        let bias = move |output: usize| bias.map_or(0.0, |bias| f64::from(bias[output]));
+        let outputs = self.weight_scale.iter().zip(&self.correction).enumerate();
+        outputs.map(move |(output, (&scale, &correction))| (scale.into(), bias(output) + f64::from(correction)))
+    }
+}
+
+/// The batch-norm that reads all maps of each block: that of the transition after it, or the last.
+fn readers_of_all(architecture: &Architecture) -> impl Iterator<Item = &Norm> {
+    architecture
+        .blocks
+        .iter()
+        .map(|block| block.transition.as_ref().map_or(&architecture.final_norm, |transition| &transition.norm))
+}
