@@ -21,6 +21,7 @@ use ndarray::Array4;
 use serde::Serialize;
 
 use crate::machine;
+use crate::reading::Precision;
 use crate::threads::Threads;
 use crate::word::word;
 use crate::{model, output};
@@ -48,6 +49,9 @@ enum What {
 struct Infer {
     #[command(flatten)]
     case: Case,
+    /// Predict with int8 or f32
+    #[arg(long, value_name = "P", value_enum, default_value = "f32")]
+    precision: Precision,
     /// Tell where the time goes, layer by layer, and how each is computed
     #[arg(long)]
     profile: bool,
@@ -155,7 +159,9 @@ const FEWEST: usize = 3;
 impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.what {
-            What::Infer(Infer { case, profile }) => case.run(1, profile, infer),
+            What::Infer(Infer { case, precision, profile }) => {
+                case.run(1, profile, |config, images| infer(config, images, precision))
+            }
             What::Train(Train { case, memory, profile }) => {
                 case.run(3, profile, |config, images| train(config, images, memory))
             }
@@ -233,8 +239,11 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
     })
 }
 
-fn infer(config: &Config, images: Array4<f32>) -> Result<Timed> {
-    let network = DenseNet::<f32>::new(config, 0)?;
+fn infer(config: &Config, images: Array4<f32>, precision: Precision) -> Result<Timed> {
+    let mut network = DenseNet::<f32>::new(config, 0)?;
+    if precision == Precision::Int8 {
+        network = network.quantize(&network.calibration_of_norms())?;
+    }
     let steps = Some(network.steps(images.dim().2, images.dim().3)?);
     let run = move |profile: Option<&Profile>| {
         match profile {

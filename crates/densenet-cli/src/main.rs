@@ -21,6 +21,7 @@ mod output;
 mod picture;
 mod predict;
 mod preparing;
+mod quantize;
 mod reading;
 mod report;
 mod reuse;
@@ -58,6 +59,7 @@ enum Command {
     Data(data::Data),
     Export(export::Export),
     Models(models::Models),
+    Quantize(quantize::Quantize),
     Reuse(reuse::Reuse),
     Bench(bench::Bench),
 }
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Data(data) => data.run(),
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
+        Command::Quantize(quantize) => quantize.run(),
         Command::Reuse(reuse) => reuse.run(),
         Command::Bench(bench) => bench.run(),
     };

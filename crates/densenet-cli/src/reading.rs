@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 use densenet::checkpoint::{Inferred, NewMaps, Reader, Weights};
 use densenet::config::{HeadPool, Stem, StemPool, StemShape};
 use densenet::network::DenseNet;
@@ -48,6 +48,18 @@ pub struct Reading {
     /// tell, else last]
     #[arg(long, value_name = "first|last", value_parser = word::<NewMaps>)]
     new_maps: Option<NewMaps>,
+    /// Predict with int8 or f32 [default: as the file holds]
+    #[arg(long, value_name = "P", value_enum, help_heading = None)]
+    precision: Option<Precision>,
+}
+
+/// What a network computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// Eight-bit integers between stem and classifier
+    Int8,
+    /// Single precision
+    F32,
 }
 
 /// A stem's pooling, or that there is none.
@@ -153,8 +165,22 @@ impl Reading {
         if let Some(preprocessing) = card.preprocessing.as_ref().filter(said) {
             output::note(format_args!("pictures are prepared with {}", preparing::in_words(preprocessing)));
         }
-        let network = DenseNet::from_arenas(&card.config, weights.parameters, weights.running)?;
+        let network = self.at_precision(DenseNet::of_weights(&card.config, weights)?, path)?;
         Ok(Model { network, card, path: path.into() })
+    }
+
+    /// The network at the precision that is asked for.
+    fn at_precision(&self, network: DenseNet, path: &Path) -> Result<DenseNet> {
+        match (self.precision, network.quantization().is_some()) {
+            (Some(Precision::Int8), false) => {
+                let file = path.display();
+                let reason =
+                    format!("{file} holds no integers; densenet quantize --weights {file} makes a file that does");
+                Err(Misuse(reason).into())
+            }
+            (Some(Precision::F32), true) => Ok(network.dequantized()),
+            _ => Ok(network),
+        }
     }
 
     /// The same of all of `paths`, whose networks predict together.

@@ -12,6 +12,7 @@ mod fashion;
 mod features;
 mod folders;
 mod other_weights;
+mod quantize;
 mod report;
 mod reuse;
 mod runs;

@@ -1,0 +1,132 @@
+//! `densenet quantize`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use densenet::data::{Preprocessing, Split};
+use densenet::network::{Calibrator, DenseNet};
+use densenet::quantization::Calibration;
+use serde::Serialize;
+
+use crate::data_dir::DataDir;
+use crate::model::Model;
+use crate::output::{self, Misuse, counted};
+use crate::predict::batch::progress;
+use crate::preparing::Preparing;
+use crate::reading::Reading;
+use crate::table_options::TableArgs;
+use crate::threads::Threads;
+
+/// Pictures that go through the network at a time.
+const BATCH: usize = 32;
+
+/// Makes eight-bit integers of weights, for inference
+///
+/// The file that is written is about a quarter of the size and is read by every command that reads weights. Scales come from
+/// pictures of the training part, or without any from the batch-norms.
+#[derive(Args)]
+#[command(after_help = "Example: densenet quantize --weights best.safetensors --data photos --out int8.safetensors\n\
+    or:      densenet quantize --weights densenet121.pth --out densenet121-int8.safetensors")]
+pub struct Quantize {
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
+    #[arg(long, value_name = "W")]
+    weights: PathBuf,
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv), whose
+    /// training pictures tell how large values become [default: none; the batch-norms tell it]
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+    /// Pictures that are taken, spread over all of the training part
+    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pictures: u32,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    threads: Threads,
+    #[command(flatten)]
+    table: TableArgs,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    preparing: Preparing,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Told {
+    /// The file.
+    out: PathBuf,
+    /// Its size.
+    bytes: u64,
+    /// What the weights would take in single precision.
+    f32_bytes: u64,
+    /// Pictures that told how large values become; none where the batch-norms did.
+    pictures: usize,
+}
+
+impl Quantize {
+    pub fn run(self) -> Result<ExitCode> {
+        self.threads.start()?;
+        let model = self.reading.load(&self.weights, &self.preparing)?;
+        if model.network.quantization().is_some() {
+            bail!(Misuse(format!("{}: its weights are integers already", self.weights.display())));
+        }
+        let (calibration, pictures) = match &self.data {
+            Some(data) => self.measured(&model, data)?,
+            None => (model.network.calibration_of_norms(), 0),
+        };
+        let network = model.network.quantize(&calibration)?;
+        network.save(&model.card, &self.out)?;
+        let values = network.parameters().len() + network.running().len();
+        let bytes = std::fs::metadata(&self.out)?.len();
+        let told = Told { out: self.out, bytes, f32_bytes: (size_of::<f32>() * values) as u64, pictures };
+        if self.json {
+            output::print_json(&told)?;
+        } else {
+            output::note(told.describe());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What some of the training pictures of `data` tell, and how many.
+    fn measured(&self, model: &Model, data: &str) -> Result<(Calibration, usize)> {
+        let preprocessing = model.preprocessing()?;
+        let split = self.data_dir.open(data, &self.table.options())?.train;
+        let count = split.len().min(self.pictures as usize);
+        let indices: Vec<usize> = (0..count).map(|i| i * split.len() / count).collect();
+        let calibration = see(&model.network, &split, preprocessing, &indices)?;
+        Ok((calibration, count))
+    }
+}
+
+/// What the pictures `indices` of `split` tell.
+fn see(network: &DenseNet, split: &Split, preprocessing: &Preprocessing, indices: &[usize]) -> Result<Calibration> {
+    let mut calibrator = Calibrator::new(network)?;
+    let bar = progress(indices.len(), BATCH);
+    for indices in indices.chunks(BATCH) {
+        let pictures = indices.iter().map(|&index| split.picture(index)).collect::<densenet::Result<Vec<_>>>()?;
+        calibrator.see(preprocessing.batch(&pictures)?.view())?;
+        bar.inc(indices.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(calibrator.finish())
+}
+
+impl Told {
+    fn describe(&self) -> String {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let from = match self.pictures {
+            0 => "what the batch-norms tell".into(),
+            pictures => counted(pictures, "picture"),
+        };
+        let (out, bytes, f32_bytes) = (self.out.display(), mib(self.bytes), mib(self.f32_bytes));
+        format!("wrote {out}: {bytes:.2} MiB for {f32_bytes:.2} MiB of f32, with scales from {from}")
+    }
+}

@@ -1,0 +1,54 @@
+//! `densenet quantize`, and what it writes.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::fashion::{TRAIN, World};
+
+#[test]
+fn a_quantised_file_is_read_by_the_other_commands() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 8 --out run"));
+    let quantize = "quantize --weights run/best.safetensors";
+    let told: Value =
+        serde_json::from_str(&world.done(&format!("{quantize} --data ./fashion-mnist --out q.safetensors --json")))
+            .unwrap();
+    assert_eq!((&told["out"], &told["pictures"]), (&"q.safetensors".into(), &40.into()), "{told}");
+    let (is, was) = (told["bytes"].as_u64().unwrap(), fs::metadata(world.path("run/best.safetensors")).unwrap().len());
+    assert!(is * 2 < was, "{is} bytes of {was}");
+    let eval = |options: &str| -> Value {
+        let words = format!("eval --data ./fashion-mnist --json {options}");
+        serde_json::from_str(&world.done(&words)).unwrap()
+    };
+    let loss = |options: &str| eval(options)["loss"].as_f64().unwrap();
+    let [float, int8, back] = ["run/best.safetensors", "q.safetensors", "q.safetensors --precision f32"]
+        .map(|weights| loss(&format!("--weights {weights}")));
+    assert!((int8 - float).abs() < 0.05 * float && int8 != float && back != int8, "{float} {int8} {back}");
+    world.done(&format!("{quantize} --out none.safetensors"));
+    // After eight steps the running statistics tell little yet.
+    assert!(loss("--weights none.safetensors --precision int8").is_finite());
+    let info: Value = serde_json::from_str(&world.done("info q.safetensors --json")).unwrap();
+    assert_eq!(info["card"]["dataset"], "./fashion-mnist");
+    let bench = "bench infer --model densenet-bc-40-12 --size 8 --seconds 0 --precision int8 --profile --json";
+    let bench: Value = serde_json::from_str(&world.done(bench)).unwrap();
+    assert!(bench["profile"]["layers"].as_array().unwrap().iter().any(|layer| layer["method"] == "int8"), "{bench}");
+}
+
+#[test]
+fn what_holds_no_integers_or_is_damaged_is_told() {
+    let world = World::new();
+    world.done(&format!("{TRAIN} --max-steps 1 --out run"));
+    let words = "eval --weights run/last.safetensors --data ./fashion-mnist --precision int8";
+    world.fails(words, 2, &["run/last.safetensors holds no integers", "densenet quantize --weights"]);
+    world.done("quantize --weights run/last.safetensors --out q.safetensors");
+    let again = "quantize --weights q.safetensors --out again.safetensors";
+    world.fails(again, 2, &["q.safetensors: its weights are integers already"]);
+    assert!(!world.path("again.safetensors").exists());
+    let mut bytes = fs::read(world.path("q.safetensors")).unwrap();
+    let at = bytes.windows(9).position(|name| name == b"map_scale").unwrap();
+    bytes[at..at + 9].copy_from_slice(b"map_scala");
+    fs::write(world.path("damaged.safetensors"), bytes).unwrap();
+    let words = "eval --weights damaged.safetensors --data ./fashion-mnist";
+    world.fails(words, 1, &["damaged.safetensors", "map_scal"]);
+}
