@@ -24,7 +24,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table. `busy` has another process keep one core busy meanwhile."""
+    """One row of the table. `busy` has another process keep one core busy meanwhile; `precision` is what all compute with."""
 
     task: str
     model: str
@@ -34,12 +34,14 @@ class Case:
     peers: tuple[Contender, ...]
     ours: tuple[Contender, ...]
     busy: bool = False
+    precision: str = "f32"
 
     @property
     def name(self) -> str:
         """The name that `--cases` filters by."""
         shape = f"{self.size}-b{self.batch}-t{self.threads}"
-        return f"{self.task}-{self.model}-{shape}{'-busy' if self.busy else ''}"
+        precision = "" if self.precision == "f32" else f"-{self.precision}"
+        return f"{self.task}{precision}-{self.model}-{shape}{'-busy' if self.busy else ''}"
 
 
 OURS = Contender("ours", "densenet")
@@ -49,6 +51,9 @@ ONNXRUNTIME = Contender("onnxruntime", "ONNX Runtime")
 OPENVINO = Contender("openvino", "OpenVINO")
 TORCH_INFER = Contender("torch", "PyTorch", env=KEEP_MEMORY)
 TORCH_COMPILED = Contender("torch-compiled", "PyTorch compiled", env={**KEEP_MEMORY, "TORCHINDUCTOR_FREEZING": "1"})
+
+ONNXRUNTIME_INT8 = Contender("onnxruntime-int8", "ONNX Runtime")
+OPENVINO_INT8 = Contender("openvino-int8", "OpenVINO")
 
 TORCH_TRAIN = Contender("torch", "PyTorch", env=KEEP_MEMORY)
 TORCH_NCHW = Contender("torch-channels-first", "PyTorch channels-first", env=KEEP_MEMORY)
@@ -65,6 +70,11 @@ def infer(
 ) -> Case:
     """A case of inference."""
     return Case("infer", model, batch, size, threads, peers, (OURS,), busy)
+
+
+def infer_int8(model: str, batch: int, size: int, threads: int) -> Case:
+    """A case of inference in eight bits."""
+    return Case("infer", model, batch, size, threads, (ONNXRUNTIME_INT8, OPENVINO_INT8), (OURS,), precision="int8")
 
 
 def train(model: str, batch: int, size: int, threads: int, ours: tuple[Contender, ...] = (OURS,)) -> Case:
@@ -85,6 +95,10 @@ def all_cases(threads: int) -> list[Case]:
         infer("densenet161", 1, 224, threads),
         infer("densenet-bc-100-12", 64, 32, threads),
         infer("seed", 1, 96, threads, COMPILED),
+        infer_int8("densenet121", 1, 224, threads),
+        infer_int8("densenet121", 8, 224, threads),
+        infer_int8("densenet201", 1, 224, threads),
+        infer_int8("densenet-bc-100-12", 64, 32, threads),
         train("seed", 64, 96, threads),
         train("densenet-bc-100-12", 64, 32, threads, both),
         train("densenet-40-12", 64, 32, threads),

@@ -121,7 +121,8 @@ class Ours:
         shape = {"model": case.model, "batch": case.batch, "size": case.size, "threads": case.threads}
         options = [text for name, value in shape.items() for text in (f"--{name}", str(value))]
         low = ["--memory", "low"] if contender is OURS_LOW else []
-        self._command = [*program, "bench", case.task, *options, *low, "--json"]
+        precision = ["--precision", case.precision] if case.precision != "f32" else []
+        self._command = [*program, "bench", case.task, *options, *low, *precision, "--json"]
 
     def turn(self) -> Turn:
         """Runs the program once."""

@@ -49,6 +49,14 @@ class Job:
             subprocess.run(command, check=True, stdout=sys.stderr)
         return path
 
+    def onnx_int8(self) -> Path:
+        """The network quantised by ONNX Runtime: QDQ, weights by channel, min-max of the same pictures."""
+        path = self.cache / f"{self.model}-{self.batch}x{self.size}-qdq.onnx"
+        if not path.exists():
+            command = [sys.executable, "-m", "bench.quantize", str(self.onnx()), str(path)]
+            subprocess.run(command, check=True, stdout=sys.stderr)
+        return path
+
 
 @dataclass
 class Peer:
@@ -58,7 +66,7 @@ class Peer:
     prepare: Callable[[Job], Step]
 
 
-def onnxruntime_infer() -> Peer:
+def onnxruntime_infer(int8: bool = False) -> Peer:
     """ONNX Runtime. Its defaults are its best: all graph optimisations, threads that spin while it runs."""
     import onnxruntime as ort
 
@@ -66,7 +74,8 @@ def onnxruntime_infer() -> Peer:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = job.threads, 1
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        session = ort.InferenceSession(str(job.onnx()), options, providers=["CPUExecutionProvider"])
+        file = job.onnx_int8() if int8 else job.onnx()
+        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         feed = {"images": job.images()}
         return lambda: session.run(None, feed)[0]
 
@@ -87,6 +96,28 @@ def openvino_infer() -> Peer:
         core = ov.Core()
         request = core.compile_model(core.read_model(job.onnx()), "CPU", config).create_infer_request()
         request.set_input_tensor(ov.Tensor(job.images()))
+        output = request.get_output_tensor()
+
+        def step() -> np.ndarray:
+            request.infer()
+            return output.data
+
+        return step
+
+    return Peer(ov.__version__, prepare)
+
+
+def openvino_infer_int8() -> Peer:
+    """OpenVINO's int8: NNCF's post-training quantisation with its default preset, on the same pictures; one stream."""
+    import nncf
+    import openvino as ov
+
+    def prepare(job: Job) -> Step:
+        core, images = ov.Core(), job.images()
+        model = nncf.quantize(core.read_model(job.onnx()), nncf.Dataset([images]), subset_size=1)
+        config = {"INFERENCE_NUM_THREADS": job.threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
+        request = core.compile_model(model, "CPU", config).create_infer_request()
+        request.set_input_tensor(ov.Tensor(images))
         output = request.get_output_tensor()
 
         def step() -> np.ndarray:
@@ -152,7 +183,9 @@ def torch_train(channels_last: bool, bf16: bool) -> Peer:
 PEERS: dict[str, dict[str, Callable[[], Peer]]] = {
     "infer": {
         "onnxruntime": onnxruntime_infer,
+        "onnxruntime-int8": lambda: onnxruntime_infer(int8=True),
         "openvino": openvino_infer,
+        "openvino-int8": openvino_infer_int8,
         "torch": lambda: torch_infer(compiled=False),
         "torch-compiled": lambda: torch_infer(compiled=True),
     },

@@ -15,6 +15,7 @@ Results = dict[str, Any]
 def label(case: Case, ours: Contender) -> str:
     """A case in words."""
     words = f"{case.model} {case.size}x{case.size}, batch {case.batch}, {case.threads} thread{'s'[: case.threads - 1]}"
+    words += f", {case.precision}" if case.precision != "f32" else ""
     return words + (", a core busy" if case.busy else "") + (", memory low" if ours is OURS_LOW else "")
 
 
@@ -70,7 +71,7 @@ def tables(cases: list[tuple[Case, list[Results]]]) -> str:
 
 def record(case: Case, entries: list[Results]) -> Results:
     """What is kept of a case."""
-    names = ("name", "task", "model", "batch", "size", "threads", "busy")
+    names = ("name", "task", "model", "batch", "size", "threads", "busy", "precision")
     return {**{name: getattr(case, name) for name in names}, "contenders": entries}
 
 
