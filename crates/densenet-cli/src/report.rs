@@ -1,7 +1,7 @@
 //! `densenet report`, and the page that a training writes of itself.
 
 mod axis;
-mod chart;
+pub mod chart;
 mod classes;
 mod compare;
 mod confusion;
