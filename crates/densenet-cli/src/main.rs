@@ -2,6 +2,7 @@
 
 mod augmenting;
 mod bench;
+mod compare;
 mod data;
 mod data_dir;
 mod decoding;
@@ -59,6 +60,7 @@ enum Command {
     Export(export::Export),
     Models(models::Models),
     Reuse(reuse::Reuse),
+    Compare(compare::Compare),
     Bench(bench::Bench),
 }
 
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Reuse(reuse) => reuse.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

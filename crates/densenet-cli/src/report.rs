@@ -11,6 +11,7 @@ pub mod figures;
 mod headline;
 pub mod judged;
 mod log;
+pub mod machine;
 pub mod page;
 mod pictures;
 mod rates;
