@@ -14,6 +14,7 @@ use crate::report::REPORT;
 
 /// Puts the article's claims to the test: trains dense, residual and plain networks of the same layers
 #[derive(Args)]
+#[command(after_help = "Example: densenet compare --report runs/article")]
 pub struct Compare {
     /// Makes the page of a comparison's folder anew, of the runs that are done
     #[arg(long, value_name = "DIR")]

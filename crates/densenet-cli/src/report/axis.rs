@@ -45,6 +45,14 @@ impl Axis {
         Self { low: ticks[below].log10(), high: ticks[above.max(below + 1)].log10(), ..axis }
     }
 
+    /// The same without what is more than a little beyond `low` and `high`, as long as two ticks are left.
+    pub fn close_to(self, low: f64, high: f64) -> Self {
+        let [low, high] = if self.logarithmic { [low.log10(), high.log10()] } else { [low, high] };
+        let margin = 0.04 * (high - low);
+        let close = Self { low: self.low.max(low - margin), high: self.high.min(high + margin), ..self };
+        if close.low < close.high && close.ticks().count() > 1 { close } else { self }
+    }
+
     /// The values of the ticks.
     pub fn ticks(&self) -> Box<dyn Iterator<Item = f64>> {
         let Self { low, high, step, logarithmic } = *self;
@@ -126,6 +134,11 @@ mod tests {
         assert_eq!(labels(Axis::logarithmic(1.7e6, 9e6)), ["1 M", "2 M", "5 M", "10 M"]);
         assert_eq!(labels(Axis::logarithmic(3e-5, 0.4)), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]);
         assert_eq!(labels(Axis::logarithmic(2e-12, 0.5)), ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "0.01", "1"]);
+        assert_eq!(labels(Axis::logarithmic(500.0, 60_000.0).close_to(500.0, 60_000.0)), sizes[..7]);
+        for [low, high] in [[3e5, 4e5], [7.0, 7.0]] {
+            let axis = Axis::logarithmic(low, high);
+            assert_eq!(axis.close_to(low, high), axis);
+        }
         let axis = Axis::logarithmic(10.0, 1000.0);
         assert_eq!([10.0, 100.0, 1000.0].map(|value| axis.place(value, 0.0, 8.0).round()), [0.0, 4.0, 8.0]);
     }

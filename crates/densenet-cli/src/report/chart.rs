@@ -19,6 +19,9 @@ const RIGHT: f64 = WIDTH - 12.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = HEIGHT - 36.0;
 
+/// Width of a digit, at most.
+const LETTER: f64 = 8.0;
+
 /// Points up to which each is marked.
 const FEW: usize = 25;
 
@@ -50,6 +53,8 @@ pub enum Marker {
     Square,
     /// For a third.
     Triangle,
+    /// For a fourth.
+    Diamond,
 }
 
 impl Curve {
@@ -132,7 +137,7 @@ impl Chart<'_> {
         // Losses and rates are measured from zero; shares, which are high, from where they begin.
         let from = if self.percent { low } else { low.min(0.0) };
         let x = match self.logarithmic[0] {
-            true => Axis::logarithmic(left, right),
+            true => Axis::logarithmic(left, right).close_to(left, right),
             false if left < 0.0 => Axis::round(left, right, 6.0),
             false => Axis::whole(right, 6.0),
         };
@@ -165,7 +170,11 @@ fn grid(x: &Axis, y: &Axis, name: &str) -> Markup {
                 text x=(LEFT - 6.0) y=(at + 4.0) text-anchor="end" { (y.label(tick)) }
             }
             @for tick in x.ticks() {
-                text x=(round(x.place(tick, LEFT, RIGHT))) y=(BOTTOM + 16.0) text-anchor="middle" { (x.label(tick)) }
+                @let (at, label) = (round(x.place(tick, LEFT, RIGHT)), x.label(tick));
+                // A label that would leave the drawing ends with it.
+                @let leaves = at + LETTER * label.len() as f64 / 2.0 > WIDTH;
+                text x=(if leaves { WIDTH } else { at }) y=(BOTTOM + 16.0)
+                    text-anchor=(if leaves { "end" } else { "middle" }) { (label) }
             }
             text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (name) }
         }
@@ -203,15 +212,14 @@ fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
 /// The mark of a point of `curve`.
 fn marked(curve: &Curve, place: [f64; 2]) -> Markup {
     let [x, y] = place.map(round);
+    let of_corners = |corners: String| html! { path class={ "marker " (curve.style) } d=(corners) {} };
     match curve.marker {
         Marker::Circle => html! { circle class={ "marker " (curve.style) } cx=(x) cy=(y) r="2.5" {} },
         Marker::Square => html! {
             rect class={ "marker " (curve.style) } x=(round(x - 2.5)) y=(round(y - 2.5)) width="5" height="5" {}
         },
-        Marker::Triangle => {
-            let corners = format!("M{:.1} {:.1}l6 0l-3 -5.4z", x - 3.0, y + 2.4);
-            html! { path class={ "marker " (curve.style) } d=(corners) {} }
-        }
+        Marker::Triangle => of_corners(format!("M{:.1} {:.1}l6 0l-3 -5.4z", x - 3.0, y + 2.4)),
+        Marker::Diamond => of_corners(format!("M{:.1} {y:.1}l3.5 3.5l3.5 -3.5l-3.5 -3.5z", x - 3.5)),
     }
 }
 

@@ -128,8 +128,8 @@ fn advantage_of_little_data<'a>(folder: &'a Folder, test: &Test) -> (Vec<Pair<'a
     (little, of_little.less(&of_all), few + most)
 }
 
-/// Test accuracy without augmentation of two kinds of networks: on little data, and on all, in the experiments that have
-/// both.
+/// Test accuracy without augmentation of two kinds of networks: on little data, and on all, in the experiments that
+/// have both.
 fn little_and_all<'a>(folder: &'a Folder, test: &Test) -> (Vec<Pair<'a>>, Vec<Pair<'a>>) {
     let (mut little, mut all) = (Vec::new(), Vec::new());
     for cells in side_by_side(folder, test.contrast, test.matched) {

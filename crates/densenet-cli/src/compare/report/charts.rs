@@ -51,14 +51,19 @@ pub fn accuracy_by_macs(folder: &Folder) -> Vec<Chart<'static>> {
 
 /// The runs of each experiment with several numbers of pictures, for each augmentation, and what they are called.
 fn learning_curves(folder: &Folder) -> impl Iterator<Item = (String, Vec<&RunResult>)> {
-    let mut groups: BTreeMap<(usize, &str), (String, Vec<&RunResult>)> = BTreeMap::new();
+    let mut groups: BTreeMap<_, (String, Vec<&RunResult>)> = BTreeMap::new();
     for run in &folder.runs {
         let title = || format!("{} ({})", augmentation(&run.augment), run.experiment);
-        let group = groups.entry((folder.plan.place(&run.experiment), &run.augment));
+        let group = groups.entry((folder.plan.place(&run.experiment), least_first(run)));
         group.or_insert_with(|| (title(), Vec::new())).1.push(run);
     }
     let several = |runs: &[&RunResult]| runs.iter().map(|run| run.images).collect::<BTreeSet<_>>().len() > 1;
     groups.into_values().filter(move |(_, runs)| several(runs))
+}
+
+/// By the augmentation, that of none first.
+fn least_first(run: &RunResult) -> (bool, &str) {
+    (run.augment != "none", &run.augment)
 }
 
 fn curves_by_images(runs: &[&RunResult], value: fn(&RunResult) -> f64) -> Vec<Curve> {
@@ -74,9 +79,9 @@ fn by_images(what: &str, title: &str, curves: Vec<Curve>) -> Chart<'static> {
 
 /// Marks for the networks that were trained on the most pictures, in a chart for each augmentation.
 fn accuracy_by(folder: &Folder, x: &'static str, of: fn(&RunResult) -> u64) -> Vec<Chart<'static>> {
-    let mut by_augment: BTreeMap<&str, Vec<&RunResult>> = BTreeMap::new();
-    folder.runs.iter().for_each(|run| by_augment.entry(&run.augment).or_default().push(run));
-    let chart = |(augment, runs): (&str, Vec<&RunResult>)| {
+    let mut by_augment: BTreeMap<(bool, &str), Vec<&RunResult>> = BTreeMap::new();
+    folder.runs.iter().for_each(|run| by_augment.entry(least_first(run)).or_default().push(run));
+    let chart = |((_, augment), runs): ((bool, &str), Vec<&RunResult>)| {
         let (mut lines, most) = (Lines::default(), runs.iter().map(|run| run.images).max().unwrap_or_default());
         for run in runs.iter().filter(|run| run.images == most) {
             lines.add(run.joining, &kind(run.joining, &run.activation), of(run), run.test_top1);

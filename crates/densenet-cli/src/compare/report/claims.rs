@@ -71,8 +71,8 @@ pub enum Measure {
     Parameters,
     /// Multiply-adds of one picture.
     Macs,
-    /// Change of the first layer's relative gradient from the least to the greatest depth, before training; as a logarithm
-    /// to base 10.
+    /// Change of the first layer's relative gradient from the least to the greatest depth, before training; as a
+    /// logarithm to base 10.
     Shrinkage,
 }
 
@@ -172,8 +172,8 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "little-data",
         heading: "Little data",
-        text: "With at most 2,000 training pictures and no augmentation, a dense network is more accurate than a residual \
-               or plain one, and by more than with all pictures.",
+        text: "With at most 2,000 training pictures and no augmentation, a dense network is more accurate than a \
+               residual or plain one, and by more than with all pictures.",
         paper: "section 1, and “Overfitting” in section 4.3",
         tests: &[
             test(RESIDUAL, Measure::AccuracyOnLittleData, None, Claimed::Above(0.0)),
@@ -199,7 +199,7 @@ pub const CLAIMS: [Claim; 8] = [
         heading: "Not little arithmetic",
         text: "What a dense network saves is parameters rather than arithmetic: at as many parameters it needs more \
                multiply-adds than a residual one, and at as many multiply-adds it is ahead by less than 1 point.",
-        paper: "section 4.4 and figure 3 (right) have it otherwise: there a DenseNet needs less arithmetic than a ResNet",
+        paper: "section 4.4 and figure 3 (right) have it otherwise: there a DenseNet needs less arithmetic, too",
         tests: &[
             test(RESIDUAL, Measure::Macs, Some(Match::Parameters), Claimed::Above(0.0)),
             test(RESIDUAL, Measure::Accuracy, Some(Match::Macs), Claimed::Below(POINT)),
@@ -209,7 +209,7 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "pre-activation",
         heading: "Pre-activation",
-        text: "A network with batch-norm and ReLU before each convolution is more accurate than one with both after it.",
+        text: "A network with batch-norm and ReLU before each convolution is more accurate than with both after it.",
         paper: "“Composite function” in section 3, after He et al. 2016",
         tests: &[test(Contrast::Activation, Measure::Accuracy, None, Claimed::Above(0.0))],
         charts: charts::none,

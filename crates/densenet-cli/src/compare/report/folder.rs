@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::compare::results::{self, GRADIENTS, InitialGradients, RESULTS, RunResult};
 use crate::report::figures::mean_and_deviation;
+
+/// The plan as it was resolved.
+const PLAN: &str = "plan.toml";
 
 /// All that is known of a comparison.
 #[derive(Default)]
@@ -90,8 +93,11 @@ impl Folder {
             let path = folder.join(name);
             crate::text::read(&path).with_context(|| path.display().to_string())
         };
-        let plan_text = text("plan.toml")?;
-        let in_plan = || folder.join("plan.toml").display().to_string();
+        if !folder.join(PLAN).exists() {
+            bail!("{}: no comparison is here; its plan would be {}", folder.display(), folder.join(PLAN).display());
+        }
+        let plan_text = text(PLAN)?;
+        let in_plan = || folder.join(PLAN).display().to_string();
         let machine = match folder.join("machine.json").exists() {
             true => serde_json::from_str(&text("machine.json")?)
                 .with_context(|| folder.join("machine.json").display().to_string())?,
@@ -104,9 +110,13 @@ impl Folder {
 
     /// The same, each run once, in order.
     pub fn in_order(mut self) -> Self {
-        let mut known = HashSet::new();
+        let (mut known, mut measured) = (HashSet::new(), HashSet::new());
         self.runs.reverse();
         self.runs.retain(|run| known.insert(run.id.clone()));
+        self.gradients.retain(|start| {
+            let kind = (start.joining as usize, start.activation.clone());
+            measured.insert((start.network.clone(), kind, start.depth, start.seed))
+        });
         self.runs.sort_by_cached_key(|run| {
             let network = (run.joining as usize, run.network.clone());
             (self.plan.place(&run.experiment), network, run.augment.clone(), run.images, run.seed)

@@ -43,8 +43,8 @@ fn before_training(folder: &Folder) -> Vec<Chart<'static>> {
     ]
 }
 
-/// The first layer's by steps, and all layers' at the end, of the setting with the most ways of joining; of those with as
-/// many, that with the most pictures.
+/// The first layer's by steps, and all layers' at the end, of the setting with the most ways of joining; of those with
+/// as many, that with the most pictures.
 fn while_training(folder: &Folder) -> Vec<Chart<'static>> {
     let mut settings: BTreeMap<(&str, usize, &str), Vec<&RunResult>> = BTreeMap::new();
     for run in folder.runs.iter().filter(|run| last(run).is_some()) {

@@ -10,6 +10,9 @@ use crate::report::chart::{Curve, Marker};
 /// Colours of the page's style; the first three are those of the three ways of joining.
 const COLOURS: usize = 8;
 
+/// Marks, one after the other, so that lines of the same joining differ in more than their colour.
+const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond];
+
 /// Values of networks by x, in the order in which the networks first came.
 #[derive(Default)]
 pub struct Lines(Vec<Line>);
@@ -35,19 +38,19 @@ impl Lines {
     pub fn curves(self, logarithmic: bool) -> Vec<Curve> {
         let mut others = 3..;
         let mut taken = [false; 3];
-        let curve = |line: Line| {
+        let curve = |(place, line): (usize, Line)| {
             let first = !std::mem::replace(&mut taken[line.joining as usize], true);
             let colour = if first { line.joining as usize } else { others.next().unwrap_or_default() % COLOURS };
-            line.curve(colour, logarithmic)
+            line.curve(colour, MARKERS[place % MARKERS.len()], logarithmic)
         };
-        self.0.into_iter().map(curve).collect()
+        self.0.into_iter().enumerate().map(curve).collect()
     }
 }
 
 impl Line {
-    fn curve(self, colour: usize, logarithmic: bool) -> Curve {
-        let (there, back): (fn(f64) -> f64, fn(f64) -> f64) =
-            if logarithmic { (f64::ln, f64::exp) } else { (|y| y, |y| y) };
+    fn curve(self, colour: usize, marker: Marker, logarithmic: bool) -> Curve {
+        let scale: [fn(f64) -> f64; 2] = if logarithmic { [f64::ln, f64::exp] } else { [|y| y, |y| y] };
+        let [there, back] = scale;
         let points = self.values.into_iter();
         let points = points.filter_map(|(x, values)| Some((x as f64, Spread::of(values.into_iter().map(there))?)));
         let points: Vec<(f64, Spread)> = points.collect();
@@ -57,10 +60,10 @@ impl Line {
         };
         let several = points.iter().any(|(_, spread)| spread.deviation.is_some());
         let spread = if several { points.iter().map(|(_, spread)| ends(spread)).collect() } else { Vec::new() };
-        let (dashes, marker) = match self.joining {
-            Joining::Dense => ("", Marker::Circle),
-            Joining::Residual => (" dashed", Marker::Square),
-            Joining::Plain => (" dotted", Marker::Triangle),
+        let dashes = match self.joining {
+            Joining::Dense => "",
+            Joining::Residual => " dashed",
+            Joining::Plain => " dotted",
         };
         let points = points.into_iter().map(|(x, spread)| [x, back(spread.mean)]).collect();
         Curve { marker, spread, ..Curve::new(self.name, format!("c{colour}{dashes}"), points) }

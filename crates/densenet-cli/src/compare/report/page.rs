@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::Report;
-use super::answer::{Answer, Comparison, Row};
+use super::answer::{Answer, Comparison, Row, Unit};
 use super::claims::Verdict;
 use super::pairs::augmentation;
 use crate::compare::results::RunResult;
@@ -35,7 +35,7 @@ impl Report<'_> {
             (section("What these runs say", &self.overview()))
             @for answer in &self.claims { (section(answer.heading, &answered(answer))) }
             (section("How a claim is decided", &method()))
-            (section("All runs", &all(&self.runs)))
+            (section("All runs", &all(self.runs)))
             (section("Plan", &html! { pre tabindex="0" { (self.plan) } }))
             (section("Machine and time", &html! {
                 dl { (machine::facts(self.machine)) dt { "Time of all runs" } dd { (duration(self.seconds)) } }
@@ -58,13 +58,11 @@ impl Report<'_> {
 
     fn overview(&self) -> Markup {
         html! {
-            div class="scroll" tabindex="0" {
-                table class="claims" {
-                    thead { tr { th scope="col" { "Claim" } th scope="col" { "By these runs" } } }
-                    tbody {
-                        @for answer in &self.claims {
-                            tr { td { (answer.claim) } td { (badge(answer.verdict)) } }
-                        }
+            table class="claims" {
+                thead { tr { th scope="col" { "Claim" } th scope="col" { "By these runs" } } }
+                tbody {
+                    @for answer in &self.claims {
+                        tr { td { (answer.claim) } td { (badge(answer.verdict)) } }
                     }
                 }
             }
@@ -104,23 +102,24 @@ fn answered(answer: &Answer) -> Markup {
 
 fn settings(comparison: &Comparison) -> Markup {
     let [first, second] = comparison.kinds.map(capitalised);
+    let difference = match comparison.unit.name().trim() {
+        "" => "Difference".into(),
+        unit => format!("Difference ({unit})"),
+    };
+    let columns =
+        ["Setting", "Networks", &first, &second, &difference, "95 % interval", "Seeds", "Parameters", "Multiply-adds"];
     html! {
         div class="scroll" tabindex="0" {
             table class="words" {
-                thead {
-                    tr {
-                        @for name in ["Setting", "Networks", &first, &second, "Difference", "95 % interval", "Seeds",
-                            "Parameters", "Multiply-adds"] { th scope="col" { (name) } }
-                    }
-                }
-                tbody { @for row in &comparison.rows { (setting(row, comparison)) } }
+                thead { tr { @for name in columns { th scope="col" { (name) } } } }
+                tbody { @for row in &comparison.rows { (setting(row, comparison.unit)) } }
             }
         }
     }
 }
 
-fn setting(row: &Row, comparison: &Comparison) -> Markup {
-    let (unit, none) = (comparison.unit, || "–".to_string());
+fn setting(row: &Row, unit: Unit) -> Markup {
+    let none = || "–".to_string();
     let difference = row.difference.as_ref();
     let both = |numbers: Option<[u64; 2]>| numbers.map_or_else(none, |both| both.map(count).join(" / "));
     html! {
@@ -128,7 +127,7 @@ fn setting(row: &Row, comparison: &Comparison) -> Markup {
             th scope="row" { (row.setting) }
             td { (row.networks.as_ref().map_or_else(none, |names| names.join(" / "))) }
             @for value in &row.values { td { (unit.value(value)) } }
-            td { (difference.map_or_else(none, |difference| unit.difference(difference.mean))) }
+            td { (difference.map_or_else(none, |difference| unit.number(difference.mean))) }
             td { (difference.and_then(|difference| difference.interval).map_or_else(none, |ends| unit.interval(ends))) }
             td { (difference.map_or(0, |difference| difference.seeds)) }
             td { (both(row.parameters)) }
@@ -140,14 +139,14 @@ fn setting(row: &Row, comparison: &Comparison) -> Markup {
 fn method() -> Markup {
     html! {
         p {
-            "Networks are compared seed by seed: both runs of a pair have the same experiment, the same training pictures, \
-             the same augmentation and the same seed. The interval of the mean difference has Student's t over the seeds and, \
-             for accuracies, the error that other test pictures would bring about, added as squares. The latter counts as if \
-             both networks had been tested on pictures of their own, so intervals are rather too wide. A claim is held where \
-             the intervals of all its comparisons lie on the claimed side, not held where one lies on the other side, and \
-             else not decided. The mean is over the settings that have all seeds. Where a claim speaks of a small \
-             difference, 1 point is the border. Charts show means over seeds; bars and bands are one standard deviation. \
-             Every network was tested once, after its last step."
+            "Networks are compared seed by seed: both runs of a pair have the same experiment, the same training \
+             pictures, the same augmentation and the same seed. The interval of the mean difference has Student's t \
+             over the seeds and, for accuracies, the error that other test pictures would bring about, added as \
+             squares. The latter counts as if both networks had been tested on pictures of their own, so intervals \
+             are rather too wide. A claim is held where the intervals of all its comparisons lie on the claimed side, \
+             not held where one lies on the other side, and else not decided. The mean is over the settings that have \
+             all seeds. Where a claim speaks of a small difference, 1 point is the border. Charts show means over \
+             seeds; bars and bands are one standard deviation. Every network was tested once, after its last step."
         }
     }
 }
@@ -190,7 +189,8 @@ fn of_run(run: &RunResult) -> Markup {
             td { (run.network) }
             td { (count(run.images as u64)) }
             td { (augmentation(&run.augment)) }
-            @for number in [run.seed.to_string(), run.depth.to_string(), run.growth_rate.to_string()] { td { (number) } }
+            td { (run.seed) }
+            @for number in [run.depth, run.growth_rate] { td { (number) } }
             @for number in [run.parameters, run.macs] { td { (count(number)) } }
             td { (short(run.epochs)) }
             td { (count(run.steps)) }

@@ -26,8 +26,8 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// `value` of two networks' runs, where `variance` is that which other test pictures would bring about. None where no
-    /// seed has both.
+    /// `value` of two networks' runs, where `variance` is that which other test pictures would bring about. None where
+    /// no seed has both.
     fn of(
         [a, b]: [Cell<'a>; 2],
         value: fn(&RunResult) -> f64,
@@ -77,8 +77,8 @@ pub fn augmentation(augment: &str) -> String {
     if augment == "none" { "no augmentation".into() } else { augment.into() }
 }
 
-/// Each network of the first kind of `contrast` beside that of the second which is most like it, in the experiments that
-/// are `matched` in that way, or in all.
+/// Each network of the first kind of `contrast` beside that of the second which is most like it, in the experiments
+/// that are `matched` in that way, or in all.
 pub fn side_by_side(folder: &Folder, contrast: Contrast, matched: Option<Match>) -> Vec<[Cell<'_>; 2]> {
     let cells = folder.cells();
     let counts = |cell: &&Cell| matched.is_none_or(|matched| folder.matched(&cell.of.experiment) == matched);
@@ -99,7 +99,8 @@ pub fn side_by_side(folder: &Folder, contrast: Contrast, matched: Option<Match>)
     first.filter_map(|first| Some([first.clone(), pair(first)?])).collect()
 }
 
-/// How far two networks are from being alike in what their experiment is matched in; infinite where they are not nearly.
+/// How far two networks are from being alike in what their experiment is matched in; infinite where they are not
+/// nearly.
 fn distance(matched: Match, a: &RunResult, b: &RunResult) -> f64 {
     let ratio = |a: f64, b: f64| (a / b).ln().abs();
     let nearly = |far: f64| if far <= NEARLY.ln() { far } else { f64::INFINITY };
@@ -110,8 +111,8 @@ fn distance(matched: Match, a: &RunResult, b: &RunResult) -> f64 {
     }
 }
 
-/// Change of the logarithm of the first layer's relative gradient from the least to the greatest depth that both kinds of
-/// joining were measured at, before training, of pre-activation networks.
+/// Change of the logarithm of the first layer's relative gradient from the least to the greatest depth that both kinds
+/// of joining were measured at, before training, of pre-activation networks.
 pub fn shrinkage(folder: &Folder, joinings: [Joining; 2]) -> Option<Pair<'_>> {
     let [a, b] = joinings.map(|joining| by_depth(folder, joining));
     let mut depths = a.keys().filter(|depth| b.contains_key(depth));

@@ -7,12 +7,9 @@ use super::interval::Estimate;
 use crate::output::counted;
 use crate::report::figures::{capitalised, percent};
 
-/// What stands between two figures of a range.
-const TO: &str = " to ";
-
 impl Unit {
     /// A difference with its sign, without its unit.
-    fn number(self, difference: f64) -> String {
+    pub fn number(self, difference: f64) -> String {
         let text = match self {
             Self::Accuracy => format!("{:+.2}", 100.0 * difference),
             Self::Loss => format!("{difference:+.3}"),
@@ -22,7 +19,8 @@ impl Unit {
         text.replace('-', "−")
     }
 
-    fn name(self) -> &'static str {
+    /// What differences are in, as it stands behind them.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => " points",
             Self::Loss => "",
@@ -36,9 +34,9 @@ impl Unit {
         self.number(difference) + self.name()
     }
 
-    /// The ends of an interval.
+    /// The ends of an interval, without their unit.
     pub fn interval(self, [low, high]: [f64; 2]) -> String {
-        self.number(low) + TO + &self.number(high) + self.name()
+        if low == high { "exact".into() } else { format!("{} to {}", self.number(low), self.number(high)) }
     }
 
     /// What is compared of one kind of network: its mean and deviation.
@@ -92,33 +90,45 @@ impl Comparison {
     /// What is compared, what came of it, and what that says of the claim.
     pub fn in_words(&self) -> String {
         let [first, second] = self.kinds;
-        let subject = match self.unit {
-            Unit::Accuracy | Unit::Loss => format!("{}, {first} less {second}", capitalised(self.of)),
-            Unit::LogCount | Unit::LogFactor => format!("{}, {first} against {second}", capitalised(self.of)),
+        let between = match self.unit {
+            Unit::Accuracy | Unit::Loss => "less",
+            Unit::LogCount | Unit::LogFactor => "against",
         };
-        match &self.difference {
-            None => format!("{subject}: no such runs yet."),
-            Some(difference) => format!("{subject}: {}.", self.told(difference)),
-        }
-    }
-
-    fn told(&self, difference: &Estimate) -> String {
-        let mean = self.unit.difference(difference.mean);
+        let subject = format!("{}, {first} {between} {second}", capitalised(self.of));
+        let Some(difference) = &self.difference else { return format!("{subject}: no such runs yet.") };
         let (side, border) = match self.claimed {
             Claimed::Above(border) => ("above", border),
             Claimed::Below(border) => ("below", border),
         };
-        let claimed = format!("claimed is {side} {}", self.unit.border(border));
-        let of = format!("{}, {}", counted(difference.seeds, "seed"), counted(self.settings, "setting"));
-        let verdict = self.verdict.in_words();
-        match difference.interval {
-            None => format!("{mean} ({of}); {claimed}: {verdict}, since one seed says nothing of others"),
-            Some([low, high]) if low == high => format!("{mean} ({of}; exact); {claimed}: {verdict}"),
-            Some(ends) => {
-                let alone = if difference.seeds == 1 { " by the error of the test pictures alone" } else { "" };
-                let interval = self.unit.interval(ends);
-                format!("{mean} (95 % interval {interval}{alone}; {of}); {claimed}: {verdict}")
-            }
-        }
+        format!(
+            "{subject}: {} ({}){}. Claimed: {side} {}. {}.",
+            self.unit.difference(difference.mean),
+            self.certainty(difference),
+            self.of_either(),
+            self.unit.border(border),
+            capitalised(self.verdict.in_words()),
+        )
+    }
+
+    /// How sure a difference is, and by what.
+    fn certainty(&self, Estimate { interval, seeds, .. }: &Estimate) -> String {
+        let interval = match interval {
+            None => "no interval, since one seed says nothing of others".into(),
+            Some([low, high]) if low == high => "exact".into(),
+            Some(ends) => format!("95 % interval {}{}", self.unit.interval(*ends), self.unit.name()),
+        };
+        let alone = match (*seeds, self.unit) {
+            (1, Unit::Accuracy) => " by the error of the test pictures alone",
+            _ => "",
+        };
+        format!("{interval}{alone}; {}, {}", counted(*seeds, "seed"), counted(self.settings, "setting"))
+    }
+
+    /// What the difference is of, where it is of one setting.
+    fn of_either(&self) -> String {
+        let [row] = &self.rows[..] else { return String::new() };
+        let [first, second] =
+            [0, 1].map(|which| format!("{} {}", self.kinds[which], self.unit.value(&row.values[which])));
+        format!(": {first}, {second}, {}", row.setting)
     }
 }
