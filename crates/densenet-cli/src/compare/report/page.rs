@@ -157,15 +157,15 @@ const COLUMNS: [&str; 15] = [
     "Pictures",
     "Augmentation",
     "Seed",
+    "Test accuracy",
+    "Test loss",
+    "Training loss",
+    "Epochs",
+    "Steps",
     "L",
     "k",
     "Parameters",
     "Multiply-adds",
-    "Epochs",
-    "Steps",
-    "Training loss",
-    "Test loss",
-    "Test accuracy",
     "Time",
 ];
 
@@ -190,12 +190,12 @@ fn of_run(run: &RunResult) -> Markup {
             td { (count(run.images as u64)) }
             td { (augmentation(&run.augment)) }
             td { (run.seed) }
-            @for number in [run.depth, run.growth_rate] { td { (number) } }
-            @for number in [run.parameters, run.macs] { td { (count(number)) } }
+            td { (percent(run.test_top1)) }
+            @for loss in [run.test_loss, run.train_loss] { td { (format!("{loss:.4}")) } }
             td { (short(run.epochs)) }
             td { (count(run.steps)) }
-            @for loss in [run.train_loss, run.test_loss] { td { (format!("{loss:.4}")) } }
-            td { (percent(run.test_top1)) }
+            @for number in [run.depth, run.growth_rate] { td { (number) } }
+            @for number in [run.parameters, run.macs] { td { (count(number)) } }
             td { (duration(run.seconds)) }
         }
     }
