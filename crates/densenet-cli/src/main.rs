@@ -2,6 +2,7 @@
 
 mod augmenting;
 mod bench;
+mod compare;
 mod data;
 mod data_dir;
 mod decoding;
@@ -61,6 +62,7 @@ enum Command {
     Models(models::Models),
     Quantize(quantize::Quantize),
     Reuse(reuse::Reuse),
+    Compare(compare::Compare),
     Bench(bench::Bench),
 }
 
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Models(models) => models.run(),
         Command::Quantize(quantize) => quantize.run(),
         Command::Reuse(reuse) => reuse.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Bench(bench) => bench.run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,7 +1,7 @@
 //! `densenet report`, and the page that a training writes of itself.
 
 mod axis;
-mod chart;
+pub mod chart;
 mod classes;
 mod compare;
 mod confusion;
@@ -11,6 +11,7 @@ pub mod figures;
 mod headline;
 pub mod judged;
 mod log;
+pub mod machine;
 pub mod page;
 mod pictures;
 mod rates;

@@ -1,41 +1,81 @@
 //! Axes: round numbers that a curve's values lie between.
 
+use super::figures::short;
+use crate::output::count;
+
 /// From where to where an axis goes, and how far its ticks are apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Axis {
-    /// The lowest value.
+    /// The lowest value; its logarithm to base 10 on a logarithmic axis.
     pub low: f64,
-    /// The highest value, above the lowest.
+    /// The highest value, above the lowest, likewise.
     pub high: f64,
     step: f64,
+    logarithmic: bool,
 }
+
+/// Decades from which on the ticks of a logarithmic axis are at powers of ten, without 2 and 5 between them.
+const MANY_DECADES: f64 = 2.6;
 
 impl Axis {
     /// From zero to the whole number from `high` on, with about so many `ticks`, at whole numbers.
     pub fn whole(high: f64, ticks: f64) -> Self {
         let high = high.ceil().max(1.0);
-        Self { low: 0.0, high, step: round_step(high / ticks).max(1.0) }
+        Self { low: 0.0, high, step: round_step(high / ticks).max(1.0), logarithmic: false }
     }
 
     /// From the tick up to `low` to the one from `high` on, with about so many `ticks`.
     pub fn round(low: f64, high: f64, ticks: f64) -> Self {
         let high = if high > low { high } else { low + if low == 0.0 { 1.0 } else { 0.1 * low.abs() } };
         let step = round_step((high - low) / ticks);
-        Self { low: (low / step + 1e-9).floor() * step, high: (high / step - 1e-9).ceil() * step, step }
+        let (low, high) = ((low / step + 1e-9).floor() * step, (high / step - 1e-9).ceil() * step);
+        Self { low, high, step, logarithmic: false }
+    }
+
+    /// From the tick up to `low`, which is above 0, to the one from `high` on, on a logarithmic scale.
+    pub fn logarithmic(low: f64, high: f64) -> Self {
+        let decades = (high / low).log10();
+        let step = if decades < MANY_DECADES { 0.0 } else { (decades / 6.0).ceil() };
+        let beyond = step.max(1.0);
+        let ends = [low.log10().floor() - beyond, high.log10().ceil() + beyond];
+        let axis = Self { low: ends[0], high: ends[1], step, logarithmic: true };
+        let ticks: Vec<f64> = axis.ticks().collect();
+        let below = ticks.iter().rposition(|tick| *tick <= low * (1.0 + 1e-9)).unwrap_or(0);
+        let above = ticks.iter().position(|tick| *tick >= high * (1.0 - 1e-9)).unwrap_or(ticks.len() - 1);
+        Self { low: ticks[below].log10(), high: ticks[above.max(below + 1)].log10(), ..axis }
+    }
+
+    /// The same without what is more than a little beyond `low` and `high`, as long as two ticks are left.
+    pub fn close_to(self, low: f64, high: f64) -> Self {
+        let [low, high] = if self.logarithmic { [low.log10(), high.log10()] } else { [low, high] };
+        let margin = 0.04 * (high - low);
+        let close = Self { low: self.low.max(low - margin), high: self.high.min(high + margin), ..self };
+        if close.low < close.high && close.ticks().count() > 1 { close } else { self }
     }
 
     /// The values of the ticks.
-    pub fn ticks(&self) -> impl Iterator<Item = f64> {
-        let Self { low, high, step } = *self;
+    pub fn ticks(&self) -> Box<dyn Iterator<Item = f64>> {
+        let Self { low, high, step, logarithmic } = *self;
+        if logarithmic && step == 0.0 {
+            let within = move |value: &f64| (low - 1e-9..=high + 1e-9).contains(&value.log10());
+            let decades = low.floor() as i32..=high.ceil() as i32;
+            return Box::new(
+                decades.flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade))).filter(within),
+            );
+        }
         let count = |value: f64| value / step;
         let (first, last) = ((count(low) - 1e-9).ceil() as i64, (count(high) + 1e-9).floor() as i64);
-        (first..=last).map(move |tick| tick as f64 * step)
+        let tick = move |tick: i64| tick as f64 * step;
+        Box::new((first..=last).map(move |at| if logarithmic { 10f64.powf(tick(at)) } else { tick(at) }))
     }
 
     /// A tick's `value` in as many digits as ticks need to differ.
     pub fn label(&self, value: f64) -> String {
         if value == 0.0 {
             return "0".into();
+        }
+        if self.logarithmic {
+            return power(value);
         }
         if self.step < 1e-3 || self.step >= 1e6 {
             return format!("{value:.1e}").replace(".0e", "e");
@@ -44,9 +84,21 @@ impl Axis {
         format!("{value:.digits$}")
     }
 
-    /// Where `value` lies between `start`, for the lowest, and `end`.
+    /// Where `value` lies between `start`, for the lowest, and `end`; far below `start` where it has no logarithm.
     pub fn place(&self, value: f64, start: f64, end: f64) -> f64 {
+        let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value };
         start + (value - self.low) / (self.high - self.low) * (end - start)
+    }
+}
+
+/// A tick of a logarithmic axis: `1e-5`, `0.01`, `500`, `20,000`, `5 M`.
+fn power(value: f64) -> String {
+    match value {
+        ..9e-4 => format!("{value:.0e}"),
+        ..1e3 => short(value),
+        ..1e6 => count(value.round() as u64),
+        ..1e9 => format!("{} M", short(value / 1e6)),
+        _ => format!("{} G", short(value / 1e9)),
     }
 }
 
@@ -76,7 +128,27 @@ mod tests {
     }
 
     #[test]
+    fn ticks_of_a_logarithmic_axis_are_round_numbers() {
+        let sizes = ["500", "1,000", "2,000", "5,000", "10,000", "20,000", "50,000", "100,000"];
+        assert_eq!(labels(Axis::logarithmic(500.0, 60_000.0)), sizes);
+        assert_eq!(labels(Axis::logarithmic(1.7e6, 9e6)), ["1 M", "2 M", "5 M", "10 M"]);
+        assert_eq!(labels(Axis::logarithmic(3e-5, 0.4)), ["1e-5", "1e-4", "0.001", "0.01", "0.1", "1"]);
+        assert_eq!(labels(Axis::logarithmic(2e-12, 0.5)), ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "0.01", "1"]);
+        assert_eq!(labels(Axis::logarithmic(500.0, 60_000.0).close_to(500.0, 60_000.0)), sizes[..7]);
+        for [low, high] in [[3e5, 4e5], [7.0, 7.0]] {
+            let axis = Axis::logarithmic(low, high);
+            assert_eq!(axis.close_to(low, high), axis);
+        }
+        let axis = Axis::logarithmic(10.0, 1000.0);
+        assert_eq!([10.0, 100.0, 1000.0].map(|value| axis.place(value, 0.0, 8.0).round()), [0.0, 4.0, 8.0]);
+    }
+
+    #[test]
     fn one_value_has_an_axis_too() {
+        for value in [1e-9, 0.3, 1.0, 5.0, 7e9] {
+            let axis = Axis::logarithmic(value, value);
+            assert!(axis.low <= value.log10() + 1e-9 && value.log10() <= axis.high && axis.low < axis.high, "{axis:?}");
+        }
         for value in [0.0, 0.1, -3.0, 1e-9, 1e9] {
             let axis = Axis::round(value, value, 4.0);
             assert!(axis.low <= value && value <= axis.high && axis.low < axis.high, "{axis:?}");

@@ -1,8 +1,10 @@
 //! Curves as SVG, whose values the page's script tells under the pointer.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use maud::{Markup, html};
+use serde::Serialize;
 
 use super::axis::Axis;
 use super::figures::short;
@@ -17,51 +19,95 @@ const RIGHT: f64 = WIDTH - 12.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = HEIGHT - 36.0;
 
+/// Width of a digit, at most.
+const LETTER: f64 = 8.0;
+
 /// Points up to which each is marked.
 const FEW: usize = 25;
 
 /// A curve.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Curve {
     /// What it is of.
     pub name: String,
     /// How it is drawn: classes of the page's style.
+    #[serde(skip)]
     pub style: String,
+    /// What its points are marked with.
+    #[serde(skip)]
+    pub marker: Marker,
     /// `[x, y]`, all finite, x ascending.
     pub points: Vec<[f64; 2]>,
+    /// How low and how high y may be at each point: error bars, or of many points a band; empty where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<[f64; 2]>,
+}
+
+/// The shape of a point's mark.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Marker {
+    /// For a first curve.
+    #[default]
+    Circle,
+    /// For a second.
+    Square,
+    /// For a third.
+    Triangle,
+    /// For a fourth.
+    Diamond,
 }
 
 impl Curve {
     /// A curve; `style` is of the page's style sheet.
     pub fn new(name: impl Into<String>, style: impl Into<String>, points: Vec<[f64; 2]>) -> Self {
-        Self { name: name.into(), style: style.into(), points }
+        Self { name: name.into(), style: style.into(), points, ..Self::default() }
+    }
+
+    /// The curve without the points for which there is no place on logarithmic axes.
+    fn positive(mut self, logarithmic: [bool; 2]) -> Self {
+        let has_place = |point: &[f64; 2]| (0..2).all(|axis| !logarithmic[axis] || point[axis] > 0.0);
+        let kept: Vec<bool> = self.points.iter().map(has_place).collect();
+        let mut keep = kept.iter().copied();
+        self.spread.retain(|_| keep.next().unwrap_or(true));
+        self.points.retain(has_place);
+        self
     }
 }
 
 /// Curves over the same x.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Chart<'a> {
     /// What y is.
-    pub title: &'a str,
+    pub title: Cow<'a, str>,
     /// What x is.
     pub x: &'a str,
     /// Whether y are shares, to be told in percent.
     pub percent: bool,
+    /// Whether x and y are on logarithmic scales, which leave out what is not above 0.
+    pub logarithmic: [bool; 2],
     /// The curves; those without points are left out.
     pub curves: Vec<Curve>,
     /// Whether the curves are named below.
+    #[serde(skip)]
     pub legend: bool,
     /// A place on x to mark, and what is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mark: Option<(f64, String)>,
 }
 
 impl Chart<'_> {
     /// The chart under its title; nothing where no curve has a point.
     pub fn draw(mut self) -> Markup {
+        self.curves = self.curves.into_iter().map(|curve| curve.positive(self.logarithmic)).collect();
         self.curves.retain(|curve| !curve.points.is_empty());
         if self.curves.is_empty() {
             return html! {};
         }
         if self.percent {
-            self.curves.iter_mut().flat_map(|curve| &mut curve.points).for_each(|point| point[1] *= 100.0);
+            for curve in &mut self.curves {
+                curve.points.iter_mut().for_each(|point| point[1] *= 100.0);
+                curve.spread.iter_mut().flatten().for_each(|end| *end *= 100.0);
+            }
         }
         let [x, y] = self.axes();
         let domain = format!("{} {} {LEFT} {RIGHT}", x.low, x.high);
@@ -69,9 +115,10 @@ impl Chart<'_> {
             figure class="chart" {
                 figcaption { (self.title) @if self.percent { " (%)" } }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.in_words()) data-x=(domain)
-                    data-unit=[self.percent.then_some(" %")] data-of=(self.x) {
+                    data-logarithmic[self.logarithmic[0]] data-unit=[self.percent.then_some(" %")] data-of=(self.x) {
                     (grid(&x, &y, self.x))
                     @if let Some((at, name)) = &self.mark { (mark(x.place(*at, LEFT, RIGHT), name)) }
+                    @for curve in &self.curves { (spread(curve, &x, &y)) }
                     @for curve in &self.curves { (drawn(curve, &x, &y)) }
                     line class="cursor" y1=(TOP) y2=(BOTTOM) x1="-9" x2="-9" {}
                 }
@@ -81,16 +128,20 @@ impl Chart<'_> {
     }
 
     fn axes(&self) -> [Axis; 2] {
-        let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let extent = |axis: usize| {
-            let ends = (f64::INFINITY, f64::NEG_INFINITY);
-            points().fold(ends, |(low, high), point| (low.min(point[axis]), high.max(point[axis])))
-        };
-        let ((left, right), (low, high)) = (extent(0), extent(1));
+        let points = self.curves.iter().flat_map(|curve| &curve.points);
+        let (left, right) = extent(points.clone().map(|point| point[0]));
+        let of_spread = self.curves.iter().flat_map(|curve| &curve.spread).flatten().copied();
+        // A bar that reaches down to 0 or beyond ends at the lower edge of a logarithmic chart.
+        let of_spread = of_spread.filter(|end| !self.logarithmic[1] || *end > 0.0);
+        let (low, high) = extent(points.map(|point| point[1]).chain(of_spread));
         // Losses and rates are measured from zero; shares, which are high, from where they begin.
-        let low = if self.percent { low } else { low.min(0.0) };
-        let x = if left < 0.0 { Axis::round(left, right, 6.0) } else { Axis::whole(right, 6.0) };
-        [x, Axis::round(low, high, 5.0)]
+        let from = if self.percent { low } else { low.min(0.0) };
+        let x = match self.logarithmic[0] {
+            true => Axis::logarithmic(left, right).close_to(left, right),
+            false if left < 0.0 => Axis::round(left, right, 6.0),
+            false => Axis::whole(right, 6.0),
+        };
+        [x, if self.logarithmic[1] { Axis::logarithmic(low, high) } else { Axis::round(from, high, 5.0) }]
     }
 
     /// What the curves show, for those who do not see them.
@@ -105,6 +156,11 @@ impl Chart<'_> {
     }
 }
 
+/// The lowest and the highest of `values`.
+fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+}
+
 fn grid(x: &Axis, y: &Axis, name: &str) -> Markup {
     html! {
         g class="grid" {
@@ -114,7 +170,11 @@ fn grid(x: &Axis, y: &Axis, name: &str) -> Markup {
                 text x=(LEFT - 6.0) y=(at + 4.0) text-anchor="end" { (y.label(tick)) }
             }
             @for tick in x.ticks() {
-                text x=(round(x.place(tick, LEFT, RIGHT))) y=(BOTTOM + 16.0) text-anchor="middle" { (x.label(tick)) }
+                @let (at, label) = (round(x.place(tick, LEFT, RIGHT)), x.label(tick));
+                // A label that would leave the drawing ends with it.
+                @let leaves = at + LETTER * label.len() as f64 / 2.0 > WIDTH;
+                text x=(if leaves { WIDTH } else { at }) y=(BOTTOM + 16.0)
+                    text-anchor=(if leaves { "end" } else { "middle" }) { (label) }
             }
             text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (name) }
         }
@@ -144,9 +204,41 @@ fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
     html! {
         path class={ "curve " (curve.style) } d=(path) data-name=(curve.name) data-values=(values) {}
         @if curve.points.len() <= FEW {
-            @for [x, y] in &places { circle class=(curve.style) cx=(round(*x)) cy=(round(*y)) r="2.5" {} }
+            @for place in &places { (marked(curve, *place)) }
         }
     }
+}
+
+/// The mark of a point of `curve`.
+fn marked(curve: &Curve, place: [f64; 2]) -> Markup {
+    let [x, y] = place.map(round);
+    let of_corners = |corners: String| html! { path class={ "marker " (curve.style) } d=(corners) {} };
+    match curve.marker {
+        Marker::Circle => html! { circle class={ "marker " (curve.style) } cx=(x) cy=(y) r="2.5" {} },
+        Marker::Square => html! {
+            rect class={ "marker " (curve.style) } x=(round(x - 2.5)) y=(round(y - 2.5)) width="5" height="5" {}
+        },
+        Marker::Triangle => of_corners(format!("M{:.1} {:.1}l6 0l-3 -5.4z", x - 3.0, y + 2.4)),
+        Marker::Diamond => of_corners(format!("M{:.1} {y:.1}l3.5 3.5l3.5 -3.5l-3.5 -3.5z", x - 3.5)),
+    }
+}
+
+/// How low and how high `curve` may be: bars, or a band where its points are many.
+fn spread(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
+    let place = |value: f64| round(y.place(value, BOTTOM, TOP).clamp(TOP, BOTTOM));
+    let bars = curve.points.iter().zip(&curve.spread);
+    let bars = bars.map(|(point, ends)| (round(x.place(point[0], LEFT, RIGHT)), ends.map(place)));
+    let bars: Vec<(f64, [f64; 2])> = bars.collect();
+    if bars.len() <= FEW {
+        let path: String =
+            bars.iter().map(|(at, [low, high])| format!("M{} {low}h6m-3 0V{high}m-3 0h6", round(at - 3.0))).collect();
+        return html! { @if !path.is_empty() { path class={ "bars " (curve.style) } d=(path) {} } };
+    }
+    let corner = |(at, end): (f64, f64)| format!("{at} {end}");
+    let upper = bars.iter().map(|(at, [_, high])| (*at, *high));
+    let lower = bars.iter().rev().map(|(at, [low, _])| (*at, *low));
+    let corners: Vec<String> = upper.chain(lower).map(corner).collect();
+    html! { path class={ "band " (curve.style) } d={ "M" (corners.join("L")) "z" } {} }
 }
 
 /// The names of curves beside how they are drawn.
@@ -155,7 +247,10 @@ pub fn legend(curves: &[Curve]) -> Markup {
         ul class="legend" {
             @for curve in curves {
                 li {
-                    svg viewBox="0 0 28 8" aria-hidden="true" { path class={ "curve " (curve.style) } d="M0 4L28 4" {} }
+                    svg viewBox="0 0 28 8" aria-hidden="true" {
+                        path class={ "curve " (curve.style) } d="M0 4L28 4" {}
+                        @if curve.marker != Marker::Circle || curve.style.contains("marks") { (marked(curve, [14.0, 4.0])) }
+                    }
                     (curve.name)
                 }
             }
@@ -175,13 +270,15 @@ mod tests {
     #[test]
     fn a_curve_lies_within_its_axes_and_is_told_in_words() {
         let curves = vec![Curve::new("<b>", "c0", vec![[1.0, 0.5], [3.0, 0.75]]), Curve::new("none", "c1", vec![])];
+        let mark = Some((3.0, "best".into()));
         let chart = Chart {
-            title: "Accuracy",
+            title: "Accuracy".into(),
             x: "epoch",
             percent: true,
             curves,
             legend: true,
-            mark: Some((3.0, "best".into())),
+            mark,
+            ..Chart::default()
         };
         let svg = chart.draw().into_string();
         assert!(svg.contains("d=\"M165.3 214.0L408.0 18.0\""), "{svg}");
@@ -191,7 +288,24 @@ mod tests {
 
     #[test]
     fn nothing_is_drawn_of_nothing() {
-        let chart = Chart { title: "Loss", x: "step", percent: false, curves: vec![], legend: true, mark: None };
-        assert_eq!(chart.draw().into_string(), "");
+        let curve = Curve::new("gradient", "c0", vec![[1.0, 0.0]]);
+        let empty = Chart { title: "Loss".into(), x: "step", legend: true, ..Chart::default() };
+        let below = Chart { curves: vec![curve], logarithmic: [false, true], ..empty.clone() };
+        assert_eq!((empty.draw().into_string(), below.draw().into_string()), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn logarithmic_axes_and_error_bars() {
+        let points = vec![[0.0, 1.0], [10.0, 1e-6], [1000.0, 1e-2]];
+        let spread = vec![[0.5, 2.0], [-1.0, 1e-4], [1e-3, 1.0]];
+        let curve = Curve { spread, marker: Marker::Square, ..Curve::new("dense", "c0", points) };
+        let chart = Chart { x: "depth", logarithmic: [true; 2], curves: vec![curve], ..Chart::default() };
+        let svg = chart.clone().draw().into_string();
+        assert!(svg.contains("d=\"M44.0 214.0L408.0 83.3\"") && svg.contains("data-logarithmic"), "{svg}");
+        assert!(svg.contains("M41 214h6m-3 0V148.7m-3 0h6M405 116h6m-3 0V18m-3 0h6"), "{svg}");
+        let many: Vec<[f64; 2]> = (1..=30).map(|i| [f64::from(i), 0.5]).collect();
+        let curve = Curve { spread: vec![[0.25, 1.0]; 30], ..Curve::new("many", "c0", many) };
+        let svg = Chart { curves: vec![curve], ..chart }.draw().into_string();
+        assert!(svg.contains("class=\"band c0\"") && !svg.contains("class=\"bars"), "{svg}");
     }
 }

@@ -134,7 +134,9 @@ fn curves(runs: &[Run]) -> Markup {
         runs.iter().enumerate().map(|(place, run)| Curve::new(&run.name, style(place), of(&run.log))).collect()
     };
     let of_epochs = |of: fn(&Epoch) -> Option<f64>| overlaid(&move |log: &Log| log.curve(of));
-    let chart = |title, percent, curves| Chart { title, x: "epoch", percent, curves, legend: false, mark: None }.draw();
+    let chart = |title: &'static str, percent, curves| {
+        Chart { title: title.into(), x: "epoch", percent, curves, ..Chart::default() }.draw()
+    };
     let by_epochs = |log: &Log, curve: &Vec<[f64; 2]>| if log.by_epochs() { curve.clone() } else { Vec::new() };
     html! {
         (legend(&overlaid(&|_| Vec::new())))

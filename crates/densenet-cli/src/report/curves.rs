@@ -14,9 +14,9 @@ pub fn curves(log: &Log) -> Markup {
     let x = if log.by_epochs() { "epoch" } else { "step" };
     let held_out = log.epochs.first().map_or("validation", |epoch| epoch.part);
     let mark = || log.best().map(|best| (best.number, format!("best: {}", best.number)));
-    let chart = |title, percent, curves: Vec<Curve>| {
+    let chart = |title: &'static str, percent, curves: Vec<Curve>| {
         let mark = if percent { mark() } else { None };
-        Chart { title, x, percent, legend: curves.len() > 1, curves, mark }.draw()
+        Chart { title: title.into(), x, percent, legend: curves.len() > 1, curves, mark, ..Chart::default() }.draw()
     };
     let pair =
         |train, held: Vec<[f64; 2]>| vec![Curve::new("training", "c0", train), Curve::new(held_out, "c1 dashed", held)];

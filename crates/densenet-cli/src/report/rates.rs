@@ -9,17 +9,18 @@ use super::page::{page, section};
 
 /// The page of the steps `tried`, where `suggested` is the rate to train with.
 pub fn rates(tried: &[Tried], suggested: f64) -> String {
-    let of = |value: fn(&Tried) -> f64| tried.iter().map(|tried| [tried.lr.log10(), value(tried)]).collect();
+    let of = |value: fn(&Tried) -> f64| tried.iter().map(|tried| [tried.lr, value(tried)]).collect();
     let chart = Chart {
-        title: "Loss",
-        x: "logarithm of the learning rate, to base 10",
-        percent: false,
+        title: "Loss".into(),
+        x: "learning rate",
+        logarithmic: [true, false],
         curves: vec![
             Curve::new("of the batch", "c0 faint", of(|t| t.loss)),
             Curve::new("smoothed", "c0", of(|t| t.smoothed)),
         ],
         legend: true,
-        mark: Some((suggested.log10(), short(suggested))),
+        mark: Some((suggested, short(suggested))),
+        ..Chart::default()
     };
     let body = html! {
         header { h1 { "Search for the learning rate" } }

@@ -14,6 +14,7 @@ function tell(event, text, picture) {
 for (const svg of document.querySelectorAll('svg[data-x]')) {
   const [low, high, left, right] = svg.dataset.x.split(' ').map(Number);
   const unit = svg.dataset.unit ?? '';
+  const scale = 'logarithmic' in svg.dataset ? Math.log10 : Number;
   const cursor = svg.querySelector('.cursor');
   const curves = [...svg.querySelectorAll('[data-values]')].map(({ dataset }) => ({
     name: dataset.name,
@@ -23,10 +24,10 @@ for (const svg of document.querySelectorAll('svg[data-x]')) {
     const box = svg.getBoundingClientRect();
     const place = (event.clientX - box.left) / box.width * svg.viewBox.baseVal.width;
     const x = low + (place - left) / (right - left) * (high - low);
-    const nearest = points => points.reduce((a, b) => Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a);
+    const nearest = points => points.reduce((a, b) => Math.abs(scale(b[0]) - x) < Math.abs(scale(a[0]) - x) ? b : a);
     const found = curves.map(curve => ({ name: curve.name, point: nearest(curve.points) }));
     const at = nearest(found.map(({ point }) => point))[0];
-    for (const end of ['x1', 'x2']) cursor.setAttribute(end, left + (at - low) / (high - low) * (right - left));
+    for (const end of ['x1', 'x2']) cursor.setAttribute(end, left + (scale(at) - low) / (high - low) * (right - left));
     const lines = found.map(({ name, point }) => `${name}: ${point[1]}${unit}`);
     tell(event, [`${svg.dataset.of} ${at}`, ...lines].join('\n'));
   });

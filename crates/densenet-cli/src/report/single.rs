@@ -1,14 +1,13 @@
 //! The page of one run.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use super::classes::classes;
 use super::confusion::confusion;
 use super::curves::curves;
 use super::evaluated::Evaluated;
-use super::figures::{capitalised, duration};
 use super::headline::{notices, tiles};
+use super::machine::facts;
 use super::page::{page, section};
 use super::pictures::pictures;
 use super::reliability::diagram;
@@ -70,33 +69,11 @@ fn machine(run: &Run) -> Markup {
     html! {
         @if run.machine.is_some() || speed.is_some() {
             dl {
-                @for (key, value) in run.machine.iter().flatten().filter(|(_, value)| !value.is_null()) {
-                    @let (name, text) = in_words(key, value);
-                    dt { (name) } dd { (text) }
-                }
+                @if let Some(machine) = &run.machine { (facts(machine)) }
                 @if let Some(speed) = speed {
                     dt { "Training pictures a second, at most" } dd { (count(speed as u64)) }
                 }
             }
         }
-    }
-}
-
-/// A fact of the machine: its name and what it is.
-fn in_words(key: &str, value: &Value) -> (String, String) {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
-    };
-    let number = |what: fn(f64) -> String| value.as_f64().map_or(text.clone(), what);
-    let mib = |mib: f64| format!("{} MiB", count(mib as u64));
-    match key {
-        "instruction_set" => ("Instruction set".into(), text),
-        "os" => ("Operating system".into(), text),
-        "memory_mib" => ("Memory".into(), number(mib)),
-        "peak_rss_mib" => ("Memory that was taken, at most".into(), number(mib)),
-        "version" => ("Version of densenet".into(), text),
-        "seconds" => ("Time".into(), number(duration)),
-        key => (capitalised(&key.replace('_', " ")), text),
     }
 }

@@ -1,0 +1,172 @@
+//! What a comparison leaves in its folder: one line of JSON for each run that is done, and for each measurement of
+//! gradients.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use densenet::config::Joining;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The runs that are done, one a line.
+pub const RESULTS: &str = "results.jsonl";
+
+/// Gradients before the first step, one network a line.
+pub const GRADIENTS: &str = "gradients.jsonl";
+
+/// A network that was trained, and how good it became.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// What tells it from all other runs of the plan.
+    pub id: String,
+    /// The plan's experiment that it belongs to.
+    pub experiment: String,
+    /// The network's name in that experiment.
+    pub network: String,
+    /// How its layers are joined.
+    pub joining: Joining,
+    /// Whether batch-norm and ReLU stand before their convolution (`pre`) or after it (`post`).
+    pub activation: String,
+    /// Whether its layers have a bottleneck.
+    pub bottleneck: bool,
+    /// Share of the channels that a transition keeps; above 0, up to 1.
+    pub compression: f64,
+    /// Layers with weights, as the paper counts them: its `L`.
+    pub depth: usize,
+    /// The network's `k`.
+    pub growth_rate: usize,
+    /// Numbers that are learned.
+    pub parameters: u64,
+    /// Multiply-adds of one picture.
+    pub macs: u64,
+    /// The data set.
+    pub data: String,
+    /// Training pictures.
+    pub images: usize,
+    /// How they were changed at random.
+    pub augment: String,
+    /// Of all that was random.
+    pub seed: u64,
+    /// Times that each training picture was seen.
+    pub epochs: f64,
+    /// Steps of the optimiser.
+    pub steps: u64,
+    /// Mean loss in inference mode on at most 2,000 of its training pictures, as they are stored.
+    #[serde(deserialize_with = "or_nan")]
+    pub train_loss: f64,
+    /// Share of those that are put in their class; from 0 to 1.
+    pub train_top1: f64,
+    /// Mean loss on the test pictures.
+    #[serde(deserialize_with = "or_nan")]
+    pub test_loss: f64,
+    /// Share of the test pictures that are put in their class; from 0 to 1.
+    pub test_top1: f64,
+    /// Test pictures.
+    pub test_images: usize,
+    /// Time that it took.
+    pub seconds: f64,
+    /// What was measured on the way, by steps.
+    pub curve: Vec<CurvePoint>,
+}
+
+/// What was measured of a run after so many steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps done.
+    pub step: u64,
+    /// Loss of the training pictures.
+    #[serde(deserialize_with = "or_nan")]
+    pub train_loss: f64,
+    /// Loss of the test pictures, where it was measured.
+    pub test_loss: Option<f64>,
+    /// The gradient of each layer, from the stem on.
+    pub gradients: Vec<LayerGradient>,
+}
+
+/// The gradient of a layer's first convolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerGradient {
+    /// The layer's name.
+    pub layer: String,
+    /// Its L2 norm.
+    #[serde(deserialize_with = "or_nan")]
+    pub norm: f64,
+    /// Its root mean square in units of that of the weights.
+    #[serde(deserialize_with = "or_nan")]
+    pub relative: f64,
+}
+
+/// The gradients of a network that has not been trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InitialGradients {
+    /// The network's name.
+    pub network: String,
+    /// How its layers are joined.
+    pub joining: Joining,
+    /// Whether batch-norm and ReLU stand before their convolution (`pre`) or after it (`post`).
+    pub activation: String,
+    /// Layers with weights: the paper's `L`.
+    pub depth: usize,
+    /// Of its weights and pictures.
+    pub seed: u64,
+    /// Steps done: none.
+    pub step: u64,
+    /// The gradient of each layer, from the stem on.
+    pub layers: Vec<LayerGradient>,
+    /// Loss of the pictures that were taken.
+    #[serde(deserialize_with = "or_nan")]
+    pub loss: f64,
+}
+
+/// JSON has no numbers that are not finite: they are written as null.
+fn or_nan<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
+}
+
+/// The lines of the file `name` in `folder`; none where it is not there. A last line without an end is still being
+/// written, and left out.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is none of these.
+pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>> {
+    let path = folder.join(name);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let parsed = whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    parsed
+        .map(|(i, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), i + 1)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_they_were_written_and_the_unfinished_one_is_left_out() {
+        let layers = vec![LayerGradient { layer: "features.conv0".into(), norm: f64::NAN, relative: 0.5 }];
+        let start = InitialGradients {
+            network: "dense".into(),
+            joining: Joining::Dense,
+            activation: "pre".into(),
+            depth: 10,
+            seed: 1,
+            step: 0,
+            layers,
+            loss: 2.5,
+        };
+        let (folder, line) = (tempfile::tempdir().unwrap(), serde_json::to_string(&start).unwrap());
+        fs::write(folder.path().join(GRADIENTS), format!("{line}\n\n{line}\n{}", &line[..20])).unwrap();
+        let read_again: Vec<InitialGradients> = read(folder.path(), GRADIENTS).unwrap();
+        assert_eq!(read_again.len(), 2);
+        assert!(read_again[1].layers[0].norm.is_nan() && read_again[1].layers[0].relative == 0.5);
+        assert!(read::<RunResult>(folder.path(), RESULTS).unwrap().is_empty());
+        fs::write(folder.path().join(GRADIENTS), format!("{line}\n{{}}\n")).unwrap();
+        let error = read::<InitialGradients>(folder.path(), GRADIENTS).unwrap_err();
+        assert!(format!("{error:#}").contains("gradients.jsonl:2: missing field `network`"), "{error:#}");
+    }
+}
