@@ -1,30 +1,175 @@
 //! `densenet compare`.
 
+mod measure;
+mod networks;
+mod plan;
 mod report;
 mod results;
+mod runner;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use densenet::Architecture;
+use densenet::data::TableOptions;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use crate::output;
+use self::plan::Plan;
+use self::runner::{Comparison, Ended, Task, seconds_of_a_step};
+use crate::data_dir::DataDir;
+use crate::output::{self, Misuse, counted};
 use crate::report::REPORT;
+use crate::threads::Threads;
+use crate::{machine, watch};
 
 /// Puts the article's claims to the test: trains dense, residual and plain networks of the same layers
+///
+/// DIR gets plan.toml, results.jsonl with a line for each run that is done, and report.html. The same command again goes on
+/// where it was. Results of several machines, each with a --part of its own, are put together by joining their
+/// results.jsonl.
 #[derive(Args)]
-#[command(after_help = "Example: densenet compare --report runs/article")]
+#[command(after_help = "Example: densenet compare --plan quick --out runs/compare\n\
+    or:      densenet compare --plan article --dry-run\n\
+    or:      densenet compare --report runs/compare")]
 pub struct Compare {
-    /// Makes the page of a comparison's folder anew, of the runs that are done
+    /// The plan: article, quick, or a TOML file
+    #[arg(long, value_name = "PLAN", default_value = "article")]
+    plan: PathBuf,
+    /// The comparison's folder [default: runs/compare-PLAN]
     #[arg(long, value_name = "DIR")]
-    report: PathBuf,
+    out: Option<PathBuf>,
+    /// List the runs with what they cost, about, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do every N-th run alone, from the I-th on, as 2/3
+    #[arg(long, value_name = "I/N", value_parser = part)]
+    part: Option<Part>,
+    /// Print the plan and end
+    #[arg(long)]
+    print_plan: bool,
+    /// Only make the page of a comparison's folder anew, of the runs that are done
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["plan", "out", "dry_run", "part", "print_plan"])]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    data_dir: DataDir,
+    #[command(flatten)]
+    threads: Threads,
+}
+
+/// Every `of`-th run, from number `first` on, from 0.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    first: usize,
+    of: usize,
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match numbers {
+        Some((i, n)) if (1..=n).contains(&i) => Ok(Part { first: i - 1, of: n }),
+        _ => Err("it must be I/N with I from 1 to N, as 2/3".into()),
+    }
+}
+
+/// A bar of so many steps.
+fn bar(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps  {eta} left");
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Compare {
     pub fn run(self) -> Result<ExitCode> {
-        report::write(&self.report)?;
-        output::note(format_args!("wrote {}", self.report.join(REPORT).display()));
-        Ok(ExitCode::SUCCESS)
+        if let Some(folder) = &self.report {
+            report::write(folder)?;
+            output::note(format_args!("wrote {}", folder.join(REPORT).display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let plan = Plan::read(&self.plan)?;
+        if self.print_plan {
+            output::print(&plan.text()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let threads = self.threads.start()?;
+        let data = self.data_dir.open(&plan.data, &TableOptions::default())?;
+        if data.train.classes().len() < 2 || data.train.labels().len() != data.train.len() {
+            return Err(Misuse(format!("{}: a comparison takes pictures of two classes or more", plan.data)).into());
+        }
+        let comparison = Comparison::new(plan, data, self.folder());
+        let tasks = comparison.tasks()?;
+        let part = self.part.unwrap_or(Part { first: 0, of: 1 });
+        let tasks: Vec<Task> = tasks.into_iter().skip(part.first).step_by(part.of).collect();
+        if self.dry_run {
+            output::print(&costs(&comparison, &tasks)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        compare(&comparison, &tasks, threads)
     }
+
+    fn folder(&self) -> PathBuf {
+        let name = self.plan.file_stem().unwrap_or_default().to_string_lossy();
+        self.out.clone().unwrap_or_else(|| PathBuf::from(format!("runs/compare-{name}")))
+    }
+}
+
+/// Does `tasks`, and writes the page after each.
+fn compare(comparison: &Comparison, tasks: &[Task], threads: usize) -> Result<ExitCode> {
+    let folder = &comparison.folder;
+    comparison.plan.keep(folder)?;
+    machine::save(folder, threads)?;
+    let interrupted = watch::interruption()?;
+    let before = comparison.done()?;
+    let left = tasks.iter().filter(|task| !before.contains(&task.id)).count();
+    output::note(format_args!("{} to do of {}; writing to {}", left, counted(tasks.len(), "run"), folder.display()));
+    let (begun, mut done) = (Instant::now(), 0);
+    let ended = comparison.run(tasks, &interrupted, |task| {
+        done += 1;
+        let left = begun.elapsed().mul_f64((left - done) as f64 / done as f64);
+        output::note(format_args!(
+            "{}: run {done} of {left_of}, about {} left",
+            task.id,
+            HumanDuration(left),
+            left_of = done + tasks.len().saturating_sub(before.len() + done)
+        ));
+        report::write(folder)
+    })?;
+    report::write(folder)?;
+    match ended {
+        Ended::Done => output::note(format_args!("wrote {}", folder.join(REPORT).display())),
+        Ended::Interrupted => output::note("saved; the same command goes on"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the runs cost, a line each network of an experiment.
+fn costs(comparison: &Comparison, tasks: &[Task]) -> Result<String> {
+    let header = ["experiment", "network", "parameters", "multiply-adds", "runs", "minutes, estimated"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    let (mut seconds, batch, steps) = (0.0, comparison.plan.training.batch, comparison.plan.steps);
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for task in tasks {
+        let key = (task.experiment.as_str(), task.network.as_str());
+        if known.contains(&key) {
+            continue;
+        }
+        known.push(key);
+        let runs = tasks.iter().filter(|other| (other.experiment.as_str(), other.network.as_str()) == key).count();
+        let architecture = Architecture::new(&task.config)?;
+        let macs = densenet::info::Info::new(&architecture, task.config.input_size)?.macs;
+        let own = seconds_of_a_step(&task.config, batch)? * (steps * runs) as f64;
+        seconds += own;
+        let numbers = [output::count(architecture.num_parameters() as u64), output::count(macs)];
+        rows.push(
+            [vec![key.0.into(), key.1.into()], numbers.to_vec(), vec![runs.to_string(), format!("{:.1}", own / 60.0)]]
+                .concat(),
+        );
+    }
+    let table = output::table(&rows);
+    Ok(format!(
+        "{table}\n{} of {steps} steps each, about {:.0} minutes in all\n",
+        counted(tasks.len(), "run"),
+        seconds / 60.0
+    ))
 }

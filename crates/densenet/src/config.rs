@@ -15,10 +15,11 @@ pub use stem::{PoolKind, Stem, StemPool, StemShape};
 pub(crate) const MOST_FEATURES: usize = 1 << 20;
 
 /// How a layer's output `H(x)` meets its input `x`: the three patterns that the article compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Joining {
     /// `[x, H(x)]`: each layer reads the concatenation of all before it (equation 2 of the paper).
+    #[default]
     Dense,
     /// `H(x) + x`: a pre-activation residual network (equation 1).
     Residual,

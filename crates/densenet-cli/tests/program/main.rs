@@ -4,6 +4,7 @@
 mod folder;
 
 mod commands;
+mod compare;
 mod compare_report;
 mod damage;
 mod data;

@@ -4,8 +4,9 @@ use densenet::config::Joining;
 use serde::Serialize;
 
 use super::charts;
-use super::folder::{Folder, Match};
+use super::folder::Folder;
 use super::gradients;
+use crate::compare::plan::Match;
 use crate::compare::results::RunResult;
 use crate::report::chart::Chart;
 

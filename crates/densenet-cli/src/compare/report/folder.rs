@@ -7,11 +7,9 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::compare::plan::{FILE as PLAN, Match};
 use crate::compare::results::{self, GRADIENTS, InitialGradients, RESULTS, RunResult};
 use crate::report::figures::mean_and_deviation;
-
-/// The plan as it was resolved.
-const PLAN: &str = "plan.toml";
 
 /// All that is known of a comparison.
 #[derive(Default)]
@@ -55,19 +53,6 @@ pub struct Experiment {
     pub augment: Vec<String>,
     /// Runs of each.
     pub seeds: usize,
-}
-
-/// In what the networks of an experiment are alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Match {
-    /// In the widths of their layers.
-    #[default]
-    Widths,
-    /// In their number of parameters.
-    Parameters,
-    /// In their multiply-adds.
-    Macs,
 }
 
 impl Plan {

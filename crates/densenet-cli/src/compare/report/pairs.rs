@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use densenet::config::Joining;
 
 use super::claims::Contrast;
-use super::folder::{Cell, Folder, Match, Spread};
+use super::folder::{Cell, Folder, Spread};
 use super::interval::Sample;
+use crate::compare::plan::Match;
 use crate::compare::results::RunResult;
 use crate::output::{count, counted};
 

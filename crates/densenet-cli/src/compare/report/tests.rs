@@ -4,8 +4,9 @@ use densenet::config::Joining;
 
 use super::answer::{Answer, answers};
 use super::claims::Verdict;
-use super::folder::{Experiment, Folder, Match, Plan};
+use super::folder::{Experiment, Folder, Plan};
 use super::*;
+use crate::compare::plan::Match;
 use crate::compare::results::{CurvePoint, GRADIENTS, InitialGradients, LayerGradient, RESULTS};
 
 /// A run of a dense network; `right` of 10,000 test pictures are put in their class.

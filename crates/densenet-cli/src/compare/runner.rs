@@ -1,0 +1,386 @@
+//! The runs of a plan, one after the other.
+
+use std::fs;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use densenet::config::Joining;
+use densenet::data::{Augment, Augmentation, DataSet, Preprocessing, Split};
+use densenet::evaluation::evaluate;
+use densenet::info::Info;
+use densenet::network::DenseNet;
+use densenet::training::{EpochReport, LAST, LOG, Observer, Outcome, RESUME, Run, Settings, StepReport, seed_of};
+use densenet::{Architecture, Card, Config};
+use densenet_kernels::random::Stream;
+use indicatif::ProgressBar;
+use ndarray::Array4;
+use serde::Serialize;
+
+use super::measure::gradients;
+use super::networks::{config, depth};
+use super::plan::{Experiment, Match, Network, Plan};
+use super::results::{CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, read};
+
+/// Pictures that gradients are measured on.
+const MEASURED: usize = 128;
+
+/// Training pictures that the training loss is measured on, at most.
+const SCORED: usize = 2_000;
+
+/// Pictures that go through a network at a time where nothing is learned.
+const BATCH: usize = 256;
+
+/// A run that is to be done.
+#[derive(Clone, Debug)]
+pub struct Task {
+    pub id: String,
+    pub experiment: String,
+    pub network: String,
+    pub config: Config,
+    pub images: usize,
+    pub augment: Augment,
+    pub seed: u64,
+}
+
+/// A comparison: its plan, its data and its folder.
+pub struct Comparison {
+    pub plan: Plan,
+    pub data: DataSet,
+    pub folder: PathBuf,
+    preprocessing: Preprocessing,
+}
+
+/// How a comparison ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Done,
+    Interrupted,
+}
+
+impl Comparison {
+    /// Those of `plan` on `data`.
+    pub fn new(plan: Plan, data: DataSet, folder: PathBuf) -> Self {
+        let size = plan.size.unwrap_or(data.preprocessing.size);
+        Self { preprocessing: data.preprocessing.with_size(size), plan, data, folder }
+    }
+
+    /// The plan's network for the data.
+    fn base(&self) -> Result<Config> {
+        Ok(Config {
+            in_channels: self.preprocessing.channels(),
+            num_classes: self.data.train.classes().len(),
+            input_size: self.preprocessing.size,
+            ..Config::preset(&self.plan.network)?
+        })
+    }
+
+    /// All runs, in the order in which they are done: a seed of all before the next, so that half of a plan says something of
+    /// everything.
+    ///
+    /// # Errors
+    /// More pictures than there are, and networks that cannot be made alike.
+    pub fn tasks(&self) -> Result<Vec<Task>> {
+        let base = self.base()?;
+        let mut tasks = Vec::new();
+        for experiment in &self.plan.experiments {
+            for network in &experiment.networks {
+                tasks.extend(self.tasks_of(experiment, network, &base)?);
+            }
+        }
+        tasks.sort_by_key(|task| task.seed);
+        Ok(tasks)
+    }
+
+    fn tasks_of(&self, experiment: &Experiment, network: &Network, base: &Config) -> Result<Vec<Task>> {
+        let config = config(network, base, experiment.matched)?;
+        Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
+        let mut tasks = Vec::new();
+        for images in &experiment.images {
+            let images = images.of(self.data.train.len())?;
+            for &augment in &experiment.augment {
+                tasks.extend((0..experiment.seeds).map(|seed| Task {
+                    id: format!("{}-{}-{images}-{}-{seed}", experiment.name, network.name, word(augment)),
+                    experiment: experiment.name.clone(),
+                    network: network.name.clone(),
+                    config: config.clone(),
+                    images,
+                    augment,
+                    seed,
+                }));
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// Does `tasks` that are not done yet, and calls `after` with each that is.
+    pub fn run(
+        &self,
+        tasks: &[Task],
+        interrupted: &Arc<AtomicBool>,
+        mut after: impl FnMut(&Task) -> Result<()>,
+    ) -> Result<Ended> {
+        self.measure_gradients()?;
+        for task in tasks {
+            if self.done()?.contains(&task.id) {
+                continue;
+            }
+            let Some(result) = self.train(task, interrupted)? else { return Ok(Ended::Interrupted) };
+            append(&self.folder.join(RESULTS), &result)?;
+            // The weights have said what they had to say.
+            let _ = fs::remove_dir_all(self.folder_of(task));
+            after(task)?;
+        }
+        Ok(Ended::Done)
+    }
+
+    /// The runs that are done.
+    pub fn done(&self) -> Result<Vec<String>> {
+        Ok(read::<RunResult>(&self.folder, RESULTS)?.into_iter().map(|run| run.id).collect())
+    }
+
+    fn folder_of(&self, task: &Task) -> PathBuf {
+        self.folder.join("runs").join(&task.id)
+    }
+
+    /// Trains the network of `task`, from where it is if it was begun; none where that is interrupted.
+    fn train(&self, task: &Task, interrupted: &Arc<AtomicBool>) -> Result<Option<RunResult>> {
+        let (folder, part) = (self.folder_of(task), self.subset(task.images, task.seed));
+        let mut run = match folder.join(RESUME).exists() {
+            true => Run::resume(&folder)?,
+            false => self.start(task, &folder, &part)?,
+        };
+        let mut watch = Watch::new(&task.id, run.settings.steps(part.len()) * run.settings.epochs, interrupted.clone());
+        watch.bar.set_position(run.progress().step);
+        // Nothing is chosen by what is held out: the last epoch counts.
+        let few = part.select(&[0]);
+        if run.train(&part, &few, &mut watch)? == Outcome::Interrupted {
+            return Ok(None);
+        }
+        watch.bar.finish_and_clear();
+        let (network, _) = DenseNet::load(folder.join(LAST))?;
+        self.judge(task, &part, &run, network).map(Some)
+    }
+
+    fn start(&self, task: &Task, folder: &Path, part: &Split) -> Result<Run> {
+        let settings = self.settings(task, part.len());
+        let card = Card {
+            preprocessing: Some(self.preprocessing.clone()),
+            labels: self.data.train.classes().to_vec(),
+            dataset: self.plan.data.clone(),
+            seed: task.seed,
+            ..Card::of(task.config.clone())
+        };
+        Ok(Run::start(folder, card, DenseNet::new(&task.config, task.seed)?, settings)?)
+    }
+
+    /// As many whole epochs as the plan's steps are nearest to, and the schedule over them.
+    fn settings(&self, task: &Task, pictures: usize) -> Settings {
+        let of_epoch = self.plan.training.steps(pictures);
+        Settings {
+            epochs: ((self.plan.steps + of_epoch / 2) / of_epoch).max(1),
+            augment: Augmentation { base: task.augment, ..self.plan.training.augment },
+            ..self.plan.training.clone()
+        }
+    }
+
+    /// What the trained `network` came to.
+    fn judge(&self, task: &Task, part: &Split, run: &Run, mut network: DenseNet) -> Result<RunResult> {
+        let known: Vec<usize> = (0..part.len().min(SCORED)).collect();
+        let score = |split: &Split| {
+            let found = evaluate(&network, split, &self.preprocessing, BATCH, |_| ControlFlow::Continue(()))?;
+            let found = found.expect("nothing ends it");
+            anyhow::Ok((found.loss, found.top1.unwrap_or(f64::NAN)))
+        };
+        let (train, test) = (score(&part.select(&known))?, score(&self.data.test)?);
+        let architecture = network.architecture().clone();
+        let info = Info::new(&architecture, task.config.input_size)?;
+        let begin = |network: &mut DenseNet, step| self.curve_point(network, part, step);
+        let mut curve = vec![begin(&mut DenseNet::new(&task.config, task.seed)?, 0)?];
+        curve.push(CurvePoint { test_loss: Some(test.0), ..begin(&mut network, run.progress().step)? });
+        Ok(RunResult {
+            id: task.id.clone(),
+            experiment: task.experiment.clone(),
+            network: task.network.clone(),
+            joining: task.config.joining,
+            activation: "pre".into(),
+            bottleneck: task.config.bn_size.is_some(),
+            compression: task.config.compression,
+            depth: depth(&architecture),
+            growth_rate: task.config.growth_rate,
+            parameters: architecture.num_parameters() as u64,
+            macs: info.macs,
+            data: self.plan.data.clone(),
+            images: task.images,
+            augment: word(task.augment),
+            seed: task.seed,
+            epochs: run.settings.epochs as f64,
+            steps: run.progress().step,
+            train_loss: train.0,
+            train_top1: train.1,
+            test_loss: test.0,
+            test_top1: test.1,
+            test_images: self.data.test.len(),
+            seconds: seconds(&self.folder_of(task).join(LOG))?,
+            curve,
+        })
+    }
+
+    /// Loss and gradients of a batch of `part` after so many steps.
+    fn curve_point(&self, network: &mut DenseNet, part: &Split, step: u64) -> Result<CurvePoint> {
+        let (images, labels) = self.batch(part)?;
+        let (train_loss, gradients) = gradients(network, images.view(), &labels)?;
+        Ok(CurvePoint { step, train_loss, test_loss: None, gradients })
+    }
+
+    /// The first pictures of `part`, and their classes.
+    fn batch(&self, part: &Split) -> Result<(Array4<f32>, Vec<u32>)> {
+        let indices: Vec<usize> = (0..part.len().min(MEASURED)).collect();
+        let pictures = indices.iter().map(|&index| part.picture(index)).collect::<densenet::Result<Vec<_>>>()?;
+        let labels = indices.iter().map(|&index| part.labels()[index] as u32).collect();
+        Ok((self.preprocessing.batch(&pictures)?, labels))
+    }
+
+    /// So many training pictures, of all classes alike as far as there are any, which `seed` draws; of fewer pictures all are
+    /// among those of more.
+    fn subset(&self, count: usize, seed: u64) -> Split {
+        let train = &self.data.train;
+        let stream = Stream::new(seed_of(seed, "subset", 0), 0);
+        let mut drawn: Vec<usize> = (0..train.len()).collect();
+        drawn.sort_by_key(|&index| stream.bits(index as u64));
+        // A picture's rank within its class, then the draw: one of each class after the other.
+        let mut seen = vec![0; train.classes().len()];
+        let mut ranked: Vec<(usize, usize)> = drawn
+            .into_iter()
+            .map(|index| {
+                let rank = &mut seen[train.labels()[index]];
+                *rank += 1;
+                (*rank, index)
+            })
+            .collect();
+        ranked.sort_by_key(|&(rank, _)| rank);
+        let chosen: Vec<usize> = ranked.into_iter().take(count).map(|(_, index)| index).collect();
+        train.select(&chosen)
+    }
+
+    /// Gradients before the first step, those that are not there yet.
+    fn measure_gradients(&self) -> Result<()> {
+        let Some(plan) = &self.plan.gradients else { return Ok(()) };
+        let known = read::<InitialGradients>(&self.folder, GRADIENTS)?;
+        for (depth, joining, seed) in plan.all() {
+            let network = word(joining);
+            if known.iter().any(|known| (known.depth, &known.network, known.seed) == (depth, &network, seed)) {
+                continue;
+            }
+            let config = self.of_depth(depth, joining)?;
+            let part = self.subset(MEASURED, seed);
+            let point = self.curve_point(&mut DenseNet::new(&config, seed)?, &part, 0)?;
+            let CurvePoint { train_loss: loss, gradients: layers, .. } = point;
+            let activation = "pre".into();
+            let found = InitialGradients { network, joining, activation, depth, seed, step: 0, layers, loss };
+            append(&self.folder.join(GRADIENTS), &found)?;
+        }
+        Ok(())
+    }
+
+    /// The plan's network with so many layers with weights, as wide as the dense one.
+    fn of_depth(&self, depth: usize, joining: Joining) -> Result<Config> {
+        let base = self.base()?;
+        let (blocks, each) = (base.block_config.len(), if base.bn_size.is_some() { 2 } else { 1 });
+        let layers = depth.saturating_sub(blocks + 1) / each;
+        if layers < blocks {
+            anyhow::bail!("depths: L = {depth} leaves no layer for each of {blocks} blocks");
+        }
+        let block = |i: usize| layers / blocks + usize::from(i < layers % blocks);
+        let network = Network {
+            name: word(joining),
+            joining,
+            bottleneck: None,
+            compression: None,
+            blocks: Some((0..blocks).map(block).collect()),
+            growth_rate: None,
+        };
+        config(&network, &base, Match::Widths)
+    }
+}
+
+impl super::plan::Gradients {
+    fn all(&self) -> impl Iterator<Item = (usize, Joining, u64)> {
+        let joinings = [Joining::Dense, Joining::Residual, Joining::Plain];
+        let each = move |&depth: &usize| joinings.into_iter().map(move |joining| (depth, joining));
+        self.depths
+            .iter()
+            .flat_map(each)
+            .flat_map(|(depth, joining)| (0..self.seeds).map(move |seed| (depth, joining, seed)))
+    }
+}
+
+/// A variant's word, as it is serialised.
+fn word(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
+}
+
+/// Adds a line of JSON to the file `path`, whole or not at all.
+fn append(path: &Path, line: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(line)? + "\n";
+    let mut file =
+        fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).with_context(|| path.display().to_string())
+}
+
+/// The time of all epochs in a run's log.
+fn seconds(log: &Path) -> Result<f64> {
+    let text = fs::read_to_string(log).with_context(|| log.display().to_string())?;
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    Ok(lines.filter_map(|line| line["seconds"].as_f64()).sum())
+}
+
+/// A run as the person at the terminal sees it.
+struct Watch {
+    bar: ProgressBar,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn new(id: &str, steps: usize, interrupted: Arc<AtomicBool>) -> Self {
+        let bar = super::bar(steps as u64);
+        bar.set_message(id.to_string());
+        Self { bar, interrupted }
+    }
+
+    fn go_on(&self) -> ControlFlow<()> {
+        match self.interrupted.load(Ordering::SeqCst) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn step(&mut self, _: &StepReport, _: usize) -> ControlFlow<()> {
+        self.bar.inc(1);
+        self.go_on()
+    }
+
+    fn evaluated(&mut self, _: u64) -> ControlFlow<()> {
+        self.go_on()
+    }
+
+    fn epoch(&mut self, _: &EpochReport) {}
+}
+
+/// Seconds that a step of the network of `config` takes, about.
+pub fn seconds_of_a_step(config: &Config, batch: usize) -> Result<f64> {
+    let mut network = DenseNet::<f32>::new(config, 0)?;
+    let images = Array4::zeros((batch, config.in_channels, config.input_size, config.input_size));
+    let labels = vec![0; batch];
+    let mut step = || gradients(&mut network, images.view(), &labels);
+    step()?;
+    let begun = Instant::now();
+    step()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
