@@ -121,18 +121,13 @@ fn compare(comparison: &Comparison, tasks: &[Task], threads: usize) -> Result<Ex
     machine::save(folder, threads)?;
     let interrupted = watch::interruption()?;
     let before = comparison.done()?;
-    let left = tasks.iter().filter(|task| !before.contains(&task.id)).count();
-    output::note(format_args!("{} to do of {}; writing to {}", left, counted(tasks.len(), "run"), folder.display()));
+    let mut left = tasks.iter().filter(|task| !before.contains(&task.id)).count();
+    output::note(format_args!("{} to do; writing to {}", counted(left, "run"), folder.display()));
     let (begun, mut done) = (Instant::now(), 0);
     let ended = comparison.run(tasks, &interrupted, |task| {
-        done += 1;
-        let left = begun.elapsed().mul_f64((left - done) as f64 / done as f64);
-        output::note(format_args!(
-            "{}: run {done} of {left_of}, about {} left",
-            task.id,
-            HumanDuration(left),
-            left_of = done + tasks.len().saturating_sub(before.len() + done)
-        ));
+        (left, done) = (left - 1, done + 1);
+        let time = HumanDuration(begun.elapsed() / done * left as u32);
+        output::note(format_args!("{} is done; {} left, about {time}", task.id, counted(left, "run")));
         report::write(folder)
     })?;
     report::write(folder)?;
