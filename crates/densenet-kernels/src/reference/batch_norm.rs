@@ -70,6 +70,19 @@ pub fn backward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, g
     Gradients { dx, dgamma: total(mean_dy_xh), dbeta: total(mean_dy) }
 }
 
+/// Gradients in inference, where `statistics` are the running ones and do not depend on `x`, for `dy` `(N, C, H, W)`.
+pub fn backward_running<T: Scalar>(
+    shape: Shape4,
+    x: &[T],
+    statistics: &Statistics<T>,
+    gamma: &[T],
+    dy: &[T],
+) -> Gradients<T> {
+    let dx = map(shape, |i, c| gamma[c] * inverse_deviation(statistics, c) * dy[i]);
+    let dgamma = channel_sums(shape, |i, c| dy[i] * normalised(x[i], statistics, c));
+    Gradients { dx, dgamma, dbeta: channel_sums(shape, |i, _| dy[i]) }
+}
+
 fn normalised<T: Scalar>(x: T, statistics: &Statistics<T>, channel: usize) -> T {
     (x - statistics.mean[channel]) * inverse_deviation(statistics, channel)
 }
@@ -89,12 +102,17 @@ fn map<T: Scalar>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
 
 /// Mean of `f(element, channel)` over each channel.
 fn channel_means<T: Scalar>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
+    let count = T::of((shape.n * shape.plane()) as f64);
+    channel_sums(shape, f).into_iter().map(|sum| sum / count).collect()
+}
+
+/// Sum of `f(element, channel)` over each channel.
+fn channel_sums<T: Scalar>(shape: Shape4, f: impl Fn(usize, usize) -> T) -> Vec<T> {
     let mut sums = vec![T::zero(); shape.c];
     for (start, c) in shape.planes() {
         sums[c] += (start..start + shape.plane()).map(|i| f(i, c)).sum();
     }
-    let count = T::of((shape.n * shape.plane()) as f64);
-    sums.into_iter().map(|sum| sum / count).collect()
+    sums
 }
 
 #[cfg(test)]
@@ -127,6 +145,12 @@ mod tests {
             let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| {
                 dot(&forward(shape, x, &statistics(shape, x), gamma, beta), &dy)
             };
+            assert_gradient("dx", seed, &x, &gradients.dx, |x| loss(x, &gamma, &beta));
+            assert_gradient("dgamma", seed, &gamma, &gradients.dgamma, |gamma| loss(&x, gamma, &beta));
+            assert_gradient("dbeta", seed, &beta, &gradients.dbeta, |beta| loss(&x, &gamma, beta));
+            let running = Statistics { mean: random(seed, 8, shape.c), variance: vec![0.7; shape.c] };
+            let gradients = backward_running(shape, &x, &running, &gamma, &dy);
+            let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| dot(&forward(shape, x, &running, gamma, beta), &dy);
             assert_gradient("dx", seed, &x, &gradients.dx, |x| loss(x, &gamma, &beta));
             assert_gradient("dgamma", seed, &gamma, &gradients.dgamma, |gamma| loss(&x, gamma, &beta));
             assert_gradient("dbeta", seed, &beta, &gradients.dbeta, |beta| loss(&x, &gamma, beta));
