@@ -214,7 +214,7 @@ impl<T: Real> DenseNet<T> {
 
     /// The weights packed for inference. They are packed outside of the lock: a thread that packs them on a pool may take up
     /// another prediction meanwhile, and would wait there for itself.
-    fn predictor(&self) -> &Predictor<T> {
+    pub(super) fn predictor(&self) -> &Predictor<T> {
         self.predictor.get().unwrap_or_else(|| {
             let predictor = Predictor::new(&self.weights);
             self.predictor.get_or_init(|| predictor)

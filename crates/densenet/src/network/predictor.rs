@@ -38,6 +38,15 @@ pub(super) struct Batch<'a, T> {
     pub grid: Grid,
 }
 
+impl<T> Batch<'_, T> {
+    /// Some `images` of it.
+    fn images(&self, images: Range<usize>) -> Self {
+        let image = self.pictures.len() / self.grid.images;
+        let pictures = &self.pictures[images.start * image..images.end * image];
+        Self { pictures, grid: Grid { images: images.len(), ..self.grid } }
+    }
+}
+
 /// Where predictions go.
 pub(super) struct Outputs<'a, T> {
     /// `(N, features)`: what the classifier reads.
@@ -62,10 +71,10 @@ pub(super) struct Predictor<T: Real> {
     in_channels: usize,
     stem: FoldedConv<T>,
     stem_end: StemEnd<T>,
-    blocks: Vec<PackedBlock<T>>,
-    final_affine: RunningAffine<T>,
-    final_relu: bool,
-    head_pool: head::Pool,
+    pub blocks: Vec<PackedBlock<T>>,
+    pub final_affine: RunningAffine<T>,
+    pub final_relu: bool,
+    pub head_pool: head::Pool,
     num_features: usize,
     classifier: Classifier<T>,
     /// Working memory that no prediction is using.
@@ -83,19 +92,19 @@ enum StemEnd<T> {
 }
 
 #[derive(Debug)]
-struct PackedLayer<T: Real> {
+pub(super) struct PackedLayer<T: Real> {
     /// The layer's first pre-activation; the batch-norm after it is folded in where there is a bottleneck.
-    first: FoldedPreAct<T>,
+    pub first: FoldedPreAct<T>,
     /// The 3x3 convolution after a bottleneck.
     second: Option<FoldedConv<T>>,
 }
 
 #[derive(Debug)]
-struct PackedBlock<T: Real> {
+pub(super) struct PackedBlock<T: Real> {
     /// Channels of each feature map.
-    map_channels: Vec<usize>,
-    layers: Vec<PackedLayer<T>>,
-    transition: Option<FoldedPreAct<T>>,
+    pub map_channels: Vec<usize>,
+    pub layers: Vec<PackedLayer<T>>,
+    pub transition: Option<FoldedPreAct<T>>,
 }
 
 /// What one prediction works in; kept for the next one.
@@ -161,7 +170,7 @@ impl<T: Real> PackedBlock<T> {
     }
 
     /// Channels of all maps.
-    fn channels(&self) -> usize {
+    pub fn channels(&self) -> usize {
         self.map_channels.iter().sum()
     }
 
@@ -172,19 +181,24 @@ impl<T: Real> PackedBlock<T> {
 
     /// What layer `layer`, counted from 0, or what follows the last, reads of the block's buffer: all maps that there are
     /// (dense), or the newest.
-    fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
-        let from = if joining == Joining::Dense { 0 } else { layer };
-        let before = |i: usize| self.map_channels[..i].iter().sum::<usize>() * grid.pixels();
-        FeatureMaps::new(&buffer[before(from)..before(layer + 1)], grid, &self.map_channels[from..=layer])
+    pub fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
+        let read = joining.read_by(layer);
+        FeatureMaps::new(&buffer[self.elements(&read, grid)], grid, &self.map_channels[read])
+    }
+
+    /// Where maps lie in the block's buffer.
+    pub fn elements(&self, maps: &Range<usize>, grid: Grid) -> Range<usize> {
+        let before = |map: usize| self.map_channels[..map].iter().sum::<usize>() * grid.pixels();
+        before(maps.start)..before(maps.end)
     }
 
     /// All maps that the block hands on.
-    fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
+    pub fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
         self.maps(buffer, grid, joining, self.layers.len())
     }
 
     /// Runs all layers in a buffer whose first map is there.
-    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
+    pub fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
         let mut done = self.map_channels[0] * grid.pixels();
         for (i, layer) in self.layers.iter().enumerate() {
             let (before, rest) = buffer.split_at_mut(done);
@@ -254,7 +268,7 @@ impl<T: Real> Passage<'_, '_, T> {
     ) {
         let predictor = self.predictor;
         let Some(before) = block.checked_sub(1) else {
-            return self.stem(images, output);
+            return predictor.stem(self.batch.images(images), self.intermediate, output, self.watch.probe);
         };
         let packed = &predictor.blocks[before];
         let group = packed.group(self.grid(before, images.len()));
@@ -268,24 +282,6 @@ impl<T: Real> Passage<'_, '_, T> {
             let input = transition.input(maps, Pooling::Average2x2);
             transition.conv.run(&input, false, None, output, self.watch.probe);
         }
-    }
-
-    fn stem(&mut self, images: Range<usize>, output: &mut [T]) {
-        let Predictor { stem, stem_end, in_channels, .. } = self.predictor;
-        let (Batch { pictures, grid }, probe) = (self.batch, self.watch.probe);
-        let image = in_channels * grid.height * grid.width;
-        let grid = Grid { images: images.len(), ..grid };
-        let data = &pictures[images.start * image..images.end * image];
-        let input = Input::Pictures { data, grid, channels: *in_channels };
-        let StemEnd::Pool(affine, pool) = stem_end else {
-            let relu = matches!(stem_end, StemEnd::Relu);
-            return stem.run(&input, relu, None, output, probe);
-        };
-        let (grid, map_channels) = (stem.shape().window.output(grid), [stem.shape().out_channels]);
-        let raw = self.intermediate.at_least(grid.pixels() * map_channels[0]);
-        stem.run(&input, false, None, raw, probe);
-        let maps = FeatureMaps::new(raw, grid, &map_channels);
-        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
     /// Extents of the maps of `images` images in `block`.
@@ -321,6 +317,21 @@ impl<T: Real> Predictor<T> {
             classifier: Classifier::new(weights),
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Makes the first map of the first block; where the stem pools, `raw` gets what its convolution makes.
+    pub fn stem(&self, batch: Batch<'_, T>, raw: &mut Aligned<T>, output: &mut [T], probe: Probe<'_>) {
+        let Self { stem, stem_end, in_channels, .. } = self;
+        let input = Input::Pictures { data: batch.pictures, grid: batch.grid, channels: *in_channels };
+        let StemEnd::Pool(affine, pool) = stem_end else {
+            let relu = matches!(stem_end, StemEnd::Relu);
+            return stem.run(&input, relu, None, output, probe);
+        };
+        let (grid, map_channels) = (stem.shape().window.output(batch.grid), [stem.shape().out_channels]);
+        let raw = raw.at_least(grid.pixels() * map_channels[0]);
+        stem.run(&input, false, None, raw, probe);
+        let maps = FeatureMaps::new(raw, grid, &map_channels);
+        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
     /// Packs the classifier anew, whose parameters have changed.

@@ -147,7 +147,7 @@ fn assert_slope(what: &str, gradient: &[f64], along: &[f64], at: impl Fn(f64) ->
 }
 
 /// An endless row of numbers in `[-1, 1)`.
-fn random(stream: u64) -> impl Iterator<Item = f64> {
+pub fn random(stream: u64) -> impl Iterator<Item = f64> {
     let stream = Stream::new(SEED, stream);
     (0..).map(move |i| 2.0 * stream.uniform(i) - 1.0)
 }
