@@ -3,7 +3,7 @@
 
 use crate::batch_norm::{Moments, NormGradient, Normalised, Uncorrected, Write};
 use crate::direct;
-pub use crate::direct::{OutputGradient, backward_bias};
+pub use crate::direct::{OutputGradient, backward_bias, backward_pictures};
 pub use crate::epilogue::Epilogue;
 use crate::gemm::PackedWeights;
 use crate::instantiate::instantiate;

@@ -43,6 +43,7 @@ pub trait Real:
     + direct::backward_1x1::Instance<Self>
     + direct::backward_bias::Instance<Self>
     + direct::backward_data::Instance<Self>
+    + direct::backward_pictures::Instance<Self>
     + direct::backward_weights::Instance<Self>
     + direct::forward::Instance<Self>
     + head::Instance<Self>

@@ -105,15 +105,9 @@ impl Pixels {
     /// Those of the window of the output pixel in row `y` and column `x`.
     #[inline(always)]
     fn of(window: Window, (y, x): (usize, usize), grid: Grid, channels: usize) -> Self {
-        let rows = in_window(window, y, grid.height);
-        Self { rows, columns: in_window(window, x, grid.width), row: grid.width * channels, channels }
+        let rows = window.inputs(y, grid.height);
+        Self { rows, columns: window.inputs(x, grid.width), row: grid.width * channels, channels }
     }
-}
-
-/// Input rows or columns in the window of output row or column `o`, of an input of `extent`.
-fn in_window(window: Window, o: usize, extent: usize) -> Range<usize> {
-    let start = o * window.stride;
-    start.saturating_sub(window.padding)..(start + window.kernel - window.padding).min(extent)
 }
 
 /// Batch-norm, ReLU and pooling of a map.
@@ -230,7 +224,7 @@ impl<T: Scalar> Operation<T> for Backward<'_, T> {
         // Rows are cleared right before the first window over them is taken back.
         let mut cleared = 0;
         for (y, dy) in dy.chunks_exact(pooled.width * channels).take(pooled.height).enumerate() {
-            let end = in_window(window, y, grid.height).end;
+            let end = window.inputs(y, grid.height).end;
             dx[cleared * row..end * row].fill(T::zero());
             cleared = end;
             for (x, dy) in dy.chunks_exact(channels).enumerate() {

@@ -4,6 +4,8 @@ mod head;
 mod limits;
 mod stem;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -25,6 +27,17 @@ pub enum Joining {
     Residual,
     /// `H(x)`: no shortcut.
     Plain,
+}
+
+impl Joining {
+    /// The maps of its block that layer `i` reads, or, past the last layer, what follows the block: all before it, or the
+    /// newest.
+    pub(crate) fn read_by(self, i: usize) -> Range<usize> {
+        match self {
+            Self::Dense => 0..i + 1,
+            Self::Residual | Self::Plain => i..i + 1,
+        }
+    }
 }
 
 /// A network of the family.

@@ -11,6 +11,7 @@ use densenet_kernels::reference::{Shape4, cross_entropy};
 
 use crate::{Architecture, Result};
 use backward::Backward;
+pub use backward::Gradients;
 use forward::{Forward, Mode};
 pub use types::Batch;
 
@@ -87,6 +88,28 @@ pub fn block_maps<T: Scalar>(
     Ok(inputs.map(|(_, map)| (map.shape, map.values)).collect())
 }
 
+/// The gradients of the sum of `dlogits` times the logits, both `(N, classes)`, in inference, where batch-norms take the
+/// `running` statistics. Slices whose lengths do not fit `arch` and `shape` panic.
+///
+/// # Errors
+/// A picture size that the network cannot take, and a network without a classifier.
+pub fn gradients<T: Scalar>(
+    arch: &Architecture,
+    parameters: &[T],
+    running: &[T],
+    shape: Shape4,
+    images: &[T],
+    dlogits: &[T],
+) -> Result<Gradients<T>> {
+    arch.check_classifier()?;
+    check(arch, parameters, running, shape, images)?;
+    let mut forward = Forward::new(arch, parameters, Mode::Inference { running });
+    let logits = forward.logits(shape, images);
+    assert_eq!(logits.len(), dlogits.len(), "gradients of the logits");
+    let backward = Backward::new(arch, parameters, forward.tape, backward::Mode::Inference { running });
+    Ok(backward.gradients(shape, images, dlogits))
+}
+
 /// Logits, loss and gradients of a training step, where batch-norms take the batch's statistics and move the `running`
 /// ones. Slices whose lengths do not fit `arch` and the batch, and labels out of range, panic.
 ///
@@ -110,7 +133,9 @@ pub fn train<T: Scalar>(
     let targets = one_hot(batch.labels, classes);
     let loss = cross_entropy::forward(&logits, &targets, classes, label_smoothing, None);
     let dlogits = cross_entropy::backward(&logits, &targets, classes, label_smoothing, None);
-    let gradients = Backward::new(arch, parameters, forward.tape, dropout_seed).gradients(batch, &dlogits);
+    let mode = backward::Mode::Training { dropout_seed };
+    let backward = Backward::new(arch, parameters, forward.tape, mode);
+    let gradients = backward.gradients(batch.shape, batch.images, &dlogits).parameters;
     Ok(Step { logits, loss, gradients })
 }
 

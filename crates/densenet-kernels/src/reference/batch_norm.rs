@@ -21,6 +21,15 @@ pub struct Statistics<T> {
     pub variance: Vec<T>,
 }
 
+/// Where the statistics that a batch-norm takes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From the batch: they depend on the input.
+    Batch,
+    /// The running ones: constants.
+    Running,
+}
+
 /// Gradients of a batch-norm.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
@@ -57,13 +66,23 @@ pub fn forward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, ga
     map(shape, |i, c| gamma[c] * normalised(x[i], statistics, c) + beta[c])
 }
 
-/// Gradients in training, where `statistics` are the batch's and so depend on `x`, for `dy` `(N, C, H, W)`.
-pub fn backward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, gamma: &[T], dy: &[T]) -> Gradients<T> {
+/// Gradients for `dy` `(N, C, H, W)`, where `statistics` come from `source`.
+pub fn backward<T: Scalar>(
+    source: Source,
+    shape: Shape4,
+    x: &[T],
+    statistics: &Statistics<T>,
+    gamma: &[T],
+    dy: &[T],
+) -> Gradients<T> {
     let mean_dy = channel_means(shape, |i, _| dy[i]);
     let mean_dy_xh = channel_means(shape, |i, c| dy[i] * normalised(x[i], statistics, c));
     let dx = map(shape, |i, c| {
-        let corrected = dy[i] - mean_dy[c] - normalised(x[i], statistics, c) * mean_dy_xh[c];
-        gamma[c] * inverse_deviation(statistics, c) * corrected
+        let dxh = match source {
+            Source::Batch => dy[i] - mean_dy[c] - normalised(x[i], statistics, c) * mean_dy_xh[c],
+            Source::Running => dy[i],
+        };
+        gamma[c] * inverse_deviation(statistics, c) * dxh
     });
     let count = T::of((shape.n * shape.plane()) as f64);
     let total = |means: Vec<T>| means.into_iter().map(|mean| mean * count).collect();
@@ -123,10 +142,16 @@ mod tests {
             let shape = Shape4::new(of(0, 1, 3), of(1, 1, 4), of(2, 2, 5), of(3, 2, 5));
             let (x, dy) = (random(seed, 4, shape.len()), random(seed, 5, shape.len()));
             let (gamma, beta) = (random(seed, 6, shape.c), random(seed, 7, shape.c));
-            let gradients = backward(shape, &x, &statistics(shape, &x), &gamma, &dy);
+            let gradients = backward(Source::Batch, shape, &x, &statistics(shape, &x), &gamma, &dy);
             let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| {
                 dot(&forward(shape, x, &statistics(shape, x), gamma, beta), &dy)
             };
+            assert_gradient("dx", seed, &x, &gradients.dx, |x| loss(x, &gamma, &beta));
+            assert_gradient("dgamma", seed, &gamma, &gradients.dgamma, |gamma| loss(&x, gamma, &beta));
+            assert_gradient("dbeta", seed, &beta, &gradients.dbeta, |beta| loss(&x, &gamma, beta));
+            let running = Statistics { mean: random(seed, 8, shape.c), variance: vec![0.7; shape.c] };
+            let gradients = backward(Source::Running, shape, &x, &running, &gamma, &dy);
+            let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| dot(&forward(shape, x, &running, gamma, beta), &dy);
             assert_gradient("dx", seed, &x, &gradients.dx, |x| loss(x, &gamma, &beta));
             assert_gradient("dgamma", seed, &gamma, &gradients.dgamma, |gamma| loss(&x, gamma, &beta));
             assert_gradient("dbeta", seed, &beta, &gradients.dbeta, |beta| loss(&x, &gamma, beta));

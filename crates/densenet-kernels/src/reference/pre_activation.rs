@@ -1,7 +1,7 @@
 //! The one operation after the stem, the pre-activation convolution (section 3, "Composite function"):
 //! `y = conv(relu(bn(x)))`.
 
-use super::batch_norm::{self, Statistics};
+use super::batch_norm::{self, Source, Statistics};
 use super::conv::{self, Conv};
 use super::{Shape4, relu};
 use crate::scalar::Scalar;
@@ -46,8 +46,9 @@ pub fn forward<T: Scalar>(
     conv.forward(shape, &relu::forward(&normalised), parameters.weight, parameters.bias)
 }
 
-/// Gradients in training, where `statistics` are the batch's and so depend on `x`, for `dy` `(N, O, H', W')`.
+/// Gradients for `dy` `(N, O, H', W')`, where `statistics` come from `source`.
 pub fn backward<T: Scalar>(
+    source: Source,
     conv: &Conv,
     shape: Shape4,
     x: &[T],
@@ -60,7 +61,7 @@ pub fn backward<T: Scalar>(
         conv.backward(shape, &relu::forward(&normalised), parameters.weight, dy);
     let dnormalised = relu::backward(&normalised, &dx);
     let batch_norm::Gradients { dx, dgamma, dbeta } =
-        batch_norm::backward(shape, x, statistics, parameters.gamma, &dnormalised);
+        batch_norm::backward(source, shape, x, statistics, parameters.gamma, &dnormalised);
     Gradients { dx, dgamma, dbeta, dweight, dbias }
 }
 
@@ -87,7 +88,7 @@ mod tests {
         let bias = random(seed, 9, conv.out_channels);
         let dy = random(seed, 10, conv.output(shape).len());
         let parameters = Parameters { gamma: &gamma, beta: &beta, weight: &weight, bias: Some(&bias) };
-        let gradients = backward(&conv, shape, &x, &batch_norm::statistics(shape, &x), parameters, &dy);
+        let gradients = backward(Source::Batch, &conv, shape, &x, &batch_norm::statistics(shape, &x), parameters, &dy);
         let loss = |x: &[f64], parameters: Parameters<'_, f64>| {
             dot(&forward(&conv, shape, x, &batch_norm::statistics(shape, x), parameters), &dy)
         };

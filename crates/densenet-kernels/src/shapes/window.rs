@@ -1,5 +1,7 @@
 //! The window of a convolution or a pooling.
 
+use std::ops::Range;
+
 use super::Grid;
 
 /// Kernel extent, stride and zero padding, the same along both axes.
@@ -21,6 +23,12 @@ impl Window {
     pub fn output(self, grid: Grid) -> Grid {
         let extent = |input: usize| (input + 2 * self.padding - self.kernel) / self.stride + 1;
         Grid { height: extent(grid.height), width: extent(grid.width), ..grid }
+    }
+
+    /// Input rows or columns, of `extent`, in the window of output row or column `output`.
+    pub(crate) fn inputs(self, output: usize, extent: usize) -> Range<usize> {
+        let start = output * self.stride;
+        start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(extent)
     }
 
     /// Input rows or columns that `outputs` neighbouring output rows or columns read.

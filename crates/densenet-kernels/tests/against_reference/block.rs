@@ -2,7 +2,7 @@
 
 use densenet_kernels::batch_norm::{Normalised, affine, inv_std};
 use densenet_kernels::reference::Shape4;
-use densenet_kernels::reference::batch_norm::{self, Statistics};
+use densenet_kernels::reference::batch_norm::{self, Source, Statistics};
 use densenet_kernels::{Affine, FeatureMaps, Grid, Pooling, Real};
 
 use crate::check::elements;
@@ -85,7 +85,7 @@ impl Reader {
 
     /// Gradients in training for `dz` `(N, C, H, W)`, masked by ReLU: the textbook's two passes.
     pub fn backward(&self, dz: &[f64]) -> batch_norm::Gradients<f64> {
-        batch_norm::backward(self.shape, &self.x, &self.statistics, &self.gamma, dz)
+        batch_norm::backward(Source::Batch, self.shape, &self.x, &self.statistics, &self.gamma, dz)
     }
 
     /// `gamma * dz`, `(N, C, H, W)`.

@@ -6,6 +6,7 @@
 mod backward_1x1;
 mod backward_bias;
 mod backward_data;
+mod backward_pictures;
 mod backward_weights;
 mod block;
 mod check;

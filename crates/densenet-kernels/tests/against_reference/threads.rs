@@ -6,11 +6,13 @@ use std::sync::LazyLock;
 use densenet_kernels::batch_norm::{Correction, Normalised, Write, finish};
 use densenet_kernels::conv::Epilogue;
 use densenet_kernels::direct::backward_bias;
+use densenet_kernels::reference::Shape4;
 use densenet_kernels::simd::Isa;
 use densenet_kernels::{Real, head, stem};
 use rayon::ThreadPool;
 
 use crate::backward_1x1::Bottleneck;
+use crate::backward_pictures::PictureCase;
 use crate::block::{Reader, Typed};
 use crate::check::elements;
 use crate::conv_case::{Case, Kind, WINDOWS};
@@ -165,4 +167,11 @@ fn stem_and_head_do_not_depend_on_threads() {
         assert_same("f32", || pooling::<f32>(&reader, stem, head));
         assert_same("f64", || pooling::<f64>(&reader, stem, head));
     }
+}
+
+#[test]
+fn the_gradient_of_pictures_does_not_depend_on_threads() {
+    let case = PictureCase::new(&mut Draw::new(33, 0), Shape4::new(3, 3, 120, 90), WINDOWS[2], 20);
+    assert_same("f32", || vec![("gradient", case.gradient::<f32>("f32"))]);
+    assert_same("f64", || vec![("gradient", case.gradient::<f64>("f64"))]);
 }

@@ -62,7 +62,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
     /// # Panics
     /// When there is no such picture.
     pub fn map(&self, image: usize, target: Target) -> Result<Array2<T>> {
-        target.check(self.logits.ncols())?;
+        target.check(self.network.architecture())?;
         let activations = self.activations.index_axis(ndarray::Axis(0), image);
         let (channels, height, width) = activations.dim();
         let (layer, parameters) = (self.layer(), self.network.parameters());
@@ -86,7 +86,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
     /// # Errors
     /// A class that the network does not have.
     pub fn bias(&self, target: Target) -> Result<T> {
-        target.check(self.logits.ncols())?;
+        target.check(self.network.architecture())?;
         let bias = &self.network.parameters()[self.layer().bias.clone()];
         Ok(target.score(|class| bias[class]))
     }

@@ -1,8 +1,9 @@
 //! Why a network predicts what it does: maps of how much each place of a picture speaks for a class.
 //!
-//! [`ActivationMaps`] come with the prediction and are exact where the head is linear; [`occlusion()`] runs the network
-//! again with a part of the picture covered, and takes any head. Both explain a [`Target`]: a class, or a class against
-//! another.
+//! [`ActivationMaps`] come with the prediction and are exact where the head is linear. [`grad_cam()`],
+//! [`IntegratedGradients`] and [`smooth_grad()`] follow the gradient of a logit back to a block's maps or to the pixels,
+//! and [`occlusion()`] runs the network again with a part of the picture covered; they take any head. All explain a
+//! [`Target`]: a class, or a class against another.
 //!
 //! ```no_run
 //! use densenet::DenseNet;
@@ -20,11 +21,18 @@
 //! ```
 
 mod activation;
+mod grad_cam;
+mod integrated_gradients;
+mod mean_gradient;
 mod occlusion;
+mod smooth_grad;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use activation::ActivationMaps;
+pub use grad_cam::grad_cam;
+pub use integrated_gradients::IntegratedGradients;
 pub use occlusion::occlusion;
+pub use smooth_grad::{Noise, smooth_grad};
 pub use target::Target;

@@ -26,7 +26,7 @@ pub fn occlusion(
     size: usize,
     target: Target,
 ) -> Result<Array2<f32>> {
-    target.check(network.architecture().config.num_classes)?;
+    target.check(network.architecture())?;
     let (_, height, width) = image.dim();
     if !(1..=height.min(width)).contains(&size) {
         let largest = height.min(width);

@@ -2,7 +2,10 @@
 
 use std::ops::Sub;
 
-use crate::{Error, Result};
+use densenet_kernels::Real;
+use ndarray::Array2;
+
+use crate::{Architecture, Error, Result};
 
 /// A class or label whose score is explained, or the difference of two scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,26 @@ impl Target {
         }
     }
 
-    /// Checks that a network of so many classes has them.
-    pub(super) fn check(self, classes: usize) -> Result<()> {
+    /// The gradient of the target's logit with respect to the logits `(N, classes)` of so many `images`.
+    ///
+    /// # Errors
+    /// A class that a network of that architecture does not have.
+    pub(super) fn gradient<T: Real>(self, architecture: &Architecture, images: usize) -> Result<Array2<T>> {
+        self.check(architecture)?;
+        let mut gradient = Array2::zeros((images, architecture.config.num_classes));
+        for mut row in gradient.rows_mut() {
+            row[self.class] += T::one();
+            if let Some(other) = self.against {
+                row[other] -= T::one();
+            }
+        }
+        Ok(gradient)
+    }
+
+    /// Checks that a network of that architecture has the classes.
+    pub(super) fn check(self, architecture: &Architecture) -> Result<()> {
+        architecture.check_classifier()?;
+        let classes = architecture.config.num_classes;
         match [Some(self.class), self.against].into_iter().flatten().find(|&class| class >= classes) {
             Some(class) => Err(Error::Config(format!("class {class} of {classes}; they are counted from 0"))),
             None => Ok(()),

@@ -43,14 +43,6 @@ impl Step<'_> {
         let stream = Stream::new(self.dropout_seed, layer as u64);
         (self.drop_rate > 0.0).then_some(Dropout { stream, rate: self.drop_rate })
     }
-
-    /// The maps that layer `i` of a block reads: all before it, or the last.
-    fn read_by(&self, i: usize) -> Range<usize> {
-        match self.joining {
-            Joining::Dense => 0..i + 1,
-            Joining::Residual | Joining::Plain => i..i + 1,
-        }
-    }
 }
 
 impl<T: Real> BlockState<T> {
@@ -85,7 +77,7 @@ impl<T: Real> BlockState<T> {
 
     /// Numbers of the maps that the transition or the head reads.
     pub fn last(&self, step: &Step<'_>) -> Range<usize> {
-        step.read_by(self.map_channels.len() - 1)
+        step.joining.read_by(self.map_channels.len() - 1)
     }
 
     /// Runs all layers, from the first map on; the first layer is number `first_layer` of the network.
@@ -104,7 +96,8 @@ impl<T: Real> BlockState<T> {
             let skip = (step.joining == Joining::Residual).then(|| &before[before.len() - output.len()..]);
             let epilogue = Epilogue { dropout: step.dropout(first_layer + i), skip, ..Epilogue::default() };
             let bottleneck = &mut bottlenecks[self.room.bottleneck_of(i)];
-            let moments = self.layer_forward(layer, (before, step.read_by(i)), bottleneck, epilogue, output, arenas);
+            let moments =
+                self.layer_forward(layer, (before, step.joining.read_by(i)), bottleneck, epilogue, output, arenas);
             self.statistics.push(&moments);
         }
     }
@@ -172,7 +165,7 @@ impl<T: Real> BlockState<T> {
         arenas: &mut BackwardArenas<'_, T>,
         parts: &mut Parts<'_, T>,
     ) {
-        let read = step.read_by(i);
+        let read = step.joining.read_by(i);
         let (from, to) = (self.elements(&read), self.elements(&(i + 1..i + 2)));
         let Parts { maps, bottlenecks, dx, bottleneck_gradient } = parts;
         let (before, rest) = dx.split_at_mut(to.start);

@@ -6,6 +6,7 @@ use densenet_kernels::simd::Isa;
 use densenet_kernels::{FeatureMap, FeatureMaps, Grid, Real};
 use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
+use super::float_body::FloatBody;
 use super::pool::in_pool;
 use super::predictor::{Batch, Inference, Outputs, Predictor, Watch};
 use super::steps::Step;
@@ -21,9 +22,16 @@ use crate::{Architecture, Config, Error, Result, init};
 pub struct DenseNet<T: Real = f32> {
     pub(super) weights: Weights<T>,
     /// The weights packed for inference; made at the first prediction after they changed.
-    pub(super) predictor: OnceLock<Box<dyn Inference<T>>>,
+    floats: OnceLock<Predictor<T, FloatBody<T>>>,
     /// The integers that it predicts with, if it does.
-    pub(super) quantization: Option<Quantization>,
+    pub(super) integers: Option<Integers<T>>,
+}
+
+/// What predicts in eight bits.
+#[derive(Debug)]
+pub(super) struct Integers<T: Real> {
+    pub quantization: Quantization,
+    pub predictor: Box<dyn Inference<T>>,
 }
 
 impl<T: Real> DenseNet<T> {
@@ -60,13 +68,13 @@ impl<T: Real> DenseNet<T> {
     fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         Isa::from_environment().map_err(Error::Config)?;
         let weights = Weights { architecture, parameters, running };
-        Ok(Self { weights, predictor: OnceLock::new(), quantization: None })
+        Ok(Self { weights, floats: OnceLock::new(), integers: None })
     }
 
     /// Forgets what was made of the weights, which are about to change.
     fn forget_packed(&mut self) {
-        self.predictor.take();
-        self.quantization = None;
+        self.floats.take();
+        self.integers = None;
     }
 
     /// What the network is made of.
@@ -99,11 +107,11 @@ impl<T: Real> DenseNet<T> {
 
     /// Has `change` move parameters of the classifier alone, so that the body stays packed for inference.
     pub(crate) fn change_classifier(&mut self, change: impl FnOnce(&mut [T])) {
-        let predictor = self.predictor.take();
         change(&mut self.weights.parameters);
-        if let Some(mut predictor) = predictor {
+        let floats = self.floats.get_mut().map(|floats| floats as &mut dyn Inference<T>);
+        let integers = self.integers.as_mut().map(|integers| &mut *integers.predictor);
+        for predictor in floats.into_iter().chain(integers) {
             predictor.pack_classifier(&self.weights);
-            self.predictor = OnceLock::from(predictor);
         }
     }
 
@@ -222,14 +230,21 @@ impl<T: Real> DenseNet<T> {
         in_pool(|| self.predictor().run(self.architecture(), batch, outputs, watch))
     }
 
-    /// The weights packed for inference. They are packed outside of the lock: a thread that packs them on a pool may take up
-    /// another prediction meanwhile, and would wait there for itself.
+    /// What predicts.
     fn predictor(&self) -> &dyn Inference<T> {
-        let predictor = self.predictor.get().unwrap_or_else(|| {
-            let predictor = Box::new(Predictor::of_floats(&self.weights));
-            self.predictor.get_or_init(|| predictor)
-        });
-        &**predictor
+        match &self.integers {
+            Some(integers) => &*integers.predictor,
+            None => self.floats(),
+        }
+    }
+
+    /// The weights packed for inference in floating point. They are packed outside of the lock: a thread that packs them on a
+    /// pool may take up another prediction meanwhile, and would wait there for itself.
+    pub(super) fn floats(&self) -> &Predictor<T, FloatBody<T>> {
+        self.floats.get().unwrap_or_else(|| {
+            let floats = Predictor::of_floats(&self.weights);
+            self.floats.get_or_init(|| floats)
+        })
     }
 
     /// Extents of `images`, if the network can take that many channels.

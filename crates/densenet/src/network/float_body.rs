@@ -1,5 +1,7 @@
 //! The blocks of a network in floating-point inference: what is packed for them, and how they run.
 
+use std::ops::Range;
+
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real};
 use rayon::prelude::*;
 
@@ -16,23 +18,23 @@ use crate::profile::Probe;
 #[derive(Debug)]
 pub(super) struct FloatBody<T: Real> {
     joining: Joining,
-    blocks: Vec<PackedBlock<T>>,
+    pub blocks: Vec<PackedBlock<T>>,
 }
 
 #[derive(Debug)]
-struct PackedLayer<T: Real> {
+pub(super) struct PackedLayer<T: Real> {
     /// The layer's first pre-activation; the batch-norm after it is folded in where there is a bottleneck.
-    first: FoldedPreAct<T>,
+    pub first: FoldedPreAct<T>,
     /// The 3x3 convolution after a bottleneck.
     second: Option<FoldedConv<T>>,
 }
 
 #[derive(Debug)]
-struct PackedBlock<T: Real> {
+pub(super) struct PackedBlock<T: Real> {
     /// Channels of each feature map.
-    map_channels: Vec<usize>,
-    layers: Vec<PackedLayer<T>>,
-    transition: Option<FoldedPreAct<T>>,
+    pub map_channels: Vec<usize>,
+    pub layers: Vec<PackedLayer<T>>,
+    pub transition: Option<FoldedPreAct<T>>,
 }
 
 impl<T: Real> PackedLayer<T> {
@@ -83,19 +85,29 @@ impl<T: Real> PackedBlock<T> {
 
     /// What layer `layer`, counted from 0, or what follows the last, reads of the block's buffer: all maps that there are
     /// (dense), or the newest.
-    fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
-        let from = if joining == Joining::Dense { 0 } else { layer };
-        let before = |i: usize| self.map_channels[..i].iter().sum::<usize>() * grid.pixels();
-        FeatureMaps::new(&buffer[before(from)..before(layer + 1)], grid, &self.map_channels[from..=layer])
+    pub fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
+        let read = joining.read_by(layer);
+        FeatureMaps::new(&buffer[self.elements(&read, grid)], grid, &self.map_channels[read])
+    }
+
+    /// Channels of all maps.
+    pub fn channels(&self) -> usize {
+        self.map_channels.iter().sum()
+    }
+
+    /// Where maps lie in the block's buffer.
+    pub fn elements(&self, maps: &Range<usize>, grid: Grid) -> Range<usize> {
+        let before = |map: usize| self.map_channels[..map].iter().sum::<usize>() * grid.pixels();
+        before(maps.start)..before(maps.end)
     }
 
     /// All maps that the block hands on.
-    fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
+    pub fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
         self.maps(buffer, grid, joining, self.layers.len())
     }
 
     /// Makes all maps but the first, which `buffer` begins with.
-    fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
+    pub fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
         let mut done = self.map_channels[0] * grid.pixels();
         for (i, layer) in self.layers.iter().enumerate() {
             let (before, rest) = buffer.split_at_mut(done);

@@ -85,16 +85,26 @@ impl<T: Real> HeadState<T> {
                 linear::backward_weights(x, &dy, &mut gradients[layer.weight.clone()], &mut db);
                 gradients[layer.bias.clone()].copy_from_slice(&db);
             });
-            let mut dx = vec![T::zero(); x.len()];
-            probe.time(Pass::DataGradient, macs, || {
-                linear::backward_data(&dy, &parameters[layer.weight.clone()], layer.out_features, &mut dx);
-            });
-            // A layer but the first reads what a ReLU made.
-            if i > 0 {
-                linear::backward_relu(x, &mut dx);
-            }
-            dy = dx;
+            dy = probe.time(Pass::DataGradient, macs, || self.layer_backward_data(arch, parameters, i, &dy));
         }
         dy
+    }
+
+    /// The features' gradient of the logits' gradient `dlogits`, without those of any parameters.
+    pub fn classifier_backward_data(&self, arch: &Architecture, parameters: &[T], dlogits: &[T]) -> Vec<T> {
+        let back = |dy: Vec<T>, i| self.layer_backward_data(arch, parameters, i, &dy);
+        (0..arch.classifier.len()).rev().fold(dlogits.to_vec(), back)
+    }
+
+    /// The gradient of what linear layer `i` read, from that of what it made.
+    fn layer_backward_data(&self, arch: &Architecture, parameters: &[T], i: usize, dy: &[T]) -> Vec<T> {
+        let (layer, x) = (&arch.classifier[i], &self.inputs[i]);
+        let mut dx = vec![T::zero(); x.len()];
+        linear::backward_data(dy, &parameters[layer.weight.clone()], layer.out_features, &mut dx);
+        // A layer but the first reads what a ReLU made.
+        if i > 0 {
+            linear::backward_relu(x, &mut dx);
+        }
+        dx
     }
 }

@@ -37,6 +37,15 @@ pub(super) struct Batch<'a, T> {
     pub grid: Grid,
 }
 
+impl<T> Batch<'_, T> {
+    /// Some `images` of it.
+    fn images(&self, images: Range<usize>) -> Self {
+        let image = self.pictures.len() / self.grid.images;
+        let pictures = &self.pictures[images.start * image..images.end * image];
+        Self { pictures, grid: Grid { images: images.len(), ..self.grid } }
+    }
+}
+
 /// Where predictions go.
 pub(super) struct Outputs<'a, T> {
     /// `(N, features)`: what the classifier reads.
@@ -77,10 +86,10 @@ pub(super) struct Predictor<T: Real, B: Body<T>> {
     in_channels: usize,
     stem: FoldedConv<T>,
     stem_end: StemEnd<T>,
-    body: B,
-    final_affine: RunningAffine<T>,
-    final_relu: bool,
-    head_pool: head::Pool,
+    pub body: B,
+    pub final_affine: RunningAffine<T>,
+    pub final_relu: bool,
+    pub head_pool: head::Pool,
     num_features: usize,
     classifier: Classifier<T>,
     /// Working memory that no prediction is using.
@@ -154,7 +163,8 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
     ) {
         let body = &self.predictor.body;
         let Some(before) = block.checked_sub(1) else {
-            return self.stem(images, output);
+            let (batch, raw, probe) = (self.batch.images(images), &mut *self.raw, self.watch.probe);
+            return body.take(output, self.numbers, |output| self.predictor.stem(batch, raw, output, probe));
         };
         let group = self.group(before, images.len());
         for start in images.clone().step_by(group) {
@@ -165,26 +175,6 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
             let output = &mut output[(some.start - images.start) * image..(some.end - images.start) * image];
             body.transition(before, maps, grid, output, self.watch.probe);
         }
-    }
-
-    fn stem(&mut self, images: Range<usize>, output: &mut [B::Element]) {
-        let Predictor { stem, stem_end, in_channels, body, .. } = self.predictor;
-        let (Batch { pictures, grid }, probe, raw) = (self.batch, self.watch.probe, &mut *self.raw);
-        let image = in_channels * grid.height * grid.width;
-        let grid = Grid { images: images.len(), ..grid };
-        let data = &pictures[images.start * image..images.end * image];
-        let input = Input::Pictures { data, grid, channels: *in_channels };
-        body.take(output, self.numbers, |output| {
-            let StemEnd::Pool(affine, pool) = stem_end else {
-                let relu = matches!(stem_end, StemEnd::Relu);
-                return stem.run(&input, relu, None, output, probe);
-            };
-            let (grid, map_channels) = (stem.shape().window.output(grid), [stem.shape().out_channels]);
-            let raw = raw.at_least(grid.pixels() * map_channels[0]);
-            stem.run(&input, false, None, raw, probe);
-            let maps = FeatureMaps::new(raw, grid, &map_channels);
-            probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
-        });
     }
 
     /// Extents of the maps of `images` images in `block`.
@@ -231,6 +221,21 @@ impl<T: Real, B: Body<T>> Predictor<T, B> {
             classifier: Classifier::new(weights),
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Makes what the stem makes of pictures; where it pools, `raw` gets what its convolution makes.
+    pub fn stem(&self, batch: Batch<'_, T>, raw: &mut Aligned<T>, output: &mut [T], probe: Probe<'_>) {
+        let Self { stem, stem_end, in_channels, .. } = self;
+        let input = Input::Pictures { data: batch.pictures, grid: batch.grid, channels: *in_channels };
+        let StemEnd::Pool(affine, pool) = stem_end else {
+            let relu = matches!(stem_end, StemEnd::Relu);
+            return stem.run(&input, relu, None, output, probe);
+        };
+        let (grid, map_channels) = (stem.shape().window.output(batch.grid), [stem.shape().out_channels]);
+        let raw = raw.at_least(grid.pixels() * map_channels[0]);
+        stem.run(&input, false, None, raw, probe);
+        let maps = FeatureMaps::new(raw, grid, &map_channels);
+        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
     /// Makes the `features` `(N, C)` of all pictures.

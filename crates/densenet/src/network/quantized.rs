@@ -1,10 +1,8 @@
 //! A network that predicts in eight bits.
 
-use std::sync::OnceLock;
-
-use super::densenet::DenseNet;
+use super::densenet::{DenseNet, Integers};
 use super::integer_body::IntegerBody;
-use super::predictor::{Inference, Predictor};
+use super::predictor::Predictor;
 use crate::quantization::{Calibration, Quantization, quantize};
 use crate::{Config, Error, Result};
 
@@ -29,9 +27,7 @@ impl DenseNet<f32> {
             weights.parameters[op.conv.weight.clone()].copy_from_slice(&values);
         }
         let predictor = Predictor::new(weights, |_, _| IntegerBody::new(weights, &quantization));
-        let predictor: Box<dyn Inference<f32>> = Box::new(predictor);
-        network.predictor = OnceLock::from(predictor);
-        network.quantization = Some(quantization);
+        network.integers = Some(Integers { predictor: Box::new(predictor), quantization });
         Ok(network)
     }
 
@@ -52,7 +48,7 @@ impl DenseNet<f32> {
 
     /// The integers that it predicts with; none where it predicts in floating point, as it does once its weights change.
     pub fn quantization(&self) -> Option<&Quantization> {
-        self.quantization.as_ref()
+        self.integers.as_ref().map(|integers| &integers.quantization)
     }
 
     /// The same network in floating point.

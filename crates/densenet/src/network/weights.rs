@@ -38,6 +38,13 @@ impl<T: Scalar> Weights<T> {
     }
 }
 
+impl<T: Scalar> RunningAffine<T> {
+    /// One that changes none of so many channels.
+    pub fn identity(channels: usize) -> Self {
+        Self { scale: vec![T::one(); channels], shift: vec![T::zero(); channels] }
+    }
+}
+
 impl<T> RunningAffine<T> {
     pub fn affine(&self) -> Affine<'_, T> {
         Affine { scale: &self.scale, shift: &self.shift }

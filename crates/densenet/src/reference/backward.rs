@@ -4,38 +4,60 @@ use std::ops::Range;
 
 use densenet_kernels::Scalar;
 use densenet_kernels::random::Stream;
+use densenet_kernels::reference::batch_norm::{self, Source, Statistics};
 use densenet_kernels::reference::pool::Pool;
-use densenet_kernels::reference::{Shape4, batch_norm, dropout, linear, pool, pre_activation, relu};
+use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
 
 use super::forward::pre_act_parameters;
-use super::types::{Batch, Map, Tape, geometry, window};
+use super::types::{Map, Tape, geometry, running_statistics, window};
 use crate::Architecture;
 use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
 use crate::config::{HeadPool, Joining, PoolKind};
+
+/// What the batch-norms took in the forward pass.
+pub(super) enum Mode<'a, T> {
+    /// The running statistics, constants.
+    Inference { running: &'a [T] },
+    /// The batch's, which depend on their input; dropout acted.
+    Training { dropout_seed: u64 },
+}
 
 /// A walk through the network from the logits back to the pictures, which takes the tape from its end.
 pub(super) struct Backward<'a, T> {
     arch: &'a Architecture,
     parameters: &'a [T],
     tape: Tape<T>,
-    dropout_seed: u64,
-    gradients: Vec<T>,
+    mode: Mode<'a, T>,
+    gradients: Gradients<T>,
+}
+
+/// What a backward pass finds.
+#[derive(Clone, Debug)]
+pub struct Gradients<T> {
+    /// Of every parameter, in the parameter arena's order.
+    pub parameters: Vec<T>,
+    /// `(N, C, H, W)`, of the pictures.
+    pub images: Vec<T>,
+    /// `(N, C, H, W)` of each block's output, as the transition reads it; of the last block's, activated.
+    pub blocks: Vec<Vec<T>>,
 }
 
 impl<'a, T: Scalar> Backward<'a, T> {
-    pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], tape: Tape<T>, dropout_seed: u64) -> Self {
-        let gradients = vec![T::zero(); parameters.len()];
-        Self { arch, parameters, tape, dropout_seed, gradients }
+    pub(super) fn new(arch: &'a Architecture, parameters: &'a [T], tape: Tape<T>, mode: Mode<'a, T>) -> Self {
+        let gradients =
+            Gradients { parameters: vec![T::zero(); parameters.len()], images: Vec::new(), blocks: Vec::new() };
+        Self { arch, parameters, tape, mode, gradients }
     }
 
-    /// Gradients of every parameter for `dlogits` `(N, classes)`.
-    pub(super) fn gradients(mut self, batch: &Batch<'_, T>, dlogits: &[T]) -> Vec<T> {
+    /// Gradients for `images` `(N, C, H, W)` of `shape` and `dlogits` `(N, classes)`.
+    pub(super) fn gradients(mut self, shape: Shape4, images: &[T], dlogits: &[T]) -> Gradients<T> {
         let arch = self.arch;
         let mut dx = self.head(dlogits);
         let mut layers = arch.config.block_config.iter().sum::<usize>() as u64;
         for block in arch.blocks.iter().rev() {
             if let Some(transition) = &block.transition {
                 dx = self.transition(transition, &dx);
+                self.gradients.blocks.push(dx.values.clone());
             }
             for layer in block.layers.iter().rev() {
                 layers -= 1;
@@ -44,7 +66,8 @@ impl<'a, T: Scalar> Backward<'a, T> {
                 dx.values.iter_mut().zip(&direct).for_each(|(dx, &direct)| *dx += direct);
             }
         }
-        self.stem(batch, dx);
+        self.gradients.images = self.stem(shape, images, dx);
+        self.gradients.blocks.reverse();
         self.gradients
     }
 
@@ -57,6 +80,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
             HeadPool::Max => pool::max_backward(x.shape, &self.tape.head_places, &dfeatures),
             HeadPool::None => dfeatures,
         };
+        self.gradients.blocks.push(dy.clone());
         self.normalise(&arch.final_norm, x, &dy, arch.config.final_relu)
     }
 
@@ -82,15 +106,17 @@ impl<'a, T: Scalar> Backward<'a, T> {
     }
 
     fn layer(&mut self, layer: &DenseLayer, number: u64, mut dh: Map<T>) -> Map<T> {
-        let stream = Stream::new(self.dropout_seed, number);
-        dh.values = dropout::dropout(&dh.values, stream, self.arch.config.drop_rate);
+        if let Mode::Training { dropout_seed } = self.mode {
+            dh.values = dropout::dropout(&dh.values, Stream::new(dropout_seed, number), self.arch.config.drop_rate);
+        }
         for pre_act in [&layer.conv].into_iter().chain(&layer.bottleneck) {
             dh = self.pre_act(pre_act, &dh);
         }
         dh
     }
 
-    fn stem(&mut self, batch: &Batch<'_, T>, mut dy: Map<T>) {
+    /// Gradient of the pictures.
+    fn stem(&mut self, shape: Shape4, images: &[T], mut dy: Map<T>) -> Vec<T> {
         let conv = &self.arch.stem_conv;
         if let Some(norm) = &self.arch.stem_norm {
             let x = self.pop();
@@ -101,16 +127,18 @@ impl<'a, T: Scalar> Backward<'a, T> {
             };
             dy = self.normalise(norm, x, &drectified, true);
         }
-        let gradients = geometry(conv).backward(batch.shape, batch.images, self.get(&conv.weight), &dy.values);
+        let gradients = geometry(conv).backward(shape, images, self.get(&conv.weight), &dy.values);
         self.put_conv(conv, &gradients.dweight, &gradients.dbias);
+        gradients.dx
     }
 
     fn pre_act(&mut self, pre_act: &PreAct, dy: &Map<T>) -> Map<T> {
         let x = self.pop();
-        let statistics = batch_norm::statistics(x.shape, &x.values);
+        let (source, statistics) = self.statistics(&pre_act.norm, &x);
         let parameters = pre_act_parameters(pre_act, self.parameters);
         let conv = geometry(&pre_act.conv);
-        let gradients = pre_activation::backward(&conv, x.shape, &x.values, &statistics, parameters, &dy.values);
+        let gradients =
+            pre_activation::backward(source, &conv, x.shape, &x.values, &statistics, parameters, &dy.values);
         self.put(&pre_act.norm.weight, &gradients.dgamma);
         self.put(&pre_act.norm.bias, &gradients.dbeta);
         self.put_conv(&pre_act.conv, &gradients.dweight, &gradients.dbias);
@@ -120,13 +148,21 @@ impl<'a, T: Scalar> Backward<'a, T> {
     /// Backward through `bn(x)`, with a ReLU after it if `rectify`.
     fn normalise(&mut self, norm: &Norm, x: Map<T>, dy: &[T], rectify: bool) -> Map<T> {
         let (gamma, beta) = (self.get(&norm.weight), self.get(&norm.bias));
-        let statistics = batch_norm::statistics(x.shape, &x.values);
+        let (source, statistics) = self.statistics(norm, &x);
         let normalised = batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta);
         let dnormalised = if rectify { relu::backward(&normalised, dy) } else { dy.to_vec() };
-        let gradients = batch_norm::backward(x.shape, &x.values, &statistics, gamma, &dnormalised);
+        let gradients = batch_norm::backward(source, x.shape, &x.values, &statistics, gamma, &dnormalised);
         self.put(&norm.weight, &gradients.dgamma);
         self.put(&norm.bias, &gradients.dbeta);
         Map { shape: x.shape, values: gradients.dx }
+    }
+
+    /// Those that `norm` took of its input `x`.
+    fn statistics(&self, norm: &Norm, x: &Map<T>) -> (Source, Statistics<T>) {
+        match self.mode {
+            Mode::Inference { running } => (Source::Running, running_statistics(norm, running)),
+            Mode::Training { .. } => (Source::Batch, batch_norm::statistics(x.shape, &x.values)),
+        }
     }
 
     fn put_conv(&mut self, conv: &Conv, dweight: &[T], dbias: &[T]) {
@@ -137,7 +173,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
     }
 
     fn put(&mut self, range: &Range<usize>, values: &[T]) {
-        self.gradients[range.clone()].copy_from_slice(values);
+        self.gradients.parameters[range.clone()].copy_from_slice(values);
     }
 
     fn get(&self, range: &Range<usize>) -> &'a [T] {

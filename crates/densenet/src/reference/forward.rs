@@ -8,7 +8,7 @@ use densenet_kernels::reference::batch_norm::{self, Statistics};
 use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, dropout, linear, pool, pre_activation, relu};
 
-use super::types::{Map, Tape, geometry, window};
+use super::types::{Map, Tape, geometry, running_statistics, window};
 use crate::Architecture;
 use crate::architecture::{DenseLayer, Norm, PreAct};
 use crate::config::{HeadPool, Joining, PoolKind};
@@ -126,14 +126,12 @@ impl<'a, T: Scalar> Forward<'a, T> {
     }
 
     fn statistics(&mut self, norm: &Norm, x: &Map<T>) -> Statistics<T> {
-        let (means, variances) = (norm.mean.clone(), norm.variance.clone());
         match &mut self.mode {
-            Mode::Inference { running } => {
-                Statistics { mean: running[means].to_vec(), variance: running[variances].to_vec() }
-            }
+            Mode::Inference { running } => running_statistics(norm, running),
             Mode::Training { running, .. } => {
                 let batch = batch_norm::statistics(x.shape, &x.values);
-                let [mean, variance] = running.get_disjoint_mut([means, variances]).expect("places of the arena");
+                let places = [norm.mean.clone(), norm.variance.clone()];
+                let [mean, variance] = running.get_disjoint_mut(places).expect("places of the arena");
                 batch_norm::update_running(x.shape, &batch, mean, variance);
                 batch
             }

@@ -1,9 +1,11 @@
 //! What the forward and the backward pass share.
 
+use densenet_kernels::Scalar;
+use densenet_kernels::reference::batch_norm::Statistics;
 use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, conv};
 
-use crate::architecture::Conv;
+use crate::architecture::{Conv, Norm};
 use crate::config::StemPool;
 
 /// Pictures and what they show.
@@ -41,6 +43,11 @@ impl<T> Tape<T> {
     pub fn new() -> Self {
         Self { inputs: Vec::new(), stem_places: Vec::new(), head_places: Vec::new(), linear_inputs: Vec::new() }
     }
+}
+
+/// Those of the `running` statistics that are the batch-norm's.
+pub(super) fn running_statistics<T: Scalar>(norm: &Norm, running: &[T]) -> Statistics<T> {
+    Statistics { mean: running[norm.mean.clone()].to_vec(), variance: running[norm.variance.clone()].to_vec() }
 }
 
 /// The convolution's geometry in the words of the reference operations.

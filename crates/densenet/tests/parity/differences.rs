@@ -86,22 +86,68 @@ fn check(kind: &str, config: &Config, size: (usize, usize)) {
         for direction in 0..3 {
             let along: Vec<f64> = random(10 + 3 * i as u64 + direction).take(tensor.range.len()).collect();
             let loss = |distance: f64| {
-                let mut moved = parameters.clone();
-                moved[tensor.range.clone()].iter_mut().zip(&along).for_each(|(p, a)| *p += distance * a);
-                train(&moved).loss
+                let mut parameters = parameters.clone();
+                let tensor = &mut parameters[tensor.range.clone()];
+                tensor.iter_mut().zip(&along).for_each(|(p, a)| *p += distance * a);
+                train(&parameters).loss
             };
-            let slope = (loss(STEP) - loss(-STEP)) / (2.0 * STEP);
-            let gradient = &gradients[tensor.range.clone()];
-            let expected: f64 = gradient.iter().zip(&along).map(|(g, a)| g * a).sum();
-            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt().max(0.01);
-            let error = (slope - expected).abs() / norm;
-            assert!(error < TOLERANCE, "{kind}: {}, seed {SEED}: {expected}, differences give {slope}", tensor.name);
+            assert_slope(&format!("{kind}: {}", tensor.name), &gradients[tensor.range.clone()], &along, loss);
         }
     }
 }
 
+/// Compares the gradients of inference with slopes: that of the pictures along three random directions, and those of each
+/// block's maps, summed up by channels, along the running mean that their transition takes off.
+#[test]
+fn gradients_of_inference_are_slopes() {
+    for (kind, config, size) in examples() {
+        let (arch, parameters, running, shape, images) = example(&config, size);
+        let running = other_running(&running);
+        let dlogits: Vec<f64> = random(3).take(shape.n * config.num_classes).collect();
+        let gradients = reference::gradients(&arch, &parameters, &running, shape, &images, &dlogits).unwrap();
+        let score = |running: &[f64], images: &[f64]| -> f64 {
+            let logits = reference::forward(&arch, &parameters, running, shape, images).unwrap();
+            logits.iter().zip(&dlogits).map(|(logit, d)| logit * d).sum()
+        };
+        for direction in 0..3 {
+            let along: Vec<f64> = random(4 + direction).take(images.len()).collect();
+            let at = |distance| score(&running, &moved(&images, &along, distance));
+            assert_slope(&format!("{kind}: pictures"), &gradients.images, &along, at);
+        }
+        for (block, gradient) in arch.blocks.iter().zip(&gradients.blocks) {
+            let Some(transition) = &block.transition else { continue };
+            let (mean, plane) = (transition.norm.mean.clone(), gradient.len() / (shape.n * transition.norm.channels));
+            let channel = |c| gradient.chunks(plane).skip(c).step_by(mean.len()).flatten().sum::<f64>();
+            let sums: Vec<f64> = (0..mean.len()).map(channel).collect();
+            let mut along = vec![0.0; running.len()];
+            along[mean.clone()].iter_mut().zip(random(7)).for_each(|(along, value)| *along = value);
+            // What lowers the mean raises the map.
+            let at = |distance: f64| score(&moved(&running, &along, -distance), &images);
+            assert_slope(&format!("{kind}: {}", transition.norm.name), &sums, &along[mean], at);
+        }
+    }
+}
+
+/// Running statistics that are not those of a network that has seen nothing.
+pub fn other_running(running: &[f64]) -> Vec<f64> {
+    running.iter().zip(random(8)).map(|(_, noise)| 0.6 + 0.5 * noise).collect()
+}
+
+fn moved(values: &[f64], along: &[f64], distance: f64) -> Vec<f64> {
+    values.iter().zip(along).map(|(value, along)| value + distance * along).collect()
+}
+
+/// Checks that `at`, a function of the distance from a place along a direction, has the slope that `gradient` says.
+fn assert_slope(what: &str, gradient: &[f64], along: &[f64], at: impl Fn(f64) -> f64) {
+    let slope = (at(STEP) - at(-STEP)) / (2.0 * STEP);
+    let expected: f64 = gradient.iter().zip(along).map(|(g, a)| g * a).sum();
+    let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt().max(0.01);
+    let error = (slope - expected).abs() / norm;
+    assert!(error < TOLERANCE, "{what}, seed {SEED}: {expected}, differences give {slope}");
+}
+
 /// An endless row of numbers in `[-1, 1)`.
-fn random(stream: u64) -> impl Iterator<Item = f64> {
+pub fn random(stream: u64) -> impl Iterator<Item = f64> {
     let stream = Stream::new(SEED, stream);
     (0..).map(move |i| 2.0 * stream.uniform(i) - 1.0)
 }

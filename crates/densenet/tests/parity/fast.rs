@@ -4,9 +4,9 @@ use densenet::Architecture;
 use densenet::network::{Backprop, DenseNet, Loss, Memory, StepOptions};
 use densenet::reference::{self, Batch, Step, Training};
 use densenet_kernels::Real;
-use ndarray::ArrayView4;
+use ndarray::{Array2, ArrayView4};
 
-use crate::differences::{LABELS, TRAINING, example, examples};
+use crate::differences::{LABELS, TRAINING, example, examples, other_running, random};
 use crate::distance::distance;
 use crate::golden::{Golden, Network};
 use crate::sets::on_every_set;
@@ -80,6 +80,47 @@ fn every_kind_equals_the_textbook_form() {
             }
         }
     }
+}
+
+/// Gradients of inference, of the pictures and of every block's maps, whose values are those of the forward pass.
+#[test]
+fn gradients_of_inference_equal_the_textbook_form() {
+    for (kind, config, size) in examples() {
+        let (arch, parameters, running, shape, images) = example(&config, size);
+        let running = other_running(&running);
+        let dlogits: Vec<f64> = random(3).take(shape.n * config.num_classes).collect();
+        let expected = reference::gradients(&arch, &parameters, &running, shape, &images, &dlogits).unwrap();
+        let maps = reference::block_maps(&arch, &parameters, &running, shape, &images).unwrap();
+        let network = DenseNet::from_arenas(&config, parameters, running).unwrap();
+        let images = view(&Batch { shape, images: &images, labels: &LABELS });
+        let dlogits = Array2::from_shape_vec((shape.n, config.num_classes), dlogits).unwrap();
+        let found = network.image_gradients(images, dlogits.view()).unwrap();
+        assert_near(&format!("{kind}: gradient of the pictures"), found.as_slice().unwrap(), &expected.images);
+        for (block, expected) in expected.blocks.iter().enumerate() {
+            let found = network.block_gradients(images, dlogits.view(), block).unwrap();
+            let what = format!("{kind}: gradient of block {block}");
+            assert_near(&what, found.gradients.as_slice().unwrap(), expected);
+            let activated = block + 1 == arch.blocks.len();
+            let maps = match activated {
+                true => network.logits_and_activations(images).unwrap().1.into_raw_vec_and_offset().0,
+                false => maps[block].1.clone(),
+            };
+            assert_near(&format!("{kind}: maps of block {block}"), found.maps.as_slice().unwrap(), &maps);
+        }
+    }
+}
+
+#[test]
+fn gradients_that_there_are_not_are_refused() {
+    let (_, config, size) = examples().swap_remove(0);
+    let (_, parameters, running, shape, images) = example(&config, size);
+    let images = view(&Batch { shape, images: &images, labels: &LABELS });
+    let network = DenseNet::from_arenas(&config, parameters, running).unwrap();
+    let dlogits = Array2::zeros((shape.n, config.num_classes));
+    let error = network.block_gradients(images, dlogits.view(), 2).unwrap_err().to_string();
+    assert!(error.contains("block 2 of 2"), "{error}");
+    let error = network.image_gradients(images, dlogits.slice(ndarray::s![.., 1..])).unwrap_err().to_string();
+    assert!(error.contains("gradients of (3, 3) logits; there are (3, 4)"), "{error}");
 }
 
 #[test]
