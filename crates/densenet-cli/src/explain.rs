@@ -3,6 +3,8 @@
 mod class;
 mod colour;
 mod explainer;
+mod map;
+mod methods;
 mod page;
 
 use std::io::Write;
@@ -15,6 +17,7 @@ use densenet::data::{Picture, Unreadable};
 use densenet::files::write_whole;
 
 use self::explainer::Explainer;
+use self::methods::Methods;
 use crate::max_pixels::MaxPixels;
 use crate::output::{self, counted};
 use crate::preparing::Preparing;
@@ -26,11 +29,12 @@ const PAGE: &str = "index.html";
 
 /// Shows what in a picture speaks for a class
 ///
-/// The folder of --out gets a page, index.html, with the maps laid over the pictures, and each map as .npy. A class
-/// activation map is exact: its mean and the bias of the class add up to the logit.
+/// The folder of --out gets a page, index.html, with the maps of each --method side by side over the pictures, and each
+/// map as .npy. A class activation map is exact: its mean and the bias of the class add up to the logit.
 #[derive(Args)]
 #[command(after_help = "Example: densenet explain --weights cifar10 ship.png --out why\n\
-    or:      densenet explain --weights cifar10 pets/*.png --class cat --against dog --occlusion 8 --out why")]
+    or:      densenet explain --weights cifar10 pets/*.png --class cat --against dog --occlusion 8 --out why\n\
+    or:      densenet explain --weights cifar10 ship.png --method grad-cam,integrated-gradients --block 2 --out why")]
 pub struct Explain {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
@@ -47,9 +51,8 @@ pub struct Explain {
     /// Explain what speaks for the class rather than for this one
     #[arg(long, value_name = "NAME", requires = "class")]
     against: Option<String>,
-    /// Cover squares of so many pixels with the mean colour, too, and show how far the probability drops
-    #[arg(long, value_name = "SIZE")]
-    occlusion: Option<usize>,
+    #[command(flatten)]
+    methods: Methods,
     #[command(flatten)]
     max_pixels: MaxPixels,
     #[command(flatten)]
@@ -64,7 +67,7 @@ impl Explain {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
         let model = self.reading.load(&self.weights, &self.preparing)?;
-        let explainer = Explainer::new(&model, [self.class.as_deref(), self.against.as_deref()], self.occlusion)?;
+        let explainer = Explainer::new(&model, [self.class.as_deref(), self.against.as_deref()], &self.methods)?;
         let (mut explained, mut unreadable, mut turned) = (Vec::new(), 0, 0);
         for path in &self.pictures {
             let input = path.display().to_string();

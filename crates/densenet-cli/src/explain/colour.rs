@@ -10,6 +10,21 @@ use ndarray::Array2;
 /// Pixels across a drawn map, unless it has more.
 const SIDE: usize = 224;
 
+/// Share of the pixels, farthest from 0, that do not stretch a clipped scale.
+const OUTLIERS: f64 = 0.02;
+
+/// How a map is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// Viridis, which is perceptually even, from the lowest to the highest value.
+    Sequential,
+    /// From purple over white, for 0, to orange, as far below 0 as above.
+    Diverging,
+    /// The same up to the value that few pixels exceed, which have the colours of the ends: of gradients some pixels have
+    /// many times as much as the rest.
+    Clipped,
+}
+
 /// Colours between a lowest and a highest value, both readable with any kind of colour vision.
 pub struct Scale {
     /// The lowest value.
@@ -20,16 +35,26 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Viridis, which is perceptually even, from the lowest to the highest value of `map`.
-    pub fn sequential(map: &Array2<f32>) -> Self {
+    /// The scale of `map` in these colours.
+    pub fn new(colours: Colours, map: &Array2<f32>) -> Self {
+        match colours {
+            Colours::Sequential => Self::sequential(map),
+            Colours::Diverging => Self::diverging(map, 0.0),
+            Colours::Clipped => Self::diverging(map, OUTLIERS),
+        }
+    }
+
+    fn sequential(map: &Array2<f32>) -> Self {
         let (low, high) = map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
         let high = if high > low { high } else { (low + 1.0).max(low.next_up()) };
         Self { low, high, gradient: colorous::VIRIDIS }
     }
 
-    /// From purple over white, for 0, to orange; it reaches as far below 0 as above.
-    pub fn diverging(map: &Array2<f32>) -> Self {
-        let largest = map.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    /// Leaves a share of `outliers` out.
+    fn diverging(map: &Array2<f32>, outliers: f64) -> Self {
+        let mut sizes: Vec<f32> = map.iter().map(|value| value.abs()).collect();
+        sizes.sort_by(f32::total_cmp);
+        let largest = sizes[((1.0 - outliers) * (sizes.len() - 1) as f64).round() as usize];
         let high = if largest > 0.0 { largest } else { 1.0 };
         Self { low: -high, high, gradient: colorous::PURPLE_ORANGE }
     }
@@ -91,18 +116,27 @@ mod tests {
             assert_eq!(picture.dimensions(), (224, 224));
             [picture.get_pixel(0, 0).0, picture.get_pixel(223, 223).0]
         };
-        assert_eq!(corners(Scale::sequential(&map)), [[0x44, 0x01, 0x54], [0xfd, 0xe7, 0x25]]);
-        let [below, above] = corners(Scale::diverging(&map));
+        assert_eq!(corners(Scale::new(Colours::Sequential, &map)), [[0x44, 0x01, 0x54], [0xfd, 0xe7, 0x25]]);
+        let [below, above] = corners(Scale::new(Colours::Diverging, &map));
         assert!(below[2] > below[1] && above[0] > above[2] + 50, "purple {below:?}, orange {above:?}");
+    }
+
+    #[test]
+    fn a_few_pixels_do_not_stretch_a_clipped_scale() {
+        let map =
+            Array2::from_shape_fn((10, 10), |(y, x)| if y == 9 && x == 9 { -1000.0 } else { (10 * y + x) as f32 });
+        let high = |colours| Scale::new(colours, &map).high;
+        assert_eq!((high(Colours::Diverging), high(Colours::Clipped)), (1000.0, 97.0));
     }
 
     #[test]
     fn a_map_of_one_value_is_drawn_too() {
         for flat in [array![[0.0]], array![[-1e9]]] {
-            for scale in [Scale::sequential(&flat), Scale::diverging(&flat)] {
+            for colours in [Colours::Sequential, Colours::Diverging, Colours::Clipped] {
+                let scale = Scale::new(colours, &flat);
                 assert!(scale.low < scale.high && !scale.png(&flat).unwrap().is_empty());
             }
         }
-        assert!(Scale::sequential(&array![[0.0]]).css().starts_with("linear-gradient(90deg, #440154, "));
+        assert!(Scale::new(Colours::Sequential, &array![[0.0]]).css().starts_with("linear-gradient(90deg, #440154, "));
     }
 }

@@ -5,8 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{Markup, html};
 
-use super::colour::Scale;
-use super::explainer::{Explained, Map};
+use super::colour::{Colours, Scale};
+use super::explainer::Explained;
+use super::map::Map;
 use crate::output::counted;
 use crate::report::figures::short;
 use crate::report::page::{page, section};
@@ -30,21 +31,48 @@ pub fn explanations(weights: &str, explained: &[Explained]) -> Result<String> {
 
 /// What colours mean, and what the methods that were used show.
 fn legend(explained: &[Explained]) -> Markup {
-    let used = |method| explained.iter().any(|one| one.maps.iter().any(|map| map.method == method));
+    let maps = || explained.iter().flat_map(|one| &one.maps);
+    let used = |method| maps().any(|map| map.method == method);
+    let coloured = |colours| maps().any(|map| map.colours == colours);
     html! {
         p {
-            @if let Some(against) = &explained[0].against {
-                "Orange places speak for " b { (explained[0].class) } ", purple ones for " b { (against) } ". "
-            } @else {
-                "Yellow places speak for the class the most, violet ones the least or against it. "
+            @if coloured(Colours::Sequential) {
+                "Where a scale goes from violet to yellow, yellow places speak for the class the most, violet ones the \
+                 least or against it. "
+            }
+            @if coloured(Colours::Diverging) || coloured(Colours::Clipped) {
+                "Where it has white in its middle, for 0, orange places speak for the class, purple ones "
+                @if let Some(against) = &explained[0].against { "for " b { (against) } ". " } @else { "against it. " }
+            }
+            @if coloured(Colours::Clipped) {
+                "Maps of gradients end at a value that 2 % of the pixels exceed. "
             }
             "Each map has its own scale. Point at a map to see the picture below it."
         }
-        @if used("activation") {
+        @if used("cam") {
             p {
                 "A " b { "class activation map" } " shows what each place of the network's last maps adds to the \
                  logit. Its mean and the class's bias are the logit, so nothing is left out. It is as coarse as the \
                  last maps are, and each of its places depends on more of the picture than what lies below it."
+            }
+        }
+        @if used("grad-cam") {
+            p {
+                b { "Grad-CAM" } " adds up the maps of a block, each weighted by the mean of the logit's gradient with \
+                 respect to it, and shows what of the sum is above 0. It tells where the network looks, not what a place \
+                 adds to the logit."
+            }
+        }
+        @if used("integrated-gradients") {
+            p {
+                b { "Integrated gradients" } " follow the logit from a picture of the mean colour to this one: what each \
+                 pixel adds on the way. All pixels together make the difference of the logits."
+            }
+        }
+        @if used("smooth-grad") {
+            p {
+                b { "SmoothGrad" } " shows how the logit changes when a pixel gets brighter, on average over noisy copies \
+                 of the picture."
             }
         }
         @if used("occlusion") {
@@ -73,8 +101,7 @@ fn maps(explained: &Explained) -> Result<Markup> {
 
 /// A map over its picture, above its scale.
 fn overlay(map: &Map, picture: &str, explained: &Explained) -> Result<Markup> {
-    let scale =
-        if explained.against.is_some() { Scale::diverging(&map.values) } else { Scale::sequential(&map.values) };
+    let scale = Scale::new(map.colours, &map.values);
     let drawn = data_uri("image/png", &scale.png(&map.values)?);
     let file = map.file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let [low, high] = [scale.low, scale.high].map(|end| short(end.into()));

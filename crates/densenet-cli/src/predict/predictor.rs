@@ -82,6 +82,6 @@ impl InputLogits<'_> {
     pub fn write_map(&self, input: &str, class: usize) -> Result<Option<PathBuf>> {
         let BatchLogits::Mapped(maps, folder) = self.batch else { return Ok(None) };
         let map = maps.map(self.place, Target::class(class))?;
-        folder.write(input, "activation", &map).map(Some)
+        folder.write(input, "cam", &map).map(Some)
     }
 }

@@ -62,12 +62,12 @@ fn the_map_of_an_answer_is_its_logit() {
     let class = predicted["classes"][0]["index"].as_u64().unwrap() as usize;
     let name = predicted["classes"][0]["label"].as_str().unwrap();
     world.exits(0, &format!("explain --weights cifar10 more/a.ppm --class {name} --out other"));
-    let (_, other) = world.map("other", ["a.ppm.", ".activation.npy"]);
+    let (_, other) = world.map("other", ["a.ppm.", ".cam.npy"]);
     let (by_maps, by_logits) = (mean(&map) - mean(&other), f64::from(logits[class]) - f64::from(logits[10 + class]));
     assert!((by_maps - by_logits).abs() < 1e-5 && by_maps != 0.0, "{by_maps} {by_logits}");
     // The same picture has the same map, whichever command made it.
     world.exits(0, "explain --weights cifar10 a.ppm --out why");
-    assert_eq!(world.map("why", ["a.ppm.", ".activation.npy"]).1, map);
+    assert_eq!(world.map("why", ["a.ppm.", ".cam.npy"]).1, map);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_page_shows_two_classes_against_each_other_and_what_covering_does() {
     }
     assert!(!page.contains("<b>.ppm") && !page.contains("http://") && !page.contains("https://"), "one page, escaped");
     // The map of the contrast is the difference of the maps of the classes.
-    let map = |folder: &str| world.map(folder, ["a.ppm.", ".activation.npy"]).1;
+    let map = |folder: &str| world.map(folder, ["a.ppm.", ".cam.npy"]).1;
     for class in ["cat", "dog"] {
         world.exits(0, &format!("explain --weights cifar10 a.ppm --class {class} --out {class}"));
     }
@@ -106,6 +106,54 @@ fn a_page_shows_two_classes_against_each_other_and_what_covering_does() {
     assert!((0..64).all(|place| (both[place] - (cat[place] - dog[place])).abs() < 1e-5));
     let (shape, drops) = world.map("why", ["a.ppm.", ".occlusion.npy"]);
     assert!(shape == [32, 32] && drops.iter().any(|&drop| drop != drops[0]));
+}
+
+#[test]
+fn gradients_are_shown_beside_each_other() {
+    let world = World::new();
+    let words = "--method cam,grad-cam,integrated-gradients,smooth-grad,cam --steps 6 --samples 3 --class cat";
+    world.exits(0, &format!("explain --weights cifar10 a.ppm {words} --out why"));
+    let map = |folder: &str, method: &str| world.map(folder, ["a.ppm.", &format!(".{method}.npy")]);
+    let page = fs::read_to_string(world.path("why/index.html")).unwrap();
+    for part in ["Grad-CAM", "block 3 of 3, of 8x8 places", "Integrated gradients", "Mean over 3 copies", "add up to "]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_eq!(page.matches("<b>Class activation map</b>").count(), 1, "each method once");
+    // Of the last block, Grad-CAM is the positive part of the exact map, divided by the places.
+    let ((_, exact), (shape, coarse)) = (map("why", "cam"), map("why", "grad-cam"));
+    assert_eq!(shape, [8, 8]);
+    assert!(exact.iter().zip(&coarse).all(|(exact, map)| (exact.max(0.0) / 64.0 - map).abs() < 1e-5));
+    for method in ["integrated-gradients", "smooth-grad"] {
+        let (shape, values) = map("why", method);
+        assert_eq!(shape, [32, 32]);
+        assert!(values.iter().any(|&value| value > 0.0) && values.iter().any(|&value| value < 0.0), "{method}");
+    }
+    // An earlier block is finer, and noise is the same at every run.
+    let words = "--method grad-cam,smooth-grad --block 1 --samples 3 --class cat";
+    world.exits(0, &format!("explain --weights cifar10 a.ppm {words} --out again"));
+    assert_eq!(map("again", "grad-cam").0, [32, 32]);
+    assert_eq!(map("again", "smooth-grad").1, map("why", "smooth-grad").1);
+}
+
+#[test]
+fn settings_that_do_not_fit_are_refused() {
+    let world = World::new();
+    let refused = |words: &str| world.exits(2, &format!("explain --weights cifar10 a.ppm --out why {words}")).1;
+    assert!(refused("--method lime").contains("grad-cam"));
+    for block in [0, 4] {
+        let err = refused(&format!("--method grad-cam --block {block}"));
+        assert!(err.contains(&format!("--block {block}: the network has blocks 1 to 3")), "{err}");
+    }
+    assert!(refused("--block 2").contains("--block is a setting of --method grad-cam"));
+    assert!(
+        refused("--method smooth-grad --steps 9").contains("--steps is a setting of --method integrated-gradients")
+    );
+    assert!(refused("--noise 0.1").contains("--noise is a setting of --method smooth-grad"));
+    assert!(refused("--method integrated-gradients --steps 0").contains("at least one is needed"));
+    assert!(refused("--method smooth-grad --samples 0").contains("at least one is needed"));
+    assert!(refused("--method smooth-grad --noise -1").contains("a share from 0 on is needed"));
+    assert!(!world.path("why").exists(), "nothing is left behind");
 }
 
 #[test]
@@ -126,15 +174,20 @@ fn what_cannot_be_explained_is_said() {
 }
 
 #[test]
-fn heads_that_are_no_sums_over_places_are_explained_by_covering_alone() {
+fn heads_that_are_no_sums_over_places_are_explained_by_other_methods() {
     let world = World::new();
     let words = "--weights cifar10 --head-pool max a.ppm";
     let (_, err) = world.exits(2, &format!("explain {words} --out why"));
-    assert!(err.contains("max pooling before the classifier") && err.contains("occlusion takes any network"), "{err}");
+    assert!(
+        err.contains("max pooling before the classifier") && err.contains("Grad-CAM and occlusion take any network"),
+        "{err}"
+    );
     world.exits(2, &format!("predict {words} --map maps"));
     let (_, err) = world.exits(0, &format!("explain {words} --occlusion 32 --out why"));
     assert!(err.contains("no class activation maps: "), "{err}");
     assert_eq!(world.map("why", ["a.ppm.", ".npy"]).0, [32, 32]);
+    world.exits(0, &format!("explain {words} --method grad-cam --out coarse"));
+    assert_eq!(world.map("coarse", ["a.ppm.", ".grad-cam.npy"]).0, [8, 8]);
     // Labels that stand by themselves have logits, too.
     let (_, err) = world.exits(0, "explain --weights cifar10 --output sigmoid a.ppm --out labels");
     assert!(err.contains("1 picture"), "{err}");

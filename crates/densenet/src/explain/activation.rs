@@ -35,7 +35,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
         };
         Err(Error::Config(format!(
             "the network has {hindrance}, so its logits are no sums over places, which class activation maps show; \
-             they take average pooling or none, and a single linear layer; occlusion takes any network"
+             they take average pooling or none, and a single linear layer; Grad-CAM and occlusion take any network"
         )))
     }
 

@@ -23,7 +23,7 @@ pub struct BlockGradients<T> {
 impl<T: Real> DenseNet<T> {
     /// The gradient, `(N, C, H, W)`, of the sum of `dlogits` times the logits, both `(N, classes)`, with respect to `images`
     /// `(N, C, H, W)`. As in [`DenseNet::logits`], batch-norms take the running statistics. The maps of all blocks are kept on
-    /// the way, so memory grows with the batch: for DenseNet-121 and 224x224 by 15 MB an image.
+    /// the way, so memory grows with the batch: for DenseNet-121 and 224x224 by some 20 MB an image.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`], and `dlogits` of another shape.
