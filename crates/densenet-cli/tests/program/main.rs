@@ -13,6 +13,7 @@ mod explain;
 mod fashion;
 mod features;
 mod folders;
+mod guide;
 mod other_weights;
 mod quantize;
 mod report;
