@@ -16,6 +16,7 @@ mod file;
 mod format;
 mod hub;
 mod infer;
+mod integer_tensors;
 mod integers;
 mod layers;
 mod map_order;
@@ -103,9 +104,10 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
+        let metadata = self.card.metadata();
         match self.quantization {
-            Some(quantization) => integers::write(path, self, quantization),
-            None => tensor_file::write(path, self.card.metadata(), &self.entries().collect::<Vec<_>>()),
+            Some(integers) => integer_tensors::write(path, metadata, self.entries(), self.architecture, integers),
+            None => tensor_file::write(path, metadata, &self.entries().collect::<Vec<_>>()),
         }
     }
 

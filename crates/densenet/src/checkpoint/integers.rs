@@ -1,67 +1,13 @@
-//! Weights of eight bits in a file.
-//!
-//! A convolution that became integers has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale`
-//! and `correction`; a block has `map_scale` and `map_zero`. All else is as in any file.
-
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::slice::from_ref;
+//! Reading weights of eight bits.
 
 use safetensors::Dtype;
 
+use super::Weights;
+use super::integer_tensors::{OF_CONV, OF_MAPS, block, integer_weights};
 use super::reader::Reader;
-use super::{Contents, Weights};
+use crate::Result;
 use crate::architecture::{Architecture, Tensor};
 use crate::quantization::{Quantization, QuantizedConv, QuantizedMaps};
-use crate::tensor_file::{self, Entry};
-use crate::{Error, Result};
-
-/// Names of the tensors of a convolution beside its weight, after the convolution's.
-const OF_CONV: [&str; 3] = ["weight_scale", "input_scale", "correction"];
-
-/// Names of the tensors of a block's maps, after the block's.
-const OF_MAPS: [&str; 2] = ["map_scale", "map_zero"];
-
-/// The name of block number `i`, from 0.
-fn block(i: usize) -> String {
-    format!("features.denseblock{}", i + 1)
-}
-
-/// Names of the weights that are integers.
-fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
-    architecture.pre_activations().map(|op| format!("{}.weight", op.conv.name)).collect()
-}
-
-/// Writes the network of `contents` with its integers.
-pub(super) fn write(path: &Path, contents: &Contents<'_>, quantization: &Quantization) -> Result<()> {
-    let architecture = contents.architecture;
-    quantization.check(architecture).map_err(Error::Config)?;
-    let integers = integer_weights(architecture);
-    let widths: Vec<usize> = quantization.maps.iter().map(|maps| maps.scale.len()).collect();
-    let mut numbers: Vec<Entry<'_>> = contents.entries().filter(|entry| !integers.contains(&entry.name)).collect();
-    let mut bytes = Vec::new();
-    for op in architecture.pre_activations() {
-        let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&op.conv.name];
-        let [outputs, inputs] = [&op.conv.out_channels, &op.conv.in_channels].map(from_ref);
-        let values = [(outputs, weight_scale), (inputs, input_scale), (outputs, correction)];
-        for (name, (shape, values)) in OF_CONV.iter().zip(values) {
-            let name = format!("{}.{name}", op.conv.name);
-            numbers.push(Entry { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values) });
-        }
-        let name = format!("{}.weight", op.conv.name);
-        let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).expect("a convolution's weight");
-        bytes.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
-    }
-    for (i, (maps, width)) in quantization.maps.iter().zip(&widths).enumerate() {
-        let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
-        let shape = from_ref(width);
-        numbers.push(Entry { name: scale, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(&maps.scale) });
-        bytes.push(Entry { name: zero, dtype: Dtype::U8, shape, bytes: &maps.zero });
-    }
-    // The widest type first.
-    numbers.extend(bytes);
-    tensor_file::write(path, contents.card.metadata(), &numbers)
-}
 
 impl Reader {
     /// Whether some of the weights are integers.

@@ -1,0 +1,70 @@
+//! Weights of eight bits in a file.
+//!
+//! A convolution that became integers has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale`
+//! and `correction`; a block has `map_scale` and `map_zero`. All else is as in any file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::slice::from_ref;
+
+use safetensors::Dtype;
+
+use crate::architecture::Architecture;
+use crate::quantization::{Quantization, QuantizedConv};
+use crate::tensor_file::{self, Entry};
+use crate::{Error, Result};
+
+/// Names of the tensors of a convolution beside its weight, after the convolution's.
+pub(super) const OF_CONV: [&str; 3] = ["weight_scale", "input_scale", "correction"];
+
+/// Names of the tensors of a block's maps, after the block's.
+pub(super) const OF_MAPS: [&str; 2] = ["map_scale", "map_zero"];
+
+/// The name of block number `i`, from 0.
+pub(super) fn block(i: usize) -> String {
+    format!("features.denseblock{}", i + 1)
+}
+
+/// Names of the weights that are integers.
+pub(super) fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
+    architecture.pre_activations().map(|op| format!("{}.weight", op.conv.name)).collect()
+}
+
+/// Writes a network of `architecture` with its integers; `entries` are all its values.
+///
+/// # Errors
+/// Integers of another network, and a file that cannot be written.
+pub(super) fn write<'a>(
+    path: &Path,
+    metadata: BTreeMap<String, String>,
+    entries: impl Iterator<Item = Entry<'a>>,
+    architecture: &'a Architecture,
+    quantization: &'a Quantization,
+) -> Result<()> {
+    quantization.check(architecture).map_err(Error::Config)?;
+    let integers = integer_weights(architecture);
+    let widths: Vec<usize> = quantization.maps.iter().map(|maps| maps.scale.len()).collect();
+    let mut numbers: Vec<Entry<'_>> = entries.filter(|entry| !integers.contains(&entry.name)).collect();
+    let mut bytes = Vec::new();
+    for op in architecture.pre_activations() {
+        let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&op.conv.name];
+        let [outputs, inputs] = [&op.conv.out_channels, &op.conv.in_channels].map(from_ref);
+        let values = [(outputs, weight_scale), (inputs, input_scale), (outputs, correction)];
+        for (name, (shape, values)) in OF_CONV.iter().zip(values) {
+            let name = format!("{}.{name}", op.conv.name);
+            numbers.push(Entry { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values) });
+        }
+        let name = format!("{}.weight", op.conv.name);
+        let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).expect("a convolution's weight");
+        bytes.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
+    }
+    for (i, (maps, width)) in quantization.maps.iter().zip(&widths).enumerate() {
+        let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
+        let shape = from_ref(width);
+        numbers.push(Entry { name: scale, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(&maps.scale) });
+        bytes.push(Entry { name: zero, dtype: Dtype::U8, shape, bytes: &maps.zero });
+    }
+    // The widest type first.
+    numbers.extend(bytes);
+    tensor_file::write(path, metadata, &numbers)
+}
