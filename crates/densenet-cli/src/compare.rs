@@ -15,7 +15,7 @@ use anyhow::Result;
 use clap::Args;
 use densenet::Architecture;
 use densenet::data::TableOptions;
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::HumanDuration;
 
 use self::plan::Plan;
 use self::runner::{Comparison, Ended, Task, seconds_of_a_step};
@@ -72,12 +72,6 @@ fn part(text: &str) -> Result<Part, String> {
         Some((i, n)) if (1..=n).contains(&i) => Ok(Part { first: i - 1, of: n }),
         _ => Err("it must be I/N with I from 1 to N, as 2/3".into()),
     }
-}
-
-/// A bar of so many steps.
-fn bar(steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps  {eta} left");
-    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 impl Compare {

@@ -3,6 +3,7 @@
 mod answer;
 mod charts;
 mod claims;
+mod contrast;
 mod folder;
 mod gradients;
 mod interval;

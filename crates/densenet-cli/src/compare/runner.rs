@@ -17,7 +17,7 @@ use densenet::network::DenseNet;
 use densenet::training::{EpochReport, LAST, LOG, Observer, Outcome, RESUME, Run, Settings, StepReport, seed_of};
 use densenet::{Architecture, Card, Config};
 use densenet_kernels::random::Stream;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
 use serde::Serialize;
 
@@ -339,6 +339,12 @@ fn seconds(log: &Path) -> Result<f64> {
     Ok(lines.filter_map(|line| line["seconds"].as_f64()).sum())
 }
 
+/// A bar of so many steps.
+fn bar(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps  {eta} left");
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 /// A run as the person at the terminal sees it.
 struct Watch {
     bar: ProgressBar,
@@ -347,7 +353,7 @@ struct Watch {
 
 impl Watch {
     fn new(id: &str, steps: usize, interrupted: Arc<AtomicBool>) -> Self {
-        let bar = super::bar(steps as u64);
+        let bar = bar(steps as u64);
         bar.set_message(id.to_string());
         Self { bar, interrupted }
     }

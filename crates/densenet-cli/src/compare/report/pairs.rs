@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use densenet::config::Joining;
 
-use super::claims::Contrast;
+use super::contrast::Contrast;
 use super::folder::{Cell, Folder, Spread};
 use super::interval::Sample;
 use crate::compare::plan::Match;
