@@ -26,6 +26,7 @@ mod quantize;
 mod reading;
 mod report;
 mod reuse;
+mod serve;
 mod share;
 mod svg;
 mod table_options;
@@ -62,6 +63,7 @@ enum Command {
     Models(models::Models),
     Quantize(quantize::Quantize),
     Reuse(reuse::Reuse),
+    Serve(Box<serve::Serve>),
     Compare(compare::Compare),
     Bench(bench::Bench),
 }
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Models(models) => models.run(),
         Command::Quantize(quantize) => quantize.run(),
         Command::Reuse(reuse) => reuse.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Compare(compare) => compare.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -2,7 +2,7 @@
 
 pub mod batch;
 pub mod inputs;
-mod prediction;
+pub mod prediction;
 mod predictor;
 mod results;
 mod table;

@@ -19,4 +19,5 @@ mod quantize;
 mod report;
 mod reuse;
 mod runs;
+mod serve;
 mod training;
