@@ -26,10 +26,11 @@ struct Nested<'e>(&'e mut Elements);
 
 impl Nested<'_> {
     fn number<E: Error>(self, number: f32) -> Result<(), E> {
-        match self.0 {
-            Elements::Numbers(numbers) => Ok(numbers.push(number)),
-            Elements::Texts(_) => Err(E::custom("numbers and texts in one tensor")),
-        }
+        let Elements::Numbers(numbers) = self.0 else {
+            return Err(E::custom("numbers and texts in one tensor"));
+        };
+        numbers.push(number);
+        Ok(())
     }
 
     fn text<E: Error>(self, text: String) -> Result<(), E> {
