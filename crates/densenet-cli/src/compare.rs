@@ -15,6 +15,7 @@ use anyhow::Result;
 use clap::Args;
 use densenet::Architecture;
 use densenet::data::TableOptions;
+use densenet::info::Info;
 use indicatif::HumanDuration;
 
 use self::plan::Plan;
@@ -132,33 +133,36 @@ fn compare(comparison: &Comparison, tasks: &[Task], threads: usize) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the runs cost, a line each network of an experiment.
+/// What the runs cost, a line for each network of an experiment.
 fn costs(comparison: &Comparison, tasks: &[Task]) -> Result<String> {
     let header = ["experiment", "network", "parameters", "multiply-adds", "runs", "minutes, estimated"];
     let mut rows = vec![header.map(String::from).to_vec()];
-    let (mut seconds, batch, steps) = (0.0, comparison.plan.training.batch, comparison.plan.steps);
-    let mut known: Vec<(&str, &str)> = Vec::new();
-    for task in tasks {
-        let key = (task.experiment.as_str(), task.network.as_str());
-        if known.contains(&key) {
+    let mut seconds = 0.0;
+    let name = |task: &Task| (task.experiment.clone(), task.network.clone());
+    for (i, task) in tasks.iter().enumerate() {
+        if tasks[..i].iter().any(|before| name(before) == name(task)) {
             continue;
         }
-        known.push(key);
-        let runs = tasks.iter().filter(|other| (other.experiment.as_str(), other.network.as_str()) == key).count();
-        let architecture = Architecture::new(&task.config)?;
-        let macs = densenet::info::Info::new(&architecture, task.config.input_size)?.macs;
-        let own = seconds_of_a_step(&task.config, batch)? * (steps * runs) as f64;
+        let of_network = (0..tasks.len()).filter(|&other| name(&tasks[other]) == name(task));
+        let (trained, shared): (Vec<usize>, Vec<usize>) =
+            of_network.partition(|&other| !tasks[..other].iter().any(|before| before.is_like(&tasks[other])));
+        let own = seconds_of_a_run(comparison, task)? * trained.len() as f64;
         seconds += own;
-        let numbers = [output::count(architecture.num_parameters() as u64), output::count(macs)];
-        rows.push(
-            [vec![key.0.into(), key.1.into()], numbers.to_vec(), vec![runs.to_string(), format!("{:.1}", own / 60.0)]]
-                .concat(),
-        );
+        rows.push(cost(task, trained.len() + shared.len(), own)?);
     }
-    let table = output::table(&rows);
-    Ok(format!(
-        "{table}\n{} of {steps} steps each, about {:.0} minutes in all\n",
-        counted(tasks.len(), "run"),
-        seconds / 60.0
-    ))
+    let (table, runs) = (output::table(&rows), counted(tasks.len(), "run"));
+    let (steps, minutes) = (comparison.plan.steps, seconds / 60.0);
+    Ok(format!("{table}\n{runs} of {steps} steps each, about {minutes:.0} minutes in all; the same run is done once\n"))
+}
+
+fn cost(task: &Task, runs: usize, seconds: f64) -> Result<Vec<String>> {
+    let architecture = Architecture::new(&task.config)?;
+    let macs = Info::new(&architecture, task.config.input_size)?.macs;
+    let numbers = [output::count(architecture.num_parameters() as u64), output::count(macs)];
+    let names = [task.experiment.clone(), task.network.clone()];
+    Ok([&names[..], &numbers, &[runs.to_string(), format!("{:.1}", seconds / 60.0)]].concat())
+}
+
+fn seconds_of_a_run(comparison: &Comparison, task: &Task) -> Result<f64> {
+    Ok(seconds_of_a_step(&task.config, comparison.plan.training.batch)? * comparison.plan.steps as f64)
 }

@@ -96,7 +96,7 @@ pub enum Images {
 }
 
 /// A network and in what it differs from the plan's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Its name.
@@ -147,6 +147,17 @@ impl Plan {
         let plan: Self = toml::from_str(&text).map_err(|error: toml::de::Error| wrong(error.to_string()))?;
         plan.validate().map_err(wrong)?;
         Ok(plan)
+    }
+
+    /// Runs of the whole plan.
+    pub fn runs(&self) -> usize {
+        let runs = |e: &Experiment| e.networks.len() * e.images.len() * e.augment.len() * e.seeds as usize;
+        self.experiments.iter().map(runs).sum()
+    }
+
+    /// The place of an experiment; the last for one that the plan has not.
+    pub fn place(&self, experiment: &str) -> usize {
+        self.experiments.iter().position(|e| e.name == experiment).unwrap_or(usize::MAX)
     }
 
     fn validate(&self) -> Result<(), String> {

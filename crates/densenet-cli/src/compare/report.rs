@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use self::answer::{Answer, answers};
 use self::folder::Folder;
-use super::results::RunResult;
+use super::results::{Correct, RunResult};
 use crate::report::REPORT;
 
 /// All numbers of the page.
@@ -37,30 +37,31 @@ struct Report<'a> {
     runs_planned: usize,
     seconds: f64,
     claims: Vec<Answer>,
-    #[serde(serialize_with = "without_curves")]
+    #[serde(serialize_with = "figures")]
     runs: &'a [RunResult],
     machine: &'a Map<String, Value>,
     #[serde(skip)]
-    plan: &'a str,
+    plan: String,
 }
 
 impl<'a> Report<'a> {
-    fn of(folder: &'a Folder) -> Self {
-        Self {
+    fn of(folder: &'a Folder) -> Result<Self> {
+        Ok(Self {
             data: &folder.plan.data,
             runs_planned: folder.plan.runs(),
             seconds: folder.runs.iter().map(|run| run.seconds).sum(),
             claims: answers(folder),
             runs: &folder.runs,
             machine: &folder.machine,
-            plan: &folder.plan_text,
-        }
+            plan: folder.plan.text()?,
+        })
     }
 }
 
-/// The figures of the runs, whose curves are in their own file.
-fn without_curves<S: Serializer>(runs: &[RunResult], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(runs.iter().map(|run| RunResult { curve: Vec::new(), ..run.clone() }))
+/// The figures of the runs, whose curves and predictions are in their own file.
+fn figures<S: Serializer>(runs: &[RunResult], serializer: S) -> Result<S::Ok, S::Error> {
+    let figures = |run: &RunResult| RunResult { curve: Vec::new(), test_correct: Correct(Vec::new()), ..run.clone() };
+    serializer.collect_seq(runs.iter().map(figures))
 }
 
 /// Writes `report.html` and `report.json` into the folder of a comparison, of as many runs as are done.
@@ -69,7 +70,7 @@ fn without_curves<S: Serializer>(runs: &[RunResult], serializer: S) -> Result<S:
 /// A folder without a plan, a file that holds something else than it should, or whatever the file system reports.
 pub fn write(folder: &Path) -> Result<()> {
     let read = Folder::read(folder)?;
-    let report = Report::of(&read);
+    let report = Report::of(&read)?;
     let numbers = serde_json::to_string(&report)?;
     write_whole(&folder.join(NUMBERS), |file| writeln!(file, "{numbers}"))?;
     Ok(write_whole(&folder.join(REPORT), |file| file.write_all(report.page().as_bytes()))?)

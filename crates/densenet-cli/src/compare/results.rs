@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use densenet::config::Joining;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The runs that are done, one a line.
 pub const RESULTS: &str = "results.jsonl";
@@ -62,12 +64,36 @@ pub struct RunResult {
     pub test_loss: f64,
     /// Share of the test pictures that are put in their class; from 0 to 1.
     pub test_top1: f64,
-    /// Test pictures.
-    pub test_images: usize,
-    /// Time that it took.
+    /// Which test pictures are put in their class.
+    pub test_correct: Correct,
+    /// Time that it took; 0 for one that another experiment of the plan has trained already.
     pub seconds: f64,
     /// What was measured on the way, by steps.
     pub curve: Vec<CurvePoint>,
+}
+
+/// Which of the test pictures a network puts in their class; in JSON a base64 text of bits, the first picture's the lowest
+/// of the first byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Correct(pub Vec<bool>);
+
+impl Serialize for Correct {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, &bit| 2 * byte + u8::from(bit));
+        let bytes: Vec<u8> = self.0.chunks(8).map(byte).collect();
+        (self.0.len(), STANDARD.encode(bytes)).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Correct {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> std::result::Result<Self, D::Error> {
+        let (count, text) = <(usize, String)>::deserialize(value)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        if bytes.len() != count.div_ceil(8) {
+            return Err(D::Error::custom(format!("{} bytes for {count} pictures", bytes.len())));
+        }
+        Ok(Self((0..count).map(|i| bytes[i / 8] >> (i % 8) & 1 == 1).collect()))
+    }
 }
 
 /// What was measured of a run after so many steps.

@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use densenet::config::Joining;
-use densenet::data::{Augment, Augmentation, DataSet, Preprocessing, Split};
-use densenet::evaluation::evaluate;
+use densenet::data::{Augment, Augmentation, DataSet, Preprocessing, Split, Views};
+use densenet::evaluation::{Evaluation, Predictions, predictions, ranking};
 use densenet::info::Info;
 use densenet::network::DenseNet;
+use densenet::output::Output;
 use densenet::training::{EpochReport, LAST, LOG, Observer, Outcome, RESUME, Run, Settings, StepReport, seed_of};
-use densenet::{Architecture, Card, Config};
+use densenet::{Architecture, Card, Config, Ensemble};
 use densenet_kernels::random::Stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
@@ -24,7 +25,7 @@ use serde::Serialize;
 use super::measure::gradients;
 use super::networks::{config, depth};
 use super::plan::{Experiment, Match, Network, Plan};
-use super::results::{CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, read};
+use super::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, read};
 
 /// Pictures that gradients are measured on.
 const MEASURED: usize = 128;
@@ -45,6 +46,14 @@ pub struct Task {
     pub images: usize,
     pub augment: Augment,
     pub seed: u64,
+}
+
+impl Task {
+    /// Whether the run of `other` is this one's to the bit, as where two experiments have a network in common.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let run = |task: &Self| (task.images, word(task.augment), task.seed);
+        run(self) == run(other) && self.config == other.config
+    }
 }
 
 /// A comparison: its plan, its data and its folder.
@@ -129,13 +138,29 @@ impl Comparison {
             if self.done()?.contains(&task.id) {
                 continue;
             }
-            let Some(result) = self.train(task, interrupted)? else { return Ok(Ended::Interrupted) };
+            let result = match self.known(task)? {
+                Some(result) => result,
+                None => match self.train(task, interrupted)? {
+                    Some(result) => result,
+                    None => return Ok(Ended::Interrupted),
+                },
+            };
             append(&self.folder.join(RESULTS), &result)?;
             // The weights have said what they had to say.
             let _ = fs::remove_dir_all(self.folder_of(task));
             after(task)?;
         }
         Ok(Ended::Done)
+    }
+
+    /// The result of `task` where another experiment has had the same run.
+    fn known(&self, task: &Task) -> Result<Option<RunResult>> {
+        let tasks = self.tasks()?;
+        let of_task = |run: &RunResult| tasks.iter().find(|other| other.id == run.id);
+        let done = read::<RunResult>(&self.folder, RESULTS)?;
+        let same = done.into_iter().find(|run| of_task(run).is_some_and(|other| other.is_like(task)));
+        let Task { id, experiment, network, .. } = task.clone();
+        Ok(same.map(|run| RunResult { id, experiment, network, seconds: 0.0, ..run }))
     }
 
     /// The runs that are done.
@@ -191,17 +216,13 @@ impl Comparison {
     /// What the trained `network` came to.
     fn judge(&self, task: &Task, part: &Split, run: &Run, mut network: DenseNet) -> Result<RunResult> {
         let known: Vec<usize> = (0..part.len().min(SCORED)).collect();
-        let score = |split: &Split| {
-            let found = evaluate(&network, split, &self.preprocessing, BATCH, |_| ControlFlow::Continue(()))?;
-            let found = found.expect("nothing ends it");
-            anyhow::Ok((found.loss, found.top1.unwrap_or(f64::NAN)))
-        };
-        let (train, test) = (score(&part.select(&known))?, score(&self.data.test)?);
+        let (train, _) = self.score(&network, &part.select(&known))?;
+        let (test, test_correct) = self.score(&network, &self.data.test)?;
         let architecture = network.architecture().clone();
         let info = Info::new(&architecture, task.config.input_size)?;
         let begin = |network: &mut DenseNet, step| self.curve_point(network, part, step);
         let mut curve = vec![begin(&mut DenseNet::new(&task.config, task.seed)?, 0)?];
-        curve.push(CurvePoint { test_loss: Some(test.0), ..begin(&mut network, run.progress().step)? });
+        curve.push(CurvePoint { test_loss: Some(test.loss), ..begin(&mut network, run.progress().step)? });
         Ok(RunResult {
             id: task.id.clone(),
             experiment: task.experiment.clone(),
@@ -220,14 +241,25 @@ impl Comparison {
             seed: task.seed,
             epochs: run.settings.epochs as f64,
             steps: run.progress().step,
-            train_loss: train.0,
-            train_top1: train.1,
-            test_loss: test.0,
-            test_top1: test.1,
-            test_images: self.data.test.len(),
+            train_loss: train.loss,
+            train_top1: train.top1.unwrap_or(f64::NAN),
+            test_loss: test.loss,
+            test_top1: test.top1.unwrap_or(f64::NAN),
+            test_correct,
             seconds: seconds(&self.folder_of(task).join(LOG))?,
             curve,
         })
+    }
+
+    /// How good `network` is on `split`, and which pictures it puts in their class.
+    fn score(&self, network: &DenseNet, split: &Split) -> Result<(Evaluation, Correct)> {
+        let ensemble = Ensemble::new([(network, Output::softmax())])?;
+        let (views, go_on) = (Views::default(), |_| ControlFlow::Continue(()));
+        let found = predictions(&ensemble, split, &self.preprocessing, views, BATCH, go_on)?.expect("nothing ends it");
+        let first = |row| ranking(row).first().copied();
+        let Predictions { logits, pictures, .. } = &found;
+        let correct = logits.rows().into_iter().zip(pictures).map(|(row, &i)| first(row) == Some(split.labels()[i]));
+        Ok((Evaluation::new(&found), Correct(correct.collect())))
     }
 
     /// Loss and gradients of a batch of `part` after so many steps.

@@ -27,7 +27,7 @@ seeds = 2
 [[experiments]]
 name = "layers"
 networks = [{ name = "BC" }, { name = "C", bottleneck = 0 }]
-images = [20]
+images = [10]
 augment = ["none", "flip"]
 
 [gradients]
@@ -41,7 +41,9 @@ fn results(world: &World, folder: &str) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .map(|mut run: Value| {
-            assert!(run["seconds"].take().as_f64().unwrap() > 0.0);
+            // The other experiment has had this run.
+            let shared = run["id"] == "layers-BC-10-none-0";
+            assert_eq!(run["seconds"].take().as_f64().unwrap() == 0.0, shared, "{run}");
             run
         })
         .collect();
@@ -106,7 +108,7 @@ fn plans_and_folders_that_do_not_fit_are_refused() {
     world.write("plan.toml", PLAN);
     world.write("wrong.toml", PLAN.replace("joining = \"plain\"", "joined = \"plain\""));
     world.fails("compare --plan wrong.toml", 2, &["wrong.toml", "line 14", "joined"]);
-    world.write("many.toml", PLAN.replace("images = [20]", "images = [400]"));
+    world.write("many.toml", PLAN.replace("images = [10]\n", "images = [400]\n"));
     world.fails("compare --plan many.toml", 2, &["images = 400; the data have 40 training pictures"]);
     world.fails("compare --plan papers", 1, &["papers: no such plan; there is article, quick"]);
     world.fails("compare --plan plan.toml --part 3/2", 2, &["I/N with I from 1 to N"]);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::claims::{CLAIMS, Claim, Claimed, LITTLE, Measure, Test, Verdict};
 use super::folder::{Folder, Spread};
 use super::interval::{Estimate, Sample};
-use super::pairs::{Pair, accuracy, gap, macs, parameters, shrinkage, side_by_side};
+use super::pairs::{Pair, accuracy, gap, gradient_change, macs, parameters, side_by_side};
 use crate::compare::results::RunResult;
 use crate::report::chart::Chart;
 
@@ -102,8 +102,8 @@ fn compare(folder: &Folder, test: &Test) -> Comparison {
         Measure::Macs => mean(networks().filter_map(macs).collect()),
         Measure::AccuracyOnLittleData => mean(little_and_all(folder, test).0),
         Measure::AdvantageOfLittleData => advantage_of_little_data(folder, test),
-        Measure::Shrinkage => {
-            mean(test.contrast.joinings().and_then(|both| shrinkage(folder, both)).into_iter().collect())
+        Measure::GradientChange => {
+            mean(test.contrast.joinings().and_then(|both| gradient_change(folder, both)).into_iter().collect())
         }
     };
     let difference = sample.estimate();
@@ -152,7 +152,7 @@ fn in_words(measure: Measure) -> (&'static str, Unit) {
         Measure::Gap => ("test loss less training loss", Unit::Loss),
         Measure::Parameters => ("parameters", Unit::LogCount),
         Measure::Macs => ("multiply-adds", Unit::LogCount),
-        Measure::Shrinkage => ("change of the first layer's relative gradient with depth", Unit::LogFactor),
+        Measure::GradientChange => ("change of the first layer's relative gradient with depth", Unit::LogFactor),
     }
 }
 

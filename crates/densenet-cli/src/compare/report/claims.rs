@@ -59,9 +59,9 @@ pub enum Measure {
     Parameters,
     /// Multiply-adds of one picture.
     Macs,
-    /// Change of the first layer's relative gradient from the least to the greatest depth, before training; as a
-    /// logarithm to base 10.
-    Shrinkage,
+    /// How far the first layer's relative gradient moves, up or down, from the least to the greatest depth, before
+    /// training; as a natural logarithm.
+    GradientChange,
 }
 
 /// On which side of what a difference is claimed to be.
@@ -114,9 +114,10 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "gradients",
         heading: "Gradients stay alive",
-        text: "With more layers, the gradient of the first layer shrinks less in a dense network than in a plain one.",
+        text: "With more layers, the gradient of the first layer vanishes or explodes less in a dense network than in a \
+               plain one.",
         paper: "abstract, section 1, and “Implicit Deep Supervision” in section 5",
-        tests: &[test(PLAIN, Measure::Shrinkage, None, Claimed::Above(0.0))],
+        tests: &[test(PLAIN, Measure::GradientChange, None, Claimed::Below(0.0))],
         charts: gradients::gradients,
     },
     Claim {

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::compare::plan::{FILE as PLAN, Match};
+use crate::compare::plan::{FILE, Match, Plan};
 use crate::compare::results::{self, GRADIENTS, InitialGradients, RESULTS, RunResult};
 use crate::report::figures::mean_and_deviation;
 
 /// All that is known of a comparison.
-#[derive(Default)]
 pub struct Folder {
     /// The runs that are done, in the plan's order of experiments, then by network, pictures, augmentation and seed.
     pub runs: Vec<RunResult>,
@@ -20,52 +19,8 @@ pub struct Folder {
     pub gradients: Vec<InitialGradients>,
     /// What is to be run.
     pub plan: Plan,
-    /// The plan as it is written.
-    pub plan_text: String,
     /// The machine.
     pub machine: Map<String, Value>,
-}
-
-/// As much of a plan as the page needs.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Plan {
-    /// The data set.
-    pub data: String,
-    /// What is compared.
-    pub experiments: Vec<Experiment>,
-}
-
-/// Networks that are compared with each other.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Experiment {
-    /// Its name.
-    pub name: String,
-    /// In what its networks are alike.
-    #[serde(rename = "match")]
-    pub matched: Match,
-    /// Its networks.
-    pub networks: Vec<toml::Value>,
-    /// Numbers of training pictures.
-    pub images: Vec<toml::Value>,
-    /// Augmentations.
-    pub augment: Vec<String>,
-    /// Runs of each.
-    pub seeds: usize,
-}
-
-impl Plan {
-    /// Runs of the whole plan.
-    pub fn runs(&self) -> usize {
-        let runs = |e: &Experiment| e.networks.len() * e.images.len() * e.augment.len() * e.seeds;
-        self.experiments.iter().map(runs).sum()
-    }
-
-    /// The place of an experiment; the last for one that the plan has not.
-    pub fn place(&self, experiment: &str) -> usize {
-        self.experiments.iter().position(|e| e.name == experiment).unwrap_or(usize::MAX)
-    }
 }
 
 impl Folder {
@@ -78,19 +33,17 @@ impl Folder {
             let path = folder.join(name);
             crate::text::read(&path).with_context(|| path.display().to_string())
         };
-        if !folder.join(PLAN).exists() {
-            bail!("{}: no comparison is here; its plan would be {}", folder.display(), folder.join(PLAN).display());
+        if !folder.join(FILE).exists() {
+            bail!("{}: no comparison is here; its plan would be {}", folder.display(), folder.join(FILE).display());
         }
-        let plan_text = text(PLAN)?;
-        let in_plan = || folder.join(PLAN).display().to_string();
         let machine = match folder.join("machine.json").exists() {
             true => serde_json::from_str(&text("machine.json")?)
                 .with_context(|| folder.join("machine.json").display().to_string())?,
             false => Map::new(),
         };
-        let plan = toml::from_str(&plan_text).with_context(in_plan)?;
+        let plan = Plan::read(&folder.join(FILE))?;
         let (runs, gradients) = (results::read(folder, RESULTS)?, results::read(folder, GRADIENTS)?);
-        Ok(Self { runs, gradients, plan, plan_text, machine }.in_order())
+        Ok(Self { runs, gradients, plan, machine }.in_order())
     }
 
     /// The same, each run once, in order.

@@ -141,9 +141,8 @@ fn method() -> Markup {
         p {
             "Networks are compared seed by seed: both runs of a pair have the same experiment, the same training \
              pictures, the same augmentation and the same seed. The interval of the mean difference has Student's t \
-             over the seeds and, for accuracies, the error that other test pictures would bring about, added as \
-             squares. The latter counts as if both networks had been tested on pictures of their own, so intervals \
-             are rather too wide. A claim is held where the intervals of all its comparisons lie on the claimed side, \
+             over the seeds and, for accuracies, the error that other test pictures would bring about, by how much \
+             more often one network than the other is right about each picture, added as squares. A claim is held where the intervals of all its comparisons lie on the claimed side, \
              not held where one lies on the other side, and else not decided. The mean is over the settings that have \
              all seeds. Where a claim speaks of a small difference, 1 point is the border. Charts show means over \
              seeds; bars and bands are one standard deviation. Every network was tested once, after its last step."

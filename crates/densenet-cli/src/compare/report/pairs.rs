@@ -6,9 +6,9 @@ use densenet::config::Joining;
 
 use super::contrast::Contrast;
 use super::folder::{Cell, Folder, Spread};
-use super::interval::Sample;
+use super::interval::{Sample, TestError};
 use crate::compare::plan::Match;
-use crate::compare::results::RunResult;
+use crate::compare::results::{Correct, RunResult};
 use crate::output::{count, counted};
 
 /// How far apart the parameters or multiply-adds of networks may be that are compared as having as many.
@@ -27,45 +27,53 @@ pub struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// `value` of two networks' runs, where `variance` is that which other test pictures would bring about. None where
-    /// no seed has both.
+    /// `value` of two networks' runs, and the `error` that other test pictures would bring about. None where no seed has
+    /// both.
     fn of(
         [a, b]: [Cell<'a>; 2],
         value: fn(&RunResult) -> f64,
-        variance: fn(&RunResult) -> Option<f64>,
+        error: fn(&[(u64, [&RunResult; 2])]) -> TestError,
     ) -> Option<Self> {
         let both = a.runs.iter().filter_map(|(&seed, &first)| Some((seed, [first, *b.runs.get(&seed)?])));
         let both: Vec<(u64, [&RunResult; 2])> =
             both.filter(|(_, runs)| runs.iter().all(|run| value(run).is_finite())).collect();
         let values = [0, 1].map(|which| Spread::of(both.iter().map(|(_, runs)| value(runs[which]))));
         let differences = both.iter().map(|(seed, [first, second])| (*seed, value(first) - value(second))).collect();
-        let variances = both.iter().map(|(_, [first, second])| Some(variance(first)? + variance(second)?));
-        let test_variance = variances.sum::<Option<f64>>().map(|sum| sum / both.len() as f64);
         let [first, second] = values;
         let (values, setting) = ([first?, second?], setting(a.of));
-        Some(Self { cells: Some([a, b]), setting, values, sample: Sample { differences, test_variance } })
+        Some(Self { cells: Some([a, b]), setting, values, sample: Sample { differences, test: error(&both) } })
     }
 }
 
 /// Test accuracy of two networks.
 pub fn accuracy(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
-    // That of a share of so many pictures. What both get right or wrong alike would make it smaller.
-    Pair::of(cells, |run| run.test_top1, |run| Some(run.test_top1 * (1.0 - run.test_top1) / run.test_images as f64))
+    Pair::of(cells, |run| run.test_top1, of_pictures)
+}
+
+/// How much more often the first of two networks than the second puts each test picture in its class: the mean over seeds.
+fn of_pictures(both: &[(u64, [&RunResult; 2])]) -> TestError {
+    let share = |Correct(pictures): &Correct| {
+        TestError::OfPictures(pictures.iter().map(|&correct| f64::from(u8::from(correct))).collect())
+    };
+    let (weight, runs) = (1.0 / both.len() as f64, both.iter().flat_map(|(_, runs)| runs));
+    let shares: Vec<TestError> = runs.map(|run| share(&run.test_correct)).collect();
+    let terms: Vec<(f64, &TestError)> = [weight, -weight].into_iter().cycle().zip(&shares).collect();
+    TestError::sum(&terms)
 }
 
 /// Test loss less training loss.
 pub fn gap(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
-    Pair::of(cells, |run| run.test_loss - run.train_loss, |_| None)
+    Pair::of(cells, |run| run.test_loss - run.train_loss, |_| TestError::Unknown)
 }
 
 /// The logarithm of the number of parameters.
 pub fn parameters(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
-    Pair::of(cells, |run| (run.parameters as f64).ln(), |_| Some(0.0))
+    Pair::of(cells, |run| (run.parameters as f64).ln(), |_| TestError::None)
 }
 
 /// The logarithm of the multiply-adds of one picture.
 pub fn macs(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
-    Pair::of(cells, |run| (run.macs as f64).ln(), |_| Some(0.0))
+    Pair::of(cells, |run| (run.macs as f64).ln(), |_| TestError::None)
 }
 
 /// Where a run belongs, in words.
@@ -112,19 +120,19 @@ fn distance(matched: Match, a: &RunResult, b: &RunResult) -> f64 {
     }
 }
 
-/// Change of the logarithm of the first layer's relative gradient from the least to the greatest depth that both kinds
-/// of joining were measured at, before training, of pre-activation networks.
-pub fn shrinkage(folder: &Folder, joinings: [Joining; 2]) -> Option<Pair<'_>> {
+/// How far the logarithm of the first layer's relative gradient moves, up or down, from the least to the greatest depth that
+/// both kinds of joining were measured at, before training, of pre-activation networks.
+pub fn gradient_change(folder: &Folder, joinings: [Joining; 2]) -> Option<Pair<'_>> {
     let [a, b] = joinings.map(|joining| by_depth(folder, joining));
     let mut depths = a.keys().filter(|depth| b.contains_key(depth));
     let (low, high) = (depths.next()?, depths.next_back()?);
     let change = |of: &BTreeMap<usize, BTreeMap<u64, f64>>| -> BTreeMap<u64, f64> {
-        let both = of[low].iter().filter_map(|(&seed, low)| Some((seed, of[high].get(&seed)? - low)));
+        let both = of[low].iter().filter_map(|(&seed, low)| Some((seed, (of[high].get(&seed)? - low).abs())));
         both.collect()
     };
     let changes = [change(&a), change(&b)];
     let [first, second] = changes.clone().map(|changes| Spread::of(changes.into_values()));
-    let samples = changes.map(|differences| Sample { differences, test_variance: None });
+    let samples = changes.map(|differences| Sample { differences, test: TestError::Unknown });
     let setting = format!("before training, from L = {} to {}", count(*low as u64), count(*high as u64));
     Some(Pair { cells: None, setting, values: [first?, second?], sample: samples[0].less(&samples[1]) })
 }

@@ -1,13 +1,15 @@
 //! Verdicts and pages of comparisons that are made up, whose differences are known.
 
 use densenet::config::Joining;
+use densenet::data::Augment;
+use densenet::training::Settings;
 
 use super::answer::{Answer, answers};
 use super::claims::Verdict;
-use super::folder::{Experiment, Folder, Plan};
+use super::folder::Folder;
 use super::*;
-use crate::compare::plan::Match;
-use crate::compare::results::{CurvePoint, GRADIENTS, InitialGradients, LayerGradient, RESULTS};
+use crate::compare::plan::{Experiment, Images, Match, Network, Plan};
+use crate::compare::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, LayerGradient, RESULTS};
 
 /// A run of a dense network; `right` of 10,000 test pictures are put in their class.
 fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) -> RunResult {
@@ -34,24 +36,33 @@ fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) 
         train_top1: 0.97,
         test_loss: 0.4,
         test_top1: right as f64 / 10_000.0,
-        test_images: 10_000,
+        test_correct: Correct((0..10_000).map(|picture| picture < right).collect()),
         seconds: 60.0,
         curve: vec![CurvePoint { step: 0, train_loss: 2.3, test_loss: None, gradients }],
     }
 }
 
-fn joined(joining: Joining, of: RunResult) -> RunResult {
+/// The same joined otherwise, whose mistakes are on other pictures.
+fn joined(joining: Joining, mut of: RunResult) -> RunResult {
     let network = format!("{joining:?}").to_lowercase();
+    of.test_correct.0.reverse();
     RunResult { joining, id: format!("{}-{network}", of.id), network, ..of }
 }
 
 /// A comparison of one experiment, named `e`, on `sizes` numbers of pictures.
 fn folder(matched: Match, sizes: usize, runs: Vec<RunResult>) -> Folder {
-    let images = vec![toml::Value::Integer(1); sizes];
-    let (networks, augment) = (vec![toml::Value::Boolean(true); 3], vec!["none".into()]);
-    let experiment = Experiment { name: "e".into(), matched, networks, images, augment, seeds: 3 };
-    let plan = Plan { data: "fashion-mnist".into(), experiments: vec![experiment] };
-    Folder { runs, plan, ..Folder::default() }.in_order()
+    let images = vec![Images::Count(1); sizes];
+    let networks = ["a", "b", "c"].map(|name| Network { name: name.into(), ..Network::default() }).to_vec();
+    let experiment = Experiment { name: "e".into(), matched, networks, images, augment: vec![Augment::None], seeds: 3 };
+    Folder { runs, ..of_plan(vec![experiment]) }.in_order()
+}
+
+/// A comparison without a run.
+fn of_plan(experiments: Vec<Experiment>) -> Folder {
+    let (data, network) = ("fashion-mnist".into(), "densenet-bc-40-12".into());
+    let plan =
+        Plan { data, network, size: None, steps: 1000, training: Settings::default(), experiments, gradients: None };
+    Folder { runs: Vec::new(), gradients: Vec::new(), plan, machine: Map::new() }
 }
 
 fn answer(folder: &Folder, id: &str) -> Answer {
@@ -83,6 +94,19 @@ fn accuracy_at_as_many_parameters_is_held_not_held_or_not_decided() {
     assert_eq!(of([&[500, -200, 900], &[900, 910, 905]]), Verdict::NotDecided);
     let of_widths = verdict_of("parameters", Match::Widths, &[8000, 8100], [&[500, 510], &[900, 910]]);
     assert_eq!(of_widths, Verdict::NotDecided);
+}
+
+#[test]
+fn mistakes_on_the_same_pictures_leave_a_small_difference_decided() {
+    let mut runs = Vec::new();
+    for seed in 1..=3 {
+        runs.push(run("e", "dense", 1000, seed, 8000));
+        for joining in [Joining::Residual, Joining::Plain] {
+            let test_correct = run("e", "other", 1000, seed, 7950).test_correct;
+            runs.push(RunResult { test_correct, ..joined(joining, run("e", "other", 1000, seed, 7950)) });
+        }
+    }
+    assert_eq!(answer(&folder(Match::Parameters, 1, runs), "parameters").verdict, Verdict::Held);
 }
 
 #[test]
@@ -158,7 +182,10 @@ fn what_saves_no_parameters_is_no_saving() {
     let of = |parameters: u64, less: usize| {
         let with = (1..=3).map(|seed| run("e", "dense", 1000, seed, 8000 - less));
         let without = (1..=3).map(|seed| run("e", "basic", 1000, seed, 8000));
-        let without = without.map(|run| RunResult { bottleneck: false, parameters, ..run });
+        let without = without.map(|mut run| {
+            run.test_correct.0.reverse();
+            RunResult { bottleneck: false, parameters, ..run }
+        });
         let answer = answer(&folder(Match::Widths, 1, with.chain(without).collect()), "bottleneck");
         answer.comparisons.into_iter().map(|of| of.verdict).collect::<Vec<_>>()
     };
@@ -184,23 +211,26 @@ fn starts(dense: f64, plain: f64) -> Vec<InitialGradients> {
 }
 
 #[test]
-fn gradients_that_shrink_in_plain_networks_alone() {
+fn gradients_that_vanish_or_explode_in_plain_networks_alone() {
     let of = |dense, plain| {
-        let folder = Folder { gradients: starts(dense, plain), ..Folder::default() };
+        let folder = Folder { gradients: starts(dense, plain), ..of_plan(Vec::new()) };
         answer(&folder, "gradients")
     };
     let held = of(0.5, 0.001);
     assert_eq!(held.verdict, Verdict::Held);
     let said = held.comparisons[0].in_words();
-    assert!(said.contains("dense against plain: 500 times") && said.contains("from L = 10 to 100"), "{said}");
-    assert_eq!([of(0.5, 20.0).verdict, of(0.5, 0.5).verdict], [Verdict::NotHeld, Verdict::NotDecided]);
+    assert!(said.contains("dense against plain: 0.0020 times") && said.contains("from L = 10 to 100"), "{said}");
+    // To explode is as bad as to vanish.
+    assert_eq!([of(1.1, 30.0).verdict, of(0.01, 5.0).verdict], [Verdict::Held, Verdict::NotHeld]);
+    assert_eq!(of(0.5, 0.5).verdict, Verdict::NotDecided);
 }
 
 /// Writes a folder with `lines` of results.
 fn written(runs: &[RunResult]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let plan = "data = \"fashion-<mnist>\"\n[[experiments]]\nname = \"e\"\nnetworks = [{ name = \"dense\" }, { name = \
-                \"residual\" }, { name = \"plain\" }]\nimages = [500, \"all\"]\naugment = [\"none\"]\nseeds = 2\n";
+    let plan = "data = \"fashion-<mnist>\"\nnetwork = \"densenet-bc-40-12\"\nsteps = 1000\n[[experiments]]\nname = \"e\"\n\
+                networks = [{ name = \"dense\" }, { name = \"residual\" }, { name = \"plain\" }]\nimages = [500, \"all\"]\n\
+                augment = [\"none\"]\nseeds = 2\n";
     std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
     let lines = |values: Vec<String>| values.iter().map(|line| format!("{line}\n")).collect::<String>();
     let results = runs.iter().map(|run| serde_json::to_string(run).unwrap()).collect();
