@@ -58,7 +58,8 @@ pub struct Config {
     pub growth_rate: usize,
     /// Width of the 1x1 bottleneck in units of `k`; none for the basic layer.
     pub bn_size: Option<usize>,
-    /// Factor `theta` by which a transition narrows its input; above 0, at most 1.
+    /// Factor `theta` by which a transition narrows its input; above 0, at most 1. Where layers are not joined densely, up to 2:
+    /// a residual network widens.
     pub compression: f64,
     /// Probability that dropout zeroes an output of a dense layer's convolution; from 0 up to, not including, 1.
     #[serde(default)]
@@ -224,8 +225,10 @@ impl Config {
                 format!("block_config[{i}] is {layers}; a block has from 1 to 1024 layers")
             })?;
         }
-        check(self.compression > 0.0 && self.compression <= 1.0, || {
-            format!("compression is {}; it must be above 0 and at most 1", self.compression)
+        // Residual networks double their channels where they halve the picture.
+        let most = if self.joining == Joining::Dense { 1.0 } else { 2.0 };
+        check(self.compression > 0.0 && self.compression <= most, || {
+            format!("compression is {}; it must be above 0 and at most {most}", self.compression)
         })?;
         check((0.0..1.0).contains(&self.drop_rate), || {
             format!("drop_rate is {}; it must be from 0 up to, not including, 1", self.drop_rate)

@@ -279,11 +279,7 @@ mod tests {
             ("densenet-bc-22-12", "densenet-bc-22", "densenet-bc-22"),
             ("images = [500, 2000, 10000]", "images = [\"most\"]", "\"most\""),
             ("{ name = \"plain\"", "{ name = \"dense\"", "two networks that are called dense"),
-            (
-                "seeds = 3\n\n[[experiments]]\nname = \"parameters\"",
-                "seeds = 0\n\n[[experiments]]\nname = \"p\"",
-                "no networks",
-            ),
+            ("seeds = 3\n\n# Beside", "seeds = 0\n\n# Beside", "no networks"),
         ] {
             let error = tell(&article.replacen(from, to, 1));
             assert!(error.contains(said), "{error}");

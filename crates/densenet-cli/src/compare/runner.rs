@@ -328,14 +328,8 @@ impl Comparison {
             anyhow::bail!("depths: L = {depth} leaves no layer for each of {blocks} blocks");
         }
         let block = |i: usize| layers / blocks + usize::from(i < layers % blocks);
-        let network = Network {
-            name: word(joining),
-            joining,
-            bottleneck: None,
-            compression: None,
-            blocks: Some((0..blocks).map(block).collect()),
-            growth_rate: None,
-        };
+        let base = Config { block_config: (0..blocks).map(block).collect(), ..base };
+        let network = Network { name: word(joining), joining, ..Network::default() };
         config(&network, &base, Match::Widths)
     }
 }

@@ -28,12 +28,12 @@ impl Contrast {
         }
     }
 
-    /// Whether two runs are alike in all else that a contrast may be about. The compression of networks that are joined
-    /// otherwise may differ, since the number of channels does.
+    /// Whether two runs are alike in all else that a contrast may be about. Networks that are joined otherwise may have
+    /// other layers, as they have other numbers of channels.
     pub fn alike(self, a: &RunResult, b: &RunResult) -> bool {
         let joining = matches!(self, Self::Dense(_)) || a.joining == b.joining;
         let activation = self == Self::Activation || a.activation == b.activation;
-        let bottleneck = self == Self::Bottleneck || a.bottleneck == b.bottleneck;
+        let bottleneck = matches!(self, Self::Bottleneck | Self::Dense(_)) || a.bottleneck == b.bottleneck;
         let compression = matches!(self, Self::Compression | Self::Dense(_)) || a.compression == b.compression;
         joining && activation && bottleneck && compression
     }
