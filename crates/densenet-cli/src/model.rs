@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use densenet::Card;
 use densenet::checkpoint::{HUB_WEIGHTS, Reader, Weights};
-use densenet::config::{HeadPool, PRESETS, StemShape};
+use densenet::config::{Activation, HeadPool, PRESETS, StemShape};
 use densenet::data::{PREPROCESSINGS, Preprocessing};
 use densenet::models;
 use densenet::network::DenseNet;
@@ -146,8 +146,9 @@ pub fn structure(config: &Config) -> String {
     let StemShape { kernel, norm, pool, .. } = config.stem.shape();
     let bottleneck = config.bn_size.map_or("no bottlenecks".into(), |size| format!("bottlenecks of {size}k"));
     format!(
-        "a DenseNet with {blocks}, growth rate k = {}, {bottleneck}, compression {}, and a {kernel}x{kernel} stem of \
+        "a {}DenseNet with {blocks}, growth rate k = {}, {bottleneck}, compression {}, and a {kernel}x{kernel} stem of \
          {} channels{}{}{}",
+        if config.activation == Activation::Post { "post-activation " } else { "" },
         config.growth_rate,
         config.compression,
         config.num_init_features,

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::config::{HeadPool, Joining, MOST_FEATURES, StemPool, StemShape};
+use crate::config::{Activation, HeadPool, Joining, MOST_FEATURES, StemPool, StemShape};
 use crate::{Config, Error, Result};
 
 /// A named tensor and its place in an arena, row-major.
@@ -36,6 +36,11 @@ pub struct Norm {
     pub mean: Range<usize>,
     /// Running (unbiased) variance, in the running statistics.
     pub variance: Range<usize>,
+    /// Leading channels that an earlier reader has in common with this one, with the same places in the arenas; 0 but in
+    /// post-activation networks.
+    pub seen: usize,
+    /// Whether a later reader has all channels in common with this one.
+    pub seen_again: bool,
 }
 
 /// A square convolution.
@@ -157,16 +162,19 @@ impl Architecture {
         let stem_conv = arena.conv("features.conv0", config.in_channels, channels, (kernel, stride, kernel / 2));
         let stem_norm = norm.then(|| arena.norm("features.norm0", channels));
         let mut blocks = Vec::with_capacity(config.block_config.len());
+        let mut shared = None;
         for (i, &layers) in config.block_config.iter().enumerate() {
             let last = i + 1 == config.block_config.len();
-            let block = arena.block(config, i + 1, channels, layers, last);
+            let block;
+            (block, shared) = arena.block(config, i + 1, channels, layers, last);
             channels = match &block.transition {
                 Some(transition) => transition.conv.out_channels,
                 None => config.block_out(channels, layers),
             };
             blocks.push(block);
         }
-        let final_norm = arena.norm("features.norm5", channels);
+        let layers = config.block_config.last().copied().unwrap_or_default();
+        let final_norm = arena.reader(shared.as_ref(), layers, "features.norm5", channels);
         let num_features = match config.head_pool {
             HeadPool::Average | HeadPool::Max => channels,
             HeadPool::None => {
@@ -207,7 +215,7 @@ impl Architecture {
         })
     }
 
-    /// Every batch-norm in network order.
+    /// Every batch-norm as it is applied, in network order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         let blocks = self.pre_activations().map(|op| &op.norm);
         self.stem_norm.iter().chain(blocks).chain(std::iter::once(&self.final_norm))
@@ -304,6 +312,11 @@ impl Arena {
         place(&mut self.parameters, name, shape)
     }
 
+    /// The batch-norm `name` of reader `i` of a block's maps: its own, or its part of the one that all readers `share`.
+    fn reader(&mut self, shared: Option<&SharedNorm>, i: usize, name: &str, channels: usize) -> Norm {
+        shared.map_or_else(|| self.norm(name, channels), |shared| shared.read_by(i, name))
+    }
+
     fn norm(&mut self, name: &str, channels: usize) -> Norm {
         Norm {
             name: name.into(),
@@ -312,6 +325,8 @@ impl Arena {
             bias: self.parameter(&format!("{name}.bias"), &[channels]),
             mean: place(&mut self.running, &format!("{name}.running_mean"), &[channels]),
             variance: place(&mut self.running, &format!("{name}.running_var"), &[channels]),
+            seen: 0,
+            seen_again: false,
         }
     }
 
@@ -345,41 +360,87 @@ impl Arena {
         config.hidden.iter().copied().chain(classes).enumerate().map(layer).collect()
     }
 
-    fn pre_act(&mut self, norm: &str, conv: &str, input: usize, output: usize, kernel: usize) -> PreAct {
-        let norm = self.norm(norm, input);
-        PreAct { norm, conv: self.conv(conv, input, output, (kernel, 1, kernel / 2)) }
+    fn pre_act(&mut self, norm: Norm, conv: &str, output: usize, kernel: usize) -> PreAct {
+        let conv = self.conv(conv, norm.channels, output, (kernel, 1, kernel / 2));
+        PreAct { norm, conv }
     }
 
-    fn layer(&mut self, config: &Config, name: &str, input: usize, output: usize) -> DenseLayer {
-        let [norm1, conv1, norm2, conv2] = ["norm1", "conv1", "norm2", "conv2"].map(|part| format!("{name}.{part}"));
+    /// The layer `name` that makes `output` channels of what `norm` reads.
+    fn layer(&mut self, config: &Config, name: &str, norm: Norm, output: usize) -> DenseLayer {
+        let [conv1, norm2, conv2] = ["conv1", "norm2", "conv2"].map(|part| format!("{name}.{part}"));
         match config.bn_size {
             Some(bn_size) => {
                 let width = bn_size * config.growth_rate;
-                let bottleneck = self.pre_act(&norm1, &conv1, input, width, 1);
-                DenseLayer { bottleneck: Some(bottleneck), conv: self.pre_act(&norm2, &conv2, width, output, 3) }
+                let bottleneck = self.pre_act(norm, &conv1, width, 1);
+                let norm = self.norm(&norm2, width);
+                DenseLayer { bottleneck: Some(bottleneck), conv: self.pre_act(norm, &conv2, output, 3) }
             }
-            None => DenseLayer { bottleneck: None, conv: self.pre_act(&norm1, &conv1, input, output, 3) },
+            None => DenseLayer { bottleneck: None, conv: self.pre_act(norm, &conv1, output, 3) },
         }
     }
 
-    fn block(&mut self, config: &Config, number: usize, in_channels: usize, layers: usize, last: bool) -> Block {
-        let layers_out = (0..layers)
-            .map(|i| {
-                let name = format!("features.denseblock{number}.denselayer{}", i + 1);
-                let input = config.block_out(in_channels, i);
-                let output = match config.joining {
-                    Joining::Dense => config.growth_rate,
-                    Joining::Residual | Joining::Plain => in_channels,
-                };
-                self.layer(config, &name, input, output)
-            })
-            .collect();
+    /// Block `number`, with the batch-norm that its readers share if they do.
+    fn block(
+        &mut self,
+        config: &Config,
+        number: usize,
+        in_channels: usize,
+        layers: usize,
+        last: bool,
+    ) -> (Block, Option<SharedNorm>) {
+        let output = match config.joining {
+            Joining::Dense => config.growth_rate,
+            Joining::Residual | Joining::Plain => in_channels,
+        };
+        let shared = (config.activation == Activation::Post).then(|| {
+            let widths: Vec<usize> = std::iter::once(in_channels).chain(std::iter::repeat_n(output, layers)).collect();
+            let norm = self.norm(&format!("features.denseblock{number}.norm"), widths.iter().sum());
+            SharedNorm { norm, widths, joining: config.joining }
+        });
+        let layer = |i| {
+            let name = format!("features.denseblock{number}.denselayer{}", i + 1);
+            let norm = self.reader(shared.as_ref(), i, &format!("{name}.norm1"), config.block_out(in_channels, i));
+            self.layer(config, &name, norm, output)
+        };
+        let layers_out = (0..layers).map(layer).collect();
         let channels = config.block_out(in_channels, layers);
         let transition = (!last).then(|| {
             let name = format!("features.transition{number}");
-            self.pre_act(&format!("{name}.norm"), &format!("{name}.conv"), channels, config.compressed(channels), 1)
+            let norm = self.reader(shared.as_ref(), layers, &format!("{name}.norm"), channels);
+            self.pre_act(norm, &format!("{name}.conv"), config.compressed(channels), 1)
         });
-        Block { in_channels, layers: layers_out, transition }
+        (Block { in_channels, layers: layers_out, transition }, shared)
+    }
+}
+
+/// The batch-norm of a post-activation block: over all its maps, one scale and shift a channel for all that read it.
+///
+/// To normalise and rectify a map after its convolution, once, is to do so before each convolution that reads it with the
+/// same scale and shift. So a post-activation network is a pre-activation network whose readers have theirs in common.
+struct SharedNorm {
+    norm: Norm,
+    /// Channels of each map.
+    widths: Vec<usize>,
+    joining: Joining,
+}
+
+impl SharedNorm {
+    /// The part that reader `i` of the maps applies, called `name`.
+    fn read_by(&self, i: usize, name: &str) -> Norm {
+        let before = |map: usize| self.widths[..map].iter().sum::<usize>();
+        let maps = self.joining.read_by(i);
+        let (first, end) = (before(maps.start), before(maps.end));
+        let part = |place: &Range<usize>| place.start + first..place.start + end;
+        Norm {
+            name: name.into(),
+            channels: end - first,
+            weight: part(&self.norm.weight),
+            bias: part(&self.norm.bias),
+            mean: part(&self.norm.mean),
+            variance: part(&self.norm.variance),
+            seen: before(i) - first,
+            seen_again: self.joining == Joining::Dense && i + 1 < self.widths.len(),
+        }
     }
 }
 

@@ -40,6 +40,23 @@ impl Joining {
     }
 }
 
+/// Where batch-norm and ReLU stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// Before each convolution, each reader of a map with a scale and shift of its own ("composite function" in section 3).
+    #[default]
+    Pre,
+    /// After each convolution: a map is normalised and rectified once for all that read it.
+    Post,
+}
+
+impl Activation {
+    fn is_pre(&self) -> bool {
+        *self == Self::Pre
+    }
+}
+
 /// A network of the family.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +96,10 @@ pub struct Config {
     /// How layers join.
     #[serde(default = "dense")]
     pub joining: Joining,
+    /// Where batch-norm and ReLU stand. [`Activation::Post`] takes dense and plain networks, a stem without batch-norm, and a
+    /// final ReLU.
+    #[serde(default, skip_serializing_if = "Activation::is_pre")]
+    pub activation: Activation,
     /// Native height and width of the input picture.
     pub input_size: usize,
 }
@@ -171,6 +192,7 @@ impl Config {
             head_pool: HeadPool::Average,
             hidden: Vec::new(),
             joining: Joining::Dense,
+            activation: Activation::Pre,
             input_size: 224,
         }
     }
@@ -230,6 +252,7 @@ impl Config {
         check(self.compression > 0.0 && self.compression <= most, || {
             format!("compression is {}; it must be above 0 and at most {most}", self.compression)
         })?;
+        self.validate_activation()?;
         check((0.0..1.0).contains(&self.drop_rate), || {
             format!("drop_rate is {}; it must be from 0 up to, not including, 1", self.drop_rate)
         })?;
@@ -247,6 +270,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn validate_activation(&self) -> Result<()> {
+        let refused = [
+            (self.joining == Joining::Residual, "residual"),
+            (self.stem.shape().norm, "a stem with batch-norm"),
+            (!self.final_relu, "no final ReLU"),
+        ];
+        let refused = refused.into_iter().find(|(refused, _)| *refused && self.activation == Activation::Post);
+        refused.map_or(Ok(()), |(_, part)| {
+            let reason = "a post-activation network is dense or plain, has a stem without batch-norm and a final ReLU";
+            Err(Error::Config(format!("activation is post with {part}; {reason}")))
+        })
     }
 
     fn validate_head(&self) -> Result<()> {

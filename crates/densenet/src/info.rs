@@ -99,7 +99,12 @@ fn block_layers(block: &Block, number: usize, extent: usize) -> Vec<Layer> {
 
 fn norm_layer(norm: &Norm, extent: usize) -> Layer {
     let output = vec![norm.channels, extent, extent];
-    Layer { name: norm.name.clone(), output, params: 2 * norm.channels, macs: 0 }
+    Layer { name: norm.name.clone(), output, params: norm_params(norm), macs: 0 }
+}
+
+/// Those that no reader before it has counted.
+fn norm_params(norm: &Norm) -> usize {
+    2 * (norm.channels - norm.seen)
 }
 
 fn linear_layer(linear: &Linear) -> Layer {
@@ -120,7 +125,7 @@ fn conv_macs(conv: &Conv, extent: usize) -> u64 {
 }
 
 fn pre_act_params(pre_act: &PreAct) -> usize {
-    2 * pre_act.norm.channels + conv_params(&pre_act.conv)
+    norm_params(&pre_act.norm) + conv_params(&pre_act.conv)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 mod backward;
 mod forward;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use densenet_kernels::Scalar;

@@ -9,7 +9,7 @@ use std::path::Path;
 use safetensors::Dtype;
 
 use crate::checkpoint::{COUNTER, Contents};
-use crate::config::{HeadPool, Joining, Stem, StemShape};
+use crate::config::{Activation, HeadPool, Joining, Stem, StemShape};
 use crate::tensor_file::{self, Entry};
 use crate::{Config, Result};
 
@@ -19,12 +19,10 @@ use crate::{Config, Result};
 /// A file that cannot be written; what was at `path` before is still there.
 pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
     let counter = contents.card.batches_tracked.to_le_bytes();
-    let counters = contents.architecture.norms().map(|norm| Entry {
-        name: format!("{}.{COUNTER}", norm.name),
-        dtype: Dtype::I64,
-        shape: &[],
-        bytes: &counter,
-    });
+    let running = contents.architecture.running.iter();
+    let norms = running.filter_map(|tensor| tensor.name.strip_suffix(".running_mean"));
+    let counters =
+        norms.map(|norm| Entry { name: format!("{norm}.{COUNTER}"), dtype: Dtype::I64, shape: &[], bytes: &counter });
     let entries: Vec<Entry<'_>> = counters.chain(contents.entries()).collect();
     let mut metadata = contents.card.metadata();
     // What transformers and other programs of PyTorch look for before they load tensors.
@@ -52,6 +50,7 @@ pub fn beyond(config: &Config) -> Vec<String> {
         (config.head_pool == HeadPool::None, "no pooling before the classifier".into()),
         (!config.hidden.is_empty(), "a classifier of several linear layers".into()),
         (config.num_classes == 0, "no classifier".into()),
+        (config.activation != Activation::Pre, "batch-norm and ReLU after the convolutions".into()),
         (config.joining != Joining::Dense, "layers that join otherwise than densely".into()),
         (!halved.into_iter().all(|halved| halved), format!("compression {}", config.compression)),
     ];

@@ -92,7 +92,7 @@ mod tests {
             bottleneck: Some(0),
             compression: Some(2.0),
             blocks: Some(vec![6, 6, 6]),
-            growth_rate: None,
+            ..Network::default()
         };
         let made = config(&resnet, &base, Match::Parameters).unwrap();
         let architecture = Architecture::new(&made).unwrap();

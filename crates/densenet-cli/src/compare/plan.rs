@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use densenet::Config;
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 use densenet::data::Augment;
 use densenet::training::Settings;
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,9 @@ pub struct Network {
     /// How its layers are joined.
     #[serde(default)]
     pub joining: Joining,
+    /// Where its batch-norms and ReLUs stand.
+    #[serde(default)]
+    pub activation: Activation,
     /// Width of its bottlenecks in units of the growth rate; 0 is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck: Option<usize>,
@@ -225,6 +228,7 @@ impl Network {
     pub fn over(&self, base: &Config) -> Config {
         Config {
             joining: self.joining,
+            activation: self.activation,
             bn_size: self.bottleneck.map_or(base.bn_size, |size| (size > 0).then_some(size)),
             compression: self.compression.unwrap_or(base.compression),
             block_config: self.blocks.clone().unwrap_or_else(|| base.block_config.clone()),

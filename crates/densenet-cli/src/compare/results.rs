@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -29,7 +29,7 @@ pub struct RunResult {
     /// How its layers are joined.
     pub joining: Joining,
     /// Whether batch-norm and ReLU stand before their convolution (`pre`) or after it (`post`).
-    pub activation: String,
+    pub activation: Activation,
     /// Whether its layers have a bottleneck.
     pub bottleneck: bool,
     /// Share of the channels that a transition keeps; above 0, up to 1.
@@ -131,7 +131,7 @@ pub struct InitialGradients {
     /// How its layers are joined.
     pub joining: Joining,
     /// Whether batch-norm and ReLU stand before their convolution (`pre`) or after it (`post`).
-    pub activation: String,
+    pub activation: Activation,
     /// Layers with weights: the paper's `L`.
     pub depth: usize,
     /// Of its weights and pictures.
@@ -178,7 +178,7 @@ mod tests {
         let start = InitialGradients {
             network: "dense".into(),
             joining: Joining::Dense,
-            activation: "pre".into(),
+            activation: Activation::Pre,
             depth: 10,
             seed: 1,
             step: 0,

@@ -228,7 +228,7 @@ impl Comparison {
             experiment: task.experiment.clone(),
             network: task.network.clone(),
             joining: task.config.joining,
-            activation: "pre".into(),
+            activation: task.config.activation,
             bottleneck: task.config.bn_size.is_some(),
             compression: task.config.compression,
             depth: depth(&architecture),
@@ -312,7 +312,7 @@ impl Comparison {
             let part = self.subset(MEASURED, seed);
             let point = self.curve_point(&mut DenseNet::new(&config, seed)?, &part, 0)?;
             let CurvePoint { train_loss: loss, gradients: layers, .. } = point;
-            let activation = "pre".into();
+            let activation = config.activation;
             let found = InitialGradients { network, joining, activation, depth, seed, step: 0, layers, loss };
             append(&self.folder.join(GRADIENTS), &found)?;
         }

@@ -92,7 +92,7 @@ fn rows(architecture: &Architecture, costs: &Info) -> Result<Vec<Row>> {
             params: params(&[&part]),
         });
         if let Some(transition) = &block.transition {
-            let words = format!("Transition {}: {}, 2x2 average pooling", i + 1, in_words::pre_act(transition));
+            let words = format!("Transition {}: {}", i + 1, in_words::transition(architecture, transition));
             let part = format!("features.transition{}", i + 1);
             rows.push(bar(&words, maps(transition.conv.out_channels, sizes[i + 1]), params(&[&part])));
         }
@@ -126,7 +126,7 @@ fn last_width(architecture: &Architecture, block: &Block) -> usize {
 #[cfg(test)]
 mod tests {
     use densenet::Config;
-    use densenet::config::Joining;
+    use densenet::config::{Activation, Joining};
 
     use super::*;
 
@@ -153,6 +153,20 @@ mod tests {
         }
         assert_eq!(svg.matches(">Dense block ").count(), 4);
         assert_eq!(svg.matches('⋯').count(), 3, "blocks of 12, 24 and 16 layers are abbreviated, one of 6 is not");
+    }
+
+    #[test]
+    fn batch_norms_of_post_activation_networks_stand_after_their_convolutions() {
+        let bc = Config::preset("densenet-bc-22-12").unwrap();
+        let svg = drawn(&Config { activation: Activation::Post, ..bc });
+        for words in [
+            ">Stem: 3x3 conv 3 → 24, BN, ReLU<",
+            ">each layer: 1x1 conv to 48, BN, ReLU, 3x3 conv to 12, BN, ReLU<",
+            ">Transition 1: 1x1 conv 60 → 30, 2x2 average pooling, BN, ReLU<",
+            ">Head: global average pooling, linear 69 → 10<",
+        ] {
+            assert!(svg.contains(words), "{words}: {svg}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::names::natural;
 use super::stored::Stored;
 use super::table;
 use crate::architecture::{Conv, Norm, PreAct};
-use crate::config::{HeadPool, Joining, Stem, StemPool, StemShape};
+use crate::config::{Activation, HeadPool, Joining, Stem, StemPool, StemShape};
 use crate::{Architecture, Config};
 
 /// A network that was inferred from a weight file.
@@ -173,6 +173,7 @@ impl Found<'_> {
             bias: self.convs().any(|conv| self.modules.list[conv].bias.is_some()),
             final_relu: true,
             joining: Joining::Dense,
+            activation: Activation::Pre,
             input_size: if stem.kernel() == 7 { 224 } else { 32 },
         };
         let config = self.with_all_pixels(config)?;

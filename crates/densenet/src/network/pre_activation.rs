@@ -121,8 +121,13 @@ pub(super) fn store_bias_gradient<T: Real>(conv: &Conv, gradients: &mut [T], dro
     }
 }
 
-/// Stores a batch-norm's gradients.
+/// Stores a batch-norm's gradients, or adds them to those of later readers that have it in common.
 pub(super) fn store_norm_gradient<T: Real>(norm: &Norm, sums: &NormGradient<T>, gradients: &mut [T]) {
-    gradients[norm.weight.clone()].copy_from_slice(&sums.gamma);
-    gradients[norm.bias.clone()].copy_from_slice(&sums.beta);
+    for (place, sums) in [(&norm.weight, &sums.gamma), (&norm.bias, &sums.beta)] {
+        let gradients = &mut gradients[place.clone()];
+        match norm.seen_again {
+            false => gradients.copy_from_slice(sums),
+            true => gradients.iter_mut().zip(sums).for_each(|(gradient, &sum)| *gradient += sum),
+        }
+    }
 }

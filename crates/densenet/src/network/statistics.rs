@@ -95,14 +95,16 @@ impl<'a, T: Scalar> Reads<'a, T> {
         Normalised { maps: self.maps, mean, inv_std, gamma, affine, pooling: self.pooling }
     }
 
-    /// Moves `norm`'s running statistics towards the batch's; those of the variance in its unbiased form, as PyTorch.
+    /// Moves `norm`'s running statistics towards the batch's, but for channels that an earlier reader has moved; those of
+    /// the variance in its unbiased form, as PyTorch.
     pub fn update_running(&self, norm: &Norm, running: &mut [T]) {
         let pixels = self.maps.grid().pixels() as f64;
         let (keep, unbiased) = (1.0 - MOMENTUM, pixels / (pixels - 1.0));
         let moments = &self.statistics.moments;
         let sides = [(&norm.mean, &moments.mean, 1.0), (&norm.variance, &moments.variance, unbiased)];
         for (place, batch, factor) in sides {
-            for (running, batch) in running[place.clone()].iter_mut().zip(&batch[self.channels()]) {
+            let channels = running[place.clone()].iter_mut().zip(&batch[self.channels()]);
+            for (running, batch) in channels.skip(norm.seen) {
                 *running = T::of(keep * running.f64() + MOMENTUM * factor * batch.f64());
             }
         }

@@ -139,8 +139,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         let conv = geometry(&pre_act.conv);
         let gradients =
             pre_activation::backward(source, &conv, x.shape, &x.values, &statistics, parameters, &dy.values);
-        self.put(&pre_act.norm.weight, &gradients.dgamma);
-        self.put(&pre_act.norm.bias, &gradients.dbeta);
+        self.put_norm(&pre_act.norm, &gradients.dgamma, &gradients.dbeta);
         self.put_conv(&pre_act.conv, &gradients.dweight, &gradients.dbias);
         Map { shape: x.shape, values: gradients.dx }
     }
@@ -152,8 +151,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         let normalised = batch_norm::forward(x.shape, &x.values, &statistics, gamma, beta);
         let dnormalised = if rectify { relu::backward(&normalised, dy) } else { dy.to_vec() };
         let gradients = batch_norm::backward(source, x.shape, &x.values, &statistics, gamma, &dnormalised);
-        self.put(&norm.weight, &gradients.dgamma);
-        self.put(&norm.bias, &gradients.dbeta);
+        self.put_norm(norm, &gradients.dgamma, &gradients.dbeta);
         Map { shape: x.shape, values: gradients.dx }
     }
 
@@ -162,6 +160,15 @@ impl<'a, T: Scalar> Backward<'a, T> {
         match self.mode {
             Mode::Inference { running } => (Source::Running, running_statistics(norm, running)),
             Mode::Training { .. } => (Source::Batch, batch_norm::statistics(x.shape, &x.values)),
+        }
+    }
+
+    /// Puts a batch-norm's gradients in their place, to those of later readers that have it in common.
+    fn put_norm(&mut self, norm: &Norm, dgamma: &[T], dbeta: &[T]) {
+        for (place, own) in [(&norm.weight, dgamma), (&norm.bias, dbeta)] {
+            let before = self.gradients.parameters[place.clone()].to_vec();
+            let sum = |(&own, before): (&T, T)| if norm.seen_again { own + before } else { own };
+            self.put(place, &own.iter().zip(before).map(sum).collect::<Vec<_>>());
         }
     }
 

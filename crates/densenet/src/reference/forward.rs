@@ -132,7 +132,11 @@ impl<'a, T: Scalar> Forward<'a, T> {
                 let batch = batch_norm::statistics(x.shape, &x.values);
                 let places = [norm.mean.clone(), norm.variance.clone()];
                 let [mean, variance] = running.get_disjoint_mut(places).expect("places of the arena");
+                let (seen_mean, seen_variance) = (mean[..norm.seen].to_vec(), variance[..norm.seen].to_vec());
                 batch_norm::update_running(x.shape, &batch, mean, variance);
+                // An earlier reader has moved these.
+                mean[..norm.seen].copy_from_slice(&seen_mean);
+                variance[..norm.seen].copy_from_slice(&seen_variance);
                 batch
             }
         }
@@ -165,7 +169,7 @@ fn join<T: Scalar>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
 }
 
 /// `[x, h]` along the channels.
-fn concatenate<T: Scalar>(x: &Map<T>, h: &Map<T>) -> Map<T> {
+pub(super) fn concatenate<T: Scalar>(x: &Map<T>, h: &Map<T>) -> Map<T> {
     let shape = Shape4 { c: x.shape.c + h.shape.c, ..x.shape };
     let mut values = Vec::with_capacity(shape.len());
     let pictures = |map: &Map<T>| map.shape.c * map.shape.plane();

@@ -1,7 +1,7 @@
 //! A network of every kind that there is.
 
 use densenet::Config;
-use densenet::config::{HeadPool, Joining, PoolKind, Stem, StemPool, StemShape};
+use densenet::config::{Activation, HeadPool, Joining, PoolKind, Stem, StemPool, StemShape};
 
 /// `base`, whose layers have no bottleneck and whose stem is CIFAR's, and after it what it becomes with every stem, kind
 /// of layer, way of joining and end. The second is of torchvision's kind.
@@ -12,6 +12,7 @@ pub fn kinds(base: &Config) -> Vec<(&'static str, Config)> {
     let bottleneck = Config { bn_size: Some(2), ..base.clone() };
     let stem = |stem| Config { stem, ..base.clone() };
     let residual = Config { joining: Joining::Residual, ..base.clone() };
+    let post = Config { activation: Activation::Post, compression: 0.6, ..base.clone() };
     vec![
         ("base", base.clone()),
         ("torchvision", Config { bias: false, compression: 0.5, stem: Stem::ImageNet, ..bottleneck.clone() }),
@@ -22,6 +23,10 @@ pub fn kinds(base: &Config) -> Vec<(&'static str, Config)> {
         ("dropout", Config { compression: 0.6, drop_rate: 0.3, bias: true, ..bottleneck.clone() }),
         ("residual with dropout", Config { drop_rate: 0.2, bias: true, ..residual.clone() }),
         ("residual with bottlenecks", Config { bn_size: Some(2), compression: 0.7, bias: true, ..residual }),
+        ("residual that widens", Config { joining: Joining::Residual, compression: 2.0, ..base.clone() }),
+        ("post-activation", post.clone()),
+        ("post-activation with bottlenecks", Config { bn_size: Some(2), drop_rate: 0.2, bias: true, ..post.clone() }),
+        ("plain post-activation", Config { joining: Joining::Plain, compression: 1.0, ..post }),
         ("plain", Config { joining: Joining::Plain, bias: true, ..base.clone() }),
         ("3x3 stem with norm", Config { stem: of(3, 1, true), ..bottleneck }),
         ("7x7 stem with norm", stem(of(7, 2, true))),

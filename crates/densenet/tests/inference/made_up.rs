@@ -1,7 +1,7 @@
 //! Networks whose batch-norms all do something, and pictures for them.
 
 use densenet::architecture::Tensor;
-use densenet::config::{HeadPool, Joining, Stem};
+use densenet::config::{Activation, HeadPool, Joining, Stem};
 use densenet::network::DenseNet;
 use densenet::{Architecture, Config};
 use densenet_kernels::Real;
@@ -67,6 +67,7 @@ pub fn small() -> Vec<(&'static str, Config)> {
         head_pool: HeadPool::Average,
         hidden: vec![],
         joining: Joining::Dense,
+        activation: Activation::Pre,
         input_size: 24,
     })
 }

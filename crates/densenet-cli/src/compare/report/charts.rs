@@ -84,7 +84,7 @@ fn accuracy_by(folder: &Folder, x: &'static str, of: fn(&RunResult) -> u64) -> V
     let chart = |((_, augment), runs): ((bool, &str), Vec<&RunResult>)| {
         let (mut lines, most) = (Lines::default(), runs.iter().map(|run| run.images).max().unwrap_or_default());
         for run in runs.iter().filter(|run| run.images == most) {
-            lines.add(run.joining, &kind(run.joining, &run.activation), of(run), run.test_top1);
+            lines.add(run.joining, &kind(run.joining, run.activation), of(run), run.test_top1);
         }
         let mut curves = lines.curves(false);
         curves.iter_mut().for_each(|curve| curve.style += " marks");

@@ -1,6 +1,6 @@
 //! Kinds of networks that are alike but for one thing.
 
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 
 use crate::compare::results::RunResult;
 
@@ -22,7 +22,7 @@ impl Contrast {
     pub fn kinds(self, run: &RunResult) -> [bool; 2] {
         match self {
             Self::Dense(other) => [run.joining == Joining::Dense, run.joining == other],
-            Self::Activation => ["pre", "post"].map(|kind| run.activation == kind),
+            Self::Activation => [Activation::Pre, Activation::Post].map(|kind| run.activation == kind),
             Self::Bottleneck => [run.bottleneck, !run.bottleneck],
             Self::Compression => [run.compression < 1.0, run.compression == 1.0],
         }

@@ -52,7 +52,7 @@ impl Folder {
         self.runs.reverse();
         self.runs.retain(|run| known.insert(run.id.clone()));
         self.gradients.retain(|start| {
-            let kind = (start.joining as usize, start.activation.clone());
+            let kind = (start.joining as usize, start.activation as usize);
             measured.insert((start.network.clone(), kind, start.depth, start.seed))
         });
         self.runs.sort_by_cached_key(|run| {

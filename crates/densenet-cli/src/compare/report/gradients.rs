@@ -26,7 +26,7 @@ fn before_training(folder: &Folder) -> Vec<Chart<'static>> {
     let deepest = folder.gradients.iter().map(|start| start.depth).max().unwrap_or_default();
     let [mut first, mut relative, mut norm] = [(); 3].map(|()| Lines::default());
     for start in &folder.gradients {
-        let name = kind(start.joining, &start.activation);
+        let name = kind(start.joining, start.activation);
         if let Some(layer) = start.layers.first() {
             first.add(start.joining, &name, start.depth as u64, layer.relative);
         }

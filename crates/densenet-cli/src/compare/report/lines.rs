@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 
 use super::folder::Spread;
 use crate::report::chart::{Curve, Marker};
@@ -71,13 +71,16 @@ impl Line {
 }
 
 /// A kind of network by name.
-pub fn kind(joining: Joining, activation: &str) -> String {
+pub fn kind(joining: Joining, activation: Activation) -> String {
     let joining = match joining {
         Joining::Dense => "dense",
         Joining::Residual => "residual",
         Joining::Plain => "plain",
     };
-    if activation == "pre" { joining.into() } else { format!("{joining}, {activation}-activation") }
+    match activation {
+        Activation::Pre => joining.into(),
+        Activation::Post => format!("{joining}, post-activation"),
+    }
 }
 
 #[cfg(test)]

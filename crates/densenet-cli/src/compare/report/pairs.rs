@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 
 use super::contrast::Contrast;
 use super::folder::{Cell, Folder, Spread};
@@ -140,7 +140,8 @@ pub fn gradient_change(folder: &Folder, joinings: [Joining; 2]) -> Option<Pair<'
 /// The logarithm of the first layer's relative gradient, by depth and seed.
 fn by_depth(folder: &Folder, joining: Joining) -> BTreeMap<usize, BTreeMap<u64, f64>> {
     let mut by_depth: BTreeMap<usize, BTreeMap<u64, f64>> = BTreeMap::new();
-    for start in folder.gradients.iter().filter(|start| start.joining == joining && start.activation == "pre") {
+    for start in folder.gradients.iter().filter(|start| start.joining == joining && start.activation == Activation::Pre)
+    {
         let relative = start.layers.first().map_or(f64::NAN, |layer| layer.relative.ln());
         if relative.is_finite() {
             by_depth.entry(start.depth).or_default().insert(start.seed, relative);

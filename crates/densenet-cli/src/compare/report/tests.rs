@@ -1,6 +1,6 @@
 //! Verdicts and pages of comparisons that are made up, whose differences are known.
 
-use densenet::config::Joining;
+use densenet::config::{Activation, Joining};
 use densenet::data::Augment;
 use densenet::training::Settings;
 
@@ -19,7 +19,7 @@ fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) 
         experiment: experiment.into(),
         network: network.into(),
         joining: Joining::Dense,
-        activation: "pre".into(),
+        activation: Activation::Pre,
         bottleneck: true,
         compression: 0.5,
         depth: 40,
@@ -201,7 +201,7 @@ fn starts(dense: f64, plain: f64) -> Vec<InitialGradients> {
             for seed in 1..=2u64 {
                 let relative = relative * (1.0 + 0.01 * seed as f64 * depth as f64 / 100.0);
                 let layer = LayerGradient { layer: "features.conv0".into(), norm: relative, relative };
-                let (network, activation) = (format!("{joining:?}-{depth}"), "pre".into());
+                let (network, activation) = (format!("{joining:?}-{depth}"), Activation::Pre);
                 let layers = vec![layer; depth.min(30)];
                 starts.push(InitialGradients { network, joining, activation, depth, seed, step: 0, layers, loss: 2.3 });
             }
