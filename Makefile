@@ -54,7 +54,7 @@ msrv: tools
 # The portable operations under Miri, which finds undefined behaviour; an hour or so.
 miri: tools
 	rustup toolchain install nightly --profile minimal --component miri,rust-src --no-self-update
-	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks" DENSENET_ISA=portable cargo +nightly miri test --package densenet-kernels --lib --locked --target-dir target/miri
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-permissive-provenance -Zmiri-ignore-leaks" DENSENET_ISA=portable cargo +nightly miri test --package densenet-kernels --lib --test against_reference --locked --target-dir target/miri
 
 # A C compiler, for the linker and the cryptography of downloads.
 tools:

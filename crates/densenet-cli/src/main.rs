@@ -62,8 +62,8 @@ enum Command {
     Export(export::Export),
     Models(models::Models),
     Quantize(quantize::Quantize),
-    Reuse(reuse::Reuse),
     Serve(Box<serve::Serve>),
+    Reuse(reuse::Reuse),
     Compare(compare::Compare),
     Bench(bench::Bench),
 }
@@ -83,8 +83,8 @@ fn main() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Quantize(quantize) => quantize.run(),
-        Command::Reuse(reuse) => reuse.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Reuse(reuse) => reuse.run(),
         Command::Compare(compare) => compare.run(),
         Command::Bench(bench) => bench.run(),
     };

@@ -44,19 +44,6 @@ impl Networks {
         &self.0[0].network
     }
 
-    /// Whether there is but one network.
-    pub fn is_one(&self) -> bool {
-        self.0.len() == 1
-    }
-
-    /// Checks that all of them take pictures of this size.
-    ///
-    /// # Errors
-    /// A size that one does not take; it says what would do.
-    pub fn check_size(&self, height: usize, width: usize) -> densenet::Result<()> {
-        self.0.iter().try_for_each(|model| model.network.architecture().block_sizes(height, width).map(drop))
-    }
-
     /// The first network, to be changed.
     pub fn first_mut(&mut self) -> &mut DenseNet {
         &mut self.0[0].network

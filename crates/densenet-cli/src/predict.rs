@@ -2,7 +2,7 @@
 
 pub mod batch;
 pub mod inputs;
-pub mod prediction;
+mod prediction;
 mod predictor;
 mod results;
 mod table;

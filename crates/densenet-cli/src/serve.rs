@@ -2,87 +2,94 @@
 
 mod batcher;
 mod body;
-mod decoders;
-mod inference;
-mod listener;
-mod model;
-mod packed;
-mod predict;
-mod refusal;
-mod rest;
+mod error;
+mod infer;
+mod metrics;
+mod plain;
+mod served;
 mod server;
+mod tensors;
+mod tls;
+mod v2;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, Uri};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum_server::Handle;
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::compression::CompressionLayer;
-use tower_http::decompression::RequestDecompressionLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
 
-use self::batcher::Gathering;
-use self::decoders::Decoders;
-use self::model::Served;
-use self::refusal::Refusal;
-use self::server::{Limits, Server};
+use self::batcher::Batching;
+use self::error::Refusal;
+use self::metrics::Metrics;
+use self::served::{Machine, Served};
+use self::server::{Limits, Models, Server};
+use self::tls::Tls;
 use crate::max_pixels::MaxPixels;
 use crate::output::{self, Misuse};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
 use crate::threads::Threads;
 
-/// How long a client may pause within a body.
-const PAUSE: Duration = Duration::from_secs(10);
+/// How long requests that are being served may take once the server is to end.
+const DRAIN: Duration = Duration::from_secs(30);
 
-/// Answers requests over HTTP: the Open Inference Protocol (KServe v2, Triton), and pictures to /predict
+/// How long a client may take to send the head of a request, or its body.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves predictions over HTTP: the Open Inference Protocol (KServe v2), POST /predict, and a page
 #[derive(Args)]
-#[command(after_help = "Example: densenet serve --weights cifar10\n\
-    then:    curl --data-binary @photo.jpg http://127.0.0.1:8080/predict\n\
-    or:      densenet serve --weights birds.safetensors --name birds --also pets=pets.safetensors")]
+#[command(after_help = "Example: densenet serve --weights runs/shirts/best.safetensors\n\
+    or:      densenet serve --model-file cifar=cifar.safetensors --model-file fashion=fashion.safetensors --port 8000\n\
+    then:    curl --data-binary @picture.jpg http://127.0.0.1:8080/predict")]
 pub struct Serve {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; of several, the mean of their
-    /// probabilities is taken
-    #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
+    /// A weight file, or the name of a built-in model; of several, the mean of their probabilities is served
+    #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required_unless_present = "models")]
     weights: Vec<PathBuf>,
-    /// How requests call the network of --weights
-    #[arg(long, value_name = "NAME", default_value = "densenet", value_parser = model_name)]
+    /// What clients call the model of --weights
+    #[arg(long, value_name = "NAME", default_value = "densenet")]
     name: String,
-    /// A weight file that is served under a name of its own, beside others
-    #[arg(long, value_name = "NAME=W", value_parser = named_weights)]
-    also: Vec<(String, PathBuf)>,
+    /// One more model to serve; may be given several times
+    #[arg(long = "model-file", value_name = "NAME=FILE", value_parser = named)]
+    models: Vec<(String, PathBuf)>,
     /// The address to listen at
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
-    /// The port of HTTP; 0 for any that is free
+    /// The port for HTTP; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// Inputs that go through the network together
+    /// Inputs that go through the network at a time, at most
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     max_batch: u16,
-    /// Milliseconds that an input waits for others to share a batch with
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    /// How long a request waits for others to share its batch, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1)]
     max_delay: u16,
-    /// Inputs that may wait, and requests that may be under way; more are refused
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..))]
-    max_queue: u16,
-    /// Bytes of a request's body, decompressed
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u32).range(1..))]
-    max_body: u32,
-    /// Connections at a time
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u16).range(1..))]
-    max_connections: u16,
-    /// Seconds after which a request that has no answer gets none
-    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
-    timeout: u16,
+    /// Inputs that wait, at most; requests beyond that are refused with 503
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    max_queue: u32,
+    /// MiB of a request's body, at most; of all bodies together it is 16 times as much
+    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_body: u16,
+    /// A file with the token that clients must send, as Authorization: Bearer TOKEN
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: Tls,
+    /// Log JSON objects instead of lines
+    #[arg(long)]
+    log_json: bool,
     #[command(flatten)]
     max_pixels: MaxPixels,
     #[command(flatten)]
@@ -93,94 +100,182 @@ pub struct Serve {
     preparing: Preparing,
 }
 
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if is_name(name) && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("it must be NAME=FILE, the name of letters, digits, - _ and .".into()),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
 impl Serve {
     pub fn run(self) -> Result<ExitCode> {
         let threads = self.threads.start()?;
-        let models = self.models()?;
-        let server = Arc::new(Server::new(models, Decoders::start(threads)?, self.limits()));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        runtime.context("starting the thread that talks to clients")?.block_on(self.serve(server))
-    }
-
-    /// The models of the command line.
-    fn models(&self) -> Result<Vec<Served>> {
-        let first = (self.name.clone(), self.weights.clone());
-        let others = self.also.iter().map(|(name, path)| (name.clone(), vec![path.clone()]));
-        let all: Vec<_> = std::iter::once(first).chain(others).collect();
-        for (place, (name, _)) in all.iter().enumerate() {
-            if all[..place].iter().any(|(other, _)| other == name) {
-                return Err(Misuse(format!("two models are called {name}; give each a name of its own")).into());
-            }
+        if !is_name(&self.name) {
+            return Err(Misuse(format!("--name {:?}; it takes letters, digits, - _ and .", self.name)).into());
         }
-        let gathering = Gathering {
-            max_batch: self.max_batch.into(),
-            max_delay: Duration::from_millis(self.max_delay.into()),
-            max_waiting: self.max_queue.into(),
+        self.log();
+        let metrics = Metrics::new()?;
+        let machine = Machine::default();
+        let models = self.load(&metrics, &machine)?;
+        let limits = Limits {
+            max_body: usize::from(self.max_body) << 20,
+            max_bodies: usize::from(self.max_body) << 24,
+            max_pixels: self.max_pixels.get(),
+            body_timeout: PATIENCE,
         };
-        let load = |(name, paths): (String, Vec<PathBuf>)| {
-            let networks = self.reading.load_all(&paths, &self.preparing)?;
-            Served::new(name, networks, gathering, self.max_pixels.get())
-        };
-        all.into_iter().map(load).collect()
-    }
-
-    fn limits(&self) -> Limits {
-        let body = self.max_body as usize;
-        Limits {
-            requests: self.max_queue.into(),
-            body,
-            // Several of the largest at the same time, and any number of small ones.
-            bodies: 4 * body,
-            timeout: Duration::from_secs(self.timeout.into()),
-        }
-    }
-
-    /// Serves until it is told to end.
-    async fn serve(&self, server: Arc<Server>) -> Result<ExitCode> {
-        let address = SocketAddr::new(self.host, self.port);
-        let listener = TcpListener::bind(address).await.with_context(|| format!("listening at {address}"))?;
-        let names: Vec<&str> = server.models().iter().map(|model| &*model.name).collect();
-        output::note(format_args!("serving {} at http://{}", names.join(", "), listener.local_addr()?));
-        let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
-        let ended = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        listener::serve(listener, router(server.clone()), server, self.max_connections.into(), ended).await;
+        let server = Arc::new(Server::new(models, metrics, limits, threads, self.token()?));
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the server")?;
+        runtime.block_on(self.serve(server, machine))?;
         Ok(ExitCode::SUCCESS)
     }
-}
 
-/// Everything that is answered.
-fn router(server: Arc<Server>) -> Router {
-    let nothing = async |uri: Uri| Refusal::NotFound(format!("{}: there is nothing here", uri.path()));
-    let not_so =
-        async |method: Method, uri: Uri| Refusal::Method(format!("{}: {method} is not taken here", uri.path()));
-    Router::new()
-        .merge(rest::routes())
-        .merge(predict::routes())
-        .fallback(nothing)
-        .method_not_allowed_fallback(not_so)
-        .layer(DefaultBodyLimit::disable())
-        .layer(RequestDecompressionLayer::new())
-        .layer(RequestBodyTimeoutLayer::new(PAUSE))
-        .layer(CompressionLayer::new())
-        .with_state(server)
-}
+    fn log(&self) {
+        let filter = tracing_subscriber::EnvFilter::try_from_env("DENSENET_LOG").unwrap_or_else(|_| "info".into());
+        let subscriber =
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        // Another subscriber cannot be there: this is a program.
+        let _ = match self.log_json {
+            true => subscriber.json().try_init(),
+            false => subscriber.with_ansi(false).try_init(),
+        };
+    }
 
-/// A name as it may stand in an address.
-fn model_name(name: &str) -> Result<String, String> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    match !name.is_empty() && name.chars().all(plain) {
-        true => Ok(name.into()),
-        false => Err("a model's name is of letters, digits, dots, hyphens and underscores".into()),
+    /// Loads all models; those that are counted go on being counted.
+    fn load(&self, metrics: &Metrics, machine: &Machine) -> Result<Models> {
+        let batching = Batching {
+            max_batch: self.max_batch.into(),
+            max_delay: Duration::from_millis(self.max_delay.into()),
+            max_queue: self.max_queue as usize,
+        };
+        let own = (!self.weights.is_empty()).then(|| (self.name.clone(), self.weights.clone()));
+        let others = self.models.iter().map(|(name, file)| (name.clone(), vec![file.clone()]));
+        let mut models = Models::new();
+        for (name, paths) in own.into_iter().chain(others) {
+            let networks = self.reading.load_all(&paths, &self.preparing)?;
+            let served = Served::start(&name, paths, networks, batching, metrics.of_model(&name), machine.clone())?;
+            if let Some(other) = models.insert(name, Arc::new(served)) {
+                return Err(Misuse(format!("two models are called {}", other.name)).into());
+            }
+        }
+        Ok(models)
+    }
+
+    /// The token in `--token-file`.
+    fn token(&self) -> Result<Option<Vec<u8>>> {
+        let Some(path) = &self.token_file else {
+            if !self.host.is_loopback() && !self.tls.is_given() {
+                output::note(format_args!(
+                    "warning: everybody who reaches {} can use this server; --token-file and --tls-cert with --tls-key \
+                     protect it",
+                    self.host
+                ));
+            }
+            return Ok(None);
+        };
+        let text = crate::text::read(path).with_context(|| path.display().to_string())?;
+        match text.trim() {
+            "" => bail!("{}: no token is in it; it must hold one line", path.display()),
+            token => Ok(Some(token.as_bytes().to_vec())),
+        }
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, and then until all requests are done.
+    async fn serve(&self, server: Arc<Server>, machine: Machine) -> Result<()> {
+        let address = SocketAddr::new(self.host, self.port);
+        let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening at {address}"))?;
+        listener.set_nonblocking(true).context("listening")?;
+        let (bound, handle) = (listener.local_addr().context("listening")?, Handle::new());
+        let scheme = if self.tls.is_given() { "https" } else { "http" };
+        output::note(format_args!("serving {} at {scheme}://{bound}", names(&server)));
+        let service = routes(server.clone()).into_make_service();
+        let (drained, reloading) = (drain(server.clone(), handle.clone()), self.reload(server, machine));
+        let running = self.tls.serve(listener, handle, service, PATIENCE);
+        tokio::pin!(running);
+        let ended = tokio::task::spawn(drained);
+        tokio::select! {
+            outcome = &mut running => outcome?,
+            never = reloading => never?,
+        }
+        ended.abort();
+        Ok(())
+    }
+
+    /// Loads all models anew at each SIGHUP. Where one cannot be read, those before are served on.
+    async fn reload(&self, server: Arc<Server>, machine: Machine) -> Result<()> {
+        let mut hangup = signal(SignalKind::hangup()).context("waiting for SIGHUP")?;
+        while hangup.recv().await.is_some() {
+            match tokio::task::block_in_place(|| self.load(&server.metrics, &machine)) {
+                Ok(models) => {
+                    server.replace(models);
+                    output::note(format_args!("loaded {} anew", names(&server)));
+                }
+                Err(error) => output::complain("error; the models before are served on", &error),
+            }
+        }
+        Ok(())
     }
 }
 
-fn named_weights(text: &str) -> Result<(String, PathBuf), String> {
-    let (name, path) = text.split_once('=').ok_or("it must be NAME=W, as pets=pets.safetensors")?;
-    Ok((model_name(name)?, path.into()))
+fn names(server: &Server) -> String {
+    server.models().into_keys().collect::<Vec<_>>().join(", ")
+}
+
+/// All addresses.
+fn routes(server: Arc<Server>) -> Router {
+    let id = HeaderName::from_static("x-request-id");
+    let span = |request: &Request| {
+        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        tracing::info_span!("request", method = %request.method(), path = %request.uri().path(), id)
+    };
+    let done = |response: &Response, took: Duration, _: &tracing::Span| {
+        tracing::info!(status = response.status().as_u16(), milliseconds = took.as_millis() as u64, "done");
+    };
+    let protected = v2::routes().merge(plain::routes());
+    let protected = protected.layer(middleware::from_fn_with_state(server.clone(), authorised));
+    protected
+        .merge(v2::health())
+        .merge(plain::page())
+        .fallback(|| async { Refusal { status: StatusCode::NOT_FOUND, reason: "there is nothing here".into() } })
+        .method_not_allowed_fallback(|| async {
+            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, reason: "this address takes another method".into() }
+        })
+        .with_state(server)
+        .layer(CompressionLayer::new())
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(done).on_failure(()))
+        .layer(PropagateRequestIdLayer::new(id.clone()))
+        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+}
+
+/// Serves clients that know the token.
+async fn authorised(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let token = header.and_then(|header| header.as_bytes().strip_prefix(b"Bearer "));
+    if server.knows(token) {
+        return next.run(request).await;
+    }
+    let reason = "this server takes a token: Authorization: Bearer TOKEN".into();
+    let refusal = Refusal { status: StatusCode::UNAUTHORIZED, reason };
+    ([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response()
+}
+
+/// At SIGTERM or Ctrl-C takes on no more requests, and ends the server once those that are being served are done.
+async fn drain(server: Arc<Server>, handle: Handle<SocketAddr>) -> Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    tokio::select! {
+        _ = term.recv() => {}
+        pressed = tokio::signal::ctrl_c() => pressed.context("waiting for Ctrl-C")?,
+    }
+    server.drain();
+    output::note("finishing the requests that are being served");
+    let begun = tokio::time::Instant::now();
+    while server.metrics.in_flight.get() > 0 && begun.elapsed() < DRAIN {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    handle.graceful_shutdown(Some(Duration::from_secs(1)));
+    Ok(())
 }

@@ -27,7 +27,7 @@ impl<'a> Predictor<'a> {
     pub fn new(networks: &'a Networks, maps: Option<&Path>) -> Result<Self> {
         let ensemble = networks.ensemble()?;
         let Some(folder) = maps else { return Ok(Self { ensemble, mapped: None }) };
-        if !networks.is_one() {
+        if networks.contents().len() > 1 {
             return Err(Misuse("the mean of several networks has no map; --map takes one weight file".into()).into());
         }
         ActivationMaps::<f32>::check(networks.first().architecture())?;

@@ -1,374 +1,348 @@
-//! Requests that arrive together go through the network together.
+//! Requests that wait together go through the network together.
+//!
+//! Inputs are counted, not requests. A request of more inputs than fit is cut: what is left of it goes to the end of the
+//! queue, so that it cannot keep small ones waiting. Each input's logits are those that it would have alone, to the bit.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use ndarray::{Array2, Array4, ArrayView4, Axis, Slice, concatenate, s};
+use anyhow::Result;
+use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate, s};
 use tokio::sync::oneshot;
 
-use super::refusal::Refusal;
+use super::error::Refusal;
 
-/// How requests are gathered.
+/// How requests are put together.
 #[derive(Clone, Copy, Debug)]
-pub struct Gathering {
-    /// Inputs that go through the network together.
+pub struct Batching {
+    /// Inputs that go through the network at a time, at most.
     pub max_batch: usize,
-    /// How long an input waits for others, where fewer wait.
+    /// How long the first of a batch waits for others.
     pub max_delay: Duration,
-    /// Inputs that may wait.
-    pub max_waiting: usize,
+    /// Inputs that wait, at most.
+    pub max_queue: usize,
 }
 
-/// What a request asks.
-pub struct Question {
-    /// `(N, C, H, W)`, one input at least, which the network is known to take.
-    pub images: Array4<f32>,
-    /// Whether the map of each input's likeliest class is wanted.
-    pub maps: bool,
-    /// When nobody waits for the answer any more.
-    pub deadline: Instant,
-}
-
-/// What the network makes of some inputs.
+/// What came of a request's inputs.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Done {
     /// `(N, classes)`.
     pub logits: Array2<f32>,
-    /// `(H, W)` of each input, where they are wanted.
-    pub maps: Vec<Array2<f32>>,
+    /// From the request's arrival to its first batch.
+    pub queued: Duration,
+    /// In the network, all its batches together.
+    pub computed: Duration,
 }
 
-/// Gathers questions, and asks on a thread of its own, which ends once the batcher is gone and all is answered.
-pub struct Batcher(Arc<Shared>);
+/// A request whose inputs wait.
+struct Job {
+    /// `(N, C, H, W)`.
+    inputs: Array4<f32>,
+    /// Logits of those that are done, in order.
+    done: Vec<Array2<f32>>,
+    /// How many those are.
+    count: usize,
+    arrived: Instant,
+    begun: Option<Instant>,
+    computed: Duration,
+    deadline: Option<Instant>,
+    reply: oneshot::Sender<Result<Done, Refusal>>,
+}
 
-struct Shared {
-    gathering: Gathering,
-    queue: Mutex<Queue>,
-    changed: Condvar,
+impl Job {
+    fn left(&self) -> usize {
+        self.inputs.dim().0 - self.count
+    }
+
+    /// Whether nobody waits for it any more: its client is gone, or its time is over, which it is told.
+    fn is_over(&self, now: Instant) -> bool {
+        self.reply.is_closed() || self.deadline.is_some_and(|deadline| deadline <= now)
+    }
 }
 
 #[derive(Default)]
 struct Queue {
-    requests: VecDeque<Request>,
-    closed: bool,
+    jobs: VecDeque<Job>,
+    /// Inputs of all jobs that wait.
+    inputs: usize,
+    ended: bool,
 }
 
-impl Queue {
-    /// Inputs that wait.
-    fn inputs(&self) -> usize {
-        self.requests.iter().map(Request::left).sum()
-    }
+/// A queue before a network. It ends, once all that waits is done, when it is dropped.
+pub struct Batcher {
+    shared: Arc<(Mutex<Queue>, Condvar)>,
+    batching: Batching,
 }
-
-/// A question that waits, and the part of its answer that is there.
-struct Request {
-    question: Question,
-    since: Instant,
-    parts: Vec<Answer>,
-    taken: usize,
-    reply: oneshot::Sender<Result<Answer, Refusal>>,
-}
-
-impl Request {
-    /// Inputs that no batch has taken.
-    fn left(&self) -> usize {
-        self.question.images.dim().0 - self.taken
-    }
-
-    /// Height and width.
-    fn size(&self) -> (usize, usize) {
-        let (_, _, height, width) = self.question.images.dim();
-        (height, width)
-    }
-
-    /// Answers with what is there, or with why there is nothing; that nobody waits any more is no error.
-    fn answer(self, outcome: Result<(), Refusal>) {
-        let whole = outcome.map(|()| Answer {
-            logits: joined(self.parts.iter().map(|part| &part.logits)),
-            maps: self.parts.into_iter().flat_map(|part| part.maps).collect(),
-        });
-        let _ = self.reply.send(whole);
-    }
-}
-
-/// Rows below each other.
-fn joined<'a>(parts: impl Iterator<Item = &'a Array2<f32>>) -> Array2<f32> {
-    let views: Vec<_> = parts.map(|part| part.view()).collect();
-    concatenate(Axis(0), &views).expect("a logit a class each")
-}
-
-/// A request and which of its inputs are in the batch.
-type Piece = (Request, Range<usize>);
 
 impl Batcher {
-    /// Asks `infer` about batches: inputs and whether their maps are wanted.
-    ///
-    /// # Errors
-    /// A thread that cannot be started.
+    /// Calls `predict` with batches of inputs, and `after` with the number of inputs of each that is done, on a thread of its own.
     pub fn start(
-        gathering: Gathering,
-        infer: impl Fn(ArrayView4<'_, f32>, bool) -> Result<Answer> + Send + 'static,
-    ) -> Result<Self> {
-        let shared = Arc::new(Shared { gathering, queue: Mutex::default(), changed: Condvar::new() });
-        let worker = shared.clone();
-        let work = move || {
-            while let Some(batch) = worker.next_batch() {
-                worker.run(batch, &infer);
+        batching: Batching,
+        predict: impl Fn(ArrayView4<'_, f32>) -> Result<Array2<f32>> + Send + 'static,
+        after: impl Fn(usize) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new((Mutex::new(Queue::default()), Condvar::new()));
+        let queue = shared.clone();
+        thread::Builder::new().name("inference".into()).spawn(move || {
+            while let Some(batch) = next(&queue, batching) {
+                run(batch, &queue, &predict, &after);
             }
-        };
-        thread::Builder::new().name("inference".into()).spawn(work).context("starting the thread of inference")?;
-        Ok(Self(shared))
+        })?;
+        Ok(Self { shared, batching })
     }
 
-    /// Asks a question. Whoever drops what is returned waits no more, and nothing more is done for it.
+    /// Queues the `inputs` `(N, C, H, W)`, at least one, and waits for their logits. To stop waiting is to cancel.
     ///
     /// # Errors
-    /// More inputs than may wait.
-    pub fn ask(&self, question: Question) -> Result<oneshot::Receiver<Result<Answer, Refusal>>, Refusal> {
-        let (inputs, most) = (question.images.dim().0, self.0.gathering.max_waiting);
-        if inputs > most {
-            return Err(Refusal::Invalid(format!("{inputs} inputs in a request; at most {most} are taken")));
+    /// A full queue, a `deadline` that is over, or a network that fails.
+    pub async fn predict(&self, inputs: Array4<f32>, deadline: Option<Instant>) -> Result<Done, Refusal> {
+        let (reply, done) = oneshot::channel();
+        {
+            let (queue, ready) = &*self.shared;
+            let (mut queue, count) = (lock(queue), inputs.dim().0);
+            // A request that is larger than the queue is taken where nothing else waits.
+            if queue.inputs > 0 && queue.inputs + count > self.batching.max_queue {
+                return Err(Refusal::busy());
+            }
+            queue.inputs += count;
+            let (arrived, computed) = (Instant::now(), Duration::ZERO);
+            queue.jobs.push_back(Job {
+                inputs,
+                done: Vec::new(),
+                count: 0,
+                arrived,
+                begun: None,
+                computed,
+                deadline,
+                reply,
+            });
+            ready.notify_one();
         }
-        let mut queue = self.0.queue();
-        queue.requests.retain(|request| !request.reply.is_closed());
-        if queue.inputs() + inputs > most {
-            return Err(Refusal::Busy(format!("{} inputs wait already; at most {most} may", queue.inputs())));
-        }
-        let (reply, answer) = oneshot::channel();
-        queue.requests.push_back(Request { question, since: Instant::now(), parts: Vec::new(), taken: 0, reply });
-        self.0.changed.notify_all();
-        Ok(answer)
+        done.await.unwrap_or_else(|_| Err(Refusal::late()))
+    }
+
+    /// Inputs that wait.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        lock(&self.shared.0).inputs
     }
 }
 
 impl Drop for Batcher {
     fn drop(&mut self) {
-        self.0.queue().closed = true;
-        self.0.changed.notify_all();
+        lock(&self.shared.0).ended = true;
+        self.shared.1.notify_one();
     }
 }
 
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("no thread panics with it")
-    }
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().expect("no thread panics with the queue")
+}
 
-    /// Waits for a batch; none once there will be no more.
-    fn next_batch(&self) -> Option<Vec<Piece>> {
-        let mut queue = self.queue();
-        loop {
-            drop_unwanted(&mut queue.requests);
-            let Some(first) = queue.requests.front() else {
-                if queue.closed {
-                    return None;
-                }
-                queue = self.changed.wait(queue).expect("no thread panics with it");
-                continue;
-            };
-            let patience = self.gathering.max_delay.saturating_sub(first.since.elapsed());
-            if patience.is_zero() || queue.closed || queue.inputs() >= self.gathering.max_batch {
-                return Some(take(&mut queue.requests, self.gathering.max_batch));
+/// Jobs of the next batch, each with the inputs that are its part; waits for them. None once all is done and no more come.
+fn next((queue, ready): &(Mutex<Queue>, Condvar), batching: Batching) -> Option<Vec<(Job, usize)>> {
+    let mut queue = lock(queue);
+    loop {
+        let now = Instant::now();
+        queue.drop_those_that_are_over(now);
+        let Some(first) = queue.jobs.front() else {
+            if queue.ended {
+                return None;
             }
-            queue = self.changed.wait_timeout(queue, patience).expect("no thread panics with it").0;
-        }
-    }
-
-    /// Asks about a batch. What is left of a request goes to the end of the queue, so that others come between.
-    fn run(&self, batch: Vec<Piece>, infer: &impl Fn(ArrayView4<'_, f32>, bool) -> Result<Answer>) {
-        let views: Vec<_> = batch
-            .iter()
-            .map(|(request, range)| request.question.images.slice_axis(Axis(0), Slice::from(range.clone())))
-            .collect();
-        let images = match &*views {
-            [one] => one.to_owned(),
-            several => concatenate(Axis(0), several).expect("inputs of one size"),
+            queue = ready.wait(queue).expect("no thread panics with the queue");
+            continue;
         };
-        let maps = batch.iter().any(|(request, _)| request.question.maps);
-        let outcome = infer(images.view(), maps);
-        let mut first = 0;
-        for (mut request, range) in batch {
-            let rows = first..first + range.len();
-            first = rows.end;
-            match &outcome {
-                Ok(answer) => request.parts.push(part(answer, rows, request.question.maps)),
-                Err(error) => {
-                    request.answer(Err(Refusal::Internal(format!("{error:#}"))));
-                    continue;
-                }
+        let wait = (first.arrived + batching.max_delay).saturating_duration_since(now);
+        if queue.inputs >= batching.max_batch || wait.is_zero() || queue.ended {
+            return Some(queue.take(batching.max_batch));
+        }
+        queue = ready.wait_timeout(queue, wait).expect("no thread panics with the queue").0;
+    }
+}
+
+impl Queue {
+    fn drop_those_that_are_over(&mut self, now: Instant) {
+        self.jobs.retain(|job| !job.is_over(now));
+        self.inputs = self.jobs.iter().map(Job::left).sum();
+    }
+
+    /// The first jobs, up to `most` inputs.
+    fn take(&mut self, most: usize) -> Vec<(Job, usize)> {
+        let (mut room, mut batch) = (most, Vec::new());
+        while let Some(job) = self.jobs.pop_front() {
+            let part = job.left().min(room);
+            (room, self.inputs) = (room - part, self.inputs - part);
+            batch.push((job, part));
+            if room == 0 {
+                break;
             }
-            match request.left() {
-                0 => request.answer(Ok(())),
-                _ => self.queue().requests.push_back(request),
-            }
         }
+        batch
     }
 }
 
-/// The `rows` of an answer.
-fn part(answer: &Answer, rows: Range<usize>, maps: bool) -> Answer {
-    Answer {
-        logits: answer.logits.slice(s![rows.clone(), ..]).to_owned(),
-        maps: if maps { answer.maps[rows].to_vec() } else { Vec::new() },
-    }
-}
-
-/// Drops requests that nobody waits for, before they cost anything.
-fn drop_unwanted(requests: &mut VecDeque<Request>) {
-    let now = Instant::now();
-    for _ in 0..requests.len() {
-        let request = requests.pop_front().expect("as many as there were");
-        if request.question.deadline <= now {
-            request.answer(Err(Refusal::Late));
-        } else if !request.reply.is_closed() {
-            requests.push_back(request);
+/// Runs a batch, and replies to jobs that are done; others go to the end of the queue.
+fn run(
+    mut batch: Vec<(Job, usize)>,
+    (queue, _): &(Mutex<Queue>, Condvar),
+    predict: impl Fn(ArrayView4<'_, f32>) -> Result<Array2<f32>>,
+    after: impl Fn(usize),
+) {
+    let begun = Instant::now();
+    let logits = {
+        let parts: Vec<_> =
+            batch.iter().map(|(job, part)| job.inputs.slice(s![job.count..job.count + part, .., .., ..])).collect();
+        match &parts[..] {
+            [one] => predict(*one),
+            parts => predict(concatenate(Axis(0), parts).expect("inputs of one shape").view()),
         }
-    }
-}
-
-/// Takes a batch of at most `room` inputs, all of the size of the first, from as many requests as there are.
-fn take(requests: &mut VecDeque<Request>, room: usize) -> Vec<Piece> {
-    let size = requests.front().map(Request::size);
-    let (mut chosen, mut others) = (Vec::new(), VecDeque::new());
-    for request in requests.drain(..) {
-        if chosen.len() < room && Some(request.size()) == size {
-            chosen.push(request);
-        } else {
-            others.push_back(request);
-        }
-    }
-    *requests = others;
-    let shares = shares(&chosen.iter().map(Request::left).collect::<Vec<_>>(), room);
-    let piece = |(mut request, share): (Request, usize)| {
-        let range = request.taken..request.taken + share;
-        request.taken = range.end;
-        (request, range)
     };
-    chosen.into_iter().zip(shares).map(piece).collect()
-}
-
-/// How many inputs of each of some requests there is room for: as even as can be, so that a large one leaves room to small
-/// ones.
-fn shares(wanted: &[usize], mut room: usize) -> Vec<usize> {
-    let mut shares = vec![0; wanted.len()];
-    while room > 0 {
-        let before = room;
-        for (share, &wanted) in shares.iter_mut().zip(wanted) {
-            if *share < wanted && room > 0 {
-                *share += 1;
-                room -= 1;
-            }
+    let computed = begun.elapsed();
+    let logits = match logits {
+        Ok(logits) => logits,
+        Err(error) => {
+            let refusal = Refusal::failed(&error);
+            // A client that is gone is told nothing.
+            return batch.into_iter().for_each(|(job, _)| drop(job.reply.send(Err(refusal.clone()))));
         }
-        if room == before {
-            break;
+    };
+    // Before the replies: who has one finds its inputs counted.
+    after(logits.len_of(Axis(0)));
+    let mut first = 0;
+    for (job, part) in &mut batch {
+        job.done.push(logits.slice(s![first..first + *part, ..]).to_owned());
+        (first, job.count, job.computed) = (first + *part, job.count + *part, job.computed + computed);
+        job.begun.get_or_insert(begun);
+    }
+    for (job, _) in batch {
+        if job.left() == 0 {
+            finish(job);
+        } else {
+            let mut queue = lock(queue);
+            queue.inputs += job.left();
+            queue.jobs.push_back(job);
         }
     }
-    shares
+}
+
+fn finish(job: Job) {
+    let views: Vec<_> = job.done.iter().map(|logits| logits.view()).collect();
+    let logits = concatenate(Axis(0), &views).expect("rows of one length");
+    let queued = job.begun.map_or(Duration::ZERO, |begun| begun - job.arrived);
+    // A client that is gone is told nothing.
+    let _ = job.reply.send(Ok(Done { logits, queued, computed: job.computed }));
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use std::sync::mpsc;
 
-    use super::*;
-
-    const GATHERING: Gathering = Gathering { max_batch: 4, max_delay: Duration::ZERO, max_waiting: 20 };
-
-    /// A batcher whose network says the first value of each input, tells the sizes of batches, and waits to be let go on.
-    fn stepped(gathering: Gathering) -> (Batcher, mpsc::Receiver<usize>, mpsc::Sender<()>) {
-        let ((tell, batches), (go, wait)) = (mpsc::channel(), mpsc::channel());
-        let infer = move |images: ArrayView4<'_, f32>, _: bool| {
-            tell.send(images.dim().0)?;
-            wait.recv()?;
-            let logits = Array2::from_shape_fn((images.dim().0, 1), |(place, _)| images[[place, 0, 0, 0]]);
-            Ok(Answer { logits, maps: Vec::new() })
+    /// A network whose only logit is the input's first value, and which tells how many inputs each batch has; it begins
+    /// each batch when it is told to.
+    fn slow(batching: Batching) -> (Arc<Batcher>, mpsc::Sender<()>, mpsc::Receiver<usize>) {
+        let ((go, wait), (tell, sizes)) = (mpsc::channel::<()>(), mpsc::channel());
+        let predict = move |inputs: ArrayView4<'_, f32>| {
+            wait.recv().unwrap();
+            let first: Vec<f32> = inputs.outer_iter().map(|input| input[[0, 0, 0]]).collect();
+            anyhow::ensure!(!first.contains(&-1.0), "no such input");
+            Ok(Array2::from_shape_vec((first.len(), 1), first).unwrap())
         };
-        (Batcher::start(gathering, infer).unwrap(), batches, go)
+        let batcher = Batcher::start(batching, predict, move |inputs| tell.send(inputs).unwrap()).unwrap();
+        (Arc::new(batcher), go, sizes)
     }
 
-    fn question(first: usize, inputs: usize, side: usize) -> Question {
-        let images = Array4::from_shape_fn((inputs, 1, side, side), |(place, ..)| (first + place) as f32);
-        Question { images, maps: false, deadline: Instant::now() + Duration::from_secs(60) }
+    fn batching(max_batch: usize, max_queue: usize) -> Batching {
+        Batching { max_batch, max_delay: Duration::from_millis(1), max_queue }
     }
 
-    fn values(answer: oneshot::Receiver<Result<Answer, Refusal>>) -> Vec<f32> {
-        answer.blocking_recv().unwrap().unwrap().logits.into_raw_vec_and_offset().0
+    fn inputs(values: &[f32]) -> Array4<f32> {
+        Array4::from_shape_vec((values.len(), 1, 1, 1), values.to_vec()).unwrap()
     }
 
-    #[test]
-    fn what_waits_shares_a_batch_and_a_large_request_leaves_room() {
-        let (batcher, batches, go) = stepped(GATHERING);
-        let large = batcher.ask(question(0, 10, 1)).unwrap();
-        assert_eq!(batches.recv().unwrap(), 4);
-        let small = [100, 200].map(|first| batcher.ask(question(first, 1, 1)).unwrap());
-        let of_another_size = batcher.ask(question(300, 2, 2)).unwrap();
-        go.send(()).unwrap();
-        // What is left of the large request has gone behind: the small ones are in the next batch, with two of its inputs.
-        assert_eq!(batches.recv().unwrap(), 4);
-        go.send(()).unwrap();
-        assert_eq!(small.map(values), [[100.0], [200.0]]);
-        let sizes: Vec<usize> = (0..2).map(|_| (batches.recv().unwrap(), go.send(()).unwrap()).0).collect();
-        assert_eq!(sizes, [2, 4], "of the other size, which came before, and the rest");
-        assert_eq!(values(of_another_size), [300.0, 301.0]);
-        assert_eq!(values(large), (0..10).map(|value| value as f32).collect::<Vec<_>>());
+    /// Sends a request, and waits until it is in the queue.
+    fn send(
+        runtime: &tokio::runtime::Runtime,
+        batcher: &Arc<Batcher>,
+        values: &[f32],
+        deadline: Option<Instant>,
+    ) -> tokio::task::JoinHandle<Result<Vec<f32>, Refusal>> {
+        let (before, inputs, own) = (batcher.waiting(), inputs(values), batcher.clone());
+        let task = runtime.spawn(async move {
+            own.predict(inputs, deadline).await.map(|done| done.logits.into_raw_vec_and_offset().0)
+        });
+        while batcher.waiting() == before && !task.is_finished() {
+            thread::sleep(Duration::from_micros(100));
+        }
+        task
     }
 
-    #[test]
-    fn shares_are_even() {
-        assert_eq!(shares(&[10, 1, 3], 8), [4, 1, 3]);
-        assert_eq!(shares(&[1, 1], 8), [1, 1]);
-        assert_eq!(shares(&[5, 5, 5], 2), [1, 1, 0]);
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap()
     }
 
-    #[test]
-    fn no_more_waits_than_may_and_what_is_given_up_makes_room() {
-        let (batcher, batches, go) = stepped(GATHERING);
-        let first = batcher.ask(question(0, 1, 1)).unwrap();
-        batches.recv().unwrap();
-        let second = batcher.ask(question(1, 20, 1)).unwrap();
-        assert!(
-            matches!(batcher.ask(question(0, 1, 1)), Err(Refusal::Busy(reason)) if reason.contains("20 inputs wait"))
-        );
-        assert!(
-            matches!(batcher.ask(question(0, 21, 1)), Err(Refusal::Invalid(reason)) if reason.contains("at most 20"))
-        );
-        drop(second);
-        let third = batcher.ask(question(5, 1, 1)).unwrap();
-        go.send(()).unwrap();
-        go.send(()).unwrap();
-        assert_eq!((values(first), values(third)), (vec![0.0], vec![5.0]));
-        assert_eq!(batches.try_iter().collect::<Vec<_>>(), [1], "the twenty were never asked about");
+    /// Occupies the network with a request of one input, so that what follows waits.
+    fn occupied(
+        runtime: &tokio::runtime::Runtime,
+        batcher: &Arc<Batcher>,
+    ) -> tokio::task::JoinHandle<Result<Vec<f32>, Refusal>> {
+        let first = send(runtime, batcher, &[0.0], None);
+        while batcher.waiting() > 0 {
+            thread::sleep(Duration::from_micros(100));
+        }
+        first
     }
 
     #[test]
-    fn what_is_late_is_dropped_before_it_costs_anything() {
-        let (batcher, batches, go) = stepped(GATHERING);
-        let first = batcher.ask(question(0, 1, 1)).unwrap();
-        batches.recv().unwrap();
-        let late = batcher.ask(Question { deadline: Instant::now(), ..question(1, 1, 1) }).unwrap();
-        go.send(()).unwrap();
-        assert_eq!(late.blocking_recv().unwrap().unwrap_err(), Refusal::Late);
-        assert_eq!(values(first), [0.0]);
-        drop(batcher);
-        assert_eq!(batches.recv(), Err(mpsc::RecvError), "the thread ends without another batch");
+    fn what_waits_together_shares_a_batch_and_a_large_request_lets_small_ones_pass() {
+        let (runtime, (batcher, go, sizes)) = (runtime(), slow(batching(4, 100)));
+        let first = occupied(&runtime, &batcher);
+        let large = send(&runtime, &batcher, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], None);
+        let small = send(&runtime, &batcher, &[7.0], None);
+        for _ in 0..3 {
+            go.send(()).unwrap();
+        }
+        assert_eq!(runtime.block_on(first).unwrap().unwrap(), [0.0]);
+        assert_eq!(runtime.block_on(small).unwrap().unwrap(), [7.0]);
+        assert_eq!(runtime.block_on(large).unwrap().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        // Four of the large one, then the small one and what is left of the large one.
+        assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 4, 3]);
     }
 
     #[test]
-    fn inputs_wait_for_each_other_as_long_as_they_may() {
-        let (batcher, batches, go) = stepped(Gathering { max_delay: Duration::from_secs(60), ..GATHERING });
-        let first = batcher.ask(question(0, 1, 1)).unwrap();
-        assert!(batches.recv_timeout(Duration::from_millis(50)).is_err(), "one input waits");
-        let second = batcher.ask(question(1, 3, 1)).unwrap();
-        assert_eq!(batches.recv().unwrap(), 4);
+    fn a_full_queue_refuses_and_what_is_over_is_dropped_before_it_costs_anything() {
+        let (runtime, (batcher, go, sizes)) = (runtime(), slow(batching(4, 3)));
+        let first = occupied(&runtime, &batcher);
+        let kept = send(&runtime, &batcher, &[1.0], None);
+        let late = send(&runtime, &batcher, &[2.0], Some(Instant::now()));
+        let cancelled = send(&runtime, &batcher, &[3.0], None);
+        let refused = send(&runtime, &batcher, &[4.0], None);
+        assert_eq!(runtime.block_on(refused).unwrap().unwrap_err().status, 503);
+        cancelled.abort();
+        assert!(runtime.block_on(cancelled).unwrap_err().is_cancelled());
+        for _ in 0..2 {
+            go.send(()).unwrap();
+        }
+        assert_eq!(runtime.block_on(first).unwrap().unwrap(), [0.0]);
+        assert_eq!(runtime.block_on(kept).unwrap().unwrap(), [1.0]);
+        assert_eq!(runtime.block_on(late).unwrap().unwrap_err().status, 504);
+        assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_all_of_its_batch_and_the_next_one_is_served() {
+        let (runtime, (batcher, go, _sizes)) = (runtime(), slow(batching(8, 100)));
+        let first = occupied(&runtime, &batcher);
+        let failing = send(&runtime, &batcher, &[-1.0], None);
         go.send(()).unwrap();
-        assert_eq!((values(first), values(second)), (vec![0.0], vec![1.0, 2.0, 3.0]));
-        let last = batcher.ask(question(9, 1, 1)).unwrap();
-        drop(batcher);
-        assert_eq!(batches.recv().unwrap(), 1, "who is left is answered");
         go.send(()).unwrap();
-        assert_eq!(values(last), [9.0]);
+        assert!(runtime.block_on(first).unwrap().is_ok());
+        let refusal = runtime.block_on(failing).unwrap().unwrap_err();
+        assert_eq!((refusal.status.as_u16(), refusal.reason.as_str()), (500, "no such input"));
+        let next = send(&runtime, &batcher, &[9.0], None);
+        go.send(()).unwrap();
+        assert_eq!(runtime.block_on(next).unwrap().unwrap(), [9.0]);
     }
 }

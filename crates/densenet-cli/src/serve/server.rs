@@ -1,107 +1,138 @@
-//! What all requests share: the models, the threads that decode, and how much may be under way.
+//! What all requests share: the models, what is counted, and how much is taken on at a time.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use anyhow::Result;
+use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::decoders::Decoders;
-use super::model::Served;
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::metrics::Metrics;
+use super::served::Served;
 
-/// Bytes that one permit of [`Server::memory`] stands for.
-const UNIT: usize = 1 << 10;
+/// Models by name.
+pub type Models = BTreeMap<String, Arc<Served>>;
 
-/// What a client may take.
+/// How much one request, and all requests together, may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Requests under way at a time.
-    pub requests: usize,
-    /// Bytes of one request's body, once it is decompressed.
-    pub body: usize,
-    /// Bytes of the bodies of all requests that are under way.
-    pub bodies: usize,
-    /// From a request's first byte to its answer.
-    pub timeout: Duration,
+    /// Bytes of a request's body.
+    pub max_body: usize,
+    /// Bytes of the bodies of all requests that are being served.
+    pub max_bodies: usize,
+    /// Pixels of a picture.
+    pub max_pixels: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
 }
+
+/// Bytes that one permit stands for.
+const PERMIT: usize = 1 << 10;
 
 /// What all requests share.
 pub struct Server {
-    models: Vec<Arc<Served>>,
-    /// Where pictures are decoded.
-    pub decoders: Decoders,
-    /// What a client may take.
+    models: RwLock<Models>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How much is taken on.
     pub limits: Limits,
-    requests: Arc<Semaphore>,
-    memory: Arc<Semaphore>,
-    ending: AtomicBool,
+    /// Threads that decode pictures.
+    pub decoders: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    token: Option<Vec<u8>>,
+    draining: AtomicBool,
 }
 
 impl Server {
-    /// Serves `models`, at least one.
-    pub fn new(models: Vec<Served>, decoders: Decoders, limits: Limits) -> Self {
+    /// Serves `models` to clients that know the `token`, if there is one.
+    pub fn new(models: Models, metrics: Metrics, limits: Limits, decoders: usize, token: Option<Vec<u8>>) -> Self {
         Self {
-            models: models.into_iter().map(Arc::new).collect(),
-            decoders,
+            models: RwLock::new(models),
+            metrics,
             limits,
-            requests: Arc::new(Semaphore::new(limits.requests)),
-            memory: Arc::new(Semaphore::new(limits.bodies / UNIT)),
-            ending: AtomicBool::new(false),
+            decoders: Arc::new(Semaphore::new(decoders)),
+            bodies: Arc::new(Semaphore::new(limits.max_bodies / PERMIT)),
+            token,
+            draining: AtomicBool::new(false),
         }
     }
 
-    /// All models, in the order of the command line.
-    pub fn models(&self) -> &[Arc<Served>] {
-        &self.models
+    /// The models as they are now.
+    pub fn models(&self) -> Models {
+        self.models.read().expect("no thread panics with it").clone()
     }
 
-    /// The model of that name.
+    /// The model of that name; the only version is 1.
     ///
     /// # Errors
-    /// A name that no model has.
-    pub fn model(&self, name: &str) -> Result<Arc<Served>, Refusal> {
-        let found = self.models.iter().find(|model| model.name == name);
-        found.cloned().ok_or_else(|| Refusal::NotFound(format!("Request for unknown model: '{name}' is not found")))
-    }
-
-    /// The place of one more request, until it is dropped.
-    ///
-    /// # Errors
-    /// As many requests as may be under way, or a server that ends.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        if self.is_ending() {
-            return Err(Refusal::Ending);
+    /// There is none.
+    pub fn model(&self, name: &str, version: Option<&str>) -> Result<Arc<Served>, Refusal> {
+        let models = self.models.read().expect("no thread panics with it");
+        let model = models.get(name).ok_or_else(|| Refusal::unknown(name))?;
+        match version {
+            None | Some("" | super::metrics::VERSION) => Ok(model.clone()),
+            Some(version) => Err(Refusal {
+                reason: format!("model {name:?} has version 1 only, not {version:?}"),
+                ..Refusal::unknown(name)
+            }),
         }
-        let most = self.limits.requests;
-        let full = |_| Refusal::Busy(format!("{most} requests are under way; no more may be"));
-        self.requests.clone().try_acquire_owned().map_err(full)
     }
 
-    /// Memory for so many `bytes` more of a body, until it is dropped.
+    /// Serves other models from now on. Requests of those before are finished by them.
+    pub fn replace(&self, models: Models) {
+        *self.models.write().expect("no thread panics with it") = models;
+    }
+
+    /// Takes on a request with a body of so many bytes; it is served as long as the permit lives.
     ///
     /// # Errors
-    /// More than all bodies together may take.
-    pub fn reserve(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let most = self.limits.bodies;
-        let full = |_| Refusal::Busy(format!("the requests under way take {most} bytes; no more may be taken"));
-        self.memory.clone().try_acquire_many_owned(units).map_err(full)
+    /// A body that is too large, more than can be taken on, or a server that is about to end.
+    pub fn admit(&self, bytes: usize) -> Result<Admitted, Refusal> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err(Refusal::draining());
+        }
+        let most = self.limits.max_body;
+        if bytes > most {
+            return Err(Refusal::too_large(format!(
+                "the body has {bytes} bytes; at most {most} are taken (--max-body)"
+            )));
+        }
+        let permits = u32::try_from(bytes.div_ceil(PERMIT).max(1)).expect("a body is smaller than 4 TiB");
+        let permit = self.bodies.clone().try_acquire_many_owned(permits).map_err(|_| Refusal::busy())?;
+        self.metrics.in_flight.inc();
+        Ok(Admitted { _permit: permit, in_flight: self.metrics.in_flight.clone() })
     }
 
-    /// Takes no more requests from now on.
-    pub fn end(&self) {
-        self.ending.store(true, Ordering::SeqCst);
+    /// Takes on no more requests.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether no more requests are taken.
-    pub fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
+    /// Whether requests are taken on.
+    pub fn is_ready(&self) -> bool {
+        !self.draining.load(Ordering::SeqCst)
     }
 
-    /// Waits until no request is under way.
-    pub async fn idle(&self) {
-        let all = u32::try_from(self.limits.requests).unwrap_or(u32::MAX);
-        let _ = self.requests.acquire_many(all).await;
+    /// Whether a client that sends `token` may be served. Tokens are compared in the same time wherever they differ.
+    pub fn knows(&self, token: Option<&[u8]>) -> bool {
+        match &self.token {
+            None => true,
+            Some(own) => token.is_some_and(|token| own.ct_eq(token).into()),
+        }
+    }
+}
+
+/// A request that is being served.
+pub struct Admitted {
+    _permit: OwnedSemaphorePermit,
+    in_flight: prometheus::IntGauge,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.in_flight.dec();
     }
 }

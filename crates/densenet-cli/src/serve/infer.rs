@@ -1,0 +1,123 @@
+//! A request from its input to its outputs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use densenet::data::Picture;
+use densenet::output::likeliest_first;
+use ndarray::Axis;
+use ndarray::{Array2, Array4, ArrayView1, concatenate};
+
+use super::error::Refusal;
+use super::served::Served;
+use super::server::Server;
+use super::tensors::{Input, OutputName, OutputTensor, Values, Wanted};
+
+/// What a client sends, whichever way.
+pub struct Request {
+    /// What is to be predicted.
+    pub input: Input,
+    /// What is to be told.
+    pub outputs: Vec<Wanted>,
+    /// How long the client waits, at most.
+    pub timeout: Option<Duration>,
+}
+
+/// Serves `request` by `model`.
+///
+/// # Errors
+/// An input that the model does not take, a full queue, a timeout that is over, or a network that fails.
+pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) -> Result<Vec<OutputTensor>, Refusal> {
+    let begun = Instant::now();
+    let Request { input, outputs, timeout } = request;
+    let served = async {
+        let inputs = prepare(server, model, input).await?;
+        let prepared = begun.elapsed();
+        let done = model.predict(inputs, timeout.map(|timeout| begun + timeout)).await?;
+        model.metrics.served(begun.elapsed(), prepared, &done);
+        Ok(outputs.into_iter().map(|wanted| output(model, &done.logits, wanted)).collect())
+    };
+    served.await.inspect_err(|_: &Refusal| model.metrics.failed())
+}
+
+/// The inputs `(N, C, H, W)`: pictures are decoded and prepared beside the network, on as many threads as there are cores.
+pub async fn prepare(server: &Arc<Server>, model: &Arc<Served>, input: Input) -> Result<Array4<f32>, Refusal> {
+    check(model, &input)?;
+    let (server, model) = (server.clone(), model.clone());
+    let permit = server.decoders.clone().acquire_owned().await.expect("it is never closed");
+    let prepared = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        of(&server, &model, input)
+    });
+    prepared.await.map_err(|_| Refusal::failed(&anyhow::anyhow!("a picture could not be prepared")))?
+}
+
+fn of(server: &Server, model: &Served, input: Input) -> Result<Array4<f32>, Refusal> {
+    match input {
+        Input::Normalised { shape, values } => {
+            Ok(Array4::from_shape_vec(shape, values).expect("as many as the shape says"))
+        }
+        Input::Pixels { shape: [_, height, width, channels], values } => {
+            let pictures = values.chunks_exact(height * width * channels);
+            let pictures: Result<Vec<_>, _> =
+                pictures.map(|pixels| Picture::new(height, width, channels, pixels)).collect();
+            model.prepare_pixels(&pictures.map_err(|error| Refusal::bad(error.to_string()))?)
+        }
+        Input::Encoded(files) => {
+            let one = |(i, file): (usize, &Vec<u8>)| {
+                let of_several = |refusal: Refusal| match files.len() {
+                    1 => refusal,
+                    _ => Refusal { reason: format!("picture {i}: {}", refusal.reason), ..refusal },
+                };
+                model.prepare(file, server.limits.max_pixels).map_err(of_several)
+            };
+            let inputs = files.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>()?;
+            let views: Vec<_> = inputs.iter().map(|input| input.view()).collect();
+            Ok(concatenate(Axis(0), &views).expect("inputs of one shape"))
+        }
+    }
+}
+
+/// Refuses what the model does not take, before anything is made of it.
+fn check(model: &Served, input: &Input) -> Result<(), Refusal> {
+    let (own, name) = (model.input(), &model.name);
+    match input {
+        Input::Normalised { shape: [_, shape @ ..], .. } if *shape != own => {
+            let [channels, height, width] = own;
+            Err(Refusal::bad(format!("{name} takes [N, {channels}, {height}, {width}]; inputs are of {shape:?}")))
+        }
+        Input::Pixels { shape: [.., channels], .. } if ![1, 2, 3, 4].contains(channels) => {
+            Err(Refusal::bad(format!("pictures have {channels} channels; they have 1 (grey), 3 (RGB) or 4 (RGBA)")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is told of `logits` `(N, classes)`.
+fn output(model: &Served, logits: &Array2<f32>, wanted: Wanted) -> OutputTensor {
+    let rows = || logits.rows().into_iter();
+    let values = |row: ArrayView1<'_, f32>| -> Vec<f32> {
+        match wanted.name {
+            OutputName::Logits => row.to_vec(),
+            OutputName::Probabilities => model.output().probabilities(row).into_iter().map(|p| p as f32).collect(),
+        }
+    };
+    let (count, classes) = logits.dim();
+    match wanted.classification {
+        None => {
+            let values = Values::Numbers(rows().flat_map(values).collect());
+            OutputTensor { wanted, shape: [count, classes], values }
+        }
+        Some(top) => {
+            let top = top.min(classes);
+            let texts = rows().flat_map(|row| {
+                let order = likeliest_first(&model.output().probabilities(row), row);
+                let values = values(row);
+                let text = |class: usize| format!("{:.6}:{class}:{}", values[class], model.labels()[class]);
+                order.into_iter().take(top).map(text).collect::<Vec<_>>()
+            });
+            let values = Values::Texts(texts.collect());
+            OutputTensor { wanted, shape: [count, top], values }
+        }
+    }
+}

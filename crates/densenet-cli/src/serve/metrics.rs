@@ -1,0 +1,143 @@
+//! What is counted, for Prometheus and for the protocol's statistics. Names are Triton's where it has one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use serde_json::{Value, json};
+
+use super::batcher::Done;
+
+/// The only version of a model.
+pub const VERSION: &str = "1";
+
+/// Everything that the server counts.
+pub struct Metrics {
+    registry: Registry,
+    counters: [IntCounterVec; 8],
+    batch_size: HistogramVec,
+    seconds: HistogramVec,
+    /// Requests that are being served.
+    pub in_flight: IntGauge,
+}
+
+/// The counters by name and what they are of, in the order of [`ModelMetrics`].
+const COUNTERS: [(&str, &str); 8] = [
+    ("nv_inference_request_success", "Requests that were served"),
+    ("nv_inference_request_failure", "Requests that were refused or failed"),
+    ("nv_inference_count", "Inputs that went through the network"),
+    ("nv_inference_exec_count", "Batches that went through the network"),
+    ("nv_inference_request_duration_us", "Time of served requests, in microseconds"),
+    ("nv_inference_queue_duration_us", "Time of served requests in the queue, in microseconds"),
+    ("nv_inference_compute_input_duration_us", "Time of decoding and preparing pictures, in microseconds"),
+    ("nv_inference_compute_infer_duration_us", "Time of served requests in the network, in microseconds"),
+];
+
+impl Metrics {
+    /// Nothing counted yet.
+    ///
+    /// # Errors
+    /// Two metrics of one name.
+    pub fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let mut counters = Vec::new();
+        for (name, help) in COUNTERS {
+            let counter = IntCounterVec::new(Opts::new(name, help), &["model", "version"])?;
+            registry.register(Box::new(counter.clone()))?;
+            counters.push(counter);
+        }
+        let sizes = (0..8).map(|power| f64::from(1 << power)).collect();
+        let histogram = |name: &str, help: &str, buckets: Vec<f64>| -> Result<HistogramVec> {
+            let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["model", "version"])?;
+            registry.register(Box::new(histogram.clone()))?;
+            Ok(histogram)
+        };
+        let batch_size = histogram("densenet_batch_size", "Inputs of a batch", sizes)?;
+        let buckets = [1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0].to_vec();
+        let seconds = histogram("densenet_request_seconds", "Time of served requests, in seconds", buckets)?;
+        let in_flight = IntGauge::new("densenet_requests_in_flight", "Requests that are being served")?;
+        registry.register(Box::new(in_flight.clone()))?;
+        let counters = counters.try_into().expect("as many counters as names");
+        Ok(Self { registry, counters, batch_size, seconds, in_flight })
+    }
+
+    /// Those of the model `name`.
+    pub fn of_model(&self, name: &str) -> Arc<ModelMetrics> {
+        let labels = [name, VERSION];
+        let [success, failure, inputs, batches, request, queue, input, infer] =
+            self.counters.each_ref().map(|counter| counter.with_label_values(&labels));
+        let (batch_size, seconds) =
+            (self.batch_size.with_label_values(&labels), self.seconds.with_label_values(&labels));
+        Arc::new(ModelMetrics { success, failure, inputs, batches, request, queue, input, infer, batch_size, seconds })
+    }
+
+    /// In the text format of Prometheus.
+    ///
+    /// # Errors
+    /// A metric that cannot be written.
+    pub fn text(&self) -> Result<String> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+/// What is counted of a model.
+pub struct ModelMetrics {
+    success: IntCounter,
+    failure: IntCounter,
+    inputs: IntCounter,
+    batches: IntCounter,
+    request: IntCounter,
+    queue: IntCounter,
+    input: IntCounter,
+    infer: IntCounter,
+    batch_size: prometheus::Histogram,
+    seconds: prometheus::Histogram,
+}
+
+impl ModelMetrics {
+    /// A batch of so many inputs went through the network.
+    pub fn batch(&self, inputs: usize) {
+        self.inputs.inc_by(inputs as u64);
+        self.batches.inc();
+        self.batch_size.observe(inputs as f64);
+    }
+
+    /// A request was served in so much time, of which its pictures took `prepared`.
+    pub fn served(&self, whole: Duration, prepared: Duration, done: &Done) {
+        self.success.inc();
+        self.seconds.observe(whole.as_secs_f64());
+        for (counter, time) in
+            [(&self.request, whole), (&self.input, prepared), (&self.queue, done.queued), (&self.infer, done.computed)]
+        {
+            counter.inc_by(microseconds(time));
+        }
+    }
+
+    /// A request was refused, or failed.
+    pub fn failed(&self) {
+        self.failure.inc();
+    }
+
+    /// As the statistics extension of the protocol has them: counts, and times in nanoseconds.
+    pub fn statistics(&self) -> Value {
+        let count = self.success.get();
+        let duration = |time: &IntCounter| json!({ "count": count, "ns": 1000 * time.get() });
+        json!({
+            "inference_count": self.inputs.get(),
+            "execution_count": self.batches.get(),
+            "inference_stats": {
+                "success": duration(&self.request),
+                "fail": { "count": self.failure.get(), "ns": 0 },
+                "queue": duration(&self.queue),
+                "compute_input": duration(&self.input),
+                "compute_infer": duration(&self.infer),
+                "compute_output": { "count": count, "ns": 0 },
+            },
+        })
+    }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

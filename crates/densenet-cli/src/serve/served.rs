@@ -1,0 +1,126 @@
+//! A model that is served.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use axum::http::StatusCode;
+use densenet::Card;
+use densenet::data::{Picture, Preprocessing};
+use densenet::explain::{ActivationMaps, Target};
+use densenet::output::Output;
+use ndarray::{Array2, Array4, ArrayView4};
+
+use super::batcher::{Batcher, Batching, Done};
+use super::error::Refusal;
+use super::metrics::ModelMetrics;
+use crate::networks::Networks;
+
+/// The machine computes one batch at a time, whichever model it is for: all threads work on it.
+pub type Machine = Arc<Mutex<()>>;
+
+/// A model that is served: its networks, and the queue before them.
+pub struct Served {
+    /// What clients call it.
+    pub name: String,
+    /// Its weight files.
+    pub paths: Vec<PathBuf>,
+    /// What its requests cost.
+    pub metrics: Arc<ModelMetrics>,
+    networks: Arc<Networks>,
+    machine: Machine,
+    batcher: Batcher,
+    labels: Vec<String>,
+    output: Output,
+}
+
+impl Served {
+    /// Serves `networks` as `name`.
+    ///
+    /// # Errors
+    /// Networks that predict nothing, or that do not say how their pictures are prepared.
+    pub fn start(
+        name: &str,
+        paths: Vec<PathBuf>,
+        networks: Networks,
+        batching: Batching,
+        metrics: Arc<ModelMetrics>,
+        machine: Machine,
+    ) -> Result<Self> {
+        networks.preprocessing()?;
+        let (labels, output) = (networks.labels(), networks.ensemble()?.output());
+        let networks = Arc::new(networks);
+        let (own, alone, told) = (networks.clone(), machine.clone(), metrics.clone());
+        let predict = move |inputs: ArrayView4<'_, f32>| {
+            let _alone = alone.lock().expect("no thread panics with it");
+            own.ensemble()?.logits(inputs).map_err(Into::into)
+        };
+        let batcher =
+            Batcher::start(batching, predict, move |inputs| told.batch(inputs)).context("starting a thread")?;
+        Ok(Self { name: name.into(), paths, metrics, networks, machine, batcher, labels, output })
+    }
+
+    /// What is known of it.
+    pub fn card(&self) -> &Card {
+        self.networks.card()
+    }
+
+    /// The names of its classes.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What its logits mean.
+    pub fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// How its pictures are prepared.
+    pub fn preprocessing(&self) -> &Preprocessing {
+        self.networks.preprocessing().expect("start has seen that there is one")
+    }
+
+    /// Channels, height and width of its inputs.
+    pub fn input(&self) -> [usize; 3] {
+        let preprocessing = self.preprocessing();
+        [preprocessing.channels(), preprocessing.size, preprocessing.size]
+    }
+
+    /// The logits of `inputs` `(N, C, H, W)`.
+    ///
+    /// # Errors
+    /// Those of [`Batcher::predict`].
+    pub async fn predict(&self, inputs: Array4<f32>, deadline: Option<Instant>) -> Result<Done, Refusal> {
+        self.batcher.predict(inputs, deadline).await
+    }
+
+    /// The input of an encoded picture, `(1, C, H, W)`.
+    ///
+    /// # Errors
+    /// A picture that cannot be decoded.
+    pub fn prepare(&self, encoded: &[u8], max_pixels: usize) -> Result<Array4<f32>, Refusal> {
+        let picture = Picture::decode_within(encoded, Path::new("picture"), max_pixels);
+        let prepared = picture.and_then(|picture| self.preprocessing().batch(&[picture]));
+        prepared.map_err(|error| Refusal { status: StatusCode::BAD_REQUEST, reason: error.to_string() })
+    }
+
+    /// The inputs of pictures that are decoded already.
+    ///
+    /// # Errors
+    /// Pictures of other channels than the model takes.
+    pub fn prepare_pixels(&self, pictures: &[Picture<'_>]) -> Result<Array4<f32>, Refusal> {
+        self.preprocessing().batch(pictures).map_err(|error| Refusal::bad(error.to_string()))
+    }
+
+    /// The class activation map of `class` for one input `(1, C, H, W)`: what each place adds to the logit.
+    ///
+    /// # Errors
+    /// Several networks, or one that has no exact maps.
+    pub fn map(&self, input: &Array4<f32>, class: usize) -> Result<Array2<f32>> {
+        ensure!(self.paths.len() == 1, "the mean of several networks has no map");
+        let _alone = self.machine.lock().expect("no thread panics with it");
+        let maps = ActivationMaps::new(self.networks.first(), input.view())?;
+        Ok(maps.map(0, Target::class(class))?)
+    }
+}

@@ -1,0 +1,53 @@
+//! Encrypted connections, or plain ones.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::routing::IntoMakeService;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use clap::Args;
+use hyper_util::rt::TokioTimer;
+
+/// A certificate and its key.
+#[derive(Args)]
+pub struct Tls {
+    /// A PEM file of the certificate, and of those that it is signed by
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// A PEM file of the certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl Tls {
+    /// Whether connections are encrypted.
+    pub fn is_given(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
+    /// Serves what comes to `listener` until `handle` ends it. A client has `patience` to send the head of a request.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        handle: Handle<SocketAddr>,
+        service: IntoMakeService<Router>,
+        patience: Duration,
+    ) -> Result<()> {
+        let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else {
+            let mut server = axum_server::from_tcp(listener)?.handle(handle);
+            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
+            return server.serve(service).await.context("serving");
+        };
+        // A second provider is refused, and the first stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let files = || format!("{} and {}", cert.display(), key.display());
+        let config = RustlsConfig::from_pem_file(cert, key).await.with_context(files)?;
+        let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
+        server.serve(service).await.context("serving")
+    }
+}

@@ -1,0 +1,262 @@
+//! The Open Inference Protocol (KServe v2) over HTTP, with Triton's extensions: binary tensors, classification, model
+//! configuration, statistics and the model repository.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::body;
+use super::error::Refusal;
+use super::infer::{self, infer};
+use super::metrics::VERSION;
+use super::served::Served;
+use super::server::Server;
+use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor, Values, Wanted};
+
+/// The header that says how many bytes of a body are JSON; tensors follow.
+const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+type Shared = State<Arc<Server>>;
+
+/// The name of a model and its version, in an address.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+    version: Option<String>,
+}
+
+/// The protocol's addresses.
+pub fn routes() -> Router<Arc<Server>> {
+    let model = |of_model: Router<Arc<Server>>| {
+        let both = Router::new().nest("/v2/models/{name}", of_model.clone());
+        both.nest("/v2/models/{name}/versions/{version}", of_model)
+    };
+    let of_model = Router::new()
+        .route("/", get(metadata))
+        .route("/ready", get(model_ready))
+        .route("/infer", post(inferred))
+        .route("/config", get(configuration))
+        .route("/stats", get(statistics));
+    model(of_model)
+        .route("/v2", get(server_metadata))
+        .route("/v2/models/stats", get(all_statistics))
+        .route("/v2/repository/index", post(index))
+}
+
+/// The addresses that anybody may read.
+pub fn health() -> Router<Arc<Server>> {
+    Router::new().route("/v2/health/live", get(live)).route("/v2/health/ready", get(ready))
+}
+
+async fn live() -> Json<Value> {
+    Json(json!({ "live": true }))
+}
+
+async fn ready(State(server): Shared) -> Response {
+    let ready = server.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready }))).into_response()
+}
+
+async fn server_metadata() -> Json<Value> {
+    let extensions = ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
+    Json(json!({ "name": "densenet", "version": env!("CARGO_PKG_VERSION"), "extensions": extensions }))
+}
+
+fn find(server: &Server, Named { name, version }: &Named) -> Result<Arc<Served>, Refusal> {
+    server.model(name, version.as_deref())
+}
+
+async fn model_ready(State(server): Shared, Path(named): Path<Named>) -> Result<Response, Refusal> {
+    let model = find(&server, &named)?;
+    let ready = server.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(json!({ "name": model.name, "ready": ready }))).into_response())
+}
+
+async fn metadata(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+    let model = find(&server, &named)?;
+    let [channels, height, width] = model.input();
+    let classes = model.labels().len();
+    Ok(Json(json!({
+        "name": model.name,
+        "versions": [VERSION],
+        "platform": "densenet",
+        "inputs": [{ "name": INPUT, "datatype": "FP32", "shape": [-1, channels, height, width] }],
+        "outputs": [{ "name": OutputName::Logits.name(), "datatype": "FP32", "shape": [-1, classes] }],
+    })))
+}
+
+async fn configuration(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+    let model = find(&server, &named)?;
+    let output =
+        |name: OutputName| json!({ "name": name.name(), "data_type": "TYPE_FP32", "dims": [model.labels().len()] });
+    Ok(Json(json!({
+        "name": model.name,
+        "platform": "densenet",
+        "backend": "densenet",
+        "max_batch_size": server.limits.max_body / (4 * model.input().iter().product::<usize>()),
+        "input": [{ "name": INPUT, "data_type": "TYPE_FP32", "format": "FORMAT_NCHW", "dims": model.input() }],
+        "output": [output(OutputName::Logits)],
+    })))
+}
+
+fn statistics_of(model: &Served) -> Value {
+    let mut statistics = model.metrics.statistics();
+    statistics["name"] = json!(model.name);
+    statistics["version"] = json!(VERSION);
+    statistics
+}
+
+async fn statistics(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+    Ok(Json(json!({ "model_stats": [statistics_of(&*find(&server, &named)?)] })))
+}
+
+async fn all_statistics(State(server): Shared) -> Json<Value> {
+    let all: Vec<Value> = server.models().values().map(|model| statistics_of(model)).collect();
+    Json(json!({ "model_stats": all }))
+}
+
+async fn index(State(server): Shared) -> Json<Value> {
+    let model = |name: &String| json!({ "name": name, "version": VERSION, "state": "READY" });
+    Json(server.models().keys().map(model).collect())
+}
+
+/// The JSON of a request.
+#[derive(Deserialize)]
+struct RequestJson {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    inputs: Vec<InputJson>,
+    #[serde(default)]
+    outputs: Vec<OutputJson>,
+}
+
+#[derive(Deserialize)]
+struct InputJson {
+    name: String,
+    datatype: String,
+    shape: Vec<i64>,
+    #[serde(default)]
+    parameters: Parameters,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct OutputJson {
+    name: String,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// Parameters of a request, an input or an output; others are of no concern here.
+#[derive(Default, Deserialize)]
+struct Parameters {
+    /// Microseconds.
+    timeout: Option<u64>,
+    binary_data_output: Option<bool>,
+    binary_data_size: Option<usize>,
+    binary_data: Option<bool>,
+    classification: Option<usize>,
+}
+
+async fn inferred(State(server): Shared, Path(named): Path<Named>, request: Request) -> Result<Response, Refusal> {
+    let model = find(&server, &named)?;
+    let (headers, bytes, _admitted) = body::read(&server, request).await.inspect_err(|_| model.metrics.failed())?;
+    let (id, request) = tokio::task::spawn_blocking(move || parse(&headers, &bytes))
+        .await
+        .map_err(|_| Refusal::failed(&anyhow::anyhow!("the request could not be read")))?
+        .inspect_err(|_| model.metrics.failed())?;
+    let outputs = infer(&server, &model, request).await?;
+    Ok(response(&model, id, outputs))
+}
+
+fn parse(headers: &HeaderMap, body: &[u8]) -> Result<(Option<String>, infer::Request), Refusal> {
+    let json_length = match headers.get(HEADER_LENGTH) {
+        None => body.len(),
+        Some(length) => {
+            let length =
+                length.to_str().ok().and_then(|length| length.parse().ok()).filter(|&length| length <= body.len());
+            length.ok_or_else(|| {
+                Refusal::bad("Inference-Header-Content-Length must be a number, at most the body's bytes")
+            })?
+        }
+    };
+    let (json, tensors) = body.split_at(json_length);
+    let request: RequestJson =
+        serde_json::from_slice(json).map_err(|error| Refusal::bad(format!("the request's JSON: {error}")))?;
+    let RequestJson { id, parameters, inputs, outputs } = request;
+    let [input] = <[InputJson; 1]>::try_from(inputs)
+        .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
+    let binary = parameters.binary_data_output.unwrap_or(false);
+    let outputs = match outputs.is_empty() {
+        true => vec![Wanted { name: OutputName::Logits, classification: None, binary }],
+        false => outputs.into_iter().map(|output| wanted(output, binary)).collect::<Result<_, _>>()?,
+    };
+    let data = data_of(input.data, input.parameters.binary_data_size, tensors)?;
+    let input = Input::new(&input.name, &input.datatype, &input.shape, data)?;
+    Ok((id, infer::Request { input, outputs, timeout: parameters.timeout.map(Duration::from_micros) }))
+}
+
+/// The data of the one input: in the JSON, or all that follows it.
+fn data_of(json: Option<Data>, size: Option<usize>, tensors: &[u8]) -> Result<Data, Refusal> {
+    match (json, size) {
+        (Some(data), None) if tensors.is_empty() => Ok(data),
+        (None, Some(size)) if size == tensors.len() => Ok(Data::Raw(tensors.to_vec())),
+        (None, Some(size)) => {
+            Err(Refusal::bad(format!("binary_data_size is {size}; {} bytes follow the JSON", tensors.len())))
+        }
+        (Some(_), _) => {
+            Err(Refusal::bad("an input has either data or binary_data_size, and bytes follow the JSON if it has"))
+        }
+        (None, None) => {
+            Err(Refusal::bad("the input has no data: give data, or binary_data_size with bytes after the JSON"))
+        }
+    }
+}
+
+fn wanted(OutputJson { name, parameters }: OutputJson, binary: bool) -> Result<Wanted, Refusal> {
+    let classification = parameters.classification.filter(|&top| top > 0);
+    Ok(Wanted { name: OutputName::of(&name)?, classification, binary: parameters.binary_data.unwrap_or(binary) })
+}
+
+fn response(model: &Served, id: Option<String>, outputs: Vec<OutputTensor>) -> Response {
+    let mut tensors = Vec::new();
+    let described: Vec<Value> = outputs.into_iter().map(|output| describe(output, &mut tensors)).collect();
+    let mut json = json!({ "model_name": model.name, "model_version": VERSION, "outputs": described });
+    if let Some(id) = id {
+        json["id"] = json!(id);
+    }
+    if tensors.is_empty() {
+        return Json(json).into_response();
+    }
+    let json = json.to_string().into_bytes();
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream".to_string()), (HEADER_LENGTH, json.len().to_string())];
+    (headers, [json, tensors].concat()).into_response()
+}
+
+/// The JSON of an output, whose bytes are appended to `tensors` where they are to follow.
+fn describe(OutputTensor { wanted, shape, values }: OutputTensor, tensors: &mut Vec<u8>) -> Value {
+    let mut json = json!({ "name": wanted.name.name(), "datatype": values.datatype(), "shape": shape });
+    if wanted.binary {
+        let bytes = values.bytes();
+        json["parameters"] = json!({ "binary_data_size": bytes.len() });
+        tensors.extend(bytes);
+    } else {
+        json["data"] = match values {
+            Values::Numbers(numbers) => json!(numbers),
+            Values::Texts(texts) => json!(texts),
+        };
+    }
+    json
+}
