@@ -3,6 +3,7 @@
 mod batcher;
 mod body;
 mod error;
+mod grpc;
 mod infer;
 mod metrics;
 mod plain;
@@ -27,6 +28,7 @@ use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
@@ -49,7 +51,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How long a client may take to send the head of a request, or its body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves predictions over HTTP: the Open Inference Protocol (KServe v2), POST /predict, and a page
+/// Serves predictions: the Open Inference Protocol (KServe v2) over HTTP and gRPC, POST /predict, and a page
 #[derive(Args)]
 #[command(after_help = "Example: densenet serve --weights runs/shirts/best.safetensors\n\
     or:      densenet serve --model-file cifar=cifar.safetensors --model-file fashion=fashion.safetensors --port 8000\n\
@@ -70,6 +72,9 @@ pub struct Serve {
     /// The port for HTTP; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
+    /// The port for gRPC; 0 takes a free one [default: no gRPC]
+    #[arg(long, value_name = "N")]
+    grpc_port: Option<u16>,
     /// Inputs that go through the network at a time, at most
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     max_batch: u16,
@@ -186,23 +191,55 @@ impl Serve {
 
     /// Serves until SIGTERM or Ctrl-C, and then until all requests are done.
     async fn serve(&self, server: Arc<Server>, machine: Machine) -> Result<()> {
-        let address = SocketAddr::new(self.host, self.port);
+        let (listener, bound) = self.listen(self.port)?;
+        let scheme = if self.tls.is_given() { "https" } else { "http" };
+        let grpc = self.grpc_port.map(|port| self.listen(port)).transpose()?;
+        if let Some((_, bound)) = &grpc {
+            output::note(format_args!("gRPC at {bound}"));
+        }
+        output::note(format_args!("serving {} at {scheme}://{bound}", names(&server)));
+        let (handle, ended) = (Handle::new(), Arc::new(Notify::new()));
+        let http = self.tls.serve(listener, handle.clone(), routes(server.clone()).into_make_service(), PATIENCE);
+        let grpc = self.serve_grpc(grpc, server.clone(), ended.clone());
+        let drain = async {
+            drain(&server).await?;
+            ended.notify_one();
+            handle.graceful_shutdown(Some(Duration::from_secs(1)));
+            Ok(())
+        };
+        let served = async { tokio::try_join!(http, grpc, drain).map(drop) };
+        tokio::select! {
+            outcome = served => outcome,
+            never = self.reload(server.clone(), machine) => never,
+        }
+    }
+
+    fn listen(&self, port: u16) -> Result<(std::net::TcpListener, SocketAddr)> {
+        let address = SocketAddr::new(self.host, port);
         let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening at {address}"))?;
         listener.set_nonblocking(true).context("listening")?;
-        let (bound, handle) = (listener.local_addr().context("listening")?, Handle::new());
-        let scheme = if self.tls.is_given() { "https" } else { "http" };
-        output::note(format_args!("serving {} at {scheme}://{bound}", names(&server)));
-        let service = routes(server.clone()).into_make_service();
-        let (drained, reloading) = (drain(server.clone(), handle.clone()), self.reload(server, machine));
-        let running = self.tls.serve(listener, handle, service, PATIENCE);
-        tokio::pin!(running);
-        let ended = tokio::task::spawn(drained);
-        tokio::select! {
-            outcome = &mut running => outcome?,
-            never = reloading => never?,
+        let bound = listener.local_addr().context("listening")?;
+        Ok((listener, bound))
+    }
+
+    /// Serves gRPC, if that is wanted, until it is `ended`.
+    async fn serve_grpc(
+        &self,
+        listener: Option<(std::net::TcpListener, SocketAddr)>,
+        server: Arc<Server>,
+        ended: Arc<Notify>,
+    ) -> Result<()> {
+        let Some((listener, _)) = listener else { return Ok(()) };
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        let listener = tokio::net::TcpListener::from_std(listener).context("listening")?;
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(config) = self.tls.of_grpc()? {
+            builder = builder.tls_config(config).context("TLS of gRPC")?;
         }
-        ended.abort();
-        Ok(())
+        let router = builder.add_service(health_service).add_service(grpc::service(server));
+        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        router.serve_with_incoming_shutdown(incoming, ended.notified()).await.context("serving gRPC")
     }
 
     /// Loads all models anew at each SIGHUP. Where one cannot be read, those before are served on.
@@ -258,13 +295,11 @@ async fn authorised(State(server): State<Arc<Server>>, request: Request, next: N
     if server.knows(token) {
         return next.run(request).await;
     }
-    let reason = "this server takes a token: Authorization: Bearer TOKEN".into();
-    let refusal = Refusal { status: StatusCode::UNAUTHORIZED, reason };
-    ([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response()
+    ([(header::WWW_AUTHENTICATE, "Bearer")], Refusal::unauthorised()).into_response()
 }
 
-/// At SIGTERM or Ctrl-C takes on no more requests, and ends the server once those that are being served are done.
-async fn drain(server: Arc<Server>, handle: Handle<SocketAddr>) -> Result<()> {
+/// At SIGTERM or Ctrl-C takes on no more requests, and waits until those that are being served are done.
+async fn drain(server: &Server) -> Result<()> {
     let mut term = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     tokio::select! {
         _ = term.recv() => {}
@@ -276,6 +311,5 @@ async fn drain(server: Arc<Server>, handle: Handle<SocketAddr>) -> Result<()> {
     while server.metrics.in_flight.get() > 0 && begun.elapsed() < DRAIN {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    handle.graceful_shutdown(Some(Duration::from_secs(1)));
     Ok(())
 }

@@ -20,6 +20,12 @@ impl Refusal {
         Self { status: StatusCode::BAD_REQUEST, reason: reason.into() }
     }
 
+    /// The client does not know the server's token.
+    pub fn unauthorised() -> Self {
+        let reason = "this server takes a token: Authorization: Bearer TOKEN".into();
+        Self { status: StatusCode::UNAUTHORIZED, reason }
+    }
+
     /// There is no such model.
     pub fn unknown(name: &str) -> Self {
         Self {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
-use serde_json::{Value, json};
 
 use super::batcher::Done;
 
@@ -119,23 +118,41 @@ impl ModelMetrics {
         self.failure.inc();
     }
 
-    /// As the statistics extension of the protocol has them: counts, and times in nanoseconds.
-    pub fn statistics(&self) -> Value {
-        let count = self.success.get();
-        let duration = |time: &IntCounter| json!({ "count": count, "ns": 1000 * time.get() });
-        json!({
-            "inference_count": self.inputs.get(),
-            "execution_count": self.batches.get(),
-            "inference_stats": {
-                "success": duration(&self.request),
-                "fail": { "count": self.failure.get(), "ns": 0 },
-                "queue": duration(&self.queue),
-                "compute_input": duration(&self.input),
-                "compute_infer": duration(&self.infer),
-                "compute_output": { "count": count, "ns": 0 },
-            },
-        })
+    /// For the protocol's statistics.
+    pub fn statistics(&self) -> Statistics {
+        let nanoseconds = |time: &IntCounter| 1000 * time.get();
+        Statistics {
+            success: self.success.get(),
+            failure: self.failure.get(),
+            inputs: self.inputs.get(),
+            batches: self.batches.get(),
+            request: nanoseconds(&self.request),
+            queue: nanoseconds(&self.queue),
+            input: nanoseconds(&self.input),
+            infer: nanoseconds(&self.infer),
+        }
     }
+}
+
+/// Counts, and times of all served requests in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics {
+    /// Requests that were served.
+    pub success: u64,
+    /// Requests that were refused or failed.
+    pub failure: u64,
+    /// Inputs that went through the network.
+    pub inputs: u64,
+    /// Batches that went through the network.
+    pub batches: u64,
+    /// From arrival to reply.
+    pub request: u64,
+    /// In the queue.
+    pub queue: u64,
+    /// Decoding and preparing pictures.
+    pub input: u64,
+    /// In the network.
+    pub infer: u64,
 }
 
 fn microseconds(time: Duration) -> u64 {

@@ -29,6 +29,13 @@ pub struct Limits {
     pub body_timeout: Duration,
 }
 
+/// What the server calls itself, and what its models run on.
+pub const NAME: &str = "densenet";
+
+/// Extensions of the protocol that there are.
+pub const EXTENSIONS: [&str; 5] =
+    ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
+
 /// Bytes that one permit stands for.
 const PERMIT: usize = 1 << 10;
 
@@ -104,6 +111,11 @@ impl Server {
         let permit = self.bodies.clone().try_acquire_many_owned(permits).map_err(|_| Refusal::busy())?;
         self.metrics.in_flight.inc();
         Ok(Admitted { _permit: permit, in_flight: self.metrics.in_flight.clone() })
+    }
+
+    /// Inputs of `model` that a request's body can hold.
+    pub fn most_inputs(&self, model: &Served) -> usize {
+        self.limits.max_body / (size_of::<f32>() * model.input().iter().product::<usize>())
     }
 
     /// Takes on no more requests.

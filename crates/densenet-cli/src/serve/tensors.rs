@@ -29,8 +29,12 @@ impl OutputName {
         }
     }
 
-    /// The output of that name.
-    pub fn of(name: &str) -> Result<Self, Refusal> {
+    /// The output of that name, its likeliest classes alone where that is `classification` of at least 1.
+    pub fn wanted(name: &str, classification: Option<usize>, binary: bool) -> Result<Wanted, Refusal> {
+        Ok(Wanted { name: Self::of(name)?, classification: classification.filter(|&top| top > 0), binary })
+    }
+
+    fn of(name: &str) -> Result<Self, Refusal> {
         let found = Self::ALL.into_iter().find(|output| output.name() == name);
         found.ok_or_else(|| Refusal::bad(format!("there is no output {name:?}; there are logits and probabilities")))
     }

@@ -11,6 +11,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use clap::Args;
 use hyper_util::rt::TokioTimer;
+use tonic::transport::{Identity, ServerTlsConfig};
 
 /// A certificate and its key.
 #[derive(Args)]
@@ -27,6 +28,16 @@ impl Tls {
     /// Whether connections are encrypted.
     pub fn is_given(&self) -> bool {
         self.tls_cert.is_some()
+    }
+
+    /// The same for gRPC; none where connections are plain.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_grpc(&self) -> Result<Option<ServerTlsConfig>> {
+        let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let read = |path: &PathBuf| std::fs::read(path).with_context(|| path.display().to_string());
+        Ok(Some(ServerTlsConfig::new().identity(Identity::from_pem(read(cert)?, read(key)?))))
     }
 
     /// Serves what comes to `listener` until `handle` ends it. A client has `patience` to send the head of a request.

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use super::body;
 use super::error::Refusal;
 use super::infer::{self, infer};
-use super::metrics::VERSION;
+use super::metrics::{Statistics, VERSION};
 use super::served::Served;
-use super::server::Server;
+use super::server::{EXTENSIONS, NAME, Server};
 use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor, Values, Wanted};
 
 /// The header that says how many bytes of a body are JSON; tensors follow.
@@ -66,8 +66,7 @@ async fn ready(State(server): Shared) -> Response {
 }
 
 async fn server_metadata() -> Json<Value> {
-    let extensions = ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
-    Json(json!({ "name": "densenet", "version": env!("CARGO_PKG_VERSION"), "extensions": extensions }))
+    Json(json!({ "name": NAME, "version": env!("CARGO_PKG_VERSION"), "extensions": EXTENSIONS }))
 }
 
 fn find(server: &Server, Named { name, version }: &Named) -> Result<Arc<Served>, Refusal> {
@@ -88,7 +87,7 @@ async fn metadata(State(server): Shared, Path(named): Path<Named>) -> Result<Jso
     Ok(Json(json!({
         "name": model.name,
         "versions": [VERSION],
-        "platform": "densenet",
+        "platform": NAME,
         "inputs": [{ "name": INPUT, "datatype": "FP32", "shape": [-1, channels, height, width] }],
         "outputs": [{ "name": OutputName::Logits.name(), "datatype": "FP32", "shape": [-1, classes] }],
     })))
@@ -100,19 +99,31 @@ async fn configuration(State(server): Shared, Path(named): Path<Named>) -> Resul
         |name: OutputName| json!({ "name": name.name(), "data_type": "TYPE_FP32", "dims": [model.labels().len()] });
     Ok(Json(json!({
         "name": model.name,
-        "platform": "densenet",
-        "backend": "densenet",
-        "max_batch_size": server.limits.max_body / (4 * model.input().iter().product::<usize>()),
+        "platform": NAME,
+        "backend": NAME,
+        "max_batch_size": server.most_inputs(&model),
         "input": [{ "name": INPUT, "data_type": "TYPE_FP32", "format": "FORMAT_NCHW", "dims": model.input() }],
         "output": [output(OutputName::Logits)],
     })))
 }
 
 fn statistics_of(model: &Served) -> Value {
-    let mut statistics = model.metrics.statistics();
-    statistics["name"] = json!(model.name);
-    statistics["version"] = json!(VERSION);
-    statistics
+    let Statistics { success, failure, inputs, batches, request, queue, input, infer } = model.metrics.statistics();
+    let of_success = |nanoseconds: u64| json!({ "count": success, "ns": nanoseconds });
+    json!({
+        "name": model.name,
+        "version": VERSION,
+        "inference_count": inputs,
+        "execution_count": batches,
+        "inference_stats": {
+            "success": of_success(request),
+            "fail": { "count": failure, "ns": 0 },
+            "queue": of_success(queue),
+            "compute_input": of_success(input),
+            "compute_infer": of_success(infer),
+            "compute_output": of_success(0),
+        },
+    })
 }
 
 async fn statistics(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
@@ -225,8 +236,7 @@ fn data_of(json: Option<Data>, size: Option<usize>, tensors: &[u8]) -> Result<Da
 }
 
 fn wanted(OutputJson { name, parameters }: OutputJson, binary: bool) -> Result<Wanted, Refusal> {
-    let classification = parameters.classification.filter(|&top| top > 0);
-    Ok(Wanted { name: OutputName::of(&name)?, classification, binary: parameters.binary_data.unwrap_or(binary) })
+    OutputName::wanted(&name, parameters.classification, parameters.binary_data.unwrap_or(binary))
 }
 
 fn response(model: &Served, id: Option<String>, outputs: Vec<OutputTensor>) -> Response {

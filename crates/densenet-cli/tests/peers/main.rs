@@ -4,6 +4,7 @@
 //! onnxruntime and safetensors, as `bench/` makes one.
 
 mod hub;
+mod serve;
 
 #[path = "../../../densenet/tests/common/kinds.rs"]
 mod kinds;

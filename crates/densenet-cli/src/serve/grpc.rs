@@ -1,0 +1,241 @@
+//! The Open Inference Protocol over gRPC, and gRPC's own health protocol.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use self::protocol::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
+use self::protocol::infer_parameter::ParameterChoice;
+use self::protocol::model_infer_request::InferInputTensor;
+use self::protocol::model_infer_response::InferOutputTensor;
+use self::protocol::model_metadata_response::TensorMetadata;
+use self::protocol::repository_index_response::ModelIndex;
+use self::protocol::*;
+use super::error::Refusal;
+use super::infer::{self, infer};
+use super::metrics::{self, VERSION};
+use super::served::Served;
+use super::server::{EXTENSIONS, NAME, Server};
+use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor};
+
+/// What is made of `proto/inference.proto`.
+#[allow(missing_docs, clippy::pedantic)]
+mod protocol {
+    tonic::include_proto!("inference");
+}
+
+/// A reply, or why there is none.
+type Reply<T> = Result<Response<T>, Status>;
+
+impl From<Refusal> for Status {
+    fn from(Refusal { status, reason }: Refusal) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::invalid_argument(reason),
+            StatusCode::UNAUTHORIZED => Self::unauthenticated(reason),
+            StatusCode::NOT_FOUND => Self::not_found(reason),
+            StatusCode::PAYLOAD_TOO_LARGE => Self::resource_exhausted(reason),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::deadline_exceeded(reason),
+            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(reason),
+            _ => Self::internal(reason),
+        }
+    }
+}
+
+/// The protocol's service, for clients that know the server's token.
+pub fn service(server: Arc<Server>) -> GrpcInferenceServiceServer<Grpc> {
+    let most = server.limits.max_body;
+    GrpcInferenceServiceServer::new(Grpc(server)).max_decoding_message_size(most)
+}
+
+/// The protocol's service.
+pub struct Grpc(Arc<Server>);
+
+impl Grpc {
+    /// Refuses clients that do not know the token.
+    fn check<T>(&self, request: Request<T>) -> Result<T, Status> {
+        let header = request.metadata().get("authorization");
+        let token = header.and_then(|header| header.as_encoded_bytes().strip_prefix(b"Bearer "));
+        match self.0.knows(token) {
+            true => Ok(request.into_inner()),
+            false => Err(Refusal::unauthorised().into()),
+        }
+    }
+
+    fn model(&self, name: &str, version: &str) -> Result<Arc<Served>, Status> {
+        Ok(self.0.model(name, Some(version))?)
+    }
+}
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Grpc {
+    async fn server_live(&self, _: Request<ServerLiveRequest>) -> Reply<ServerLiveResponse> {
+        Ok(Response::new(ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(&self, _: Request<ServerReadyRequest>) -> Reply<ServerReadyResponse> {
+        Ok(Response::new(ServerReadyResponse { ready: self.0.is_ready() }))
+    }
+
+    async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Reply<ModelReadyResponse> {
+        let ModelReadyRequest { name, version } = self.check(request)?;
+        self.model(&name, &version)?;
+        Ok(Response::new(ModelReadyResponse { ready: self.0.is_ready() }))
+    }
+
+    async fn server_metadata(&self, request: Request<ServerMetadataRequest>) -> Reply<ServerMetadataResponse> {
+        self.check(request)?;
+        Ok(Response::new(ServerMetadataResponse {
+            name: NAME.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            extensions: EXTENSIONS.map(String::from).to_vec(),
+        }))
+    }
+
+    async fn model_metadata(&self, request: Request<ModelMetadataRequest>) -> Reply<ModelMetadataResponse> {
+        let ModelMetadataRequest { name, version } = self.check(request)?;
+        let model = self.model(&name, &version)?;
+        let tensor = |name: &str, extents: &[usize]| TensorMetadata {
+            name: name.into(),
+            datatype: "FP32".into(),
+            shape: std::iter::once(-1).chain(extents.iter().map(|&extent| extent as i64)).collect(),
+        };
+        Ok(Response::new(ModelMetadataResponse {
+            name,
+            versions: vec![VERSION.into()],
+            platform: NAME.into(),
+            inputs: vec![tensor(INPUT, &model.input())],
+            outputs: vec![tensor(OutputName::Logits.name(), &[model.labels().len()])],
+        }))
+    }
+
+    async fn model_config(&self, request: Request<ModelConfigRequest>) -> Reply<ModelConfigResponse> {
+        let ModelConfigRequest { name, version } = self.check(request)?;
+        let model = self.model(&name, &version)?;
+        let data_type = DataType::TypeFp32.into();
+        let dims = |extents: &[usize]| extents.iter().map(|&extent| extent as i64).collect();
+        let format = model_input::Format::Nchw.into();
+        let output = OutputName::Logits.name().into();
+        let config = ModelConfig {
+            name,
+            platform: NAME.into(),
+            max_batch_size: i32::try_from(self.0.most_inputs(&model)).unwrap_or(i32::MAX),
+            input: vec![ModelInput { name: INPUT.into(), data_type, format, dims: dims(&model.input()) }],
+            output: vec![ModelOutput { name: output, data_type, dims: dims(&[model.labels().len()]) }],
+            backend: NAME.into(),
+        };
+        Ok(Response::new(ModelConfigResponse { config: Some(config) }))
+    }
+
+    async fn model_statistics(&self, request: Request<ModelStatisticsRequest>) -> Reply<ModelStatisticsResponse> {
+        let ModelStatisticsRequest { name, version } = self.check(request)?;
+        let models = match name.is_empty() {
+            true => self.0.models().into_values().collect(),
+            false => vec![self.model(&name, &version)?],
+        };
+        let model_stats = models.iter().map(|model| statistics(model)).collect();
+        Ok(Response::new(ModelStatisticsResponse { model_stats }))
+    }
+
+    async fn repository_index(&self, request: Request<RepositoryIndexRequest>) -> Reply<RepositoryIndexResponse> {
+        self.check(request)?;
+        let (version, state) = (VERSION.to_string(), "READY".to_string());
+        let index = |name| ModelIndex { name, version: version.clone(), state: state.clone(), reason: String::new() };
+        let models = self.0.models().into_keys().map(index).collect();
+        Ok(Response::new(RepositoryIndexResponse { models }))
+    }
+
+    async fn model_infer(&self, request: Request<ModelInferRequest>) -> Reply<ModelInferResponse> {
+        let request = self.check(request)?;
+        let model = self.model(&request.model_name, &request.model_version)?;
+        let _admitted = self.0.admit(request.encoded_len()).inspect_err(|_| model.metrics.failed())?;
+        let (id, model_name) = (request.id.clone(), request.model_name.clone());
+        let request = parse(request).inspect_err(|_| model.metrics.failed())?;
+        let outputs = infer(&self.0, &model, request).await?;
+        let raw_output_contents = outputs.iter().map(|output| output.values.bytes()).collect();
+        let outputs = outputs.into_iter().map(described).collect();
+        let (model_version, parameters) = (VERSION.into(), HashMap::new());
+        Ok(Response::new(ModelInferResponse {
+            model_name,
+            model_version,
+            id,
+            parameters,
+            outputs,
+            raw_output_contents,
+        }))
+    }
+}
+
+fn statistics(model: &Served) -> ModelStatistics {
+    let metrics::Statistics { success, failure, inputs, batches, request, queue, input, infer } =
+        model.metrics.statistics();
+    let of_success = |ns| Some(StatisticDuration { count: success, ns });
+    ModelStatistics {
+        name: model.name.clone(),
+        version: VERSION.into(),
+        inference_count: inputs,
+        execution_count: batches,
+        inference_stats: Some(InferStatistics {
+            success: of_success(request),
+            fail: Some(StatisticDuration { count: failure, ns: 0 }),
+            queue: of_success(queue),
+            compute_input: of_success(input),
+            compute_infer: of_success(infer),
+            compute_output: of_success(0),
+        }),
+    }
+}
+
+fn parse(request: ModelInferRequest) -> Result<infer::Request, Refusal> {
+    let ModelInferRequest { parameters, inputs, outputs, mut raw_input_contents, .. } = request;
+    let [input] = <[InferInputTensor; 1]>::try_from(inputs)
+        .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
+    let data = match (raw_input_contents.len(), input.contents) {
+        (0, Some(contents)) => data_of(contents),
+        (1, None) => Data::Raw(raw_input_contents.remove(0)),
+        (0, None) => return Err(Refusal::bad("the input has neither contents nor raw_input_contents")),
+        _ => return Err(Refusal::bad("the input has contents or one of raw_input_contents, not both")),
+    };
+    let input = Input::new(&input.name, &input.datatype, &input.shape, data)?;
+    let timeout = whole_number(&parameters, "timeout").map(Duration::from_micros);
+    let wanted = |output: model_infer_request::InferRequestedOutputTensor| {
+        let classification = whole_number(&output.parameters, "classification").map(|top| top as usize);
+        OutputName::wanted(&output.name, classification, true)
+    };
+    let outputs = match outputs.is_empty() {
+        true => vec![OutputName::wanted(OutputName::Logits.name(), None, true)?],
+        false => outputs.into_iter().map(wanted).collect::<Result<_, _>>()?,
+    };
+    Ok(infer::Request { input, outputs, timeout })
+}
+
+fn data_of(contents: InferTensorContents) -> Data {
+    let InferTensorContents { uint_contents, fp32_contents, bytes_contents, .. } = contents;
+    match bytes_contents.is_empty() {
+        false => Data::Elements(bytes_contents),
+        true if !uint_contents.is_empty() => Data::Numbers(uint_contents.into_iter().map(f64::from).collect()),
+        true => Data::Numbers(fp32_contents.into_iter().map(f64::from).collect()),
+    }
+}
+
+/// A parameter that is a whole number from 0 on.
+fn whole_number(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
+    match parameters.get(name)?.parameter_choice.as_ref()? {
+        ParameterChoice::Int64Param(number) => u64::try_from(*number).ok(),
+        ParameterChoice::Uint64Param(number) => Some(*number),
+        _ => None,
+    }
+}
+
+fn described(output: OutputTensor) -> InferOutputTensor {
+    InferOutputTensor {
+        name: output.wanted.name.name().into(),
+        datatype: output.values.datatype().into(),
+        shape: output.shape.iter().map(|&extent| extent as i64).collect(),
+        parameters: HashMap::new(),
+        contents: None,
+    }
+}
