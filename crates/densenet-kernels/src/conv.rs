@@ -275,6 +275,7 @@ mod tests {
 
     /// Printed as a table by `cargo test -p densenet-kernels pieces -- --nocapture`.
     #[test]
+    #[cfg_attr(miri, ignore = "large")]
     fn every_layer_at_batch_1_has_pieces_for_many_threads() {
         const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
         println!("| layer | channels | {} |", THREADS.map(|threads| threads.to_string()).join(" | "));
