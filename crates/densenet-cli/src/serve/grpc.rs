@@ -23,7 +23,7 @@ use super::server::{EXTENSIONS, NAME, Server};
 use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor};
 
 /// What is made of `proto/inference.proto`.
-#[allow(missing_docs, clippy::pedantic)]
+#[allow(missing_docs, clippy::all)]
 mod protocol {
     tonic::include_proto!("inference");
 }

@@ -26,17 +26,15 @@ pub struct Pair<'a> {
     pub sample: Sample,
 }
 
+/// A seed, and the two networks' runs with it.
+type BySeed<'a> = (u64, [&'a RunResult; 2]);
+
 impl<'a> Pair<'a> {
     /// `value` of two networks' runs, and the `error` that other test pictures would bring about. None where no seed has
     /// both.
-    fn of(
-        [a, b]: [Cell<'a>; 2],
-        value: fn(&RunResult) -> f64,
-        error: fn(&[(u64, [&RunResult; 2])]) -> TestError,
-    ) -> Option<Self> {
+    fn of([a, b]: [Cell<'a>; 2], value: fn(&RunResult) -> f64, error: fn(&[BySeed<'_>]) -> TestError) -> Option<Self> {
         let both = a.runs.iter().filter_map(|(&seed, &first)| Some((seed, [first, *b.runs.get(&seed)?])));
-        let both: Vec<(u64, [&RunResult; 2])> =
-            both.filter(|(_, runs)| runs.iter().all(|run| value(run).is_finite())).collect();
+        let both: Vec<BySeed<'_>> = both.filter(|(_, runs)| runs.iter().all(|run| value(run).is_finite())).collect();
         let values = [0, 1].map(|which| Spread::of(both.iter().map(|(_, runs)| value(runs[which]))));
         let differences = both.iter().map(|(seed, [first, second])| (*seed, value(first) - value(second))).collect();
         let [first, second] = values;
@@ -51,7 +49,7 @@ pub fn accuracy(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
 }
 
 /// How much more often the first of two networks than the second puts each test picture in its class: the mean over seeds.
-fn of_pictures(both: &[(u64, [&RunResult; 2])]) -> TestError {
+fn of_pictures(both: &[BySeed<'_>]) -> TestError {
     let share = |Correct(pictures): &Correct| {
         TestError::OfPictures(pictures.iter().map(|&correct| f64::from(u8::from(correct))).collect())
     };
