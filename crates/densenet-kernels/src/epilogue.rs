@@ -58,7 +58,8 @@ impl<T: Scalar> Epilogue<'_, T> {
         mut output: MatrixMut<'_, T>,
         channels: Range<usize>,
         all: usize,
-        (grid, first): (Grid, usize),
+        grid: Grid,
+        first: usize,
     ) {
         if let Some(dropout) = &self.dropout {
             dropout.apply(output.contiguous(), all, grid, first);

@@ -184,7 +184,7 @@ impl<T: Scalar> Operation<T> for Backward<'_, '_, T> {
             }
             Pool::Max => {
                 for norm in maps.norms {
-                    to_largest(simd, norm, maps.first, dy, (&mut *rows, channels));
+                    to_largest(simd, norm, maps.first, dy, rows, channels);
                 }
             }
             Pool::Flatten => {
@@ -209,7 +209,8 @@ fn to_largest<S: Simd>(
     norm: &MapNorm<'_, S::T>,
     first: usize,
     dy: &[S::T],
-    (rows, channels): (&mut [S::T], usize),
+    rows: &mut [S::T],
+    channels: usize,
 ) {
     let (zero, map) = (simd.splat(S::T::default()), norm.map);
     let pixels = &map.data[first * map.channels..][..rows.len() / channels * map.channels];

@@ -11,7 +11,7 @@ use crate::instantiate::instantiate;
 use crate::parallel::{Partition, RowBlock};
 use crate::scalar::Scalar;
 use crate::shapes::{Affine, FeatureMap, FeatureMaps, Grid, Window};
-use crate::simd::pre_activation::NormLanes;
+use crate::simd::pre_activation::{NormLanes, SumLanes};
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
@@ -104,7 +104,7 @@ struct Pixels {
 impl Pixels {
     /// Those of the window of the output pixel in row `y` and column `x`.
     #[inline(always)]
-    fn of(window: Window, (y, x): (usize, usize), grid: Grid, channels: usize) -> Self {
+    fn of(window: Window, y: usize, x: usize, grid: Grid, channels: usize) -> Self {
         let rows = window.inputs(y, grid.height);
         Self { rows, columns: window.inputs(x, grid.width), row: grid.width * channels, channels }
     }
@@ -146,11 +146,11 @@ impl<T: Scalar> Operation<T> for ForwardBlock<'_, T> {
         let (width, plane) = (window.output(grid).width, grid.height * grid.width * channels);
         let image = &map.data[block.image * plane..][..plane];
         for i in 0..output.rows() {
-            let pixels = Pixels::of(window, (block.rows.start + i / width, i % width), grid, channels);
+            let pixels = Pixels::of(window, block.rows.start + i / width, i % width, grid, channels);
             let to = output.row(i);
             for start in (0..channels).step_by(S::LANES) {
                 let lanes = start..(start + S::LANES).min(channels);
-                let affine = (simd.load(&affine.scale[lanes.clone()]), simd.load(&affine.shift[lanes.clone()]));
+                let affine = AffineLanes::load(simd, affine, lanes.clone());
                 let value = match pool {
                     Pool::Max(_) => largest(simd, affine, &pixels, image, lanes.clone()),
                     Pool::Average(_) => simd.mul(share, sum(simd, affine, &pixels, image, lanes.clone())),
@@ -161,11 +161,25 @@ impl<T: Scalar> Operation<T> for ForwardBlock<'_, T> {
     }
 }
 
+/// Scales and shifts of one vector of channels.
+#[derive(Clone, Copy)]
+struct AffineLanes<S: Simd> {
+    scale: S::V,
+    shift: S::V,
+}
+
+impl<S: Simd> AffineLanes<S> {
+    #[inline(always)]
+    fn load(simd: S, affine: Affine<'_, S::T>, lanes: Range<usize>) -> Self {
+        Self { scale: simd.load(&affine.scale[lanes.clone()]), shift: simd.load(&affine.shift[lanes]) }
+    }
+}
+
 /// The largest `relu(scale * x + shift)` of a window.
 #[inline(always)]
 fn largest<S: Simd>(
     simd: S,
-    (scale, shift): (S::V, S::V),
+    AffineLanes { scale, shift }: AffineLanes<S>,
     Pixels { rows, columns, row, channels }: &Pixels,
     image: &[S::T],
     lanes: Range<usize>,
@@ -186,7 +200,7 @@ fn largest<S: Simd>(
 #[inline(always)]
 fn sum<S: Simd>(
     simd: S,
-    (scale, shift): (S::V, S::V),
+    AffineLanes { scale, shift }: AffineLanes<S>,
     Pixels { rows, columns, row, channels }: &Pixels,
     image: &[S::T],
     lanes: Range<usize>,
@@ -228,16 +242,18 @@ impl<T: Scalar> Operation<T> for Backward<'_, T> {
             dx[cleared * row..end * row].fill(T::zero());
             cleared = end;
             for (x, dy) in dy.chunks_exact(channels).enumerate() {
-                let pixels = Pixels::of(window, (y, x), grid, channels);
+                let pixels = Pixels::of(window, y, x, grid, channels);
                 for start in (0..channels).step_by(S::LANES) {
                     let lanes = start..(start + S::LANES).min(channels);
                     let dy = simd.load(&dy[lanes.clone()]);
-                    let (n, data) = (norm.load(simd, lanes.clone()), (map, &mut *dx));
-                    let both = match pool {
-                        Pool::Max(_) => largest_backward(simd, &n, &pixels, data, (dy, lanes.clone())),
-                        Pool::Average(_) => sum_backward(simd, &n, &pixels, data, (simd.mul(share, dy), lanes.clone())),
+                    let n = norm.load(simd, lanes.clone());
+                    let of_window = match pool {
+                        Pool::Max(_) => largest_backward(simd, &n, &pixels, map, dx, dy, lanes.clone()),
+                        Pool::Average(_) => {
+                            sum_backward(simd, &n, &pixels, map, dx, simd.mul(share, dy), lanes.clone())
+                        }
                     };
-                    norm.add_sums(simd, lanes, both, sums);
+                    norm.add_sums(simd, lanes, of_window, sums);
                 }
             }
         }
@@ -245,21 +261,22 @@ impl<T: Scalar> Operation<T> for Backward<'_, T> {
     }
 }
 
-/// Takes the gradient `dy` of [`largest`] back: adds `gamma * dz` to `dx`, and returns the sums of `dz` and
-/// `dz * (x - mean)`.
+/// Takes the gradient `dy` of [`largest`] back: adds `gamma * dz` to `dx`.
 #[inline(always)]
 fn largest_backward<S: Simd>(
     simd: S,
     norm: &NormLanes<S>,
     pixels: &Pixels,
-    (map, dx): (&[S::T], &mut [S::T]),
-    (dy, lanes): (S::V, Range<usize>),
-) -> (S::V, S::V) {
+    map: &[S::T],
+    dx: &mut [S::T],
+    dy: S::V,
+    lanes: Range<usize>,
+) -> SumLanes<S> {
     let zero = simd.splat(S::T::default());
-    let most = largest(simd, (norm.scale, norm.shift), pixels, map, lanes.clone());
+    let most = largest(simd, AffineLanes { scale: norm.scale, shift: norm.shift }, pixels, map, lanes.clone());
     // A window without a value above zero passes nothing on; else the first of the largest takes all.
     let mut left = simd.select_le(most, zero, zero, dy);
-    let (sum, mut sum_deviation) = (left, zero);
+    let mut sums = SumLanes { dz: left, dz_deviation: zero };
     for y in pixels.rows.clone() {
         for x in pixels.columns.clone() {
             let at = y * pixels.row + x * pixels.channels;
@@ -267,12 +284,12 @@ fn largest_backward<S: Simd>(
             let z = simd.mul_add(x, norm.scale, norm.shift);
             let dz = simd.select_gt(most, z, zero, left);
             left = simd.select_gt(most, z, left, zero);
-            sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sum_deviation);
+            sums.dz_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sums.dz_deviation);
             let dx = &mut dx[at..][lanes.clone()];
             simd.store(simd.mul_add(norm.gamma, dz, simd.load(dx)), dx);
         }
     }
-    (sum, sum_deviation)
+    sums
 }
 
 /// Takes the gradient `dy` of [`sum`] back, as [`largest_backward`].
@@ -281,21 +298,22 @@ fn sum_backward<S: Simd>(
     simd: S,
     norm: &NormLanes<S>,
     pixels: &Pixels,
-    (map, dx): (&[S::T], &mut [S::T]),
-    (dy, lanes): (S::V, Range<usize>),
-) -> (S::V, S::V) {
+    map: &[S::T],
+    dx: &mut [S::T],
+    dy: S::V,
+    lanes: Range<usize>,
+) -> SumLanes<S> {
     let zero = simd.splat(S::T::default());
-    let (mut sum, mut sum_deviation) = (zero, zero);
+    let mut sums = SumLanes::zero(simd);
     for y in pixels.rows.clone() {
         for x in pixels.columns.clone() {
             let at = y * pixels.row + x * pixels.channels;
             let x = simd.load(&map[at..][lanes.clone()]);
             let dz = simd.select_le(simd.mul_add(x, norm.scale, norm.shift), norm.relu_bound, zero, dy);
-            sum = simd.add(sum, dz);
-            sum_deviation = simd.mul_add(dz, simd.sub(x, norm.mean), sum_deviation);
+            sums.add(simd, dz, simd.sub(x, norm.mean));
             let dx = &mut dx[at..][lanes.clone()];
             simd.store(simd.mul_add(norm.gamma, dz, simd.load(dx)), dx);
         }
     }
-    (sum, sum_deviation)
+    sums
 }

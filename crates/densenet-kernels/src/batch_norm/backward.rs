@@ -9,7 +9,7 @@ use crate::parallel::{Partition, RowBlock};
 use crate::scalar::Scalar;
 use crate::shapes::{Affine, FeatureMap, split_mut};
 use crate::simd::Simd;
-use crate::simd::pre_activation::{self, NormLanes, Pixels};
+use crate::simd::pre_activation::{self, NormLanes, Pixels, SumLanes};
 use crate::simd::strided::Matrix;
 
 /// The part of a batch-norm that normalises one of the maps that it reads.
@@ -74,20 +74,20 @@ impl<'a, T: Scalar> MapNorm<'a, T> {
             let lanes = start..(start + S::LANES).min(tile.channels.end);
             let norm = self.load(simd, lanes.clone());
             let dy = Matrix { data: &tile.dy.data[start - tile.channels.start..], ..tile.dy };
-            let both = if N == 1 {
+            let of_lanes = if N == 1 {
                 let first = tile.places.first * self.map.channels + start;
                 let (x, dx) = (&x[first..], &mut dx[first..]);
                 let pixels = Pixels { dy, x, dx, ld: self.map.channels, count: tile.pixels, lanes: lanes.len() };
                 pre_activation::backward(simd, norm, pixels, write == Write::Accumulate)
             } else {
                 let tile = Tile { dy, channels: lanes.clone(), ..tile };
-                self.backward_averaged::<S, N>(simd, norm, tile, x, (dx, write))
+                self.backward_averaged::<S, N>(simd, norm, tile, x, dx, write)
             };
-            self.add_sums(simd, lanes, both, sums);
+            self.add_sums(simd, lanes, of_lanes, sums);
         }
     }
 
-    /// [`MapNorm::backward`] for one vector of channels of averaged pixels; returns the sums of `dz` and `dz * (x - mean)`.
+    /// [`MapNorm::backward`] for one vector of channels of averaged pixels.
     #[inline(always)]
     fn backward_averaged<S: Simd<T = T>, const N: usize>(
         &self,
@@ -95,10 +95,11 @@ impl<'a, T: Scalar> MapNorm<'a, T> {
         NormLanes { relu_bound, scale, shift, mean, gamma }: NormLanes<S>,
         tile: Tile<'_, T>,
         x: &[T],
-        (dx, write): (&mut [T], Write),
-    ) -> (S::V, S::V) {
+        dx: &mut [T],
+        write: Write,
+    ) -> SumLanes<S> {
         let (zero, share) = (simd.splat(T::zero()), simd.splat(T::of(1.0 / N as f64)));
-        let (mut sum, mut sum_deviation) = (zero, zero);
+        let mut sums = SumLanes::zero(simd);
         for i in 0..tile.pixels {
             let dy = simd.mul(share, simd.load(&tile.dy.data[i * tile.dy.ld..][..tile.channels.len()]));
             for pixel in tile.places.of::<N>(i) {
@@ -107,28 +108,21 @@ impl<'a, T: Scalar> MapNorm<'a, T> {
                 pre_activation::prefetch_next(simd, &x[at.start..], &dx[at.start..]);
                 let x = simd.load(&x[at.clone()]);
                 let dz = simd.select_le(simd.mul_add(x, scale, shift), relu_bound, zero, dy);
-                sum = simd.add(sum, dz);
-                sum_deviation = simd.mul_add(dz, simd.sub(x, mean), sum_deviation);
+                sums.add(simd, dz, simd.sub(x, mean));
                 let before = if write == Write::Accumulate { simd.load(&dx[at.clone()]) } else { zero };
                 simd.store(simd.mul_add(gamma, dz, before), &mut dx[at]);
             }
         }
-        (sum, sum_deviation)
+        sums
     }
 
-    /// Adds sums of `dz` and `dz * (x - mean)` over some pixels to `sums`, `[2][channel]`.
+    /// Adds the sums over some pixels of one vector of channels to `sums` of `dz` and `dz * xh`, `[2][channel]`.
     #[inline(always)]
-    pub fn add_sums<S: Simd<T = T>>(
-        &self,
-        simd: S,
-        lanes: Range<usize>,
-        (sum, deviation): (S::V, S::V),
-        sums: &mut [T],
-    ) {
+    pub fn add_sums<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>, of_lanes: SumLanes<S>, sums: &mut [T]) {
         let (beta, gamma) = sums.split_at_mut(self.map.channels);
         let (beta, gamma) = (&mut beta[lanes.clone()], &mut gamma[lanes.clone()]);
-        simd.store(simd.add(sum, simd.load(beta)), beta);
-        simd.store(simd.mul_add(deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
+        simd.store(simd.add(of_lanes.dz, simd.load(beta)), beta);
+        simd.store(simd.mul_add(of_lanes.dz_deviation, simd.load(&self.inv_std[lanes]), simd.load(gamma)), gamma);
     }
 
     /// The values of one vector of channels.

@@ -139,7 +139,7 @@ impl<T: Dispatch + Scratch> Operation<T> for SweepBlock<'_, '_, T> {
         for (i, &group) in groups.iter().enumerate() {
             let channels = channels_of(group);
             let to = MatrixMut::new(packed, channels.len(), *pixel);
-            pack_pre_activation(simd, (&reader.maps, reader.affine), pixels.clone(), channels.clone(), to);
+            pack_pre_activation(simd, &reader.maps, reader.affine, pixels.clone(), channels.clone(), to);
             let mut gradients = maps.dx[maps.holding(&channels)].iter().map(|dx| &**dx);
             let mut stream = PrefetchStream::new(&mut gradients);
             let mut rest = &*dy_panels;
@@ -158,8 +158,8 @@ impl<T: Dispatch + Scratch> Operation<T> for SweepBlock<'_, '_, T> {
             let mut next = sweep.next_runs(i, pixels.clone());
             let mut stream = PrefetchStream::new(&mut next);
             let dy = PackedDy { packed: dy, layout, rows: count, width: 1 };
-            for &weights in group {
-                dy.backward_panel::<S, 1>(simd, weights, &mut maps, tile, &mut stream);
+            for &(panel, b) in group {
+                dy.backward_panel::<S, 1>(simd, panel, b, &mut maps, tile, &mut stream);
             }
         }
     }

@@ -102,10 +102,10 @@ impl<T: Dispatch> Operation<T> for BackwardDataBlock<'_, '_, T> {
         let dy = PackedDy { packed, layout, rows: pooled_block.rows.len(), width: grid.width };
         let mut nothing = std::iter::empty();
         let mut stream = PrefetchStream::new(&mut nothing);
-        for weights in weights.iter() {
+        for (panel, b) in weights.iter() {
             match pooled {
-                true => dy.backward_panel::<S, 4>(simd, weights, &mut maps, tile, &mut stream),
-                false => dy.backward_panel::<S, 1>(simd, weights, &mut maps, tile, &mut stream),
+                true => dy.backward_panel::<S, 4>(simd, panel, b, &mut maps, tile, &mut stream),
+                false => dy.backward_panel::<S, 1>(simd, panel, b, &mut maps, tile, &mut stream),
             }
         }
     }
@@ -128,7 +128,8 @@ impl<T: Dispatch> PackedDy<'_, T> {
     pub fn backward_panel<S: Simd<T = T>, const N: usize>(
         &self,
         simd: S,
-        (panel, b): (Panel, &[T]),
+        panel: Panel,
+        b: &[T],
         maps: &mut MapNorms<'_, '_, T>,
         tile: &mut [T],
         stream: &mut PrefetchStream<'_, '_, T>,

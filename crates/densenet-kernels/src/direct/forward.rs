@@ -104,7 +104,7 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
                 T::dispatch(ForwardBlock { forward: self, block, panels, packed, output });
             });
             let first = self.partition.pixels(block).start;
-            self.epilogue.finish(output, columns, self.weights.n(), (self.grid, first));
+            self.epilogue.finish(output, columns, self.weights.n(), self.grid, first);
         });
     }
 }

@@ -139,7 +139,7 @@ impl<T: Scalar> Input<'_, T> {
                 let (grid, count) = (maps.grid(), row.len() / pixel);
                 let first = (image * grid.height + y) * grid.width;
                 let to = MatrixMut::new(row, maps.channels(), pixel);
-                pack_pre_activation(simd, (&maps, affine), first..first + count, 0..maps.channels(), to);
+                pack_pre_activation(simd, &maps, affine, first..first + count, 0..maps.channels(), to);
             }
             Self::PreActivation { maps, affine, pooling: Pooling::Average2x2 } => {
                 let grid = maps.grid();
@@ -171,7 +171,8 @@ impl<T: Scalar> Input<'_, T> {
 #[inline(always)]
 pub(crate) fn pack_pre_activation<S: Simd>(
     simd: S,
-    (maps, affine): (&FeatureMaps<'_, S::T>, Affine<'_, S::T>),
+    maps: &FeatureMaps<'_, S::T>,
+    affine: Affine<'_, S::T>,
     pixels: Range<usize>,
     channels: Range<usize>,
     mut to: MatrixMut<'_, S::T>,
@@ -194,7 +195,7 @@ fn pack_map<S: Simd>(simd: S, map: Matrix<'_, S::T>, affine: Affine<'_, S::T>, m
     let channels = affine.scale.len();
     let mut start = 0;
     while start < channels {
-        let affine = (&affine.scale[start..], &affine.shift[start..]);
+        let affine = affine.channels(start..channels);
         let map = Matrix { data: &map.data[start..], ..map };
         let (_, to) = to.reborrow().split_columns(start);
         start += match (channels - start) / S::LANES {

@@ -3,6 +3,7 @@
 
 use super::strided::{Matrix, MatrixMut, load, load_lanes};
 use super::vector::Simd;
+use crate::shapes::Affine;
 
 /// Elements from a load to the line that is prefetched with it.
 const PREFETCH_DISTANCE: usize = 512;
@@ -12,7 +13,7 @@ const PREFETCH_DISTANCE: usize = 512;
 #[inline(always)]
 pub(crate) fn forward<S: Simd, const V: usize>(
     simd: S,
-    (scale, shift): (&[S::T], &[S::T]),
+    Affine { scale, shift }: Affine<'_, S::T>,
     x: Matrix<'_, S::T>,
     mut to: MatrixMut<'_, S::T>,
 ) -> usize {
@@ -40,7 +41,7 @@ pub(crate) fn forward<S: Simd, const V: usize>(
 #[inline(always)]
 pub(crate) fn forward_lanes<S: Simd>(
     simd: S,
-    (scale, shift): (&[S::T], &[S::T]),
+    Affine { scale, shift }: Affine<'_, S::T>,
     x: Matrix<'_, S::T>,
     mut to: MatrixMut<'_, S::T>,
 ) -> usize {
@@ -75,6 +76,31 @@ pub(crate) struct NormLanes<S: Simd> {
     pub gamma: S::V,
 }
 
+/// Sums over pixels of one vector of channels.
+#[derive(Clone, Copy)]
+pub(crate) struct SumLanes<S: Simd> {
+    /// Of `dz`.
+    pub dz: S::V,
+    /// Of `dz * (x - mean)`.
+    pub dz_deviation: S::V,
+}
+
+impl<S: Simd> SumLanes<S> {
+    /// The sums over no pixel.
+    #[inline(always)]
+    pub fn zero(simd: S) -> Self {
+        let zero = simd.splat(S::T::default());
+        Self { dz: zero, dz_deviation: zero }
+    }
+
+    /// Adds a pixel's `dz` and `x - mean`.
+    #[inline(always)]
+    pub fn add(&mut self, simd: S, dz: S::V, deviation: S::V) {
+        self.dz = simd.add(self.dz, dz);
+        self.dz_deviation = simd.mul_add(dz, deviation, self.dz_deviation);
+    }
+}
+
 /// One vector of channels of some pixels, or fewer channels: what [`backward`] goes over.
 pub(crate) struct Pixels<'a, T> {
     /// Gradient after the ReLU, one row a pixel.
@@ -92,14 +118,14 @@ pub(crate) struct Pixels<'a, T> {
 }
 
 /// With `dz` the gradient `dy` where the ReLU passes `scale * x + shift`, writes `gamma * dz` to `dx`, or adds it if
-/// `accumulate`. Returns the sums of `dz` and `dz * (x - mean)`.
+/// `accumulate`.
 #[inline(always)]
 pub(crate) fn backward<S: Simd>(
     simd: S,
     norm: NormLanes<S>,
     pixels: Pixels<'_, S::T>,
     accumulate: bool,
-) -> (S::V, S::V) {
+) -> SumLanes<S> {
     match (pixels.lanes == S::LANES, accumulate) {
         (true, true) => backward_lanes::<S, true, true>(simd, norm, pixels),
         (true, false) => backward_lanes::<S, true, false>(simd, norm, pixels),
@@ -124,14 +150,13 @@ fn backward_lanes<S: Simd, const FULL: bool, const ADD: bool>(
     simd: S,
     norm: NormLanes<S>,
     mut pixels: Pixels<'_, S::T>,
-) -> (S::V, S::V) {
+) -> SumLanes<S> {
     let Pixels { dy, x, ref dx, ld, count, lanes } = pixels;
     let reach = |ld: usize| (count - 1) * ld + if FULL { S::LANES } else { lanes };
     assert!(count >= 1 && (1..=S::LANES).contains(&lanes), "{count} pixels of {lanes} channels");
     assert!(reach(dy.ld) <= dy.data.len(), "pixels past the end of the gradient");
     assert!(reach(ld) <= x.len() && reach(ld) <= dx.len(), "pixels past the end of the map");
-    let zero = simd.splat(S::T::default());
-    let (mut sums, mut first) = ((zero, zero), 0);
+    let (mut sums, mut first) = (SumLanes::zero(simd), 0);
     // SAFETY: the last pixel's lanes end inside all three.
     unsafe {
         while first + TOGETHER <= count {
@@ -157,7 +182,7 @@ unsafe fn backward_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: u
     &NormLanes { relu_bound, scale, shift, mean, gamma }: &NormLanes<S>,
     Pixels { dy, x, dx, ld, lanes, .. }: &mut Pixels<'_, S::T>,
     first: &mut usize,
-    (sum, sum_deviation): &mut (S::V, S::V),
+    sums: &mut SumLanes<S>,
 ) {
     let zero = simd.splat(S::T::default());
     let mut before = [zero; N];
@@ -173,8 +198,7 @@ unsafe fn backward_pixels<S: Simd, const FULL: bool, const ADD: bool, const N: u
             let x = load_lanes::<S, FULL>(simd, from, *lanes);
             let dy = load_lanes::<S, FULL>(simd, dy.data.as_ptr().add((*first + i) * dy.ld), *lanes);
             let dz = simd.select_le(simd.mul_add(x, scale, shift), relu_bound, zero, dy);
-            *sum = simd.add(*sum, dz);
-            *sum_deviation = simd.mul_add(dz, simd.sub(x, mean), *sum_deviation);
+            sums.add(simd, dz, simd.sub(x, mean));
             let value = simd.mul_add(gamma, dz, before);
             match FULL {
                 true => simd.store_unchecked(value, to),

@@ -3,7 +3,7 @@
 
 use super::Filters;
 use super::from_points::inverse_transform;
-use super::points::{GAP, PointsMut, multiply, tile_stride};
+use super::points::{Extents, GAP, PointsMut, multiply, tile_stride};
 use super::tile_size::TileOperation;
 use super::tiling::Tiling;
 use super::to_points::{Memory, Source, transform_block, with_memory};
@@ -98,17 +98,17 @@ impl<T: Dispatch + Scratch> TileOperation<T> for BackwardDataBlock<'_, '_, T> {
         let BackwardData { source, filters, tiling, partition, .. } = backward;
         let (rows, points, width) = (tiling.rows(block), A::INPUTS * A::INPUTS, tiling.grid.width);
         let (tiles, pixels) = (rows.len() * tiling.across(), partition.pixels(block).len());
-        transform_block::<S, Inputs<A>>(simd, source, (tiling, block), &mut memory, transformed.from(0));
+        transform_block::<S, Inputs<A>>(simd, source, tiling, block, &mut memory, transformed.from(0));
         let mut next = backward.next_runs(block);
         let mut stream = PrefetchStream::new(&mut next);
         let point = products.len() / points;
+        let extents = Extents { points, tiles, channels: filters.in_channels() };
         let epilogue = Epilogue::default();
         for (panel, b) in filters.packed().iter() {
-            let shape = (tiles, points, filters.in_channels());
             let mut products = PointsMut { data: &mut *products, tile: panel.width, point };
-            multiply(simd, transformed.read(), shape, (panel, b), products.from(0), &mut stream);
+            multiply(simd, extents, transformed.read(), panel, b, products.from(0), &mut stream);
             let to = MatrixMut::new(&mut dz[..pixels * panel.width], panel.width, panel.width);
-            inverse_transform::<S, A>(simd, tiling, rows.clone(), products.read(), (&epilogue, 0..panel.width), to);
+            inverse_transform::<S, A>(simd, tiling, rows.clone(), products.read(), &epilogue, 0..panel.width, to);
             let channels = panel.first..panel.first + panel.n;
             let (holding, places) = (maps.holding(&channels), Places { first: 0, outputs: width, width });
             let dy = Matrix { data: &*dz, ld: panel.width };

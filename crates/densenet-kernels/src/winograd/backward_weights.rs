@@ -153,7 +153,7 @@ impl<T: Dispatch + Scratch> RowsOfTiles<'_, T> {
             let mut panel = PointsMut { data: panel, tile: width, point };
             for (i, row) in rows.clone().enumerate() {
                 let (channels, to) = (first..first + n, panel.from(i * across * width));
-                transform_row::<S, OutputGradients<A>>(simd, dy, (tiling, row), channels, &mut self.memory, to);
+                transform_row::<S, OutputGradients<A>>(simd, dy, tiling, row, channels, &mut self.memory, to);
             }
         }
     }
@@ -173,7 +173,7 @@ impl<T: Dispatch + Scratch> RowsOfTiles<'_, T> {
         let tiles = rows.len() * across;
         for (i, row) in rows.clone().enumerate() {
             let to = self.transformed.from(i * across * stride);
-            transform_row::<S, Inputs<A>>(simd, source, (tiling, row), channels.clone(), &mut self.memory, to);
+            transform_row::<S, Inputs<A>>(simd, source, tiling, row, channels.clone(), &mut self.memory, to);
         }
         let (transformed, mut rest) = (self.transformed.read(), &*self.dy);
         let pixels = Lines { starts: &[0], stride: *stride, len: tiles };

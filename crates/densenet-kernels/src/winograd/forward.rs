@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Filters;
 use super::from_points::inverse_transform;
-use super::points::{GAP, PointsMut, multiply, tile_stride};
+use super::points::{Extents, GAP, PointsMut, multiply, tile_stride};
 use super::tile_size::TileOperation;
 use super::tiling::Tiling;
 use super::to_points::{Memory, Source, transform_block, with_memory};
@@ -94,7 +94,7 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
                 filters.tile().dispatch(block);
             });
             let first = self.partition.pixels(block).start;
-            self.epilogue.finish(output, channels, filters.out_channels(), (tiling.grid, first));
+            self.epilogue.finish(output, channels, filters.out_channels(), tiling.grid, first);
         });
     }
 }
@@ -118,16 +118,16 @@ impl<T: Dispatch + Scratch> TileOperation<T> for ForwardBlock<'_, T> {
         let Self { forward, block, panels, channels, mut memory, mut transformed, mut products, output } = self;
         let Forward { source, filters, epilogue, tiling, partition, prefetch, .. } = forward;
         let (rows, points) = (tiling.rows(block), A::INPUTS * A::INPUTS);
-        transform_block::<S, Inputs<A>>(simd, source, (tiling, block), &mut memory, transformed.from(0));
+        transform_block::<S, Inputs<A>>(simd, source, tiling, block, &mut memory, transformed.from(0));
         let runs = || source.maps.runs(partition.next_pixels(block), 0..filters.in_channels());
         let mut next = prefetch.then(runs).into_iter().flatten();
         let mut stream = PrefetchStream::new(&mut next);
         for (panel, b) in filters.packed().panels(panels) {
-            let shape = (rows.len() * tiling.across(), points, filters.in_channels());
+            let extents = Extents { points, tiles: rows.len() * tiling.across(), channels: filters.in_channels() };
             let products = products.from(panel.first - channels.start);
-            multiply(simd, transformed.read(), shape, (panel, b), products, &mut stream);
+            multiply(simd, extents, transformed.read(), panel, b, products, &mut stream);
         }
-        inverse_transform::<S, A>(simd, tiling, rows, products.read(), (epilogue, channels), output);
+        inverse_transform::<S, A>(simd, tiling, rows, products.read(), epilogue, channels, output);
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) fn inverse_transform<S: Simd<T: Dispatch>, A: Transform>(
     tiling: &Tiling,
     rows: Range<usize>,
     products: Points<'_, S::T>,
-    (epilogue, channels): (&Epilogue<'_, S::T>, Range<usize>),
+    epilogue: &Epilogue<'_, S::T>,
+    channels: Range<usize>,
     mut pixels: MatrixMut<'_, S::T>,
 ) {
     let width = tiling.grid.width;
@@ -32,8 +33,8 @@ pub(super) fn inverse_transform<S: Simd<T: Dispatch>, A: Transform>(
             let x = tile * A::OUTPUTS;
             let products = Points { data: &products.data[(i * tiling.across() + tile) * products.tile..], ..products };
             let (_, to) = here.reborrow().split_rows(x);
-            let extents = (height, A::OUTPUTS.min(width - x));
-            inverse_tile::<S, A>(simd, products, (epilogue, channels.clone()), TilePixels { to, width, extents });
+            let pixels = TilePixels { to, width, rows: height, columns: A::OUTPUTS.min(width - x) };
+            inverse_tile::<S, A>(simd, products, epilogue, channels.clone(), pixels);
         }
     }
 }
@@ -44,8 +45,10 @@ struct TilePixels<'a, T> {
     to: MatrixMut<'a, T>,
     /// Pixels from one row to the next.
     width: usize,
-    /// Rows and columns of the tile that lie in the image.
-    extents: (usize, usize),
+    /// Rows of the tile that lie in the image.
+    rows: usize,
+    /// Columns of the tile that lie in the image.
+    columns: usize,
 }
 
 /// Transforms the products of one tile.
@@ -53,7 +56,8 @@ struct TilePixels<'a, T> {
 fn inverse_tile<S: Simd<T: Dispatch>, A: Transform>(
     simd: S,
     products: Points<'_, S::T>,
-    (epilogue, channels): (&Epilogue<'_, S::T>, Range<usize>),
+    epilogue: &Epilogue<'_, S::T>,
+    channels: Range<usize>,
     mut pixels: TilePixels<'_, S::T>,
 ) {
     for start in (0..channels.len()).step_by(S::LANES) {
@@ -91,14 +95,13 @@ impl<T> TilePixels<'_, T> {
     /// Stores some channels of the outputs, and prefetches the next tile's pixels.
     #[inline(always)]
     fn store<S: Simd<T = T>, A: Transform>(&mut self, simd: S, outputs: &Outputs<S>, channels: Range<usize>) {
-        let (rows, columns) = self.extents;
-        for (i, outputs) in outputs[..rows].iter().enumerate() {
-            if self.extents == (A::OUTPUTS, A::OUTPUTS) {
+        for (i, outputs) in outputs[..self.rows].iter().enumerate() {
+            if self.rows == A::OUTPUTS && self.columns == A::OUTPUTS {
                 for j in A::OUTPUTS..2 * A::OUTPUTS {
                     simd.prefetch(self.to.address(i * self.width + j, channels.start));
                 }
             }
-            self.to.store(simd, i * self.width, &outputs[..columns], channels.clone());
+            self.to.store(simd, i * self.width, &outputs[..self.columns], channels.clone());
         }
     }
 }

@@ -47,13 +47,23 @@ impl<T> PointsMut<'_, T> {
     }
 }
 
-/// Multiplies so many `tiles` of `k` channels by a panel of filters, at each of so many `points`.
+/// How much [`multiply`] multiplies.
+#[derive(Clone, Copy)]
+pub(super) struct Extents {
+    pub points: usize,
+    pub tiles: usize,
+    /// Channels of a tile, which the products sum over.
+    pub channels: usize,
+}
+
+/// Multiplies the transformed tiles by a panel of filters `b`, at each point.
 #[inline(always)]
 pub(super) fn multiply<S: Simd<T: Dispatch>>(
     simd: S,
+    Extents { points, tiles, channels: k }: Extents,
     transformed: Points<'_, S::T>,
-    (tiles, points, k): (usize, usize, usize),
-    (panel, b): (Panel, &[S::T]),
+    panel: Panel,
+    b: &[S::T],
     products: PointsMut<'_, S::T>,
     stream: &mut PrefetchStream<'_, '_, S::T>,
 ) {

@@ -71,14 +71,15 @@ pub(super) fn with_memory<T: Dispatch + Scratch, const N: usize>(
 pub(super) fn transform_block<S: Simd<T: Dispatch>, E: ToPoints>(
     simd: S,
     source: &Source<'_, S::T>,
-    (tiling, block): (&Tiling, &RowBlock),
+    tiling: &Tiling,
+    block: &RowBlock,
     memory: &mut Memory<'_, S::T>,
     mut to: PointsMut<'_, S::T>,
 ) {
     let row_of_tiles = tiling.across() * to.tile;
     for (i, row) in tiling.rows(block).enumerate() {
         let to = to.from(i * row_of_tiles);
-        transform_row::<S, E>(simd, source, (tiling, row), 0..source.maps.channels(), memory, to);
+        transform_row::<S, E>(simd, source, tiling, row, 0..source.maps.channels(), memory, to);
     }
 }
 
@@ -87,7 +88,8 @@ pub(super) fn transform_block<S: Simd<T: Dispatch>, E: ToPoints>(
 pub(super) fn transform_row<S: Simd<T: Dispatch>, E: ToPoints>(
     simd: S,
     source: &Source<'_, S::T>,
-    (tiling, row): (&Tiling, usize),
+    tiling: &Tiling,
+    row: usize,
     channels: Range<usize>,
     memory: &mut Memory<'_, S::T>,
     mut to: PointsMut<'_, S::T>,
@@ -118,13 +120,17 @@ pub(super) fn transform_row<S: Simd<T: Dispatch>, E: ToPoints>(
                 None => None,
             };
             let to = to.from(start - channels.start);
-            transform_tiles::<S, E>(simd, (&rows, lanes, norm), &mut ring, tiling.across(), to);
+            transform_tiles::<S, E>(simd, &rows, lanes, norm, &mut ring, tiling.across(), to);
         }
     }
 }
 
-/// Scale of one vector of channels, and its shift in each row of pixels.
-type RowNorm<S> = (<S as Simd>::V, [<S as Simd>::V; MAX_INPUTS]);
+/// Batch-norm of one vector of channels of a row of tiles.
+struct RowNorm<S: Simd> {
+    scale: S::V,
+    /// In each row of pixels.
+    shifts: [S::V; MAX_INPUTS],
+}
 
 /// Scale and shifts of one vector of channels of a row of tiles; what is outside of the image is zero, and stays so without
 /// a shift.
@@ -141,7 +147,7 @@ fn row_norm<S: Simd>(
             *shift = simd.splat(S::T::default());
         }
     }
-    (simd.load(&affine.scale[lanes]), shifts)
+    RowNorm { scale: simd.load(&affine.scale[lanes]), shifts }
 }
 
 /// Transforms one vector of channels of `across` tiles: its new columns along y, then the tile along x, so that loads,
@@ -149,7 +155,9 @@ fn row_norm<S: Simd>(
 #[inline(always)]
 fn transform_tiles<S: Simd, E: ToPoints>(
     simd: S,
-    (rows, lanes, norm): (&Rows<'_, S::T, MAX_INPUTS>, Range<usize>, Option<RowNorm<S>>),
+    rows: &Rows<'_, S::T, MAX_INPUTS>,
+    lanes: Range<usize>,
+    norm: Option<RowNorm<S>>,
     ring: &mut Ring<'_, S::T>,
     across: usize,
     to: PointsMut<'_, S::T>,
@@ -199,7 +207,7 @@ fn normalised_columns<S: Simd, E: ToPoints, const FULL: bool>(
     simd: S,
     rows: &Rows<'_, S::T, MAX_INPUTS>,
     start: usize,
-    &(scale, shifts): &RowNorm<S>,
+    &RowNorm { scale, shifts }: &RowNorm<S>,
     columns: Range<usize>,
     ring: &mut Ring<'_, S::T>,
 ) {

@@ -173,7 +173,7 @@ impl<T: Real> Backprop<T> {
             };
             state.statistics.push(&moments);
             arenas.probe = step.probe.at(&stages.blocks[b]);
-            state.forward(block, layers, step, (maps, bottlenecks), &mut arenas);
+            state.forward(block, layers, step, maps, bottlenecks, &mut arenas);
             layers += block.layers.len();
         }
         let last = self.blocks.last().expect("at least one block");
@@ -218,7 +218,7 @@ impl<T: Real> Backprop<T> {
         }
         let (raw, raw_gradient) = plan.stem(&mut self.arena);
         arenas.probe = step.probe.at("stem");
-        self.stem.backward(arch, &mut arenas, pictures, (raw, raw_gradient), &self.block_input_gradient);
+        self.stem.backward(arch, &mut arenas, pictures, raw, raw_gradient, &self.block_input_gradient);
     }
 }
 

@@ -45,6 +45,16 @@ impl Step<'_> {
     }
 }
 
+/// What a layer reads and writes in the forward pass.
+struct LayerMemory<'a, T> {
+    /// The maps before the layer's.
+    before: &'a [T],
+    /// The bottleneck's output.
+    bottleneck: &'a mut [T],
+    /// The layer's map.
+    output: &'a mut [T],
+}
+
 impl<T: Real> BlockState<T> {
     /// The state of a block that is about to begin a step, with its values in `room`.
     pub fn new(block: &Block, room: Room) -> Self {
@@ -86,7 +96,8 @@ impl<T: Real> BlockState<T> {
         block: &Block,
         first_layer: usize,
         step: &Step<'_>,
-        (maps, bottlenecks): (&mut [T], &mut [T]),
+        maps: &mut [T],
+        bottlenecks: &mut [T],
         arenas: &mut ForwardArenas<'_, T>,
     ) {
         for (i, layer) in block.layers.iter().enumerate() {
@@ -96,8 +107,8 @@ impl<T: Real> BlockState<T> {
             let skip = (step.joining == Joining::Residual).then(|| &before[before.len() - output.len()..]);
             let epilogue = Epilogue { dropout: step.dropout(first_layer + i), skip, ..Epilogue::default() };
             let bottleneck = &mut bottlenecks[self.room.bottleneck_of(i)];
-            let moments =
-                self.layer_forward(layer, (before, step.joining.read_by(i)), bottleneck, epilogue, output, arenas);
+            let memory = LayerMemory { before, bottleneck, output };
+            let moments = self.layer_forward(layer, step.joining.read_by(i), memory, epilogue, arenas);
             self.statistics.push(&moments);
         }
     }
@@ -105,13 +116,13 @@ impl<T: Real> BlockState<T> {
     fn layer_forward(
         &mut self,
         layer: &DenseLayer,
-        (maps, read): (&[T], Range<usize>),
-        bottleneck_output: &mut [T],
+        read: Range<usize>,
+        memory: LayerMemory<'_, T>,
         epilogue: Epilogue<'_, T>,
-        output: &mut [T],
         arenas: &mut ForwardArenas<'_, T>,
     ) -> Moments<T> {
-        let reads = self.reads(maps, read, Pooling::None);
+        let LayerMemory { before, bottleneck: bottleneck_output, output } = memory;
+        let reads = self.reads(before, read, Pooling::None);
         let Some(bottleneck) = &layer.bottleneck else {
             return pre_activation::forward(&layer.conv, arenas, &reads, epilogue, output);
         };
@@ -192,7 +203,7 @@ impl<T: Real> BlockState<T> {
                 if i < self.room.recomputed {
                     pre_activation::recompute(bottleneck, arenas, &reads, output);
                 }
-                let statistics = self.conv_backward(layer, i, arenas, dy, (output, bottleneck_gradient));
+                let statistics = self.conv_backward(layer, i, arenas, dy, output, bottleneck_gradient);
                 let correction = statistics.correction(0..bottleneck.conv.out_channels);
                 let output = Uncorrected { g: bottleneck_gradient, map: output, correction };
                 (bottleneck, pre_activation::backward_bottleneck(bottleneck, arenas, &reads, &output, write, dx))
@@ -209,7 +220,8 @@ impl<T: Real> BlockState<T> {
         i: usize,
         arenas: &mut BackwardArenas<'_, T>,
         dy: &[T],
-        (bottleneck_output, dx): (&[T], &mut [T]),
+        bottleneck_output: &[T],
+        dx: &mut [T],
     ) -> Statistics<T> {
         let (statistics, channels) = (&self.bottleneck_statistics[i], [layer.conv.conv.in_channels]);
         let maps = FeatureMaps::new(bottleneck_output, self.room.grid, &channels);

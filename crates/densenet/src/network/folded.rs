@@ -26,7 +26,7 @@ pub(super) struct FoldedConv<T: Scalar> {
 
 /// Folds `scale * y + shift` of a convolution's output channels into it: scales its `weight`, `[out][in][kernel][kernel]`,
 /// and returns its new bias.
-pub(crate) fn fold<T: Scalar>(weight: &mut [T], bias: Option<&[T]>, (scale, shift): (&[T], &[T])) -> Vec<T> {
+pub(crate) fn fold<T: Scalar>(weight: &mut [T], bias: Option<&[T]>, scale: &[T], shift: &[T]) -> Vec<T> {
     let outputs = weight.chunks_exact_mut(weight.len() / scale.len());
     outputs.zip(scale).for_each(|(weights, &scale)| weights.iter_mut().for_each(|w| *w *= scale));
     let before = |channel: usize| bias.map_or(T::zero(), |bias| bias[channel]);
@@ -40,7 +40,7 @@ impl<T: Real> FoldedConv<T> {
         let mut bias = conv.bias.as_ref().map(|bias| weights.parameter(bias).to_vec());
         if let Some(norm) = norm {
             let RunningAffine { scale, shift } = weights.affine(norm);
-            bias = Some(fold(weight.to_mut(), bias.as_deref(), (&scale, &shift)));
+            bias = Some(fold(weight.to_mut(), bias.as_deref(), &scale, &shift));
         }
         Self { name: conv.name.clone(), packed: conv::pack(conv_shape(conv), &weight, height), bias }
     }

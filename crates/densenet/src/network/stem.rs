@@ -67,7 +67,8 @@ impl<T: Real> StemState<T> {
         arch: &Architecture,
         arenas: &mut BackwardArenas<'_, T>,
         pictures: Pictures<'_, T>,
-        (raw, raw_gradient): (&[T], &mut [T]),
+        raw: &[T],
+        raw_gradient: &mut [T],
         dy: &[T],
     ) {
         let (conv, shape) = (&arch.stem_conv, conv_shape(&arch.stem_conv));

@@ -16,7 +16,7 @@ pub(super) fn folded(contents: &Contents<'_>, conv: &Conv, norm: &Norm) -> (Vec<
     let inv_std = inv_std(&statistic(&norm.variance));
     let (scale, shift) = affine(&parameter(&norm.weight), &parameter(&norm.bias), &statistic(&norm.mean), &inv_std);
     let (mut weight, bias) = (parameter(&conv.weight), conv.bias.as_ref().map(parameter));
-    let bias = fold(&mut weight, bias.as_deref(), (&scale, &shift));
+    let bias = fold(&mut weight, bias.as_deref(), &scale, &shift);
     (rounded(&weight), rounded(&bias))
 }
 
