@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn cross_entropy_equals_the_reference() {
-        for (count, classes) in [(1, 2), (5, 10), (3, 1000)] {
+        let many = if cfg!(miri) { 30 } else { 1000 };
+        for (count, classes) in [(1, 2), (5, 10), (3, many)] {
             let (logits, mut soft, weights) = case(count, classes);
             for row in soft.chunks_exact_mut(classes) {
                 let sum: f64 = row.iter().sum();

@@ -71,6 +71,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "large")]
     fn keeps_the_stated_share_and_agrees_with_uniform() {
         const N: u64 = 100_000;
         for p in [0.0, 0.2, 0.5, 0.9] {
@@ -82,6 +83,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "large")]
     fn normal_has_its_moments() {
         const N: u64 = 100_000;
         let stream = Stream::new(1, 2);
@@ -93,6 +95,7 @@ mod tests {
 
     /// Neighbouring seeds and streams agree on a coin's side half the time.
     #[test]
+    #[cfg_attr(miri, ignore = "large")]
     fn neighbours_are_unrelated() {
         const N: u64 = 100_000;
         let base = Stream::new(5, 5);

@@ -277,6 +277,7 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm::heights;
     use crate::simd::{Dispatch, Isa};
 
     /// Every number of rows and vectors, both orders, tails, betas and lower clamps, against a plain sum.
@@ -290,7 +291,7 @@ mod tests {
         #[inline(always)]
         fn run<S: Simd<T = T>>(self, simd: S) {
             for vectors in 1..=3 {
-                for m in 1..=2 * S::ROWS[vectors - 1] + 1 {
+                for m in heights(S::ROWS[vectors - 1]) {
                     for n in [1, S::LANES * vectors - 1, S::LANES * vectors] {
                         for (lda, k_stride) in [(11, 1), (1, 17)] {
                             check(simd, Case { m, vectors, n, lda, k_stride });

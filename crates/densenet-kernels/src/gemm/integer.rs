@@ -101,6 +101,7 @@ impl<S: IntegerSimd + MicroKernel<P>, P: Integer, const V: usize> OfHeight<S> fo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gemm::heights;
     use crate::simd::integer::{Bytes, IntegerOperation, Words};
     use crate::simd::{Isa, dispatch_integers};
 
@@ -113,7 +114,7 @@ mod tests {
         #[inline(always)]
         fn run<S: IntegerSimd>(self, simd: S) {
             for vectors in 1..=3 {
-                for m in 1..=2 * S::ROWS[vectors - 1] + 1 {
+                for m in heights(S::ROWS[vectors - 1]) {
                     for n in [1, S::LANES * vectors - 1, S::LANES * vectors] {
                         check::<S, Bytes>(simd, m, vectors, n);
                         check::<S, Words>(simd, m, vectors, n);

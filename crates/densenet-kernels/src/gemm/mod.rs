@@ -12,3 +12,10 @@ pub(crate) use outer_products::{Lines, OuterProducts};
 pub use packed_weights::PackedWeights;
 pub(crate) use packed_weights::{ColumnBlocks, MAX_VECTORS, Panel, panels};
 pub(crate) use prefetch::PrefetchStream;
+
+/// Heights of products that tests take, given the rows of a micro-tile: all to a row more than two tiles. Miri is slow, and
+/// gets one of each kind: a row, a whole tile, and two tiles of which neither is whole.
+#[cfg(test)]
+fn heights(rows: usize) -> Vec<usize> {
+    if cfg!(miri) { vec![1, rows, rows + 1] } else { (1..=2 * rows + 1).collect() }
+}

@@ -70,6 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "large")]
     fn every_part_counts_once_whatever_the_partial_sums_held() {
         for (count, k, len) in [(1, 1, 3), (5, 1, PIECE + 17), (100, 20 * LONG_K, 1), (9, LONG_K, PARTIAL_SUMS / 3)] {
             f32::scratch(MAX_PARTS * len, |memory| memory.fill(f32::NAN));
