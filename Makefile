@@ -2,10 +2,11 @@
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
+BASELINE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test demo guide bench msrv miri tools
+.PHONY: check test demo guide bench msrv semver miri tools
 
 # Everything that a change must pass.
 check: tools
@@ -50,6 +51,12 @@ bench: tools
 msrv: tools
 	rustup toolchain install $(MSRV) --profile minimal --no-self-update
 	cargo +$(MSRV) check --workspace --locked --target-dir target/msrv
+
+# Whether the library's interface still takes programs that were written for BASELINE, a commit or tag; left out, the last tag.
+semver: tools
+	@[ -n "$(BASELINE)" ] || { echo "there is no tag to compare with: make semver BASELINE=COMMIT"; exit 2; }
+	command -v cargo-semver-checks >/dev/null || cargo install --locked cargo-semver-checks
+	cargo semver-checks --package densenet --baseline-rev $(BASELINE)
 
 # The portable operations under Miri, which finds undefined behaviour; an hour or so.
 miri: tools
