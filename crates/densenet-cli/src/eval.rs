@@ -67,7 +67,7 @@ pub struct Eval {
     preparing: Preparing,
 }
 
-/// Views of a picture besides the usual one.
+/// Views of a picture besides the plain one.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum View {
     Flip,

@@ -28,7 +28,7 @@ pub fn peak_rss_mib() -> Option<f64> {
     mib("/proc/self/status", "VmHWM:")
 }
 
-/// The amount of memory behind `name` in a file of the kernel's, which counts in KiB.
+/// The amount of memory after `name` in a file of the kernel's, which counts in KiB.
 fn mib(file: &str, name: &str) -> Option<f64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

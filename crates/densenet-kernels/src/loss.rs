@@ -72,7 +72,7 @@ fn of_class(weights: Option<&[f32]>, class: usize) -> f64 {
     weights.map_or(1.0, |weights| weights[class].into())
 }
 
-/// The loss of a picture; its gradient, times `scale`, goes behind `dlogits`.
+/// The loss of a picture; its gradient, times `scale`, goes after `dlogits`.
 fn cross_entropy<T: Scalar>(logits: &[T], target: impl Fn(usize) -> T, scale: T, dlogits: &mut Vec<T>) -> T {
     let log_sum = log_sum_exp(logits);
     let whole: T = (0..logits.len()).map(&target).sum();
@@ -82,7 +82,7 @@ fn cross_entropy<T: Scalar>(logits: &[T], target: impl Fn(usize) -> T, scale: T,
 }
 
 /// The sum of the losses of a picture's known labels, `y w softplus(-z) + (1 - y) softplus(z)`; its gradient, times `scale`,
-/// goes behind `dlogits`.
+/// goes after `dlogits`.
 fn binary_cross_entropy<T: Scalar>(
     logits: &[T],
     targets: &[T],

@@ -16,7 +16,7 @@ const PRODUCTS: usize = 256 * 1024;
 instantiate! {
     /// The gradient `dx`, `[image][channel][y][x]`, of pictures of `grid` that a convolution of `window` read, from the
     /// gradient `dy`, `[image][y][x][channel]`, of its output, and its weights `[out][in][kernel][kernel]`. Training does
-    /// not need it; what asks which pixels a prediction depends on does.
+    /// not need it; an explanation of which pixels a prediction depends on does.
     ///
     /// A product makes what each output pixel passes to all places of its window, which is then added up (col2im).
     ///

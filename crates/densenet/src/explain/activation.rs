@@ -39,7 +39,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
         )))
     }
 
-    /// Asks `network` about `images` `(N, C, H, W)`.
+    /// Runs `network` on `images` `(N, C, H, W)`.
     ///
     /// # Errors
     /// Those of [`check`](Self::check) and of [`DenseNet::logits`].

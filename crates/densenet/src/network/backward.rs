@@ -2,7 +2,7 @@
 //!
 //! The statistics of batch-norms are constants here, so a reader passes back `scale * dz`, which needs no correction and is
 //! no parameter's gradient. It is what [`conv::backward_data`] makes when it takes the scale for gamma. The forward pass is
-//! that of every prediction, with all maps kept; bottlenecks' outputs are made again.
+//! that of every prediction, with all maps kept; bottlenecks' outputs are recomputed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -224,7 +224,7 @@ impl<'a, T: Real> Backward<'a, T> {
 }
 
 /// A batch-norm that takes constants for statistics: it passes back `scale * dz`. Its mean and deviation would go into the
-/// gradients of its parameters alone, which nobody asks for.
+/// gradients of its parameters alone, which nobody needs.
 fn constant<'a, T>(
     maps: FeatureMaps<'a, T>,
     affine: Affine<'a, T>,

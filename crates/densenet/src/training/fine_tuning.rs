@@ -45,7 +45,7 @@ impl Settings {
     }
 }
 
-/// Where the classifier's parameters begin; behind all others where there is none.
+/// Where the classifier's parameters begin; after all others where there is none.
 pub(super) fn first_of_classifier(architecture: &Architecture) -> usize {
     architecture.classifier.first().map_or(architecture.num_parameters(), |layer| layer.weight.start)
 }

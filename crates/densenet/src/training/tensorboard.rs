@@ -95,7 +95,7 @@ impl EventFile {
         Ok(event_file)
     }
 
-    /// Makes the file; its name sorts behind those of earlier ones, for TensorBoard reads them in the order of their
+    /// Makes the file; its name sorts after those of earlier ones, for TensorBoard reads them in the order of their
     /// names.
     fn create_new(folder: &Path, now: SystemTime) -> Result<Self> {
         let seconds = since_1970(now).as_secs();
@@ -136,7 +136,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked_crc(&length).to_le_bytes(), data, &masked_crc(data).to_le_bytes()].concat()
 }
 
-/// A CRC-32C turned and moved, so that the checksum of data that hold checksums is a good one, too.
+/// A CRC-32C rotated and offset, so that the checksum of data that hold checksums is a good one, too.
 fn masked_crc(data: &[u8]) -> u32 {
     CRC.checksum(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

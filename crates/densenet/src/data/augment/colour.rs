@@ -57,7 +57,7 @@ fn smoothed(picture: &Picture<'_>) -> Vec<u8> {
     smooth
 }
 
-/// Hues turned by `turns`, from -0.5 to 0.5; grey pictures stay.
+/// Hues rotated by `turns`, from -0.5 to 0.5; grey pictures stay.
 pub(super) fn hue(picture: &mut Picture<'_>, turns: f64) {
     if picture.channels() == 3 {
         let turn = (turns * 255.0) as i32 as u8;

@@ -10,7 +10,7 @@ pub(super) fn posterize(picture: &mut Picture<'_>, bits: u32) {
     picture.pixels_mut().iter_mut().for_each(|value| *value &= kept);
 }
 
-/// Values from `threshold` on are turned round: white becomes black.
+/// Values from `threshold` on are inverted: white becomes black.
 pub(super) fn solarize(picture: &mut Picture<'_>, threshold: f64) {
     let turned = picture.pixels_mut().iter_mut().filter(|value| f64::from(**value) >= threshold);
     turned.for_each(|value| *value = 255 - *value);
