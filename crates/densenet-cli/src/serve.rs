@@ -2,6 +2,7 @@
 
 mod batcher;
 mod body;
+mod connections;
 mod error;
 mod grpc;
 mod infer;
@@ -27,13 +28,16 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
 use clap::Args;
+use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tonic::transport::server::TcpIncoming;
 use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
 use self::batcher::Batching;
+use self::connections::Connections;
 use self::error::Refusal;
 use self::metrics::Metrics;
 use self::served::{Machine, Served};
@@ -87,6 +91,9 @@ pub struct Serve {
     /// MiB of a request's body, at most; of all bodies together it is 16 times as much
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_body: u16,
+    /// Connections at a time, at most; those beyond are closed at once
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_connections: u32,
     /// A file with the token that clients must send, as Authorization: Bearer TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -199,8 +206,10 @@ impl Serve {
         }
         output::note(format_args!("serving {} at {scheme}://{bound}", names(&server)));
         let (handle, ended) = (Handle::new(), Arc::new(Notify::new()));
-        let http = self.tls.serve(listener, handle.clone(), routes(server.clone()).into_make_service(), PATIENCE);
-        let grpc = self.serve_grpc(grpc, server.clone(), ended.clone());
+        let connections = Connections::new(self.max_connections as usize);
+        let service = routes(server.clone()).into_make_service();
+        let http = self.tls.serve(listener, handle.clone(), connections.clone(), service, PATIENCE);
+        let grpc = self.serve_grpc(grpc, connections, server.clone(), ended.clone());
         let drain = async {
             drain(&server).await?;
             ended.notify_one();
@@ -226,6 +235,7 @@ impl Serve {
     async fn serve_grpc(
         &self,
         listener: Option<(std::net::TcpListener, SocketAddr)>,
+        connections: Connections,
         server: Arc<Server>,
         ended: Arc<Notify>,
     ) -> Result<()> {
@@ -233,12 +243,14 @@ impl Serve {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status("", tonic_health::ServingStatus::Serving).await;
         let listener = tokio::net::TcpListener::from_std(listener).context("listening")?;
-        let mut builder = tonic::transport::Server::builder();
+        // A client that is gone without a word leaves its place.
+        let mut builder = tonic::transport::Server::builder().http2_keepalive_interval(Some(PATIENCE));
         if let Some(config) = self.tls.of_grpc()? {
             builder = builder.tls_config(config).context("TLS of gRPC")?;
         }
         let router = builder.add_service(health_service).add_service(grpc::service(server));
-        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        let incoming = TcpIncoming::from(listener)
+            .filter_map(move |stream| std::future::ready(stream.map(|stream| connections.admit(stream)).transpose()));
         router.serve_with_incoming_shutdown(incoming, ended.notified()).await.context("serving gRPC")
     }
 

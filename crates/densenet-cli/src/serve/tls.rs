@@ -8,10 +8,12 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::IntoMakeService;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use clap::Args;
 use hyper_util::rt::TokioTimer;
 use tonic::transport::{Identity, ServerTlsConfig};
+
+use super::connections::Connections;
 
 /// A certificate and its key.
 #[derive(Args)]
@@ -40,25 +42,25 @@ impl Tls {
         Ok(Some(ServerTlsConfig::new().identity(Identity::from_pem(read(cert)?, read(key)?))))
     }
 
-    /// Serves what comes to `listener` until `handle` ends it. A client has `patience` to send the head of a request.
+    /// Serves what comes to `listener`, in the places of `connections`, until `handle` ends it. A client has `patience` to
+    /// send the head of a request.
     pub async fn serve(
         &self,
         listener: TcpListener,
         handle: Handle<SocketAddr>,
+        connections: Connections,
         service: IntoMakeService<Router>,
         patience: Duration,
     ) -> Result<()> {
+        let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(patience);
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else {
-            let mut server = axum_server::from_tcp(listener)?.handle(handle);
-            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
-            return server.serve(service).await.context("serving");
+            return server.acceptor(connections).serve(service).await.context("serving");
         };
         // A second provider is refused, and the first stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let files = || format!("{} and {}", cert.display(), key.display());
         let config = RustlsConfig::from_pem_file(cert, key).await.with_context(files)?;
-        let mut server = axum_server::from_tcp_rustls(listener, config)?.handle(handle);
-        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
-        server.serve(service).await.context("serving")
+        server.acceptor(RustlsAcceptor::new(config).acceptor(connections)).serve(service).await.context("serving")
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ struct Server {
     child: Child,
     log: BufReader<ChildStderr>,
     address: String,
+    grpc: Option<String>,
 }
 
 impl Server {
@@ -27,13 +29,14 @@ impl Server {
         let mut command = folder.command(&format!("serve --port 0 {words}"));
         let mut child = command.env("DENSENET_LOG", "off").stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
+        let (mut line, mut grpc) = (String::new(), None);
         while !line.starts_with("serving") {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
+            grpc = grpc.or(line.trim_end().strip_prefix("gRPC at ").map(String::from));
         }
-        let address = line.trim_end().rsplit_once("http://").unwrap().1.to_string();
-        Self { folder, child, log, address }
+        let address = line.trim_end().rsplit_once("://").unwrap().1.to_string();
+        Self { folder, child, log, address, grpc }
     }
 
     fn url(&self, path: &str) -> String {
@@ -354,4 +357,58 @@ fn what_cannot_be_served_is_told_before_anything_listens() {
     folder.fails("serve --weights cifar10 --model-file densenet=cifar10", 2, &["two models are called densenet"]);
     folder.fails("serve --weights cifar10 --tls-cert c.pem", 2, &["--tls-key"]);
     folder.fails("serve --weights cifar10 --host 192.0.2.1 --token-file token", 1, &["token"]);
+}
+
+/// What comes over `connection` until it is closed, or as many bytes as a reply of HTTP has at the least.
+fn first_bytes(mut connection: &TcpStream) -> usize {
+    connection.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    connection.read(&mut [0; 12]).unwrap()
+}
+
+#[test]
+fn connections_beyond_the_limit_are_closed_at_once_and_later_ones_are_served() {
+    let server = Server::start("--weights cifar10 --grpc-port 0 --max-connections 2");
+    let ask = || {
+        let mut connection = TcpStream::connect(&server.address).unwrap();
+        let _ = connection.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
+        connection
+    };
+    let served = [ask(), ask()];
+    assert_eq!(served.each_ref().map(first_bytes), [12, 12]);
+    // Both ports have the places in common.
+    for address in [&server.address, server.grpc.as_ref().unwrap()] {
+        assert_eq!(first_bytes(&TcpStream::connect(address).unwrap()), 0, "{address}");
+    }
+    drop(served);
+    let again = || {
+        std::thread::sleep(Duration::from_millis(20));
+        ask().read(&mut [0; 12]).is_ok_and(|bytes| bytes == 12)
+    };
+    assert!((0..500).any(|_| again()));
+}
+
+#[test]
+fn connections_may_be_encrypted() {
+    let folder = Folder::new();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_string()]).unwrap();
+    folder.write("cert.pem", own.cert.pem());
+    folder.write("key.pem", own.signing_key.serialize_pem());
+    let server = Server::start_in(folder, "--weights cifar10 --tls-cert cert.pem --tls-key key.pem");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.cert.der().clone()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+    let client = rustls::ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+    let mut stream = rustls::StreamOwned::new(client, TcpStream::connect(&server.address).unwrap());
+    stream.write_all(b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200") && reply.ends_with(r#"{"ready":true}"#), "{reply}");
+    // Who speaks plainly is not served.
+    let mut plain = TcpStream::connect(&server.address).unwrap();
+    plain.write_all(b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut reply = Vec::new();
+    let _ = plain.read_to_end(&mut reply);
+    assert!(!reply.starts_with(b"HTTP"));
 }
