@@ -8,6 +8,7 @@ mod compare;
 mod compare_report;
 mod damage;
 mod data;
+mod deploy;
 mod evaluation;
 mod explain;
 mod fashion;
