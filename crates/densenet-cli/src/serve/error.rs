@@ -1,6 +1,7 @@
 //! Errors that a client is told.
 
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -62,6 +63,18 @@ impl Refusal {
     /// The server failed.
     pub fn failed(error: &anyhow::Error) -> Self {
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, reason: crate::output::with_causes(error) }
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
+        Self { status: rejection.status(), reason: rejection.body_text() }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self { status: rejection.status(), reason: rejection.body_text() }
     }
 }
 

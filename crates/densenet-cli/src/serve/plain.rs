@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -61,7 +61,8 @@ async fn models(State(server): Shared) -> Json<Value> {
 }
 
 /// The options of `/predict`.
-#[derive(Deserialize)]
+#[derive(Deserialize, FromRequestParts)]
+#[from_request(via(Query), rejection(Refusal))]
 struct Options {
     model: Option<String>,
     #[serde(default = "five")]
@@ -77,7 +78,7 @@ fn five() -> usize {
 /// Predicts the picture that is the body.
 async fn predict(
     State(server): Shared,
-    Query(Options { model, top, map }): Query<Options>,
+    Options { model, top, map }: Options,
     request: Request,
 ) -> Result<Json<Value>, Refusal> {
     let model = match model {

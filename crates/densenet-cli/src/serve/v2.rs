@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -26,7 +26,8 @@ const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-cont
 type Shared = State<Arc<Server>>;
 
 /// The name of a model and its version, in an address.
-#[derive(Deserialize)]
+#[derive(Deserialize, FromRequestParts)]
+#[from_request(via(Path), rejection(Refusal))]
 struct Named {
     name: String,
     version: Option<String>,
@@ -73,14 +74,14 @@ fn find(server: &Server, Named { name, version }: &Named) -> Result<Arc<Served>,
     server.model(name, version.as_deref())
 }
 
-async fn model_ready(State(server): Shared, Path(named): Path<Named>) -> Result<Response, Refusal> {
+async fn model_ready(State(server): Shared, named: Named) -> Result<Response, Refusal> {
     let model = find(&server, &named)?;
     let ready = server.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(json!({ "name": model.name, "ready": ready }))).into_response())
 }
 
-async fn metadata(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+async fn metadata(State(server): Shared, named: Named) -> Result<Json<Value>, Refusal> {
     let model = find(&server, &named)?;
     let [channels, height, width] = model.input();
     let classes = model.labels().len();
@@ -93,7 +94,7 @@ async fn metadata(State(server): Shared, Path(named): Path<Named>) -> Result<Jso
     })))
 }
 
-async fn configuration(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+async fn configuration(State(server): Shared, named: Named) -> Result<Json<Value>, Refusal> {
     let model = find(&server, &named)?;
     let output =
         |name: OutputName| json!({ "name": name.name(), "data_type": "TYPE_FP32", "dims": [model.labels().len()] });
@@ -126,7 +127,7 @@ fn statistics_of(model: &Served) -> Value {
     })
 }
 
-async fn statistics(State(server): Shared, Path(named): Path<Named>) -> Result<Json<Value>, Refusal> {
+async fn statistics(State(server): Shared, named: Named) -> Result<Json<Value>, Refusal> {
     Ok(Json(json!({ "model_stats": [statistics_of(&*find(&server, &named)?)] })))
 }
 
@@ -180,7 +181,7 @@ struct Parameters {
     classification: Option<usize>,
 }
 
-async fn inferred(State(server): Shared, Path(named): Path<Named>, request: Request) -> Result<Response, Refusal> {
+async fn inferred(State(server): Shared, named: Named, request: Request) -> Result<Response, Refusal> {
     let model = find(&server, &named)?;
     let (headers, bytes, _admitted) = body::read(&server, request).await.inspect_err(|_| model.metrics.failed())?;
     let (id, request) = tokio::task::spawn_blocking(move || parse(&headers, &bytes))

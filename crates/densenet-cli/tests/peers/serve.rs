@@ -1,31 +1,90 @@
-//! Triton's own clients, unchanged, against `densenet serve`.
+//! Clients of others, unchanged, against `densenet serve`, and its description against what it does.
+//!
+//! Each needs a package of Python, `tritonclient[http,grpc]`, `kserve` or `schemathesis`, and is skipped where the environment
+//! has none. KServe's does not bear the others' dependencies: it has an environment of its own.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use crate::peers;
 
+/// A server of cifar10 that runs until it is dropped.
+struct Server {
+    child: Child,
+    http: String,
+    grpc: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
+        command.args(["serve", "--weights", "cifar10", "--port", "0", "--grpc-port", "0"]).env("DENSENET_LOG", "off");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut address = |before: &str| {
+            let line =
+                lines.by_ref().map(Result::unwrap).find(|line| line.contains(before)).expect("the server serves");
+            line.rsplit_once(before).unwrap().1.to_string()
+        };
+        let (grpc, http) = (address("gRPC at "), address("http://"));
+        Self { child, http, grpc }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Python, if it can import `modules` of `package`.
+fn python_with(package: &str, modules: &str) -> Option<PathBuf> {
+    let python = peers::python()?;
+    let output = Command::new(&python).args(["-c", &format!("import {modules}")]).output().unwrap();
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        println!("skipped: no {package}: {}", why.lines().last().unwrap_or_default());
+        return None;
+    }
+    Some(python)
+}
+
+/// Runs a script that asks a server for the class of a picture.
+fn served(python: &Path, script: &str) {
+    let server = Server::start();
+    let jpeg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../densenet/tests/goldens/preprocessing/dress.jpg");
+    let arguments = [server.http.as_ref(), server.grpc.as_ref(), jpeg.as_os_str()];
+    assert_eq!(peers::printed(python, script, &arguments), "ok\n");
+}
+
 #[test]
 fn tritons_clients_are_served() {
-    let Some(python) = peers::python() else { return };
-    let imports = ["-c", "import tritonclient.grpc.aio, tritonclient.http.aio"];
-    if !Command::new(&python).args(imports).output().unwrap().status.success() {
-        return println!("skipped: the environment has no tritonclient[http,grpc]");
-    }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_densenet"));
-    command.args(["serve", "--weights", "cifar10", "--port", "0", "--grpc-port", "0"]).env("DENSENET_LOG", "off");
-    let mut server = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-    let mut address = |before: &str| {
-        let line = lines.by_ref().map(Result::unwrap).find(|line| line.contains(before)).expect("the server serves");
-        line.rsplit_once(before).unwrap().1.to_string()
-    };
-    let (grpc, http) = (address("gRPC at "), address("http://"));
-    let jpeg = Path::new(env!("CARGO_MANIFEST_DIR")).join("../densenet/tests/goldens/preprocessing/dress.jpg");
-    let arguments = [http.as_ref(), grpc.as_ref(), jpeg.as_os_str()];
-    let served = std::panic::catch_unwind(|| peers::printed(&python, "tests/peers/serve.py", &arguments));
-    server.kill().unwrap();
-    server.wait().unwrap();
-    assert_eq!(served.unwrap(), "ok\n");
+    let modules = "tritonclient.grpc.aio, tritonclient.http.aio";
+    let Some(python) = python_with("tritonclient[http,grpc]", modules) else { return };
+    served(&python, "tests/peers/serve_triton.py");
+}
+
+#[test]
+fn kserves_clients_are_served() {
+    let Some(python) = python_with("kserve", "kserve") else { return };
+    served(&python, "tests/peers/serve_kserve.py");
+}
+
+/// Requests that the description allows, and such that it does not, are all replied to as it says.
+#[test]
+fn the_description_is_true() {
+    let Some(python) = python_with("schemathesis", "schemathesis") else { return };
+    let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+    let mut command = Command::new(python.with_file_name("schemathesis"));
+    command.args(["run", &format!("http://{}/openapi.json", server.http)]).current_dir(&folder);
+    // No schema says which bytes are a picture, or which tensors a model takes: those may be refused.
+    command.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance", "--continue-on-failure"]);
+    command.args(["--phases", "examples,coverage,fuzzing", "--max-examples", "50"]);
+    command.args(["--generation-deterministic", "--no-color"]);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("13 selected / 13 total"), "{told}");
 }

@@ -286,6 +286,9 @@ fn what_is_wrong_is_told_with_its_status() {
     assert_eq!(server.get("/v2/models/densenet/versions/2").0, 404);
     assert_eq!(server.get("/nothing").0, 404);
     assert_eq!(server.get("/predict").0, 405);
+    for (status, error) in [server.post("/predict?top=-1", &picture(1)), server.get("/v2/models/%FF")] {
+        assert!(status == 400 && error["error"].is_string(), "{status} {error}");
+    }
     // Half a request, and a client that is gone in the middle of a body: the others notice nothing.
     let mut half = TcpStream::connect(&server.address).unwrap();
     half.write_all(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc").unwrap();

@@ -1,4 +1,4 @@
-"""Triton's own clients, unchanged, against a server of cifar10: `serve.py HTTP-ADDRESS GRPC-ADDRESS PICTURE`."""
+"""Triton's own clients, unchanged, against a server of cifar10: `serve_triton.py HTTP-ADDRESS GRPC-ADDRESS PICTURE`."""
 
 import asyncio
 import sys
