@@ -1,9 +1,10 @@
-"""The networks in PyTorch, named as this project's presets, and their export to ONNX.
+"""The networks in PyTorch, named as this project's presets, and their export to ONNX or as weights alone.
 
 The ImageNet networks and DenseNet-BC are torchvision's own class (for CIFAR with another stem), the basic networks
 follow it. Weights are random but seeded, so that every contender can be held to the same logits.
 
     python -m bench.models MODEL BATCH SIZE FILE.onnx
+    python -m bench.models MODEL BATCH SIZE FILE.pth
 """
 
 from __future__ import annotations
@@ -125,5 +126,14 @@ def export(name: str, batch: int, size: int, path: Path) -> None:
     whole.replace(path)
 
 
-if __name__ == "__main__":
+def save(name: str, path: Path) -> None:
+    """Writes the network's weights, as torchvision's are."""
+    whole = path.with_suffix(".part")
+    torch.save(network(name).state_dict(), whole)
+    whole.replace(path)
+
+
+if __name__ == "__main__" and sys.argv[4].endswith(".pth"):
+    save(sys.argv[1], Path(sys.argv[4]))
+elif __name__ == "__main__":
     export(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
