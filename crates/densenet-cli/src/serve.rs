@@ -82,7 +82,7 @@ pub struct Serve {
     /// Inputs that go through the network at a time, at most
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     max_batch: u16,
-    /// How long a request waits for others to share its batch, in milliseconds
+    /// How long a batch waits for requests that have arrived and are being decoded, in milliseconds, at most
     #[arg(long, value_name = "MS", default_value_t = 1)]
     max_delay: u16,
     /// Inputs that wait, at most; requests beyond that are refused with 503

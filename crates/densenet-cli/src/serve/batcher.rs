@@ -19,7 +19,7 @@ use super::error::Refusal;
 pub struct Batching {
     /// Inputs that go through the network at a time, at most.
     pub max_batch: usize,
-    /// How long the first of a batch waits for others.
+    /// How long the first of a batch waits for others that are being prepared, at most.
     pub max_delay: Duration,
     /// Inputs that wait, at most.
     pub max_queue: usize,
@@ -67,7 +67,21 @@ struct Queue {
     jobs: VecDeque<Job>,
     /// Inputs of all jobs that wait.
     inputs: usize,
+    /// Requests whose inputs are being prepared.
+    expected: usize,
     ended: bool,
+}
+
+/// A request that has arrived, and whose inputs are being prepared: while there is one, batches wait for it.
+pub struct Expected {
+    shared: Arc<(Mutex<Queue>, Condvar)>,
+}
+
+impl Drop for Expected {
+    fn drop(&mut self) {
+        lock(&self.shared.0).expected -= 1;
+        self.shared.1.notify_one();
+    }
 }
 
 /// A queue before a network. It ends, once all that waits is done, when it is dropped.
@@ -93,15 +107,26 @@ impl Batcher {
         Ok(Self { shared, batching })
     }
 
-    /// Queues the `inputs` `(N, C, H, W)`, at least one, and waits for their logits. To stop waiting is to cancel.
+    /// Announces a request.
+    pub fn expect(&self) -> Expected {
+        lock(&self.shared.0).expected += 1;
+        Expected { shared: self.shared.clone() }
+    }
+
+    /// Queues the `inputs` `(N, C, H, W)`, at least one, of a request that was `expected`, and waits for their logits. To stop
+    /// waiting is to cancel.
     ///
     /// # Errors
     /// A full queue, a `deadline` that is over, or a network that fails.
-    pub async fn predict(&self, inputs: Array4<f32>, deadline: Option<Instant>) -> Result<Done, Refusal> {
+    pub async fn predict(
+        &self,
+        expected: Expected,
+        inputs: Array4<f32>,
+        deadline: Option<Instant>,
+    ) -> Result<Done, Refusal> {
         let (reply, done) = oneshot::channel();
         {
-            let (queue, ready) = &*self.shared;
-            let (mut queue, count) = (lock(queue), inputs.dim().0);
+            let (mut queue, count) = (lock(&self.shared.0), inputs.dim().0);
             // A request that is larger than the queue is taken where nothing else waits.
             if queue.inputs > 0 && queue.inputs + count > self.batching.max_queue {
                 return Err(Refusal::busy());
@@ -118,8 +143,9 @@ impl Batcher {
                 deadline,
                 reply,
             });
-            ready.notify_one();
         }
+        // The inference thread is told by this.
+        drop(expected);
         done.await.unwrap_or_else(|_| Err(Refusal::late()))
     }
 
@@ -154,8 +180,8 @@ fn next((queue, ready): &(Mutex<Queue>, Condvar), batching: Batching) -> Option<
             queue = ready.wait(queue).expect("no thread panics with the queue");
             continue;
         };
-        let wait = (first.arrived + batching.max_delay).saturating_duration_since(now);
-        if queue.inputs >= batching.max_batch || wait.is_zero() || queue.ended {
+        let wait = batching.max_delay.saturating_sub(now - first.arrived);
+        if queue.inputs >= batching.max_batch || queue.expected == 0 || wait.is_zero() || queue.ended {
             return Some(queue.take(batching.max_batch));
         }
         queue = ready.wait_timeout(queue, wait).expect("no thread panics with the queue").0;
@@ -270,8 +296,10 @@ mod tests {
         deadline: Option<Instant>,
     ) -> tokio::task::JoinHandle<Result<Vec<f32>, Refusal>> {
         let (before, inputs, own) = (batcher.waiting(), inputs(values), batcher.clone());
+        // Else it might be gone from the queue before anybody looks.
+        let _another = batcher.expect();
         let task = runtime.spawn(async move {
-            own.predict(inputs, deadline).await.map(|done| done.logits.into_raw_vec_and_offset().0)
+            own.predict(own.expect(), inputs, deadline).await.map(|done| done.logits.into_raw_vec_and_offset().0)
         });
         while batcher.waiting() == before && !task.is_finished() {
             thread::sleep(Duration::from_micros(100));
@@ -309,6 +337,30 @@ mod tests {
         assert_eq!(runtime.block_on(large).unwrap().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         // Four of the large one, then the small one and what is left of the large one.
         assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 4, 3]);
+    }
+
+    #[test]
+    fn a_batch_waits_for_a_request_that_is_being_prepared_and_for_nothing_else() {
+        let forever = Batching { max_delay: Duration::MAX, ..batching(4, 100) };
+        let (runtime, (batcher, go, sizes)) = (runtime(), slow(forever));
+        go.send(()).unwrap();
+        let alone = runtime.spawn({
+            let own = batcher.clone();
+            async move { own.predict(own.expect(), inputs(&[0.0]), None).await.map(|_| ()) }
+        });
+        assert!(runtime.block_on(alone).unwrap().is_ok());
+        let expected = batcher.expect();
+        let first = send(&runtime, &batcher, &[1.0], None);
+        go.send(()).unwrap();
+        let second = runtime.block_on(batcher.predict(expected, inputs(&[2.0]), None));
+        assert!(second.is_ok() && runtime.block_on(first).unwrap().is_ok());
+        assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 2]);
+        // A request that fails before it is queued is waited for no longer.
+        let failing = batcher.expect();
+        let third = send(&runtime, &batcher, &[3.0], None);
+        drop(failing);
+        go.send(()).unwrap();
+        assert!(runtime.block_on(third).unwrap().is_ok());
     }
 
     #[test]

@@ -31,9 +31,10 @@ pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) 
     let begun = Instant::now();
     let Request { input, outputs, timeout } = request;
     let served = async {
+        let expected = model.expect();
         let inputs = prepare(server, model, input).await?;
         let prepared = begun.elapsed();
-        let done = model.predict(inputs, timeout.map(|timeout| begun + timeout)).await?;
+        let done = model.predict(expected, inputs, timeout.map(|timeout| begun + timeout)).await?;
         model.metrics.served(begun.elapsed(), prepared, &done);
         Ok(outputs.into_iter().map(|wanted| output(model, &done.logits, wanted)).collect())
     };

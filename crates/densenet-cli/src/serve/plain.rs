@@ -88,9 +88,10 @@ async fn predict(
     let begun = std::time::Instant::now();
     let predicted = async {
         let (_, bytes, _admitted) = body::read(&server, request).await?;
+        let expected = model.expect();
         let input = prepare(&server, &model, Input::Encoded(vec![bytes])).await?;
         let prepared = begun.elapsed();
-        let done = model.predict(input.clone(), None).await?;
+        let done = model.predict(expected, input.clone(), None).await?;
         model.metrics.served(begun.elapsed(), prepared, &done);
         let (row, labels) = (done.logits.row(0), model.labels());
         let probabilities = model.output().probabilities(row);

@@ -12,7 +12,7 @@ use densenet::explain::{ActivationMaps, Target};
 use densenet::output::Output;
 use ndarray::{Array2, Array4, ArrayView4};
 
-use super::batcher::{Batcher, Batching, Done};
+use super::batcher::{Batcher, Batching, Done, Expected};
 use super::error::Refusal;
 use super::metrics::ModelMetrics;
 use crate::networks::Networks;
@@ -87,12 +87,22 @@ impl Served {
         [preprocessing.channels(), preprocessing.size, preprocessing.size]
     }
 
-    /// The logits of `inputs` `(N, C, H, W)`.
+    /// Announces a request, whose inputs are prepared next.
+    pub fn expect(&self) -> Expected {
+        self.batcher.expect()
+    }
+
+    /// The logits of `inputs` `(N, C, H, W)` of a request that was `expected`.
     ///
     /// # Errors
     /// Those of [`Batcher::predict`].
-    pub async fn predict(&self, inputs: Array4<f32>, deadline: Option<Instant>) -> Result<Done, Refusal> {
-        self.batcher.predict(inputs, deadline).await
+    pub async fn predict(
+        &self,
+        expected: Expected,
+        inputs: Array4<f32>,
+        deadline: Option<Instant>,
+    ) -> Result<Done, Refusal> {
+        self.batcher.predict(expected, inputs, deadline).await
     }
 
     /// The input of an encoded picture, `(1, C, H, W)`.
