@@ -117,8 +117,18 @@ class Server(Process):
 
     def peak_rss_mib(self) -> float:
         """Most memory that it has held, in MiB."""
+        return self._status("VmHWM") / 1024
+
+    def rss_mib(self) -> float:
+        """Memory that it holds now, in MiB."""
+        return self._status("VmRSS") / 1024
+
+    def _status(self, name: str) -> int:
+        """KiB of a line of its status; fails where it has ended."""
+        if self._child.poll() is not None:
+            raise ContenderError(self._last_words())
         status = Path(f"/proc/{self._child.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
+        return int(next(line for line in status.splitlines() if line.startswith(f"{name}:")).split()[1])
 
     def turn(self, clients: int, seconds: float) -> dict:
         """So many clients send one picture after another for about so long: milliseconds of each reply, and their rate."""
