@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torchvision.models import DenseNet
 
 HERE = Path(__file__).parent / "corpus"
-SAFETENSORS, PTH = HERE / "safetensors", HERE / "pth"
+SAFETENSORS, PTH, REQUEST = HERE / "safetensors", HERE / "pth", HERE / "request"
 
 
 def header(value):
@@ -39,3 +39,33 @@ torch.save({"a": torch.zeros(1).expand(1 << 12, 1 << 12)}, PTH / "view.pth")
 (PTH / "memo-bomb.pth").write_bytes(b"\x80\x02(lq\x00" + b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(40)) + b".")
 legacy = (PTH / "sound-legacy.pth").read_bytes()
 (PTH / "cut.pth").write_bytes(legacy[: len(legacy) // 2])
+
+
+def request(name, datatype, shape, data=None, raw=None, **more):
+    """Writes a request: a line with the bytes of JSON where bytes follow, else an empty one, and the body."""
+    tensor = {"name": "images", "datatype": datatype, "shape": shape}
+    tensor |= {"parameters": {"binary_data_size": len(raw)}} if raw is not None else {"data": data}
+    text = json.dumps({"inputs": [tensor], **more}).encode()
+    line = b"" if raw is None else str(len(text)).encode()
+    (REQUEST / name).write_bytes(line + b"\n" + text + (raw or b""))
+
+
+def element(value):
+    return struct.pack("<I", len(value)) + value
+
+
+wanted = [{"name": "logits", "parameters": {"binary_data": True}}, {"name": "probabilities", "parameters": {"classification": 2}}]
+request("sound-numbers", "FP32", [1, 1, 2, 2], [[[[0.5, -1], [1e3, 2]]]], id="7", outputs=wanted)
+request("sound-bytes", "FP32", [1, 1, 2, 2], raw=struct.pack("<4f", 1, 2, 3, 4), parameters={"timeout": 9, "binary_data_output": True})
+request("sound-pixels", "UINT8", [1, 1, 2, 3], [0, 1, 2, 3, 254, 255])
+request("sound-raw-pixels", "UINT8", [2, 1, 1, 3], raw=bytes(6))
+request("sound-files", "BYTES", [2, 1], ["aGk=", ""])
+request("sound-raw-files", "BYTES", [2], raw=element(b"hi") + element(b""))
+request("too-few", "FP32", [1, 1, 2, 2], [1, 2, 3])
+request("overflow", "FP32", [1 << 62, 1 << 62, 1, 1], [1])
+request("mixed", "BYTES", [2], ["aGk=", 1])
+request("long-element", "BYTES", [1], raw=struct.pack("<I", 0xFFFFFFFF) + b"hi")
+request("more-elements", "BYTES", [1], raw=element(b"") * 9)
+request("other-output", "UINT8", [1, 1, 1, 1], [1], outputs=[{"name": "y"}])
+(REQUEST / "long-json").write_bytes(b"99999\n{}")
+(REQUEST / "deep").write_bytes(b'\n{"inputs":[{"name":"images","datatype":"FP32","shape":[1],"data":' + b"[" * 500)

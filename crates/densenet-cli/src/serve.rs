@@ -3,11 +3,15 @@
 mod batcher;
 mod body;
 mod connections;
+#[cfg(test)]
+mod damage;
 mod error;
 mod grpc;
 mod infer;
+mod json;
 mod metrics;
 mod plain;
+mod room;
 mod served;
 mod server;
 mod tensors;
@@ -32,7 +36,10 @@ use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tonic::transport::server::TcpIncoming;
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
+use tower_http::map_request_body::MapRequestBodyLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
 
@@ -54,6 +61,15 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long a client may take to send the head of a request, or its body.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a connection of gRPC may be silent: clients reply to a ping more often than that.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// Connections at a time, where nothing else is said.
+const CONNECTIONS: usize = 1 << 14;
+
+/// Requests at a time of one connection of gRPC.
+const STREAMS: u32 = 256;
 
 /// Serves predictions: the Open Inference Protocol (KServe v2) over HTTP and gRPC, POST /predict, and a page
 #[derive(Args)]
@@ -91,9 +107,9 @@ pub struct Serve {
     /// MiB of a request's body, at most; of all bodies together it is 16 times as much
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_body: u16,
-    /// Connections at a time, at most; those beyond are closed at once
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    max_connections: u32,
+    /// Connections at a time, at most; those beyond are closed at once [default: 16384, or as many as the system allows]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_connections: Option<u32>,
     /// A file with the token that clients must send, as Authorization: Bearer TOKEN
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -206,7 +222,7 @@ impl Serve {
         }
         output::note(format_args!("serving {} at {scheme}://{bound}", names(&server)));
         let (handle, ended) = (Handle::new(), Arc::new(Notify::new()));
-        let connections = Connections::new(self.max_connections as usize);
+        let connections = Connections::new(self.places(), PATIENCE);
         let service = routes(server.clone()).into_make_service();
         let http = self.tls.serve(listener, handle.clone(), connections.clone(), service, PATIENCE);
         let grpc = self.serve_grpc(grpc, connections, server.clone(), ended.clone());
@@ -221,6 +237,19 @@ impl Serve {
             outcome = served => outcome,
             never = self.reload(server.clone(), machine) => never,
         }
+    }
+
+    /// Connections at a time.
+    fn places(&self) -> usize {
+        let allowed = connections::allowed();
+        let wanted = self.max_connections.map(|wanted| wanted as usize);
+        if let Some(wanted) = wanted.filter(|&wanted| wanted > allowed) {
+            output::note(format_args!(
+                "warning: {allowed} connections at a time instead of {wanted}: the limit of open files (ulimit -Hn) allows no \
+                 more"
+            ));
+        }
+        wanted.unwrap_or(CONNECTIONS).min(allowed)
     }
 
     fn listen(&self, port: u16) -> Result<(std::net::TcpListener, SocketAddr)> {
@@ -244,10 +273,15 @@ impl Serve {
         health.set_service_status("", tonic_health::ServingStatus::Serving).await;
         let listener = tokio::net::TcpListener::from_std(listener).context("listening")?;
         // A client that is gone without a word leaves its place.
-        let mut builder = tonic::transport::Server::builder().http2_keepalive_interval(Some(PATIENCE));
+        let mut builder = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(PATIENCE))
+            .max_concurrent_streams(Some(STREAMS));
         if let Some(config) = self.tls.of_grpc()? {
             builder = builder.tls_config(config).context("TLS of gRPC")?;
         }
+        let connections = connections.closing_after(SILENCE);
+        let own = server.clone();
+        let mut builder = builder.layer(MapRequestBodyLayer::new(move |body| grpc::bounded(&own, body)));
         let router = builder.add_service(health_service).add_service(grpc::service(server));
         let incoming = TcpIncoming::from(listener)
             .filter_map(move |stream| std::future::ready(stream.map(|stream| connections.admit(stream)).transpose()));
@@ -284,6 +318,8 @@ fn routes(server: Arc<Server>) -> Router {
     let done = |response: &Response, took: Duration, _: &tracing::Span| {
         tracing::info!(status = response.status().as_u16(), milliseconds = took.as_millis() as u64, "done");
     };
+    // Small replies gain nothing, and MLServer's client does not unpack errors.
+    let large = DefaultPredicate::new().and(SizeAbove::new(1 << 10));
     let protected = v2::routes().merge(plain::routes());
     let protected = protected.layer(middleware::from_fn_with_state(server.clone(), authorised));
     protected
@@ -294,7 +330,7 @@ fn routes(server: Arc<Server>) -> Router {
             Refusal { status: StatusCode::METHOD_NOT_ALLOWED, reason: "this address takes another method".into() }
         })
         .with_state(server)
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large))
         .layer(TraceLayer::new_for_http().make_span_with(span).on_response(done).on_failure(()))
         .layer(PropagateRequestIdLayer::new(id.clone()))
         .layer(SetRequestIdLayer::new(id, MakeRequestUuid))

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate, s};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::error::Refusal;
+use crate::output::with_causes;
 
 /// How requests are put together.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,18 @@ pub struct Done {
     pub computed: Duration,
 }
 
+/// Room in the queue for the inputs of a request, which has it before anything is made of them: what there is no room for
+/// is refused at once, and costs nothing.
+#[derive(Debug)]
+pub struct Place(OwnedSemaphorePermit);
+
+impl Place {
+    /// Gives back what is more than so many inputs need.
+    fn shrink_to(&mut self, inputs: usize) {
+        drop(self.0.split(self.0.num_permits().saturating_sub(inputs)));
+    }
+}
+
 /// A request whose inputs wait.
 struct Job {
     /// `(N, C, H, W)`.
@@ -48,6 +61,7 @@ struct Job {
     begun: Option<Instant>,
     computed: Duration,
     deadline: Option<Instant>,
+    place: Place,
     reply: oneshot::Sender<Result<Done, Refusal>>,
 }
 
@@ -72,22 +86,27 @@ struct Queue {
     ended: bool,
 }
 
-/// A request that has arrived, and whose inputs are being prepared: while there is one, batches wait for it.
+/// A request that has arrived and has its place, and whose inputs are being prepared: while there is one, batches wait for it.
 pub struct Expected {
-    shared: Arc<(Mutex<Queue>, Condvar)>,
+    place: Place,
+    announced: Announced,
 }
 
-impl Drop for Expected {
+/// That a request is expected, until this is dropped.
+struct Announced(Arc<(Mutex<Queue>, Condvar)>);
+
+impl Drop for Announced {
     fn drop(&mut self) {
-        lock(&self.shared.0).expected -= 1;
-        self.shared.1.notify_one();
+        lock(&self.0.0).expected -= 1;
+        self.0.1.notify_one();
     }
 }
 
 /// A queue before a network. It ends, once all that waits is done, when it is dropped.
 pub struct Batcher {
     shared: Arc<(Mutex<Queue>, Condvar)>,
-    batching: Batching,
+    places: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Batcher {
@@ -104,20 +123,38 @@ impl Batcher {
                 run(batch, &queue, &predict, &after);
             }
         })?;
-        Ok(Self { shared, batching })
+        let most = batching.max_queue;
+        Ok(Self { shared, places: Arc::new(Semaphore::new(most)), most })
     }
 
-    /// Announces a request.
-    pub fn expect(&self) -> Expected {
+    /// Announces a request of so many inputs, for which there is room.
+    ///
+    /// # Errors
+    /// A full queue.
+    pub fn expect(&self, inputs: usize) -> Result<Expected, Refusal> {
+        let place = self.reserve(inputs)?;
+        Ok(Expected { place, announced: self.announce() })
+    }
+
+    fn announce(&self) -> Announced {
         lock(&self.shared.0).expected += 1;
-        Expected { shared: self.shared.clone() }
+        Announced(self.shared.clone())
+    }
+
+    /// Room for so many inputs. A request that is larger than the queue takes all of it.
+    ///
+    /// # Errors
+    /// A full queue.
+    pub fn reserve(&self, inputs: usize) -> Result<Place, Refusal> {
+        let permits = u32::try_from(inputs.min(self.most)).expect("--max-queue is 32 bits");
+        self.places.clone().try_acquire_many_owned(permits).map(Place).map_err(|_| Refusal::busy())
     }
 
     /// Queues the `inputs` `(N, C, H, W)`, at least one, of a request that was `expected`, and waits for their logits. To stop
     /// waiting is to cancel.
     ///
     /// # Errors
-    /// A full queue, a `deadline` that is over, or a network that fails.
+    /// A `deadline` that is over, or a network that fails.
     pub async fn predict(
         &self,
         expected: Expected,
@@ -125,13 +162,10 @@ impl Batcher {
         deadline: Option<Instant>,
     ) -> Result<Done, Refusal> {
         let (reply, done) = oneshot::channel();
+        let Expected { place, announced } = expected;
         {
-            let (mut queue, count) = (lock(&self.shared.0), inputs.dim().0);
-            // A request that is larger than the queue is taken where nothing else waits.
-            if queue.inputs > 0 && queue.inputs + count > self.batching.max_queue {
-                return Err(Refusal::busy());
-            }
-            queue.inputs += count;
+            let mut queue = lock(&self.shared.0);
+            queue.inputs += inputs.dim().0;
             let (arrived, computed) = (Instant::now(), Duration::ZERO);
             queue.jobs.push_back(Job {
                 inputs,
@@ -141,11 +175,12 @@ impl Batcher {
                 begun: None,
                 computed,
                 deadline,
+                place,
                 reply,
             });
         }
         // The inference thread is told by this.
-        drop(expected);
+        drop(announced);
         done.await.unwrap_or_else(|_| Err(Refusal::late()))
     }
 
@@ -197,8 +232,9 @@ impl Queue {
     /// The first jobs, up to `most` inputs.
     fn take(&mut self, most: usize) -> Vec<(Job, usize)> {
         let (mut room, mut batch) = (most, Vec::new());
-        while let Some(job) = self.jobs.pop_front() {
+        while let Some(mut job) = self.jobs.pop_front() {
             let part = job.left().min(room);
+            job.place.shrink_to(job.left() - part);
             (room, self.inputs) = (room - part, self.inputs - part);
             batch.push((job, part));
             if room == 0 {
@@ -229,7 +265,7 @@ fn run(
     let logits = match logits {
         Ok(logits) => logits,
         Err(error) => {
-            let refusal = Refusal::failed(&error);
+            let refusal = Refusal::failed(with_causes(&error));
             // A client that is gone is told nothing.
             return batch.into_iter().for_each(|(job, _)| drop(job.reply.send(Err(refusal.clone()))));
         }
@@ -297,9 +333,10 @@ mod tests {
     ) -> tokio::task::JoinHandle<Result<Vec<f32>, Refusal>> {
         let (before, inputs, own) = (batcher.waiting(), inputs(values), batcher.clone());
         // Else it might be gone from the queue before anybody looks.
-        let _another = batcher.expect();
+        let _another = batcher.announce();
         let task = runtime.spawn(async move {
-            own.predict(own.expect(), inputs, deadline).await.map(|done| done.logits.into_raw_vec_and_offset().0)
+            let expected = own.expect(inputs.dim().0)?;
+            own.predict(expected, inputs, deadline).await.map(|done| done.logits.into_raw_vec_and_offset().0)
         });
         while batcher.waiting() == before && !task.is_finished() {
             thread::sleep(Duration::from_micros(100));
@@ -346,17 +383,17 @@ mod tests {
         go.send(()).unwrap();
         let alone = runtime.spawn({
             let own = batcher.clone();
-            async move { own.predict(own.expect(), inputs(&[0.0]), None).await.map(|_| ()) }
+            async move { own.predict(own.expect(1).unwrap(), inputs(&[0.0]), None).await.map(|_| ()) }
         });
         assert!(runtime.block_on(alone).unwrap().is_ok());
-        let expected = batcher.expect();
+        let expected = batcher.expect(1).unwrap();
         let first = send(&runtime, &batcher, &[1.0], None);
         go.send(()).unwrap();
         let second = runtime.block_on(batcher.predict(expected, inputs(&[2.0]), None));
         assert!(second.is_ok() && runtime.block_on(first).unwrap().is_ok());
         assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 2]);
         // A request that fails before it is queued is waited for no longer.
-        let failing = batcher.expect();
+        let failing = batcher.expect(1).unwrap();
         let third = send(&runtime, &batcher, &[3.0], None);
         drop(failing);
         go.send(()).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use axum::body::{Body, to_bytes};
+use axum::body::BodyDataStream;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use flate2::read::{GzDecoder, ZlibDecoder};
@@ -14,35 +14,54 @@ use super::server::{Admitted, Server};
 /// Reads the body of `request` once the server has taken it on, and unpacks it where it is gzip or deflate.
 ///
 /// # Errors
-/// Those of [`Server::admit`], a body that is too large, comes too slowly or cannot be unpacked.
+/// Those of [`Server::admit`]; a body that is too large, for which there is no room, that comes too slowly or that cannot be
+/// unpacked.
 pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u8>, Admitted), Refusal> {
     let (parts, body) = request.into_parts();
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let admitted = match server.admit(length.unwrap_or(server.limits.max_body)) {
-        Ok(admitted) => admitted,
-        Err(refusal) => {
+    let encoding = Encoding::of(&parts.headers)?;
+    let mut chunks = body.into_data_stream();
+    let arrives = tokio::time::timeout(server.limits.body_timeout, whole(server, &parts.headers, &mut chunks));
+    let (mut admitted, bytes) = match arrives.await {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(refusal)) => {
             // A client reads why only once it has sent its body, so that goes on arriving for a while.
-            tokio::spawn(tokio::time::timeout(server.limits.body_timeout, discard(body)));
+            tokio::spawn(tokio::time::timeout(server.limits.body_timeout, discard(chunks)));
             return Err(refusal);
         }
+        Err(_) => return Err(Refusal::slow()),
     };
-    let bytes = whole(server, body).await?;
-    let encoding = parts.headers.get(header::CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
-    let bytes = match encoding {
-        None | Some("identity" | "") => bytes,
-        Some("gzip") => unpack(GzDecoder::new(&bytes[..]), server.limits.max_body)?,
-        Some("deflate") => unpack(ZlibDecoder::new(&bytes[..]), server.limits.max_body)?,
-        Some(other) => return Err(Refusal::bad(format!("Content-Encoding is {other:?}; it is gzip or deflate"))),
-    };
+    let Some(encoding) = encoding else { return Ok((parts.headers, bytes, admitted)) };
+    let most = server.limits.max_body;
+    let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&bytes, most)).await;
+    let bytes = unpacked.map_err(|_| Refusal::failed("the body could not be unpacked"))??;
+    admitted.body.grow_to(bytes.len())?;
     Ok((parts.headers, bytes, admitted))
+}
+
+/// All that arrives.
+async fn whole(
+    server: &Server,
+    headers: &HeaderMap,
+    chunks: &mut BodyDataStream,
+) -> Result<(Admitted, Vec<u8>), Refusal> {
+    let mut admitted = server.admit()?;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    server.room.check(announced.unwrap_or(0))?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| Refusal::bad(format!("the body could not be read: {error}")))?;
+        admitted.body.grow_to(bytes.len() + chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok((admitted, bytes))
 }
 
 /// Bytes of a refused body that are read, at most.
 const DISCARDED: usize = 64 << 20;
 
-async fn discard(body: Body) {
-    let (mut left, mut data) = (DISCARDED, body.into_data_stream());
-    while let Some(Ok(bytes)) = data.next().await {
+async fn discard(mut chunks: BodyDataStream) {
+    let mut left = DISCARDED;
+    while let Some(Ok(bytes)) = chunks.next().await {
         left = left.saturating_sub(bytes.len());
         if left == 0 {
             break;
@@ -50,17 +69,28 @@ async fn discard(body: Body) {
     }
 }
 
-async fn whole(server: &Server, body: Body) -> Result<Vec<u8>, Refusal> {
-    let most = server.limits.max_body;
-    let bytes = tokio::time::timeout(server.limits.body_timeout, to_bytes(body, most)).await;
-    match bytes.map_err(|_| Refusal::slow())? {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) => {
-            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            match source.contains("length limit") {
-                true => Err(Refusal::too_large(format!("the body has more than {most} bytes (--max-body)"))),
-                false => Err(Refusal::bad(format!("the body could not be read: {error}"))),
-            }
+/// How a body is packed.
+#[derive(Clone, Copy)]
+enum Encoding {
+    Gzip,
+    Deflate,
+}
+
+impl Encoding {
+    /// None where the body is as it is.
+    fn of(headers: &HeaderMap) -> Result<Option<Self>, Refusal> {
+        match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("?")) {
+            None | Some("identity" | "") => Ok(None),
+            Some("gzip") => Ok(Some(Self::Gzip)),
+            Some("deflate") => Ok(Some(Self::Deflate)),
+            Some(other) => Err(Refusal::bad(format!("Content-Encoding is {other:?}; it is gzip or deflate"))),
+        }
+    }
+
+    fn unpack(self, packed: &[u8], most: usize) -> Result<Vec<u8>, Refusal> {
+        match self {
+            Self::Gzip => unpack(GzDecoder::new(packed), most),
+            Self::Deflate => unpack(ZlibDecoder::new(packed), most),
         }
     }
 }

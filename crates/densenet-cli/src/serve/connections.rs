@@ -5,29 +5,55 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum_server::accept::Accept;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Files that the server has open beside its connections.
+const OTHER_FILES: u64 = 64;
+
+/// Connections that the system allows at a time, now that the limit of open files is raised as far as it may be.
+pub fn allowed() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let files = if raised.is_ok() { limit.maximum } else { limit.current };
+    files.map_or(usize::MAX, |files| files.saturating_sub(OTHER_FILES).max(1) as usize)
+}
 
 /// Places for connections, of HTTP and gRPC together.
 #[derive(Clone)]
-pub struct Connections(Arc<Semaphore>);
+pub struct Connections {
+    places: Arc<Semaphore>,
+    patience: Duration,
+    silence: Option<Duration>,
+}
 
 impl Connections {
-    /// So many places.
-    pub fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most)))
+    /// So many places. A client that reads nothing for as long as `patience` loses its place.
+    pub fn new(most: usize, patience: Duration) -> Self {
+        Self { places: Arc::new(Semaphore::new(most)), patience, silence: None }
+    }
+
+    /// The same places; a client that sends nothing for as long as `silence` loses its place, too.
+    pub fn closing_after(self, silence: Duration) -> Self {
+        Self { silence: Some(silence), ..self }
     }
 
     /// The connection with its place; none, and the connection is closed, where all places are taken.
     pub fn admit(&self, stream: TcpStream) -> Option<Connection> {
-        let place = self.0.clone().try_acquire_owned().ok()?;
+        let place = self.places.clone().try_acquire_owned().ok()?;
         // Replies are small, and wait for nothing that could be sent with them.
         stream.set_nodelay(true).ok()?;
-        Some(Connection { stream, _place: place })
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.patience));
+        stream.set_read_timeout(self.silence);
+        Some(Connection { stream: Box::pin(stream), _place: place })
     }
 }
 
@@ -44,7 +70,7 @@ impl<S> Accept<TcpStream, S> for Connections {
 
 /// A connection, which has its place until it is closed.
 pub struct Connection {
-    stream: TcpStream,
+    stream: Pin<Box<TimeoutStream<TcpStream>>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -52,19 +78,19 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.stream.get_ref().connect_info()
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, to)
+        self.stream.as_mut().poll_read(context, to)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        self.stream.as_mut().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -72,7 +98,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        self.stream.as_mut().poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -80,10 +106,10 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        self.stream.as_mut().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        self.stream.as_mut().poll_shutdown(context)
     }
 }

@@ -45,6 +45,12 @@ impl Refusal {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "the queue is full; try again in a second".into() }
     }
 
+    /// The bodies of other requests take all the memory that there is for them.
+    pub fn no_room() -> Self {
+        let reason = "there is no room for the body; try again in a second".into();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, reason }
+    }
+
     /// The server is about to end.
     pub fn draining() -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "the server is shutting down".into() }
@@ -61,8 +67,8 @@ impl Refusal {
     }
 
     /// The server failed.
-    pub fn failed(error: &anyhow::Error) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, reason: crate::output::with_causes(error) }
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, reason: reason.into() }
     }
 }
 

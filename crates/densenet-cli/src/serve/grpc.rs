@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::StatusCode;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyDataStream, BodyExt, StreamBody};
+use hyper::body::Frame;
 use prost::Message;
+use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use self::protocol::grpc_inference_service_server::{GrpcInferenceService, GrpcInferenceServiceServer};
@@ -16,11 +20,12 @@ use self::protocol::model_metadata_response::TensorMetadata;
 use self::protocol::repository_index_response::ModelIndex;
 use self::protocol::*;
 use super::error::Refusal;
-use super::infer::{self, infer};
+use super::infer::infer;
 use super::metrics::{self, VERSION};
+use super::room::Held;
 use super::served::Served;
-use super::server::{EXTENSIONS, NAME, Server};
-use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor};
+use super::server::{Admitted, EXTENSIONS, NAME, Server};
+use super::tensors::{self, Data, INPUT, Input, OutputName, OutputTensor, timeout};
 
 /// What is made of `proto/inference.proto`.
 #[allow(missing_docs, clippy::all)]
@@ -51,6 +56,26 @@ pub fn service(server: Arc<Server>) -> GrpcInferenceServiceServer<Grpc> {
     GrpcInferenceServiceServer::new(Grpc(server)).max_decoding_message_size(most)
 }
 
+/// `body`, which takes room as it arrives, and must arrive in time.
+pub fn bounded(server: &Server, body: Body) -> Body {
+    struct Arriving {
+        chunks: BodyDataStream<Body>,
+        held: Held,
+        bytes: usize,
+        end: Instant,
+    }
+    let end = Instant::now() + server.limits.body_timeout;
+    let arriving = Arriving { chunks: body.into_data_stream(), held: server.room.empty(), bytes: 0, end };
+    let frames = stream::try_unfold(arriving, async |mut arriving| {
+        let chunk = timeout_at(arriving.end, arriving.chunks.next()).await.map_err(|_| Refusal::slow())?;
+        let Some(chunk) = chunk.transpose()? else { return Ok::<_, Status>(None) };
+        arriving.bytes += chunk.len();
+        arriving.held.grow_to(arriving.bytes)?;
+        Ok(Some((Frame::data(chunk), arriving)))
+    });
+    Body::new(StreamBody::new(frames))
+}
+
 /// The protocol's service.
 pub struct Grpc(Arc<Server>);
 
@@ -63,6 +88,13 @@ impl Grpc {
             true => Ok(request.into_inner()),
             false => Err(Refusal::unauthorised().into()),
         }
+    }
+
+    /// Takes on a request of so many bytes.
+    fn admit(&self, bytes: usize) -> Result<Admitted, Refusal> {
+        let mut admitted = self.0.admit()?;
+        admitted.body.grow_to(bytes)?;
+        Ok(admitted)
     }
 
     fn model(&self, name: &str, version: &str) -> Result<Arc<Served>, Status> {
@@ -151,7 +183,7 @@ impl GrpcInferenceService for Grpc {
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Reply<ModelInferResponse> {
         let request = self.check(request)?;
         let model = self.model(&request.model_name, &request.model_version)?;
-        let _admitted = self.0.admit(request.encoded_len()).inspect_err(|_| model.metrics.failed())?;
+        let _admitted = self.admit(request.encoded_len()).inspect_err(|_| model.metrics.failed())?;
         let (id, model_name) = (request.id.clone(), request.model_name.clone());
         let request = parse(request).inspect_err(|_| model.metrics.failed())?;
         let outputs = infer(&self.0, &model, request).await?;
@@ -189,7 +221,7 @@ fn statistics(model: &Served) -> ModelStatistics {
     }
 }
 
-fn parse(request: ModelInferRequest) -> Result<infer::Request, Refusal> {
+fn parse(request: ModelInferRequest) -> Result<tensors::Request, Refusal> {
     let ModelInferRequest { parameters, inputs, outputs, mut raw_input_contents, .. } = request;
     let [input] = <[InferInputTensor; 1]>::try_from(inputs)
         .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
@@ -200,7 +232,7 @@ fn parse(request: ModelInferRequest) -> Result<infer::Request, Refusal> {
         _ => return Err(Refusal::bad("the input has contents or one of raw_input_contents, not both")),
     };
     let input = Input::new(&input.name, &input.datatype, &input.shape, data)?;
-    let timeout = whole_number(&parameters, "timeout").map(Duration::from_micros);
+    let timeout = timeout(whole_number(&parameters, "timeout"));
     let wanted = |output: model_infer_request::InferRequestedOutputTensor| {
         let classification = whole_number(&output.parameters, "classification").map(|top| top as usize);
         OutputName::wanted(&output.name, classification, true)
@@ -209,15 +241,17 @@ fn parse(request: ModelInferRequest) -> Result<infer::Request, Refusal> {
         true => vec![OutputName::wanted(OutputName::Logits.name(), None, true)?],
         false => outputs.into_iter().map(wanted).collect::<Result<_, _>>()?,
     };
-    Ok(infer::Request { input, outputs, timeout })
+    Ok(tensors::Request { input, outputs, timeout })
 }
 
 fn data_of(contents: InferTensorContents) -> Data {
     let InferTensorContents { uint_contents, fp32_contents, bytes_contents, .. } = contents;
     match bytes_contents.is_empty() {
         false => Data::Elements(bytes_contents),
-        true if !uint_contents.is_empty() => Data::Numbers(uint_contents.into_iter().map(f64::from).collect()),
-        true => Data::Numbers(fp32_contents.into_iter().map(f64::from).collect()),
+        true if !uint_contents.is_empty() => {
+            Data::Numbers(uint_contents.into_iter().map(|number| number as f32).collect())
+        }
+        true => Data::Numbers(fp32_contents),
     }
 }
 
@@ -237,5 +271,73 @@ fn described(output: OutputTensor) -> InferOutputTensor {
         shape: output.shape.iter().map(|&extent| extent as i64).collect(),
         parameters: HashMap::new(),
         contents: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use crate::serve::damage;
+    use crate::serve::metrics::Metrics;
+    use crate::serve::server::{Limits, Models};
+
+    fn sound() -> ModelInferRequest {
+        let (name, datatype, shape) = (INPUT.into(), "FP32".into(), vec![1, 1, 1, 2]);
+        let tensor = InferInputTensor { name, datatype, shape, ..Default::default() };
+        let timeout = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(7)) };
+        ModelInferRequest {
+            model_name: "densenet".into(),
+            inputs: vec![tensor],
+            raw_input_contents: vec![vec![0; 8]],
+            parameters: HashMap::from([("timeout".into(), timeout)]),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn random_damage_never_panics() {
+        let raw = sound();
+        assert_eq!(parse(raw.clone()).unwrap().timeout, Some(Duration::from_micros(7)));
+        let mut of_contents = raw.clone();
+        of_contents.raw_input_contents.clear();
+        of_contents.inputs[0].contents =
+            Some(InferTensorContents { fp32_contents: vec![1.0, 2.0], ..Default::default() });
+        assert!(parse(of_contents.clone()).is_ok());
+        let (mut read, mut refused) = (0, 0);
+        for sound in [raw, of_contents] {
+            for damaged in damage::copies(&sound.encode_to_vec()) {
+                let Ok(request) = ModelInferRequest::decode(&damaged[..]) else { continue };
+                if parse(request).is_ok() { read += 1 } else { refused += 1 }
+            }
+        }
+        assert!(read > 0 && refused > 0, "{read} are read, {refused} refused");
+    }
+
+    /// A server of nothing, whose bodies have 8 KiB each and 10 KiB together.
+    fn server() -> Server {
+        let limits =
+            Limits { max_body: 8 << 10, max_bodies: 10 << 10, max_pixels: 1, body_timeout: Duration::from_millis(50) };
+        Server::new(Models::new(), Metrics::new().unwrap(), limits, 1, None)
+    }
+
+    /// The code with which a body of `chunks` of a KiB ends.
+    async fn ended(server: &Server, chunks: usize) -> tonic::Code {
+        let chunks = (0..chunks).map(|_| Ok::<_, Status>(Frame::data(vec![0; 1 << 10].into())));
+        let body = bounded(server, Body::new(StreamBody::new(stream::iter(chunks))));
+        body.collect().await.map_or_else(|status| status.code(), |_| tonic::Code::Ok)
+    }
+
+    #[tokio::test]
+    async fn bodies_have_room_and_time() {
+        let server = server();
+        assert_eq!(ended(&server, 8).await, tonic::Code::Ok);
+        assert_eq!(ended(&server, 9).await, tonic::Code::ResourceExhausted);
+        let mut other = server.room.empty();
+        other.grow_to(8 << 10).unwrap();
+        assert_eq!(ended(&server, 3).await, tonic::Code::Unavailable);
+        let slow = bounded(&server, Body::new(StreamBody::new(stream::pending::<Result<Frame<_>, Status>>())));
+        assert_eq!(slow.collect().await.unwrap_err().code(), tonic::Code::DeadlineExceeded);
     }
 }

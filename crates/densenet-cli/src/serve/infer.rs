@@ -1,7 +1,7 @@
 //! A request from its input to its outputs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use densenet::data::Picture;
 use densenet::output::likeliest_first;
@@ -9,19 +9,9 @@ use ndarray::Axis;
 use ndarray::{Array2, Array4, ArrayView1, concatenate};
 
 use super::error::Refusal;
-use super::served::Served;
+use super::served::{Prepared, Served};
 use super::server::Server;
-use super::tensors::{Input, OutputName, OutputTensor, Values, Wanted};
-
-/// What a client sends, whichever way.
-pub struct Request {
-    /// What is to be predicted.
-    pub input: Input,
-    /// What is to be told.
-    pub outputs: Vec<Wanted>,
-    /// How long the client waits, at most.
-    pub timeout: Option<Duration>,
-}
+use super::tensors::{Input, OutputName, OutputTensor, Request, Values, Wanted};
 
 /// Serves `request` by `model`.
 ///
@@ -31,26 +21,31 @@ pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) 
     let begun = Instant::now();
     let Request { input, outputs, timeout } = request;
     let served = async {
-        let expected = model.expect();
-        let inputs = prepare(server, model, input).await?;
-        let prepared = begun.elapsed();
-        let done = model.predict(expected, inputs, timeout.map(|timeout| begun + timeout)).await?;
-        model.metrics.served(begun.elapsed(), prepared, &done);
+        let prepared = prepare(server, model, input).await?;
+        let took = begun.elapsed();
+        let done = model.predict(prepared, timeout.map(|timeout| begun + timeout)).await?;
+        model.metrics.served(begun.elapsed(), took, &done);
         Ok(outputs.into_iter().map(|wanted| output(model, &done.logits, wanted)).collect())
     };
     served.await.inspect_err(|_: &Refusal| model.metrics.failed())
 }
 
-/// The inputs `(N, C, H, W)`: pictures are decoded and prepared beside the network, on as many threads as there are cores.
-pub async fn prepare(server: &Arc<Server>, model: &Arc<Served>, input: Input) -> Result<Array4<f32>, Refusal> {
-    check(model, &input)?;
+/// Announces `input` to the queue, and makes of it what the network takes: pictures are decoded beside the network, on
+/// as many threads as there are cores.
+///
+/// # Errors
+/// An input that the model does not take, or a full queue.
+pub async fn prepare(server: &Arc<Server>, model: &Arc<Served>, input: Input) -> Result<Prepared, Refusal> {
+    check(server, model, &input)?;
+    let expected = model.expect(input.count())?;
     let (server, model) = (server.clone(), model.clone());
     let permit = server.decoders.clone().acquire_owned().await.expect("it is never closed");
-    let prepared = tokio::task::spawn_blocking(move || {
+    let inputs = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         of(&server, &model, input)
     });
-    prepared.await.map_err(|_| Refusal::failed(&anyhow::anyhow!("a picture could not be prepared")))?
+    let inputs = inputs.await.map_err(|_| Refusal::failed("a picture could not be prepared"))??;
+    Ok(Prepared { inputs, expected })
 }
 
 fn of(server: &Server, model: &Served, input: Input) -> Result<Array4<f32>, Refusal> {
@@ -80,12 +75,19 @@ fn of(server: &Server, model: &Served, input: Input) -> Result<Array4<f32>, Refu
 }
 
 /// Refuses what the model does not take, before anything is made of it.
-fn check(model: &Served, input: &Input) -> Result<(), Refusal> {
+fn check(server: &Server, model: &Served, input: &Input) -> Result<(), Refusal> {
     let (own, name) = (model.input(), &model.name);
+    let (count, most) = (input.count(), server.most_inputs(model));
+    if count > most {
+        return Err(Refusal::bad(format!("{count} inputs; a request to {name} has at most {most} (--max-body)")));
+    }
     match input {
         Input::Normalised { shape: [_, shape @ ..], .. } if *shape != own => {
             let [channels, height, width] = own;
             Err(Refusal::bad(format!("{name} takes [N, {channels}, {height}, {width}]; inputs are of {shape:?}")))
+        }
+        Input::Normalised { values, .. } if !values.iter().all(|value| value.is_finite()) => {
+            Err(Refusal::bad("inputs hold values that are not finite"))
         }
         Input::Pixels { shape: [.., channels], .. } if ![1, 2, 3, 4].contains(channels) => {
             Err(Refusal::bad(format!("pictures have {channels} channels; they have 1 (grey), 3 (RGB) or 4 (RGBA)")))

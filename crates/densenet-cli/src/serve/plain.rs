@@ -39,7 +39,7 @@ async fn openapi() -> impl IntoResponse {
 }
 
 async fn metrics(State(server): Shared) -> Result<Response, Refusal> {
-    let text = server.metrics.text().map_err(|error| Refusal::failed(&error))?;
+    let text = server.metrics.text().map_err(|error| Refusal::failed(crate::output::with_causes(&error)))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
@@ -88,11 +88,12 @@ async fn predict(
     let begun = std::time::Instant::now();
     let predicted = async {
         let (_, bytes, _admitted) = body::read(&server, request).await?;
-        let expected = model.expect();
-        let input = prepare(&server, &model, Input::Encoded(vec![bytes])).await?;
-        let prepared = begun.elapsed();
-        let done = model.predict(expected, input.clone(), None).await?;
-        model.metrics.served(begun.elapsed(), prepared, &done);
+        // A map costs as much as an input, and has a place of its own.
+        let of_map = map.then(|| model.reserve(1)).transpose()?;
+        let prepared = prepare(&server, &model, Input::Encoded(vec![bytes])).await?;
+        let (took, input) = (begun.elapsed(), of_map.is_some().then(|| prepared.inputs.clone()));
+        let done = model.predict(prepared, None).await?;
+        model.metrics.served(begun.elapsed(), took, &done);
         let (row, labels) = (done.logits.row(0), model.labels());
         let probabilities = model.output().probabilities(row);
         let order = likeliest_first(&probabilities, row);
@@ -100,7 +101,7 @@ async fn predict(
             |&index: &usize| json!({ "label": labels[index], "index": index, "probability": probabilities[index] });
         let classes: Vec<Value> = order.iter().take(top.max(1)).map(class).collect();
         let mut json = json!({ "model": model.name, "classes": classes, "seconds": begun.elapsed().as_secs_f64() });
-        if map {
+        if let Some(input) = input {
             json["map"] = class_map(&model, input, order[0]).await?;
         }
         Ok(Json(json))
@@ -112,7 +113,7 @@ async fn predict(
 async fn class_map(model: &Arc<Served>, input: ndarray::Array4<f32>, class: usize) -> Result<Value, Refusal> {
     let own = model.clone();
     let map = tokio::task::spawn_blocking(move || own.map(&input, class)).await;
-    let map = map.map_err(|_| Refusal::failed(&anyhow::anyhow!("the map could not be made")))?;
+    let map = map.map_err(|_| Refusal::failed("the map could not be made"))?;
     let map = map.map_err(|error| Refusal::bad(crate::output::with_causes(&error)))?;
     let rows: Vec<Vec<f32>> = map.rows().into_iter().map(|row| row.to_vec()).collect();
     Ok(json!({ "class": class, "values": rows, "crop": crop(model) }))

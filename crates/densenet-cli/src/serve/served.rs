@@ -12,13 +12,21 @@ use densenet::explain::{ActivationMaps, Target};
 use densenet::output::Output;
 use ndarray::{Array2, Array4, ArrayView4};
 
-use super::batcher::{Batcher, Batching, Done, Expected};
+use super::batcher::{Batcher, Batching, Done, Expected, Place};
 use super::error::Refusal;
 use super::metrics::ModelMetrics;
 use crate::networks::Networks;
 
 /// The machine computes one batch at a time, whichever model it is for: all threads work on it.
 pub type Machine = Arc<Mutex<()>>;
+
+/// Inputs that are ready for the queue.
+pub struct Prepared {
+    /// `(N, C, H, W)`.
+    pub inputs: Array4<f32>,
+    /// What they were announced by.
+    pub expected: Expected,
+}
 
 /// A model that is served: its networks, and the queue before them.
 pub struct Served {
@@ -87,22 +95,28 @@ impl Served {
         [preprocessing.channels(), preprocessing.size, preprocessing.size]
     }
 
-    /// Announces a request, whose inputs are prepared next.
-    pub fn expect(&self) -> Expected {
-        self.batcher.expect()
+    /// Announces a request of so many inputs, which are prepared next.
+    ///
+    /// # Errors
+    /// A full queue.
+    pub fn expect(&self, inputs: usize) -> Result<Expected, Refusal> {
+        self.batcher.expect(inputs)
     }
 
-    /// The logits of `inputs` `(N, C, H, W)` of a request that was `expected`.
+    /// Room in the queue for work of so many inputs.
+    ///
+    /// # Errors
+    /// A full queue.
+    pub fn reserve(&self, inputs: usize) -> Result<Place, Refusal> {
+        self.batcher.reserve(inputs)
+    }
+
+    /// The logits of what is prepared.
     ///
     /// # Errors
     /// Those of [`Batcher::predict`].
-    pub async fn predict(
-        &self,
-        expected: Expected,
-        inputs: Array4<f32>,
-        deadline: Option<Instant>,
-    ) -> Result<Done, Refusal> {
-        self.batcher.predict(expected, inputs, deadline).await
+    pub async fn predict(&self, prepared: Prepared, deadline: Option<Instant>) -> Result<Done, Refusal> {
+        self.batcher.predict(prepared.expected, prepared.inputs, deadline).await
     }
 
     /// The input of an encoded picture, `(1, C, H, W)`.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use subtle::ConstantTimeEq;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::error::Refusal;
 use super::metrics::Metrics;
+use super::room::{Held, Room};
 use super::served::Served;
 
 /// Models by name.
@@ -36,9 +37,6 @@ pub const NAME: &str = "densenet";
 pub const EXTENSIONS: [&str; 5] =
     ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
 
-/// Bytes that one permit stands for.
-const PERMIT: usize = 1 << 10;
-
 /// What all requests share.
 pub struct Server {
     models: RwLock<Models>,
@@ -48,7 +46,8 @@ pub struct Server {
     pub limits: Limits,
     /// Threads that decode pictures.
     pub decoders: Arc<Semaphore>,
-    bodies: Arc<Semaphore>,
+    /// Memory for bodies.
+    pub room: Room,
     token: Option<Vec<u8>>,
     draining: AtomicBool,
 }
@@ -61,7 +60,7 @@ impl Server {
             metrics,
             limits,
             decoders: Arc::new(Semaphore::new(decoders)),
-            bodies: Arc::new(Semaphore::new(limits.max_bodies / PERMIT)),
+            room: Room::new(limits.max_body, limits.max_bodies),
             token,
             draining: AtomicBool::new(false),
         }
@@ -93,29 +92,22 @@ impl Server {
         *self.models.write().expect("no thread panics with it") = models;
     }
 
-    /// Takes on a request with a body of so many bytes; it is served as long as the permit lives.
+    /// Takes on a request; it is served as long as what is returned lives.
     ///
     /// # Errors
-    /// A body that is too large, more than can be taken on, or a server that is about to end.
-    pub fn admit(&self, bytes: usize) -> Result<Admitted, Refusal> {
-        if self.draining.load(Ordering::SeqCst) {
+    /// A server that is about to end.
+    pub fn admit(&self) -> Result<Admitted, Refusal> {
+        if !self.is_ready() {
             return Err(Refusal::draining());
         }
-        let most = self.limits.max_body;
-        if bytes > most {
-            return Err(Refusal::too_large(format!(
-                "the body has {bytes} bytes; at most {most} are taken (--max-body)"
-            )));
-        }
-        let permits = u32::try_from(bytes.div_ceil(PERMIT).max(1)).expect("a body is smaller than 4 TiB");
-        let permit = self.bodies.clone().try_acquire_many_owned(permits).map_err(|_| Refusal::busy())?;
         self.metrics.in_flight.inc();
-        Ok(Admitted { _permit: permit, in_flight: self.metrics.in_flight.clone() })
+        Ok(Admitted { body: self.room.empty(), in_flight: self.metrics.in_flight.clone() })
     }
 
-    /// Inputs of `model` that a request's body can hold.
+    /// Inputs that a request may have: as many as its body can hold where they are tensors. Pictures are smaller than the
+    /// tensors that are made of them.
     pub fn most_inputs(&self, model: &Served) -> usize {
-        self.limits.max_body / (size_of::<f32>() * model.input().iter().product::<usize>())
+        (self.limits.max_body / (size_of::<f32>() * model.input().iter().product::<usize>())).max(1)
     }
 
     /// Takes on no more requests.
@@ -139,7 +131,8 @@ impl Server {
 
 /// A request that is being served.
 pub struct Admitted {
-    _permit: OwnedSemaphorePermit,
+    /// What its body takes.
+    pub body: Held,
     in_flight: prometheus::IntGauge,
 }
 

@@ -1,5 +1,7 @@
 //! Tensors of the Open Inference Protocol, whichever way they come.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
@@ -38,6 +40,22 @@ impl OutputName {
         let found = Self::ALL.into_iter().find(|output| output.name() == name);
         found.ok_or_else(|| Refusal::bad(format!("there is no output {name:?}; there are logits and probabilities")))
     }
+}
+
+/// What a client sends, whichever way.
+#[derive(Debug)]
+pub struct Request {
+    /// What is to be predicted.
+    pub input: Input,
+    /// What is to be told.
+    pub outputs: Vec<Wanted>,
+    /// How long the client waits, at most.
+    pub timeout: Option<Duration>,
+}
+
+/// A request's parameter `timeout`, of which 0 says that there is none, as in Triton.
+pub fn timeout(microseconds: Option<u64>) -> Option<Duration> {
+    microseconds.filter(|&time| time > 0).map(Duration::from_micros)
 }
 
 /// The input of a request.
@@ -140,6 +158,14 @@ impl Datatype {
 }
 
 impl Input {
+    /// Pictures, or tensors of one.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Normalised { shape, .. } | Self::Pixels { shape, .. } => shape[0],
+            Self::Encoded(files) => files.len(),
+        }
+    }
+
     /// The input called `name` of that datatype and `shape`, whose values are `data`.
     pub fn new(name: &str, datatype: &str, shape: &[i64], data: Data) -> Result<Self, Refusal> {
         if name != INPUT {
@@ -182,7 +208,7 @@ fn elements(shape: &[i64]) -> Result<usize, Refusal> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// The numbers of a JSON array, nested or flat.
-    Numbers(Vec<f64>),
+    Numbers(Vec<f32>),
     /// The texts of a JSON array.
     Texts(Vec<String>),
     /// Bytes as the protocol lays them out.
@@ -194,7 +220,7 @@ pub enum Data {
 impl Data {
     fn numbers(self, count: usize) -> Result<Vec<f32>, Refusal> {
         let values: Vec<f32> = match self {
-            Self::Numbers(numbers) => numbers.into_iter().map(|number| number as f32).collect(),
+            Self::Numbers(numbers) => numbers,
             Self::Raw(bytes) if bytes.len() == 4 * count => {
                 bytes.chunks_exact(4).map(|word| f32::from_le_bytes(word.try_into().expect("four bytes"))).collect()
             }
@@ -208,7 +234,7 @@ impl Data {
             Self::Raw(bytes) => bytes,
             Self::Numbers(numbers) => {
                 let pixel =
-                    |number: f64| (number.fract() == 0.0 && (0.0..256.0).contains(&number)).then_some(number as u8);
+                    |number: f32| (number.fract() == 0.0 && (0.0..256.0).contains(&number)).then_some(number as u8);
                 let pixels: Option<Vec<u8>> = numbers.into_iter().map(pixel).collect();
                 pixels.ok_or_else(|| Refusal::bad("UINT8 data are whole numbers from 0 to 255"))?
             }
@@ -225,7 +251,7 @@ impl Data {
                 let files: Result<Vec<_>, _> = texts.into_iter().map(decode).collect();
                 files.map_err(|error| Refusal::bad(format!("BYTES in JSON are pictures in base64: {error}")))?
             }
-            Self::Raw(bytes) => split(&bytes)?,
+            Self::Raw(bytes) => split(&bytes, count)?,
             Self::Numbers(_) => return Err(self.wrong(count, "texts in base64")),
         };
         if files.len() == count { Ok(files) } else { Err(Self::Raw(Vec::new()).wrong_count(files.len(), count)) }
@@ -245,10 +271,13 @@ impl Data {
     }
 }
 
-/// Elements of `BYTES`, each after its length of four bytes.
-fn split(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, Refusal> {
+/// The `count` elements of `BYTES`, each after its length of four bytes.
+fn split(mut bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>, Refusal> {
     let mut elements = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        if elements.len() == count {
+            return Err(Refusal::bad(format!("the data have more than the {count} elements that the shape takes")));
+        }
         let length = u32::from_le_bytes(*length) as usize;
         let Some((element, rest)) = rest.split_at_checked(length) else { break };
         elements.push(element.to_vec());
@@ -275,7 +304,7 @@ impl<'de> Deserialize<'de> for Data {
 /// What nested arrays hold.
 #[derive(Default)]
 struct Flat {
-    numbers: Vec<f64>,
+    numbers: Vec<f32>,
     texts: Vec<String>,
 }
 
@@ -303,17 +332,17 @@ impl<'de> Visitor<'de> for Nested<'_> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<(), E> {
-        self.0.numbers.push(number);
+        self.0.numbers.push(number as f32);
         Ok(())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.0.numbers.push(number as f64);
+        self.0.numbers.push(number as f32);
         Ok(())
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.0.numbers.push(number as f64);
+        self.0.numbers.push(number as f32);
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::connections::Connections;
 
+/// Bytes of a request's head, at most.
+const HEAD: usize = 64 << 10;
+
 /// A certificate and its key.
 #[derive(Args)]
 pub struct Tls {
@@ -53,7 +56,8 @@ impl Tls {
         patience: Duration,
     ) -> Result<()> {
         let mut server = axum_server::from_tcp(listener)?.handle(handle).first_request_timeout(patience);
-        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(patience);
+        let mut http1 = server.http_builder().http1();
+        http1.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEAD);
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else {
             return server.acceptor(connections).serve(service).await.context("serving");
         };

@@ -2,7 +2,6 @@
 //! configuration, statistics and the model repository.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -14,11 +13,12 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::error::Refusal;
-use super::infer::{self, infer};
+use super::infer::infer;
+use super::json;
 use super::metrics::{Statistics, VERSION};
 use super::served::Served;
 use super::server::{EXTENSIONS, NAME, Server};
-use super::tensors::{Data, INPUT, Input, OutputName, OutputTensor, Values, Wanted};
+use super::tensors::{INPUT, OutputName, OutputTensor, Values};
 
 /// The header that says how many bytes of a body are JSON; tensors follow.
 const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -141,103 +141,22 @@ async fn index(State(server): Shared) -> Json<Value> {
     Json(server.models().keys().map(model).collect())
 }
 
-/// The JSON of a request.
-#[derive(Deserialize)]
-struct RequestJson {
-    #[serde(default)]
-    id: Option<String>,
-    #[serde(default)]
-    parameters: Parameters,
-    inputs: Vec<InputJson>,
-    #[serde(default)]
-    outputs: Vec<OutputJson>,
-}
-
-#[derive(Deserialize)]
-struct InputJson {
-    name: String,
-    datatype: String,
-    shape: Vec<i64>,
-    #[serde(default)]
-    parameters: Parameters,
-    data: Option<Data>,
-}
-
-#[derive(Deserialize)]
-struct OutputJson {
-    name: String,
-    #[serde(default)]
-    parameters: Parameters,
-}
-
-/// Parameters of a request, an input or an output; others are of no concern here.
-#[derive(Default, Deserialize)]
-struct Parameters {
-    /// Microseconds.
-    timeout: Option<u64>,
-    binary_data_output: Option<bool>,
-    binary_data_size: Option<usize>,
-    binary_data: Option<bool>,
-    classification: Option<usize>,
-}
-
 async fn inferred(State(server): Shared, named: Named, request: Request) -> Result<Response, Refusal> {
     let model = find(&server, &named)?;
     let (headers, bytes, _admitted) = body::read(&server, request).await.inspect_err(|_| model.metrics.failed())?;
-    let (id, request) = tokio::task::spawn_blocking(move || parse(&headers, &bytes))
+    let (id, request) = tokio::task::spawn_blocking(move || json::parse(json_length(&headers)?, &bytes))
         .await
-        .map_err(|_| Refusal::failed(&anyhow::anyhow!("the request could not be read")))?
+        .map_err(|_| Refusal::failed("the request could not be read"))?
         .inspect_err(|_| model.metrics.failed())?;
     let outputs = infer(&server, &model, request).await?;
     Ok(response(&model, id, outputs))
 }
 
-fn parse(headers: &HeaderMap, body: &[u8]) -> Result<(Option<String>, infer::Request), Refusal> {
-    let json_length = match headers.get(HEADER_LENGTH) {
-        None => body.len(),
-        Some(length) => {
-            let length =
-                length.to_str().ok().and_then(|length| length.parse().ok()).filter(|&length| length <= body.len());
-            length.ok_or_else(|| {
-                Refusal::bad("Inference-Header-Content-Length must be a number, at most the body's bytes")
-            })?
-        }
-    };
-    let (json, tensors) = body.split_at(json_length);
-    let request: RequestJson =
-        serde_json::from_slice(json).map_err(|error| Refusal::bad(format!("the request's JSON: {error}")))?;
-    let RequestJson { id, parameters, inputs, outputs } = request;
-    let [input] = <[InputJson; 1]>::try_from(inputs)
-        .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
-    let binary = parameters.binary_data_output.unwrap_or(false);
-    let outputs = match outputs.is_empty() {
-        true => vec![Wanted { name: OutputName::Logits, classification: None, binary }],
-        false => outputs.into_iter().map(|output| wanted(output, binary)).collect::<Result<_, _>>()?,
-    };
-    let data = data_of(input.data, input.parameters.binary_data_size, tensors)?;
-    let input = Input::new(&input.name, &input.datatype, &input.shape, data)?;
-    Ok((id, infer::Request { input, outputs, timeout: parameters.timeout.map(Duration::from_micros) }))
-}
-
-/// The data of the one input: in the JSON, or all that follows it.
-fn data_of(json: Option<Data>, size: Option<usize>, tensors: &[u8]) -> Result<Data, Refusal> {
-    match (json, size) {
-        (Some(data), None) if tensors.is_empty() => Ok(data),
-        (None, Some(size)) if size == tensors.len() => Ok(Data::Raw(tensors.to_vec())),
-        (None, Some(size)) => {
-            Err(Refusal::bad(format!("binary_data_size is {size}; {} bytes follow the JSON", tensors.len())))
-        }
-        (Some(_), _) => {
-            Err(Refusal::bad("an input has either data or binary_data_size, and bytes follow the JSON if it has"))
-        }
-        (None, None) => {
-            Err(Refusal::bad("the input has no data: give data, or binary_data_size with bytes after the JSON"))
-        }
-    }
-}
-
-fn wanted(OutputJson { name, parameters }: OutputJson, binary: bool) -> Result<Wanted, Refusal> {
-    OutputName::wanted(&name, parameters.classification, parameters.binary_data.unwrap_or(binary))
+/// Bytes of a body that are JSON, where tensors follow.
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
+    let Some(length) = headers.get(HEADER_LENGTH) else { return Ok(None) };
+    let number = length.to_str().ok().and_then(|length| length.parse().ok());
+    number.map(Some).ok_or_else(|| Refusal::bad("Inference-Header-Content-Length must be a number"))
 }
 
 fn response(model: &Served, id: Option<String>, outputs: Vec<OutputTensor>) -> Response {

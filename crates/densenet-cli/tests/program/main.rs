@@ -21,4 +21,6 @@ mod report;
 mod reuse;
 mod runs;
 mod serve;
+mod serve_attacked;
+mod server;
 mod training;
