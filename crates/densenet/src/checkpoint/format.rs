@@ -55,8 +55,9 @@ fn stranger(name: &str, head: &[u8]) -> Option<String> {
         () if head.starts_with(b"\x89HDF\r\n\x1a\n") => {
             "an HDF5 file, as Keras writes it; weights of PyTorch or safetensors are read"
         }
-        () if name.ends_with(".onnx") => {
-            "an ONNX model; weights of PyTorch or safetensors are read, and densenet export writes ONNX"
+        () if name.ends_with(".onnx") || begins_as_onnx(head) => {
+            "an ONNX model, which densenet export writes and does not read; give the weights that it was exported from, of \
+             PyTorch or safetensors"
         }
         () if head.starts_with(b"\x93NUMPY") => {
             "an array of NumPy, not weights; predict reads such a file as its input"
@@ -68,6 +69,12 @@ fn stranger(name: &str, head: &[u8]) -> Option<String> {
         () => return None,
     };
     Some(reason.into())
+}
+
+/// Whether `head` is that of an ONNX model: a version below 128, then the name of the program that wrote it.
+fn begins_as_onnx(head: &[u8]) -> bool {
+    let name = head.get(4..).and_then(|rest| rest.get(..usize::from(head[3])));
+    head.first() == Some(&0x08) && head.get(2) == Some(&0x12) && name.is_some_and(|name| name.is_ascii())
 }
 
 /// That a file is a pointer of Git LFS, whose text after the version's address is `pointer`.
@@ -95,6 +102,9 @@ mod tests {
         for (name, head, part) in [
             ("a.h5", &b"\x89HDF\r\n\x1a\n\0\0"[..], "HDF5"),
             ("a.onnx", b"\x08\x08\x12\x07pytorch", "ONNX"),
+            ("a.pth", b"\x08\x08\x12\x08densenet\x1a\x051.0.0", "weights that it was exported from"),
+            ("a.onnx", b"\x0a", "ONNX"),
+            ("a.pth", b"\x08\x08\x12\x7fdensenet", "first bytes are of neither"),
             ("a.pth", b"\n<!DOCTYPE html><html>", "web page"),
             ("a.pth", b"", "empty"),
             ("a.npy", b"\x93NUMPY\x01\0", "NumPy"),
