@@ -16,7 +16,8 @@ use crate::reading::Reading;
 /// Writes weights for other programs
 ///
 /// ONNX files read "images" (N, C, H, W), normalised as in training, and make "logits" (N, classes); labels,
-/// preprocessing and the rest of what the weights say of themselves are in their metadata.
+/// preprocessing and the rest of what the weights say of themselves are in their metadata. Weights of eight bits become a QDQ
+/// graph.
 #[derive(Args)]
 #[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx\n\
     or:      densenet export --weights densenet121.pth --preset imagenet --out densenet121.onnx")]

@@ -52,3 +52,20 @@ fn what_holds_no_integers_or_is_damaged_is_told() {
     let words = "eval --weights damaged.safetensors --data ./fashion-mnist";
     world.fails(words, 1, &["damaged.safetensors", "map_scal"]);
 }
+
+#[test]
+fn integers_become_a_qdq_graph_which_is_not_read_back() {
+    let world = World::new();
+    world.done("quantize --weights fashion-mnist --out q.safetensors");
+    world.done("export --weights q.safetensors --out q.onnx");
+    world.done("export --weights q.safetensors --precision f32 --out whole.onnx");
+    let [qdq, whole] = ["q.onnx", "whole.onnx"].map(|name| fs::read(world.path(name)).unwrap());
+    let holds = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
+    assert!(holds(&qdq, b"QuantizeLinear") && holds(&qdq, b"densenet_card") && !holds(&whole, b"QuantizeLinear"));
+    assert!(qdq.len() * 2 < whole.len(), "{} bytes of {}", qdq.len(), whole.len());
+    fs::write(world.path("renamed.pth"), qdq).unwrap();
+    for name in ["q.onnx", "renamed.pth"] {
+        let words = format!("eval --weights {name} --data ./fashion-mnist");
+        world.fails(&words, 1, &[name, "an ONNX model", "give the weights that it was exported from"]);
+    }
+}

@@ -1,15 +1,33 @@
 //! The pieces of an ONNX graph: operations, weights, and the values between them.
 
 use super::proto::{
-    AttributeProto, AttributeType, Dimension, Extent, FLOAT, GraphProto, NodeProto, TensorProto, TensorShapeProto,
-    TensorType, TypeProto, ValueInfoProto,
+    AttributeProto, AttributeType, Dimension, Extent, FLOAT, GraphProto, INT8, NodeProto, TensorProto,
+    TensorShapeProto, TensorType, TypeProto, UINT8, ValueInfoProto,
 };
 
+/// A type of numbers that weights have.
+pub(super) trait Element: bytemuck::Pod {
+    /// Its number in `TensorProto.DataType`.
+    const DATA_TYPE: i32;
+}
+
+impl Element for f32 {
+    const DATA_TYPE: i32 = FLOAT;
+}
+
+impl Element for u8 {
+    const DATA_TYPE: i32 = UINT8;
+}
+
+impl Element for i8 {
+    const DATA_TYPE: i32 = INT8;
+}
+
 /// Adds a tensor of weights.
-pub(super) fn weights(graph: &mut GraphProto, name: &str, shape: &[usize], values: &[f32]) {
+pub(super) fn weights<T: Element>(graph: &mut GraphProto, name: &str, shape: &[usize], values: &[T]) {
     graph.initializer.push(TensorProto {
         dims: shape.iter().map(|&extent| extent as i64).collect(),
-        data_type: Some(FLOAT),
+        data_type: Some(T::DATA_TYPE),
         name: Some(name.into()),
         raw_data: Some(bytemuck::cast_slice(values).to_vec()),
     });

@@ -3,10 +3,11 @@
 //! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`, or
 //! `features` `(batch, features)` where the network has no classifier. Values and weights have torchvision's names. The
 //! file's `metadata_props` hold the whole [`Card`] as a JSON text, `densenet_card`, and the licence once more under ONNX's
-//! own name for it, `model_license`. Equal weights give equal bytes.
+//! own name for it, `model_license`. A network of eight bits is a QDQ graph. Equal weights give equal bytes.
 
 mod fold;
 mod graph;
+mod integers;
 mod network;
 mod options;
 pub mod proto;

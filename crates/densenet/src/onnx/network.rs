@@ -3,7 +3,7 @@
 use densenet_kernels::batch_norm::EPSILON;
 
 use super::fold::folded;
-use super::graph::{self, fixed, float, int, open, window};
+use super::graph::{self, Element, fixed, float, int, open, window};
 use super::options::Options;
 use super::proto::{AttributeProto, GraphProto};
 use crate::architecture::{Block, Conv, DenseLayer, Linear, Norm};
@@ -22,7 +22,7 @@ const FEATURES: &str = "features";
 
 /// Writes down the operations of a network; each returns the name of the value it makes.
 pub(super) struct Walk<'a> {
-    contents: &'a Contents<'a>,
+    pub(super) contents: &'a Contents<'a>,
     fold: bool,
     /// What all names but the input's begin with, so that several networks stand in one graph.
     prefix: String,
@@ -76,9 +76,10 @@ impl<'a> Walk<'a> {
     fn network(&mut self) -> String {
         let architecture = self.contents.architecture;
         let mut x = self.stem();
-        for block in &architecture.blocks {
-            x = self.block(block, x);
-        }
+        x = match self.contents.quantization {
+            Some(quantization) => self.integer_blocks(quantization, &x),
+            None => architecture.blocks.iter().fold(x, |x, block| self.block(block, x)),
+        };
         x = self.norm(&architecture.final_norm, &x);
         if architecture.config.final_relu {
             x = self.relu(&architecture.final_norm, &x);
@@ -131,8 +132,7 @@ impl<'a> Walk<'a> {
             x = self.join(layer, x, h);
         }
         let Some(transition) = &block.transition else { return x };
-        x = self.norm(&transition.norm, &x);
-        x = self.relu(&transition.norm, &x);
+        x = self.norm_relu(&transition.norm, &x);
         x = self.conv(&transition.conv, &x);
         self.node(format!("{}.pool", module(&transition.conv)), "AveragePool", &[&x], window(2, 2, 0))
     }
@@ -140,8 +140,7 @@ impl<'a> Walk<'a> {
     /// `H(x)`.
     fn layer(&mut self, layer: &DenseLayer, x: &str) -> String {
         let first = layer.bottleneck.as_ref().unwrap_or(&layer.conv);
-        let mut x = self.norm(&first.norm, x);
-        x = self.relu(&first.norm, &x);
+        let mut x = self.norm_relu(&first.norm, x);
         if let Some(bottleneck) = &layer.bottleneck {
             x = self.conv_norm_relu(&bottleneck.conv, &layer.conv.norm, &x);
         }
@@ -149,7 +148,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A layer's input and output together.
-    fn join(&mut self, layer: &DenseLayer, x: String, h: String) -> String {
+    pub(super) fn join(&mut self, layer: &DenseLayer, x: String, h: String) -> String {
         let module = module(&layer.conv.conv);
         match self.contents.architecture.config.joining {
             Joining::Dense => self.node(format!("{module}.concat"), "Concat", &[&x, &h], vec![int("axis", 1)]),
@@ -171,9 +170,11 @@ impl<'a> Walk<'a> {
     }
 
     fn conv(&mut self, conv: &Conv, x: &str) -> String {
-        let parameters = self.contents.parameters;
-        let bias = conv.bias.clone().map(|bias| &parameters[bias]);
-        self.conv_of(conv, x, &parameters[conv.weight.clone()], bias)
+        self.conv_of(conv, x, &self.contents.parameters[conv.weight.clone()], self.bias(conv))
+    }
+
+    pub(super) fn bias(&self, conv: &Conv) -> Option<&'a [f32]> {
+        conv.bias.clone().map(|bias| &self.contents.parameters[bias])
     }
 
     /// `conv` with these values of weight and bias.
@@ -184,6 +185,11 @@ impl<'a> Walk<'a> {
         let bias = bias.map(|bias| self.weights(&bias_name, &[conv.out_channels], bias));
         let inputs: Vec<&str> = [x, &weight].into_iter().chain(bias.as_deref()).collect();
         self.node(conv.name.clone(), "Conv", &inputs, window(conv.kernel, conv.stride, conv.padding))
+    }
+
+    pub(super) fn norm_relu(&mut self, norm: &Norm, x: &str) -> String {
+        let x = self.norm(norm, x);
+        self.relu(norm, &x)
     }
 
     fn norm(&mut self, norm: &Norm, x: &str) -> String {
@@ -206,14 +212,26 @@ impl<'a> Walk<'a> {
     }
 
     /// Adds a tensor of weights; returns its name.
-    fn weights(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
-        let name = format!("{}{name}", self.prefix);
+    pub(super) fn weights<T: Element>(&mut self, name: &str, shape: &[usize], values: &[T]) -> String {
+        let name = self.own(name);
         graph::weights(&mut self.graph, &name, shape, values);
         name
     }
 
-    fn node(&mut self, name: String, op_type: &str, input: &[&str], attributes: Vec<AttributeProto>) -> String {
-        graph::node(&mut self.graph, format!("{}{name}", self.prefix), op_type, input, attributes)
+    pub(super) fn node(
+        &mut self,
+        name: String,
+        op_type: &str,
+        input: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
+        let name = self.own(&name);
+        graph::node(&mut self.graph, name, op_type, input, attributes)
+    }
+
+    /// The name that `name` has in a graph of several networks.
+    pub(super) fn own(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 }
 
@@ -244,6 +262,6 @@ fn logits_of(graph: &mut GraphProto, mean: &str, independent: bool) {
 }
 
 /// The layer or transition that a convolution belongs to, as `features.denseblock1.denselayer1`.
-fn module(conv: &Conv) -> &str {
+pub(super) fn module(conv: &Conv) -> &str {
     conv.name.rsplit_once('.').map_or(&conv.name, |(module, _)| module)
 }

@@ -12,6 +12,12 @@ pub const OPSET: i64 = 17;
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
 
+/// `TensorProto.DataType.UINT8`.
+pub const UINT8: i32 = 2;
+
+/// `TensorProto.DataType.INT8`.
+pub const INT8: i32 = 3;
+
 /// A file: a graph, what it needs to run and what it says of itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {

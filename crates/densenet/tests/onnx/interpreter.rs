@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use densenet::onnx::proto::{GraphProto, NodeProto};
+use densenet::onnx::proto::{FLOAT, GraphProto, INT8, NodeProto, TensorProto, UINT8};
 use densenet_kernels::reference::batch_norm::{self, Statistics};
 use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, conv, linear, pool, relu};
@@ -16,23 +16,41 @@ struct Map {
 
 /// What the graph makes of `images` `(N, C, H, W)`.
 pub fn run(graph: &GraphProto, shape: Shape4, images: &[f64]) -> Vec<f64> {
-    let float = |bytes: &[u8]| f64::from(f32::from_le_bytes(bytes.try_into().unwrap()));
-    let weights: HashMap<&str, Vec<f64>> = graph
-        .initializer
-        .iter()
-        .map(|tensor| {
-            (tensor.name.as_deref().unwrap(), tensor.raw_data.as_ref().unwrap().chunks(4).map(float).collect())
-        })
-        .collect();
+    let mut weights: HashMap<&str, Vec<f64>> =
+        graph.initializer.iter().map(|tensor| (tensor.name.as_deref().unwrap(), numbers(tensor))).collect();
     let images = Map { shape, values: images.to_vec() };
     let mut maps = HashMap::from([(graph.input[0].name.as_deref().unwrap(), images)]);
     for node in &graph.node {
+        if let Some(numbers) = dequantized(node, &weights) {
+            weights.insert(&node.output[0], numbers);
+            continue;
+        }
         let inputs: Vec<&Map> = node.input.iter().filter_map(|name| maps.get(&**name)).collect();
         let weights: Vec<&[f64]> = node.input.iter().filter_map(|name| weights.get(&**name)).map(|w| &**w).collect();
         let output = operate(node, &inputs, &weights);
         maps.insert(&node.output[0], output);
     }
     maps.remove(graph.output[0].name.as_deref().unwrap()).unwrap().values
+}
+
+/// The elements of a tensor.
+fn numbers(tensor: &TensorProto) -> Vec<f64> {
+    let bytes = tensor.raw_data.as_ref().unwrap();
+    match tensor.data_type.unwrap() {
+        FLOAT => bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()).into()).collect(),
+        INT8 => bytes.iter().map(|&byte| f64::from(byte as i8)).collect(),
+        UINT8 => bytes.iter().map(|&byte| byte.into()).collect(),
+        other => panic!("data type {other}"),
+    }
+}
+
+/// The weights that `node` makes of integers; none where it does something else.
+fn dequantized(node: &NodeProto, weights: &HashMap<&str, Vec<f64>>) -> Option<Vec<f64>> {
+    let integers = weights.get(&*node.input[0]).filter(|_| node.op_type.as_deref() == Some("DequantizeLinear"))?;
+    let scale = &weights[&*node.input[1]];
+    assert_eq!((node.attribute[0].i, node.input.len()), (Some(0), 2), "a scale an output, and no zero");
+    let outputs = integers.chunks(integers.len() / scale.len()).zip(scale);
+    Some(outputs.flat_map(|(output, scale)| output.iter().map(move |integer| integer * scale)).collect())
 }
 
 fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
@@ -52,6 +70,20 @@ fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
         ("BatchNormalization", [gamma, beta, mean, variance]) => {
             let statistics = Statistics { mean: mean.to_vec(), variance: variance.to_vec() };
             Map { shape, values: batch_norm::forward(shape, values, &statistics, gamma, beta) }
+        }
+        (operation @ ("QuantizeLinear" | "DequantizeLinear"), [scale, zero @ ..]) => {
+            let axis = node.attribute.first().map(|attribute| attribute.i);
+            assert!(axis == Some(Some(1)) && scale.len() == shape.c || axis.is_none() && scale.len() == 1);
+            let channel = |place: usize| if scale.len() == 1 { 0 } else { place / shape.plane() % shape.c };
+            let of = |(place, &value): (usize, &f64)| {
+                let c = channel(place);
+                let (scale, zero) = (scale[c], zero.first().map_or(0.0, |zero| zero[c]));
+                match operation {
+                    "QuantizeLinear" => ((value / scale).round_ties_even() + zero).clamp(0.0, 255.0),
+                    _ => (value - zero) * scale,
+                }
+            };
+            Map { shape, values: values.iter().enumerate().map(of).collect() }
         }
         ("Relu", []) => Map { shape, values: relu::forward(values) },
         (operation @ ("MaxPool" | "AveragePool"), []) => {

@@ -3,6 +3,7 @@
 #[path = "../common/distance.rs"]
 mod distance;
 mod form;
+mod integers;
 mod interpreter;
 #[path = "../common/kinds.rs"]
 mod kinds;

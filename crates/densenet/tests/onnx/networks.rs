@@ -47,8 +47,9 @@ impl Network {
     }
 
     pub fn contents(&self) -> Contents<'_> {
-        let Weights { parameters, running, .. } = &self.weights;
-        Contents { card: &self.card, architecture: &self.architecture, parameters, running, quantization: None }
+        let Weights { parameters, running, quantization } = &self.weights;
+        let quantization = quantization.as_ref();
+        Contents { card: &self.card, architecture: &self.architecture, parameters, running, quantization }
     }
 
     /// The model as a reader of the file finds it.
