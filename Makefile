@@ -13,6 +13,8 @@ check: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy --package densenet --no-default-features --locked -- -D warnings
+	cargo clippy --package densenet-cli --all-targets --features otel --locked -- -D warnings
+	cargo test --package densenet-cli --test program --features otel --locked traces
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
 

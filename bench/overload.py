@@ -209,7 +209,7 @@ def post(picture: bytes) -> bytes:
 
 def hold(port: int, many: int, held: Synchronized) -> None:
     """Holds so many connections that say nothing, and opens each anew when the server closes it; `held` is how many there are."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # What is measured is the server with these connections, not how fast they are made.
     os.nice(10)
     poll, connections = select.epoll(), {}

@@ -9,6 +9,7 @@ mod error;
 mod grpc;
 mod infer;
 mod json;
+mod log;
 mod metrics;
 mod plain;
 mod room;
@@ -16,6 +17,8 @@ mod served;
 mod server;
 mod tensors;
 mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 mod v2;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,8 +29,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum_server::Handle;
@@ -35,7 +39,10 @@ use clap::Args;
 use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tonic::server::NamedService;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
@@ -46,6 +53,7 @@ use tower_http::trace::TraceLayer;
 use self::batcher::Batching;
 use self::connections::Connections;
 use self::error::Refusal;
+use self::log::Log;
 use self::metrics::Metrics;
 use self::served::{Machine, Served};
 use self::server::{Limits, Models, Server};
@@ -145,7 +153,12 @@ impl Serve {
         if !is_name(&self.name) {
             return Err(Misuse(format!("--name {:?}; it takes letters, digits, - _ and .", self.name)).into());
         }
-        self.log();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the server")?;
+        let _log = {
+            let _context = runtime.enter();
+            Log::start(self.log_json)?
+        };
         let metrics = Metrics::new()?;
         let machine = Machine::default();
         let models = self.load(&metrics, &machine)?;
@@ -156,21 +169,8 @@ impl Serve {
             body_timeout: PATIENCE,
         };
         let server = Arc::new(Server::new(models, metrics, limits, threads, self.token()?));
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the server")?;
         runtime.block_on(self.serve(server, machine))?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    fn log(&self) {
-        let filter = tracing_subscriber::EnvFilter::try_from_env("DENSENET_LOG").unwrap_or_else(|_| "info".into());
-        let subscriber =
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-        // Another subscriber cannot be there: this is a program.
-        let _ = match self.log_json {
-            true => subscriber.json().try_init(),
-            false => subscriber.with_ansi(false).try_init(),
-        };
     }
 
     /// Loads all models; those that are counted go on being counted.
@@ -225,9 +225,16 @@ impl Serve {
         let connections = Connections::new(self.places(), PATIENCE);
         let service = routes(server.clone()).into_make_service();
         let http = self.tls.serve(listener, handle.clone(), connections.clone(), service, PATIENCE);
-        let grpc = self.serve_grpc(grpc, connections, server.clone(), ended.clone());
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<grpc::Service>().await;
+        let grpc = self.serve_grpc(grpc, health_service, connections, server.clone(), ended.clone());
         let drain = async {
-            drain(&server).await?;
+            asked_to_end().await?;
+            server.drain();
+            for service in ["", grpc::Service::NAME] {
+                health.set_service_status(service, ServingStatus::NotServing).await;
+            }
+            finish(&server).await;
             ended.notify_one();
             handle.graceful_shutdown(Some(Duration::from_secs(1)));
             Ok(())
@@ -264,13 +271,12 @@ impl Serve {
     async fn serve_grpc(
         &self,
         listener: Option<(std::net::TcpListener, SocketAddr)>,
+        health: HealthServer<impl Health>,
         connections: Connections,
         server: Arc<Server>,
         ended: Arc<Notify>,
     ) -> Result<()> {
         let Some((listener, _)) = listener else { return Ok(()) };
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_service_status("", tonic_health::ServingStatus::Serving).await;
         let listener = tokio::net::TcpListener::from_std(listener).context("listening")?;
         // A client that is gone without a word leaves its place.
         let mut builder = tonic::transport::Server::builder()
@@ -281,8 +287,14 @@ impl Serve {
         }
         let connections = connections.closing_after(SILENCE);
         let own = server.clone();
-        let mut builder = builder.layer(MapRequestBodyLayer::new(move |body| grpc::bounded(&own, body)));
-        let router = builder.add_service(health_service).add_service(grpc::service(server));
+        let replied = log::replied::<tonic::body::Body>;
+        let logged = TraceLayer::new_for_grpc().make_span_with(log::span::<tonic::body::Body>).on_response(replied);
+        let mut builder = builder
+            .layer(SetRequestIdLayer::new(log::ID, MakeRequestUuid))
+            .layer(PropagateRequestIdLayer::new(log::ID))
+            .layer(logged.on_failure(()).on_eos(()))
+            .layer(MapRequestBodyLayer::new(move |body| grpc::bounded(&own, body)));
+        let router = builder.add_service(health).add_service(grpc::service(server));
         let incoming = TcpIncoming::from(listener)
             .filter_map(move |stream| std::future::ready(stream.map(|stream| connections.admit(stream)).transpose()));
         router.serve_with_incoming_shutdown(incoming, ended.notified()).await.context("serving gRPC")
@@ -310,14 +322,6 @@ fn names(server: &Server) -> String {
 
 /// All addresses.
 fn routes(server: Arc<Server>) -> Router {
-    let id = HeaderName::from_static("x-request-id");
-    let span = |request: &Request| {
-        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-        tracing::info_span!("request", method = %request.method(), path = %request.uri().path(), id)
-    };
-    let done = |response: &Response, took: Duration, _: &tracing::Span| {
-        tracing::info!(status = response.status().as_u16(), milliseconds = took.as_millis() as u64, "done");
-    };
     // Small replies gain nothing, and MLServer's client does not unpack errors.
     let large = DefaultPredicate::new().and(SizeAbove::new(1 << 10));
     let protected = v2::routes().merge(plain::routes());
@@ -331,9 +335,14 @@ fn routes(server: Arc<Server>) -> Router {
         })
         .with_state(server)
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_response(done).on_failure(()))
-        .layer(PropagateRequestIdLayer::new(id.clone()))
-        .layer(SetRequestIdLayer::new(id, MakeRequestUuid))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(log::span::<Body>)
+                .on_response(log::replied::<Body>)
+                .on_failure(()),
+        )
+        .layer(PropagateRequestIdLayer::new(log::ID))
+        .layer(SetRequestIdLayer::new(log::ID, MakeRequestUuid))
 }
 
 /// Serves clients that know the token.
@@ -346,18 +355,20 @@ async fn authorised(State(server): State<Arc<Server>>, request: Request, next: N
     ([(header::WWW_AUTHENTICATE, "Bearer")], Refusal::unauthorised()).into_response()
 }
 
-/// At SIGTERM or Ctrl-C takes on no more requests, and waits until those that are being served are done.
-async fn drain(server: &Server) -> Result<()> {
+/// Waits for SIGTERM or Ctrl-C.
+async fn asked_to_end() -> Result<()> {
     let mut term = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     tokio::select! {
-        _ = term.recv() => {}
-        pressed = tokio::signal::ctrl_c() => pressed.context("waiting for Ctrl-C")?,
+        _ = term.recv() => Ok(()),
+        pressed = tokio::signal::ctrl_c() => pressed.context("waiting for Ctrl-C"),
     }
-    server.drain();
+}
+
+/// Waits until the requests that are being served are done.
+async fn finish(server: &Server) {
     output::note("finishing the requests that are being served");
     let begun = tokio::time::Instant::now();
     while server.metrics.in_flight.get() > 0 && begun.elapsed() < DRAIN {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(())
 }

@@ -50,10 +50,13 @@ impl From<Refusal> for Status {
     }
 }
 
+/// The protocol's service, as tonic serves it.
+pub type Service = GrpcInferenceServiceServer<Grpc>;
+
 /// The protocol's service, for clients that know the server's token.
-pub fn service(server: Arc<Server>) -> GrpcInferenceServiceServer<Grpc> {
+pub fn service(server: Arc<Server>) -> Service {
     let most = server.limits.max_body;
-    GrpcInferenceServiceServer::new(Grpc(server)).max_decoding_message_size(most)
+    Service::new(Grpc(server)).max_decoding_message_size(most)
 }
 
 /// `body`, which takes room as it arrives, and must arrive in time.
@@ -237,6 +240,7 @@ fn parse(request: ModelInferRequest) -> Result<tensors::Request, Refusal> {
         let classification = whole_number(&output.parameters, "classification").map(|top| top as usize);
         OutputName::wanted(&output.name, classification, true)
     };
+    OutputName::check_count(outputs.len())?;
     let outputs = match outputs.is_empty() {
         true => vec![OutputName::wanted(OutputName::Logits.name(), None, true)?],
         false => outputs.into_iter().map(wanted).collect::<Result<_, _>>()?,

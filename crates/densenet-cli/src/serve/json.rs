@@ -59,6 +59,7 @@ pub fn parse(json_length: Option<usize>, body: &[u8]) -> Result<(Option<String>,
     let [input] = <[InputJson; 1]>::try_from(inputs)
         .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
     let binary = parameters.binary_data_output.unwrap_or(false);
+    OutputName::check_count(outputs.len())?;
     let outputs = match outputs.is_empty() {
         true => vec![Wanted { name: OutputName::Logits, classification: None, binary }],
         false => outputs.into_iter().map(|output| wanted(output, binary)).collect::<Result<_, _>>()?,

@@ -10,6 +10,9 @@ use super::error::Refusal;
 /// The name of the one input.
 pub const INPUT: &str = "images";
 
+/// Each output as all values and as its likeliest classes, in JSON and as bytes.
+const MOST_OUTPUTS: usize = 8;
+
 /// What a client may be told of each input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputName {
@@ -28,6 +31,14 @@ impl OutputName {
         match self {
             Self::Logits => "logits",
             Self::Probabilities => "probabilities",
+        }
+    }
+
+    /// Refuses more outputs than anybody wants, since each is computed and sent.
+    pub fn check_count(outputs: usize) -> Result<(), Refusal> {
+        match outputs > MOST_OUTPUTS {
+            true => Err(Refusal::bad(format!("{outputs} outputs; a request has at most {MOST_OUTPUTS}"))),
+            false => Ok(()),
         }
     }
 

@@ -175,6 +175,7 @@ fn what_is_wrong_is_told_with_its_status() {
         (with("/inputs/0/data", Value::Null), "the input has no data"),
         (request("BYTES", &[1], vec!["AAAA"]), "picture"),
         (json!({ "inputs": tensor()["inputs"], "outputs": [{ "name": "y" }] }), "there is no output \"y\""),
+        (json!({ "inputs": tensor()["inputs"], "outputs": vec![json!({ "name": "logits" }); 9] }), "at most 8"),
     ] {
         let (status, error) = server.infer(&request);
         assert!(status == 400 && error["error"].as_str().unwrap().contains(said), "{said}: {status} {error}");
@@ -321,4 +322,26 @@ fn connections_may_be_encrypted() {
     let mut reply = Vec::new();
     let _ = plain.read_to_end(&mut reply);
     assert!(!reply.starts_with(b"HTTP"));
+}
+
+/// A client of OTLP needs no reply to send what it has, so that the collector only reads.
+#[cfg(feature = "otel")]
+#[test]
+fn traces_are_sent_as_a_part_of_the_clients() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let server = Server::start_with(Folder::new(), "--weights cifar10", &variables);
+    let parent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+    read(agent().get(server.url("/v2/models/densenet")).header("traceparent", parent).call());
+    let (mut connection, _) = collector.accept().unwrap();
+    connection.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let (mut sent, mut part) = (Vec::new(), [0; 4096]);
+    let trace: Vec<u8> = [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef].repeat(2);
+    let holds = |sent: &[u8], wanted: &[u8]| sent.windows(wanted.len()).any(|window| window == wanted);
+    while ![b"densenet", &b"/v2/models/densenet"[..], &trace].iter().all(|wanted| holds(&sent, wanted)) {
+        let bytes = connection.read(&mut part).unwrap();
+        assert!(bytes > 0, "the connection ended before the trace was sent");
+        sent.extend_from_slice(&part[..bytes]);
+    }
 }

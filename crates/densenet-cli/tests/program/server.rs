@@ -24,8 +24,14 @@ impl Server {
     }
 
     pub fn start_in(folder: Folder, words: &str) -> Self {
+        Self::start_with(folder, words, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn start_with(folder: Folder, words: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&format!("serve --port 0 {words}"));
-        let mut child = command.env("DENSENET_LOG", "off").stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.envs(variables.iter().copied()).env("DENSENET_LOG", "off").stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let (mut line, mut grpc) = (String::new(), None);
         while !line.starts_with("serving") {
