@@ -71,11 +71,19 @@ pub struct Weights {
     pub parameters: Vec<f32>,
     /// Running statistics, laid out as [`Architecture::running`].
     pub running: Vec<f32>,
-    /// The integers of a network that predicts in eight bits; the parameters are then what these stand for.
+    /// The integers of a network that predicts in eight bits; the parameters that these stand for are then zeros.
     pub quantization: Option<Quantization>,
 }
 
 impl Weights {
+    /// The same weights without integers: what these stand for is among the parameters.
+    pub fn dequantized(mut self, architecture: &Architecture) -> Self {
+        if let Some(quantization) = self.quantization.take() {
+            quantization.dequantize(architecture, &mut self.parameters);
+        }
+        self
+    }
+
     /// Names of the tensors that hold a value that is not finite.
     pub fn non_finite(&self, architecture: &Architecture) -> Vec<String> {
         let arenas = [(&architecture.parameters, &self.parameters), (&architecture.running, &self.running)];

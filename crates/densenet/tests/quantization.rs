@@ -13,7 +13,7 @@ use densenet_kernels::reference::Shape4;
 use densenet_kernels::reference::conv::Conv;
 use densenet_kernels::reference::int8::{conv_sums, requantize, requantize_mean};
 use densenet_kernels::simd::Isa;
-use ndarray::{Array4, Axis, s};
+use ndarray::{Array2, Array4, Axis, s};
 
 /// Two blocks of bottlenecked layers, with numbers of channels that fill neither vectors nor groups of four.
 fn config() -> Config {
@@ -213,8 +213,8 @@ fn check_maps(name: &str, network: &DenseNet, quantization: &Quantization, image
 }
 
 /// The distance of `found` from `expected`, as a share of the norm of `expected`.
-fn distance(found: &ndarray::Array2<f32>, expected: &ndarray::Array2<f32>) -> f32 {
-    let norm = |values: &ndarray::Array2<f32>| values.mapv(|v| v * v).sum().sqrt();
+fn distance(found: &Array2<f32>, expected: &Array2<f32>) -> f32 {
+    let norm = |values: &Array2<f32>| values.mapv(|v| v * v).sum().sqrt();
     norm(&(found - expected)) / norm(expected)
 }
 
@@ -262,9 +262,15 @@ fn a_file_keeps_every_bit() {
     assert_eq!(loaded.quantization(), quantized.quantization());
     assert_eq!(loaded.logits(images.view()).unwrap(), quantized.logits(images.view()).unwrap());
     assert!(loaded.parameters() == quantized.parameters() && loaded.running() == quantized.running());
-    // In floating point it is the network of the weights that the integers stand for.
+    // In floating point it is the network of the weights that the integers stand for; gradients are that network's.
+    let dlogits = Array2::ones((9, config.num_classes));
+    let gradients = loaded.image_gradients(images.view(), dlogits.view()).unwrap();
     let plain = loaded.dequantized();
-    assert!(plain.quantization().is_none());
+    assert!(plain.quantization().is_none() && plain.parameters() == quantized.parameters());
+    assert_eq!(plain.image_gradients(images.view(), dlogits.view()).unwrap(), gradients);
+    let mut reader = Reader::open(&path).unwrap();
+    let (tuned_from, _) = reader.initial(plain.architecture(), &[], 0).unwrap();
+    assert!(tuned_from.quantization.is_none() && tuned_from.parameters == quantized.parameters());
     let near = distance(&plain.logits(images.view()).unwrap(), &quantized.logits(images.view()).unwrap());
     assert!(near > 0.0 && near < 0.05, "{near}");
     let bytes = std::fs::read(&path).unwrap();

@@ -104,7 +104,7 @@ impl Patient {
     fn network(&self, setting: &Setting) -> Result<DenseNet> {
         let (_, weights) =
             self.weights.iter().find(|(order, _)| *order == setting.new_maps).unwrap_or(&self.weights[0]);
-        Ok(DenseNet::from_arenas(&setting.config, weights.parameters.clone(), weights.running.clone())?)
+        Ok(DenseNet::of_weights(&setting.config, weights.clone())?)
     }
 
     /// Pictures of the usual setting that go through the network in a second.

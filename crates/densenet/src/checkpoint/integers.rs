@@ -30,9 +30,8 @@ impl Reader {
             .map_err(|lists| self.differs(&lists))?;
         let quantization = self.quantization(architecture)?;
         let mut parameters = self.values(&numbers, "", &parameters)?;
-        for op in architecture.pre_activations() {
-            parameters[op.conv.weight.clone()].copy_from_slice(&quantization.convs[&op.conv.name].dequantized());
-        }
+        // The last tensor may be an integer.
+        parameters.resize(architecture.num_parameters(), 0.0);
         let running = self.values(&numbers, "", &architecture.running)?;
         Ok(Weights { parameters, running, quantization: Some(quantization) })
     }

@@ -195,7 +195,7 @@ impl Reader {
         let Config { in_channels, num_classes, hidden, head_pool, input_size, .. } = self.config()?;
         let held = Config { in_channels, num_classes, hidden, head_pool, input_size, ..config.clone() };
         let held = Architecture::new(&held)?;
-        let weights = self.weights(&held)?;
+        let weights = self.weights(&held)?.dequantized(&held);
         let (parameters, _) = init::initial(architecture, seed);
         Ok(adapt::adapt(&held, weights, architecture, parameters, [&known, labels]))
     }

@@ -20,6 +20,7 @@ use crate::{Architecture, Config, Error, Result, init};
 /// A network and its weights.
 #[derive(Debug)]
 pub struct DenseNet<T: Real = f32> {
+    /// Where it predicts with integers, the weights that these stand for are zeros.
     pub(super) weights: Weights<T>,
     /// The weights packed for inference; made at the first prediction after they changed.
     floats: OnceLock<Predictor<T, FloatBody<T>>>,
@@ -32,6 +33,19 @@ pub struct DenseNet<T: Real = f32> {
 pub(super) struct Integers<T: Real> {
     pub quantization: Quantization,
     pub predictor: Box<dyn Inference<T>>,
+    /// The network's parameters with the weights that the integers stand for; made when they are first asked for.
+    pub parameters: OnceLock<Vec<T>>,
+}
+
+impl<T: Real> Integers<T> {
+    /// The parameters of a network of `weights`, which has zeros for the integers.
+    fn parameters(&self, weights: &Weights<T>) -> &[T] {
+        self.parameters.get_or_init(|| {
+            let mut parameters = weights.parameters.clone();
+            self.quantization.dequantize(&weights.architecture, &mut parameters);
+            parameters
+        })
+    }
 }
 
 impl<T: Real> DenseNet<T> {
@@ -71,10 +85,13 @@ impl<T: Real> DenseNet<T> {
         Ok(Self { weights, floats: OnceLock::new(), integers: None })
     }
 
-    /// Forgets what was made of the weights, which are about to change.
+    /// Forgets what was made of the weights, which are about to change; integers become the weights that they stand for.
     fn forget_packed(&mut self) {
         self.floats.take();
-        self.integers = None;
+        if let Some(integers) = self.integers.take() {
+            integers.parameters(&self.weights);
+            self.weights.parameters = integers.parameters.into_inner().expect("they were just made");
+        }
     }
 
     /// What the network is made of.
@@ -84,7 +101,10 @@ impl<T: Real> DenseNet<T> {
 
     /// The learnable values, laid out as [`Architecture::parameters`].
     pub fn parameters(&self) -> &[T] {
-        &self.weights.parameters
+        match &self.integers {
+            Some(integers) => integers.parameters(&self.weights),
+            None => &self.weights.parameters,
+        }
     }
 
     /// The learnable values, to be changed.
@@ -109,7 +129,10 @@ impl<T: Real> DenseNet<T> {
     pub(crate) fn change_classifier(&mut self, change: impl FnOnce(&mut [T])) {
         change(&mut self.weights.parameters);
         let floats = self.floats.get_mut().map(|floats| floats as &mut dyn Inference<T>);
-        let integers = self.integers.as_mut().map(|integers| &mut *integers.predictor);
+        let integers = self.integers.as_mut().map(|integers| {
+            integers.parameters.take();
+            &mut *integers.predictor
+        });
         for predictor in floats.into_iter().chain(integers) {
             predictor.pack_classifier(&self.weights);
         }
@@ -238,11 +261,18 @@ impl<T: Real> DenseNet<T> {
         }
     }
 
-    /// The weights packed for inference in floating point. They are packed outside of the lock: a thread that packs them on a
+    /// The weights packed for inference in floating point, be they those that integers stand for. They are packed outside of the lock: a thread that packs them on a
     /// pool may take up another prediction meanwhile, and would wait there for itself.
     pub(super) fn floats(&self) -> &Predictor<T, FloatBody<T>> {
         self.floats.get().unwrap_or_else(|| {
-            let floats = Predictor::of_floats(&self.weights);
+            let floats = match &self.integers {
+                None => Predictor::of_floats(&self.weights),
+                Some(integers) => Predictor::of_floats(&Weights {
+                    architecture: self.weights.architecture.clone(),
+                    parameters: integers.parameters(&self.weights).to_vec(),
+                    running: self.weights.running.clone(),
+                }),
+            };
             self.floats.get_or_init(|| floats)
         })
     }

@@ -1,10 +1,12 @@
 //! A network that predicts in eight bits.
 
+use std::sync::OnceLock;
+
 use super::densenet::{DenseNet, Integers};
 use super::integer_body::IntegerBody;
 use super::predictor::Predictor;
 use crate::quantization::{Calibration, Quantization, quantize};
-use crate::{Config, Error, Result};
+use crate::{Architecture, Config, Error, Result};
 
 impl DenseNet<f32> {
     /// A network of `config` that predicts with the integers of `quantization`. Of the convolutions that become integers it
@@ -22,12 +24,9 @@ impl DenseNet<f32> {
         let mut network = Self::from_arenas(config, parameters, running)?;
         quantization.check(network.architecture()).map_err(Error::Config)?;
         let weights = &mut network.weights;
-        for op in weights.architecture.pre_activations() {
-            let values = quantization.convs[&op.conv.name].dequantized();
-            weights.parameters[op.conv.weight.clone()].copy_from_slice(&values);
-        }
+        weights.parameters = without_integers(&weights.architecture, &weights.parameters);
         let predictor = Predictor::new(weights, |_, _| IntegerBody::new(weights, &quantization));
-        network.integers = Some(Integers { predictor: Box::new(predictor), quantization });
+        network.integers = Some(Integers { predictor: Box::new(predictor), quantization, parameters: OnceLock::new() });
         Ok(network)
     }
 
@@ -56,4 +55,17 @@ impl DenseNet<f32> {
         self.parameters_mut();
         self
     }
+}
+
+/// `parameters` with zeros for the weights that are integers. Nothing is written there, so that these pages of a large arena
+/// never take memory.
+fn without_integers(architecture: &Architecture, parameters: &[f32]) -> Vec<f32> {
+    let integers: Vec<_> = architecture.pre_activations().map(|op| &op.conv.weight).collect();
+    let mut rest = vec![0.0; parameters.len()];
+    for tensor in &architecture.parameters {
+        if !integers.contains(&&tensor.range) {
+            rest[tensor.range.clone()].copy_from_slice(&parameters[tensor.range.clone()]);
+        }
+    }
+    rest
 }

@@ -17,7 +17,7 @@ use std::ops::Range;
 pub use activations::{Activations, Calibration};
 pub use choose::quantize;
 
-use densenet_kernels::Affine;
+use densenet_kernels::{Affine, Scalar};
 
 use crate::architecture::{Architecture, Conv, Norm};
 
@@ -46,6 +46,15 @@ pub struct QuantizedMaps {
 }
 
 impl Quantization {
+    /// Writes the weights that the integers stand for to `parameters`, laid out as [`Architecture::parameters`].
+    pub fn dequantize<T: Scalar>(&self, architecture: &Architecture, parameters: &mut [T]) {
+        for op in architecture.pre_activations() {
+            let values = self.convs[&op.conv.name].dequantized();
+            let to = &mut parameters[op.conv.weight.clone()];
+            to.iter_mut().zip(values).for_each(|(to, value)| *to = T::of(value.into()));
+        }
+    }
+
     /// Checks that these are the integers of a network of `architecture`.
     ///
     /// # Errors
