@@ -77,7 +77,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const CONNECTIONS: usize = 1 << 14;
 
 /// Requests at a time of one connection of gRPC.
-const STREAMS: u32 = 256;
+const STREAMS: u32 = 128;
 
 /// Serves predictions: the Open Inference Protocol (KServe v2) over HTTP and gRPC, POST /predict, and a page
 #[derive(Args)]

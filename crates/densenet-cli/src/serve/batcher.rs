@@ -132,22 +132,20 @@ impl Batcher {
     /// # Errors
     /// A full queue.
     pub fn expect(&self, inputs: usize) -> Result<Expected, Refusal> {
-        let place = self.reserve(inputs)?;
-        Ok(Expected { place, announced: self.announce() })
+        // A request that is larger than the queue takes all of it.
+        let permits = u32::try_from(inputs.min(self.most)).expect("--max-queue is 32 bits");
+        let permits = self.places.clone().try_acquire_many_owned(permits).map_err(|_| Refusal::busy())?;
+        Ok(Expected { place: Place(permits), announced: self.announce() })
+    }
+
+    /// Waits for room for one input, which is given before any to requests that come later.
+    pub async fn place(&self) -> Place {
+        Place(self.places.clone().acquire_owned().await.expect("it is never closed"))
     }
 
     fn announce(&self) -> Announced {
         lock(&self.shared.0).expected += 1;
         Announced(self.shared.clone())
-    }
-
-    /// Room for so many inputs. A request that is larger than the queue takes all of it.
-    ///
-    /// # Errors
-    /// A full queue.
-    pub fn reserve(&self, inputs: usize) -> Result<Place, Refusal> {
-        let permits = u32::try_from(inputs.min(self.most)).expect("--max-queue is 32 bits");
-        self.places.clone().try_acquire_many_owned(permits).map(Place).map_err(|_| Refusal::busy())
     }
 
     /// Queues the `inputs` `(N, C, H, W)`, at least one, of a request that was `expected`, and waits for their logits. To stop
@@ -316,8 +314,9 @@ mod tests {
         (Arc::new(batcher), go, sizes)
     }
 
+    /// Batches that wait for what is announced, however long that takes on a busy machine.
     fn batching(max_batch: usize, max_queue: usize) -> Batching {
-        Batching { max_batch, max_delay: Duration::from_millis(1), max_queue }
+        Batching { max_batch, max_delay: Duration::MAX, max_queue }
     }
 
     fn inputs(values: &[f32]) -> Array4<f32> {
@@ -378,8 +377,7 @@ mod tests {
 
     #[test]
     fn a_batch_waits_for_a_request_that_is_being_prepared_and_for_nothing_else() {
-        let forever = Batching { max_delay: Duration::MAX, ..batching(4, 100) };
-        let (runtime, (batcher, go, sizes)) = (runtime(), slow(forever));
+        let (runtime, (batcher, go, sizes)) = (runtime(), slow(batching(4, 100)));
         go.send(()).unwrap();
         let alone = runtime.spawn({
             let own = batcher.clone();

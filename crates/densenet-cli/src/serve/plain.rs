@@ -88,10 +88,8 @@ async fn predict(
     let begun = std::time::Instant::now();
     let predicted = async {
         let (_, bytes, _admitted) = body::read(&server, request).await?;
-        // A map costs as much as an input, and has a place of its own.
-        let of_map = map.then(|| model.reserve(1)).transpose()?;
         let prepared = prepare(&server, &model, Input::Encoded(vec![bytes])).await?;
-        let (took, input) = (begun.elapsed(), of_map.is_some().then(|| prepared.inputs.clone()));
+        let (took, input) = (begun.elapsed(), map.then(|| prepared.inputs.clone()));
         let done = model.predict(prepared, None).await?;
         model.metrics.served(begun.elapsed(), took, &done);
         let (row, labels) = (done.logits.row(0), model.labels());
@@ -102,6 +100,8 @@ async fn predict(
         let classes: Vec<Value> = order.iter().take(top.max(1)).map(class).collect();
         let mut json = json!({ "model": model.name, "classes": classes, "seconds": begun.elapsed().as_secs_f64() });
         if let Some(input) = input {
+            // A map costs as much as an input; it takes the next place that is free, before requests that come.
+            let _place = model.place().await;
             json["map"] = class_map(&model, input, order[0]).await?;
         }
         Ok(Json(json))

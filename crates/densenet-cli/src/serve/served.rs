@@ -103,12 +103,9 @@ impl Served {
         self.batcher.expect(inputs)
     }
 
-    /// Room in the queue for work of so many inputs.
-    ///
-    /// # Errors
-    /// A full queue.
-    pub fn reserve(&self, inputs: usize) -> Result<Place, Refusal> {
-        self.batcher.reserve(inputs)
+    /// Waits for room in the queue for work that costs as much as an input.
+    pub async fn place(&self) -> Place {
+        self.batcher.place().await
     }
 
     /// The logits of what is prepared.

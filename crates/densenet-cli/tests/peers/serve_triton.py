@@ -8,6 +8,8 @@ import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as grpc_aio
 import tritonclient.http as http
 import tritonclient.http.aio as http_aio
+from grpc import insecure_channel as channel
+from tritonclient.utils import InferenceServerException
 
 http_address, grpc_address, picture = sys.argv[1:]
 images = np.random.default_rng(0).standard_normal((3, 3, 32, 32), dtype=np.float32)
@@ -68,6 +70,20 @@ packed = web.infer(
 others = [packed.as_numpy("logits"), rpc.infer("densenet", inputs(grpc), outputs=outputs(grpc)).as_numpy("logits")]
 others += asyncio.run(in_time(http_aio, http_address)) + asyncio.run(in_time(grpc_aio, grpc_address))
 assert all((other == logits).all() for other in others)
+
+# grpc.health.v1, of the server and of its service.
+health = channel(grpc_address).unary_unary("/grpc.health.v1.Health/Check")
+service = b"inference.GRPCInferenceService"
+assert health(b"") == health(b"\n" + bytes([len(service)]) + service) == b"\x08\x01"
+
+large = grpc.InferInput("images", [2000, 3, 32, 32], "FP32")
+large.set_data_from_numpy(np.zeros(large.shape(), np.float32))
+try:
+    rpc.infer("densenet", [large])
+except InferenceServerException as error:
+    assert error.status() in ("StatusCode.OUT_OF_RANGE", "StatusCode.RESOURCE_EXHAUSTED"), error
+else:
+    raise AssertionError("a body of 24 MB was taken")
 
 file = http.InferInput("images", [1], "BYTES")
 file.set_data_from_numpy(np.array([open(picture, "rb").read()], dtype=object))

@@ -264,7 +264,7 @@ fn slow_clients_lose_their_places() {
 
 #[test]
 fn what_is_too_much_is_refused_at_once_and_the_rest_is_answered_rightly() {
-    let server = Server::start("--weights cifar10 --max-batch 1 --max-queue 2");
+    let server = Server::start("--weights cifar10 --max-batch 1 --max-queue 1");
     let bodies: [Vec<u8>; 3] = [1, 120, 240].map(picture);
     let right = bodies.each_ref().map(|body| server.post("/predict", body).1["classes"].clone());
     let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
