@@ -221,6 +221,11 @@ impl Architecture {
         self.stem_norm.iter().chain(blocks).chain(std::iter::once(&self.final_norm))
     }
 
+    /// What the network makes of a picture: a logit a class, or the features of a backbone, which has no classifier.
+    pub fn num_outputs(&self) -> usize {
+        if self.classifier.is_empty() { self.num_features } else { self.config.num_classes }
+    }
+
     /// Checks that there is a classifier.
     ///
     /// # Errors

@@ -148,3 +148,74 @@ fn a_backward_pass_may_end_at_the_classifier() {
         assert!(gradients[..classifier].iter().all(|&g| g == 0.0) && whole[..classifier].iter().any(|&g| g != 0.0));
     }
 }
+
+#[test]
+fn a_step_in_two_passes_has_the_gradients_of_one() {
+    let config = config();
+    let (images, labels) = batch(0);
+    for memory in [Memory::Normal, Memory::Low] {
+        let options = StepOptions { dropout_seed: 4, memory, ..StepOptions::default() };
+        let mut network = DenseNet::<f32>::new(&config, 1).unwrap();
+        let mut whole = Backprop::new(&network);
+        let outcome = whole.run(&mut network, images.view(), &labels, &options).unwrap();
+        let running = network.running().to_vec();
+        let mut network = DenseNet::<f32>::new(&config, 1).unwrap();
+        let mut parts = Backprop::new(&network);
+        let logits = parts.run_forward(&mut network, images.view(), &options).unwrap();
+        assert_eq!((&logits, network.running()), (&outcome.logits, &*running));
+        // Of cross-entropy: (softmax - one hot) / images.
+        let mut dlogits = logits.mapv(|logit| logit.exp());
+        for (mut row, &label) in dlogits.rows_mut().into_iter().zip(&labels) {
+            row /= row.sum();
+            row[label as usize] -= 1.0;
+        }
+        dlogits /= labels.len() as f32;
+        parts.run_backward(&network, images.view(), dlogits.view(), &options).unwrap();
+        let distance = whole.gradients().iter().zip(parts.gradients()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let largest = whole.gradients().iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        assert!(distance < 1e-5 * largest, "{distance} of {largest}");
+    }
+}
+
+#[test]
+fn the_passes_of_a_backbone_make_its_features_and_their_gradients() {
+    let config = Config { num_classes: 0, drop_rate: 0.0, ..config() };
+    let images = batch(0).0.mapv(f64::from);
+    let (options, network) = (StepOptions::default(), DenseNet::<f64>::new(&config, 1).unwrap());
+    // The sum of the features of one channel in training, with one parameter moved.
+    let sum = |place: usize, by: f64| {
+        let mut parameters = network.parameters().to_vec();
+        parameters[place] += by;
+        let mut moved = DenseNet::from_arenas(&config, parameters, network.running().to_vec()).unwrap();
+        let mut backprop = Backprop::new(&moved);
+        backprop.run_forward(&mut moved, images.view(), &options).unwrap().column(7).sum()
+    };
+    let mut trained =
+        DenseNet::from_arenas(&config, network.parameters().to_vec(), network.running().to_vec()).unwrap();
+    let mut backprop = Backprop::new(&trained);
+    let features = backprop.run_forward(&mut trained, images.view(), &options).unwrap();
+    let mut dfeatures = features.mapv(|_| 0.0);
+    dfeatures.column_mut(7).fill(1.0);
+    backprop.run_backward(&trained, images.view(), dfeatures.view(), &options).unwrap();
+    for place in [0, 50, 300, network.parameters().len() / 2] {
+        let expected = (sum(place, 1e-6) - sum(place, -1e-6)) / 2e-6;
+        let found = backprop.gradients()[place];
+        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1e-2), "{place}: {found}, not {expected}");
+    }
+}
+
+#[test]
+fn a_backward_pass_follows_its_forward_pass() {
+    let mut network = DenseNet::<f32>::new(&config(), 1).unwrap();
+    let (images, _) = batch(0);
+    let (mut backprop, options) = (Backprop::new(&network), StepOptions::default());
+    let dlogits = ndarray::Array2::ones((5, 10));
+    let error = backprop.run_backward(&network, images.view(), dlogits.view(), &options).unwrap_err().to_string();
+    assert!(error.contains("5 pictures of 19x17 without its forward pass"), "{error}");
+    backprop.run_forward(&mut network, images.view(), &options).unwrap();
+    let fewer = images.slice(s![..4, .., .., ..]);
+    assert!(backprop.run_backward(&network, fewer, dlogits.slice(s![..4, ..]), &options).is_err());
+    let error = backprop.run_backward(&network, images.view(), dlogits.slice(s![..4, ..]), &options).unwrap_err();
+    assert!(error.to_string().contains("gradients of (4, 10) outputs; there are (5, 10)"), "{error}");
+    backprop.run_backward(&network, images.view(), dlogits.view(), &options).unwrap();
+}

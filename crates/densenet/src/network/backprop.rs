@@ -4,7 +4,7 @@ use densenet_kernels::batch_norm::Write;
 use densenet_kernels::conv::Epilogue;
 use densenet_kernels::loss::Loss;
 use densenet_kernels::{Grid, Pooling, Real};
-use ndarray::{Array2, ArrayView4};
+use ndarray::{Array2, ArrayView2, ArrayView4, CowArray, Ix4};
 
 use super::arena::Arena;
 use super::block::{BlockState, Step};
@@ -17,7 +17,7 @@ use super::stem::{Pictures, StemState};
 use super::step_targets::StepTargets;
 use super::sum::copy;
 use crate::profile::{Pass, Probe, Profile};
-use crate::{Architecture, Error, Result};
+use crate::{Architecture, Config, Error, Result};
 
 /// How to take a training step's loss.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +41,13 @@ pub struct StepOutcome<T> {
     pub loss: f64,
     /// `(N, classes)`.
     pub logits: Array2<T>,
+}
+
+/// What a step goes by.
+struct StepPass<'a, T> {
+    plan: Plan,
+    pictures: Pictures<'a, T>,
+    step: Step<'a>,
 }
 
 /// Working memory of training steps, and the gradients of the last one.
@@ -103,51 +110,106 @@ impl<T: Real> Backprop<T> {
         targets: &[T],
         options: &StepOptions<'_>,
     ) -> Result<StepOutcome<T>> {
-        let grid = network.check(&images)?;
-        check_variance(network.architecture(), grid)?;
         let images = images.as_standard_layout();
-        let pictures = Pictures { data: images.as_slice().expect("standard layout"), grid };
-        let config = &network.architecture().config;
-        let step = Step {
-            joining: config.joining,
-            drop_rate: config.drop_rate,
-            dropout_seed: options.dropout_seed,
-            probe: Probe::new(options.profile, "head"),
-        };
-        let shape = (grid.images, config.num_classes);
-        let sizes = network.architecture().block_sizes(grid.height, grid.width)?;
-        let plan = Plan::new(network.architecture(), grid, &sizes, options.memory);
-        self.make_room(plan.len)?;
+        let pass = self.pass(network, &images, options)?;
+        let shape = (pass.pictures.grid.images, network.architecture().config.num_classes);
         let (loss, logits) = in_pool(|| {
-            let logits = self.forward(network, &plan, pictures, &step);
+            let logits = self.forward(network, &pass);
             let loss = || options.loss.evaluate(&logits, targets, shape.1);
-            let (loss, dlogits) = step.probe.time(Pass::Rest, 0, loss);
+            let (loss, dlogits) = pass.step.probe.time(Pass::Rest, 0, loss);
             match options.classifier_only {
-                true => self.classifier_backward(network, &dlogits, step.probe),
-                false => self.backward(network, &plan, pictures, &step, &dlogits),
+                true => self.classifier_backward(network, &dlogits, pass.step.probe),
+                false => self.backward(network, &pass, &dlogits),
             }
             (loss.f64(), logits)
         });
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
     }
 
+    /// The forward pass of [`Backprop::run`], for a loss that is worked out elsewhere: the logits `(N, classes)`, or of a
+    /// backbone, which has no classifier, the features `(N, C)`. What [`Backprop::run_backward`] needs is kept until the next
+    /// pass; of `options` the loss is not read.
+    ///
+    /// # Errors
+    /// Those of [`Backprop::run`], but for targets and the lack of a classifier.
+    pub fn run_forward(
+        &mut self,
+        network: &mut DenseNet<T>,
+        images: ArrayView4<'_, T>,
+        options: &StepOptions<'_>,
+    ) -> Result<Array2<T>> {
+        let images = images.as_standard_layout();
+        let pass = self.pass(network, &images, options)?;
+        let outputs = in_pool(|| self.forward(network, &pass));
+        let shape = (pass.pictures.grid.images, network.architecture().num_outputs());
+        Ok(Array2::from_shape_vec(shape, outputs).expect("a row an image"))
+    }
+
+    /// The backward pass that follows a [`Backprop::run_forward`] with the same `network`, `images` and `options`:
+    /// [`Backprop::gradients`] become those of the sum of `doutputs` times the outputs.
+    ///
+    /// # Errors
+    /// Those of [`Backprop::run_forward`], `doutputs` of another shape than the outputs, and that no forward pass on as many
+    /// pictures of that size came before.
+    pub fn run_backward(
+        &mut self,
+        network: &DenseNet<T>,
+        images: ArrayView4<'_, T>,
+        doutputs: ArrayView2<'_, T>,
+        options: &StepOptions<'_>,
+    ) -> Result<()> {
+        let images = images.as_standard_layout();
+        let pass = self.pass(network, &images, options)?;
+        let wanted = (pass.pictures.grid.images, network.architecture().num_outputs());
+        if doutputs.dim() != wanted {
+            return Err(Error::Config(format!("gradients of {:?} outputs; there are {wanted:?}", doutputs.dim())));
+        }
+        if !self.blocks.iter().map(|state| &state.room).eq(&pass.plan.blocks) {
+            let Grid { images, height, width } = pass.pictures.grid;
+            let reason = format!("a backward pass of {images} pictures of {height}x{width} without its forward pass");
+            return Err(Error::Config(reason));
+        }
+        let doutputs = doutputs.as_standard_layout();
+        let doutputs = doutputs.as_slice().expect("standard layout");
+        in_pool(|| match options.classifier_only {
+            true => self.classifier_backward(network, doutputs, pass.step.probe),
+            false => self.backward(network, &pass, doutputs),
+        });
+        Ok(())
+    }
+
+    /// What a step of `network` on `images` goes by, once there is memory for it.
+    fn pass<'a>(
+        &mut self,
+        network: &DenseNet<T>,
+        images: &'a CowArray<'_, T, Ix4>,
+        options: &StepOptions<'a>,
+    ) -> Result<StepPass<'a, T>> {
+        let grid = network.check(&images.view())?;
+        let arch = network.architecture();
+        check_variance(arch, grid)?;
+        let Config { joining, drop_rate, .. } = arch.config;
+        let probe = Probe::new(options.profile, "head");
+        let step = Step { joining, drop_rate, dropout_seed: options.dropout_seed, probe };
+        let sizes = arch.block_sizes(grid.height, grid.width)?;
+        let plan = Plan::new(arch, grid, &sizes, options.memory);
+        self.make_room(plan.len)?;
+        Ok(StepPass { plan, pictures: Pictures { data: images.as_slice().expect("standard layout"), grid }, step })
+    }
+
     /// Makes the arena at least `len` elements long; its content may be lost.
     fn make_room(&mut self, len: usize) -> Result<()> {
         if self.arena.len() < len {
             // What is too short goes before more is taken.
+            self.blocks.clear();
             self.arena = Arena::empty();
             self.arena = Arena::zeros(len)?;
         }
         Ok(())
     }
 
-    fn forward(
-        &mut self,
-        network: &mut DenseNet<T>,
-        plan: &Plan,
-        pictures: Pictures<'_, T>,
-        step: &Step<'_>,
-    ) -> Vec<T> {
+    fn forward(&mut self, network: &mut DenseNet<T>, pass: &StepPass<'_, T>) -> Vec<T> {
+        let StepPass { plan, pictures, step } = pass;
         let (arch, parameters, running) = network.training_arenas();
         self.blocks = arch.blocks.iter().zip(&plan.blocks).map(|(b, room)| BlockState::new(b, room.clone())).collect();
         let stages = Stages::new(arch);
@@ -162,7 +224,7 @@ impl<T: Real> Backprop<T> {
             let moments = match before.last() {
                 None => {
                     arenas.probe = step.probe.at("stem");
-                    self.stem.forward(arch, &mut arenas, pictures, kept, first)
+                    self.stem.forward(arch, &mut arenas, *pictures, kept, first)
                 }
                 Some(before) => {
                     arenas.probe = step.probe.at(&stages.transitions[b - 1]);
@@ -182,14 +244,8 @@ impl<T: Real> Backprop<T> {
         self.head.forward(arch, &mut arenas, &reads)
     }
 
-    fn backward(
-        &mut self,
-        network: &DenseNet<T>,
-        plan: &Plan,
-        pictures: Pictures<'_, T>,
-        step: &Step<'_>,
-        dlogits: &[T],
-    ) {
+    fn backward(&mut self, network: &DenseNet<T>, pass: &StepPass<'_, T>, dlogits: &[T]) {
+        let StepPass { plan, pictures, step } = pass;
         let (arch, parameters) = (network.architecture(), network.parameters());
         let stages = Stages::new(arch);
         let mut arenas = BackwardArenas { parameters, gradients: &mut self.gradients, probe: step.probe };
@@ -218,7 +274,7 @@ impl<T: Real> Backprop<T> {
         }
         let (raw, raw_gradient) = plan.stem(&mut self.arena);
         arenas.probe = step.probe.at("stem");
-        self.stem.backward(arch, &mut arenas, pictures, raw, raw_gradient, &self.block_input_gradient);
+        self.stem.backward(arch, &mut arenas, *pictures, raw, raw_gradient, &self.block_input_gradient);
     }
 }
 

@@ -118,6 +118,12 @@ impl<T: Real> DenseNet<T> {
         &self.weights.running
     }
 
+    /// The running means and variances, to be changed.
+    pub fn running_mut(&mut self) -> &mut [T] {
+        self.forget_packed();
+        &mut self.weights.running
+    }
+
     /// Architecture, parameters and running statistics, the last to be changed: what a training step works on.
     pub(super) fn training_arenas(&mut self) -> (&Architecture, &[T], &mut [T]) {
         self.forget_packed();
