@@ -3,6 +3,7 @@
 mod begin;
 mod command;
 mod finish;
+pub mod listened;
 mod options;
 mod rates;
 pub mod recipe;
@@ -10,15 +11,11 @@ mod recorder;
 mod running;
 mod several;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use densenet::data::DataSet;
-use densenet::training::Run;
 use toml::Table;
 
-use self::begin::resume;
 pub use self::command::Train;
 use self::running::{Ended, How, train};
 use self::several::Several;
@@ -36,22 +33,10 @@ impl Train {
             Some(several) => several.run(&self, &how)?,
             None => {
                 let (run, data, folder) = self.begin()?;
-                matches!(train(run, &data, &folder, &how)?, Ended::Done(_))
+                matches!(train(run, &data, &folder, &how, None)?, Ended::Done(_))
             }
         };
         Ok(exit(ended))
-    }
-
-    /// The run that is begun or gone on with, and its folder.
-    fn begin(&self) -> Result<(Run, DataSet, PathBuf)> {
-        if let Some(folder) = &self.resume {
-            let (run, data) = resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?))?;
-            return Ok((run, data, folder.clone()));
-        }
-        let recipe = self.recipe(Table::new())?;
-        let folder = self.folder(&recipe)?;
-        let (run, data) = self.prepared(recipe)?.start(&folder)?;
-        Ok((run, data, folder))
     }
 }
 

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use densenet::data::DataSet;
 use densenet::optimiser::Kind;
+use densenet::training::Run;
 use toml::Table;
 
-use super::begin::Prepared;
+use super::begin::{Prepared, resume};
 use super::options::RecipeOptions;
 use super::recipe::{self, Recipe, layered};
 use crate::data_dir::DataDir;
@@ -52,6 +54,18 @@ pub struct Train {
 }
 
 impl Train {
+    /// The run that is begun or gone on with, and its folder.
+    pub fn begin(&self) -> Result<(Run, DataSet, PathBuf)> {
+        if let Some(folder) = &self.resume {
+            let (run, data) = resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?))?;
+            return Ok((run, data, folder.clone()));
+        }
+        let recipe = self.recipe(Table::new())?;
+        let folder = self.folder(&recipe)?;
+        let (run, data) = self.prepared(recipe)?.start(&folder)?;
+        Ok((run, data, folder))
+    }
+
     /// What `recipe` stands for, before the first step.
     pub fn prepared(&self, recipe: Recipe) -> Result<Prepared> {
         if recipe.training.optimizer == Kind::AdamW && self.options.training.momentum.is_some() {

@@ -12,25 +12,47 @@ use crate::watch::Watch;
 use crate::{machine, report};
 
 /// Shows a run and writes down what it hears.
-pub struct Recorder {
+pub struct Recorder<'a> {
     watch: Watch,
     folder: PathBuf,
     threads: usize,
     events: Option<EventFile>,
     /// The last step heard of.
     step: u64,
+    /// Who hears of it, too, and may end it.
+    listener: Option<&'a mut dyn Observer>,
 }
 
-impl Recorder {
+impl<'a> Recorder<'a> {
     /// Of the run in `folder` of which so many steps are `done`; with `events` if TensorBoard is to follow.
-    pub fn new(watch: Watch, folder: PathBuf, threads: usize, done: u64, events: bool) -> Result<Self> {
+    pub fn new(
+        watch: Watch,
+        folder: PathBuf,
+        threads: usize,
+        done: u64,
+        events: bool,
+        listener: Option<&'a mut dyn Observer>,
+    ) -> Result<Self> {
         let events = if events { Some(EventFile::create(&folder, done + 1)?) } else { None };
-        Ok(Self { watch, folder, threads, events, step: done })
+        Ok(Self { watch, folder, threads, events, step: done, listener })
     }
 
     /// How many pictures could not be read.
     pub fn count_of_unreadable(&self) -> usize {
         self.watch.count_of_unreadable()
+    }
+
+    /// Whether to go on, by what was said `so_far` and by the listener, whom `tell` tells.
+    fn goes_on(
+        &mut self,
+        so_far: ControlFlow<()>,
+        tell: impl FnOnce(&mut dyn Observer) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let heard = match self.listener.as_deref_mut() {
+            Some(listener) => tell(listener),
+            None => ControlFlow::Continue(()),
+        };
+        if so_far.is_break() { so_far } else { heard }
     }
 
     /// Adds values to the event file. That it cannot be written ends no run.
@@ -42,15 +64,17 @@ impl Recorder {
     }
 }
 
-impl Observer for Recorder {
+impl Observer for Recorder<'_> {
     fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()> {
         self.step = step.step;
         self.scalars(&[("loss", step.loss), ("lr", step.lr)]);
-        self.watch.step(step, images)
+        let so_far = self.watch.step(step, images);
+        self.goes_on(so_far, |listener| listener.step(step, images))
     }
 
     fn evaluated(&mut self, images: u64) -> ControlFlow<()> {
-        self.watch.evaluated(images)
+        let so_far = self.watch.evaluated(images);
+        self.goes_on(so_far, |listener| listener.evaluated(images))
     }
 
     fn epoch(&mut self, epoch: &EpochReport) {
@@ -61,15 +85,24 @@ impl Observer for Recorder {
         };
         self.scalars(&[(&format!("{part}_loss"), epoch.held_out_loss), (&measure, epoch.held_out_score)]);
         self.watch.epoch(epoch);
+        if let Some(listener) = &mut self.listener {
+            listener.epoch(epoch);
+        }
         let written = machine::save(&self.folder, self.threads).and_then(|()| report::write(&self.folder, true));
         written.unwrap_or_else(|error| crate::output::complain("warning", &error.context("the report")));
     }
 
     fn unreadable(&mut self, picture: &Unreadable) {
         self.watch.unreadable(picture);
+        if let Some(listener) = &mut self.listener {
+            listener.unreadable(picture);
+        }
     }
 
     fn unsaved(&mut self, error: &densenet::Error) {
         self.watch.unsaved(error);
+        if let Some(listener) = &mut self.listener {
+            listener.unsaved(error);
+        }
     }
 }

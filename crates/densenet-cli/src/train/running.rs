@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use densenet::data::DataSet;
-use densenet::training::{LAST, Outcome, Run};
+use densenet::training::{LAST, Observer, Outcome, Run};
 
 use super::finish::{Judged, finish};
 use super::recorder::Recorder;
@@ -28,13 +28,19 @@ pub enum Ended {
     Interrupted,
 }
 
-/// Trains `run` to its end, unless Ctrl-C is before it, and tells what became of it.
-pub fn train(mut run: Run, data: &DataSet, folder: &Path, how: &How) -> Result<Ended> {
+/// Trains `run` to its end, unless Ctrl-C or the `listener` is before it, and tells what became of it.
+pub fn train(
+    mut run: Run,
+    data: &DataSet,
+    folder: &Path,
+    how: &How,
+    listener: Option<&mut dyn Observer>,
+) -> Result<Ended> {
     let &How { threads, tensorboard, ref interrupted } = how;
     let steps = watch::announce(&run, data, folder, threads);
     let done = run.progress().step;
     let watch = Watch::new(run.settings.epochs, steps, done, interrupted.clone());
-    let mut recorder = Recorder::new(watch, folder.into(), threads, done, tensorboard)?;
+    let mut recorder = Recorder::new(watch, folder.into(), threads, done, tensorboard, listener)?;
     let outcome = run.train(&data.train, data.chooses(), &mut recorder);
     let unreadable = recorder.count_of_unreadable();
     drop(recorder);

@@ -50,7 +50,7 @@ impl Several {
                 true => resume(&folder, &command.data_dir, |begun| command.recipe(Table::try_from(begun)?))?,
                 false => self.prepared(command, seed)?.start(&folder)?,
             };
-            match train(run, &data, &folder, how)? {
+            match train(run, &data, &folder, how, None)? {
                 Ended::Interrupted => return Ok(false),
                 Ended::Done(judged) => accuracies.extend(judged.map(|judged| (seed, judged.evaluation.score()))),
             }

@@ -105,7 +105,8 @@ fn sources(folder: &Path, module: &Module, found: &mut BTreeMap<Module, String>)
             sources(&path, &child, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let module = if ["lib", "main", "mod"].contains(&stem.as_str()) { module.clone() } else { child };
-            found.insert(module, fs::read_to_string(&path).expect("a source file"));
+            // The root of a library and that of its program are one.
+            found.entry(module).or_default().push_str(&fs::read_to_string(&path).expect("a source file"));
         }
     }
 }
@@ -113,10 +114,10 @@ fn sources(folder: &Path, module: &Module, found: &mut BTreeMap<Module, String>)
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for name in ["densenet-kernels", "densenet", "densenet-cli"] {
+    for name in ["densenet-kernels", "densenet", "densenet-cli", "densenet-python"] {
         let mut found = BTreeMap::new();
         sources(&crates.join(name).join("src"), &Vec::new(), &mut found);
-        assert!(found.len() > 10, "{name}: {} files", found.len());
+        assert!(found.len() > 5, "{name}: {} files", found.len());
         let circles = Crate::new(found).circles();
         assert!(circles.is_empty(), "circles in {name}:\n{}", circles.join("\n"));
     }

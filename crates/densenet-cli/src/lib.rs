@@ -1,0 +1,127 @@
+//! The program `densenet` as a library, for what else runs it: the Python package.
+//!
+//! [`run`] is the program, [`train`] the command `densenet train` with somebody who listens.
+
+mod augmenting;
+mod bench;
+mod compare;
+mod data;
+mod data_dir;
+mod decoding;
+mod doctor;
+mod eval;
+mod explain;
+mod export;
+mod features;
+mod info;
+mod machine;
+mod maps;
+mod max_pixels;
+mod model;
+mod models;
+mod networks;
+mod output;
+mod picture;
+mod predict;
+mod preparing;
+mod quantize;
+mod reading;
+mod report;
+mod reuse;
+mod serve;
+mod share;
+mod svg;
+mod table_options;
+mod text;
+mod threads;
+mod train;
+mod watch;
+mod word;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use output::with_causes;
+pub use train::listened::{Trained, train};
+
+/// Trains, evaluates and runs DenseNets on ordinary CPUs
+#[derive(Parser)]
+#[command(
+    name = "densenet",
+    version,
+    max_term_width = 110,
+    after_help = "Example: densenet train --model seed --data fashion-mnist"
+)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Info(info::Info),
+    Train(Box<train::Train>),
+    Eval(eval::Eval),
+    Predict(predict::Predict),
+    Explain(Box<explain::Explain>),
+    Features(Box<features::Features>),
+    Doctor(Box<doctor::Doctor>),
+    Report(report::Report),
+    Data(data::Data),
+    Export(export::Export),
+    Models(models::Models),
+    Quantize(quantize::Quantize),
+    Serve(Box<serve::Serve>),
+    Reuse(reuse::Reuse),
+    Compare(compare::Compare),
+    Bench(bench::Bench),
+}
+
+/// Runs the program with `arguments`, of which the first is its name. Help, and words that it does not know, end the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    silence_decoders();
+    let outcome = match Program::parse_from(arguments).command {
+        Command::Info(info) => info.run(),
+        Command::Train(train) => train.run(),
+        Command::Eval(eval) => eval.run(),
+        Command::Predict(predict) => predict.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Features(features) => features.run(),
+        Command::Doctor(doctor) => doctor.run(),
+        Command::Report(report) => report.run(),
+        Command::Data(data) => data.run(),
+        Command::Export(export) => export.run(),
+        Command::Models(models) => models.run(),
+        Command::Quantize(quantize) => quantize.run(),
+        Command::Serve(serve) => serve.run(),
+        Command::Reuse(reuse) => reuse.run(),
+        Command::Compare(compare) => compare.run(),
+        Command::Bench(bench) => bench.run(),
+    };
+    outcome.unwrap_or_else(|error| {
+        output::complain("error", &error);
+        exit_code(&error)
+    })
+}
+
+/// Leaves the panics of a picture's decoder unsaid, which the library catches and makes an error of.
+fn silence_decoders() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !densenet::data::is_decoding() {
+            hook(panic);
+        }
+    }));
+}
+
+/// 2 where a word of the command line is at fault, else 1.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    use densenet::Error::{Config, PictureSize, Settings};
+    match error.downcast_ref() {
+        Some(Config(_) | PictureSize { .. } | Settings(_)) => ExitCode::from(2),
+        _ if error.is::<output::Misuse>() => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
+}
