@@ -4,9 +4,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT_INSTALL = $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq
 BASELINE ?= $(shell git describe --tags --abbrev=0 2>/dev/null)
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+PYTHON ?= target/python
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test demo guide bench msrv semver miri tools
+.PHONY: check test python demo guide bench msrv semver miri tools
 
 # Everything that a change must pass.
 check: tools
@@ -21,6 +22,20 @@ check: tools
 # Operations and networks are tested on every instruction set that the processor has.
 test: tools
 	cargo test --workspace --locked
+	@if $(MAKE) --quiet $(PYTHON)/ready; then $(MAKE) --no-print-directory python; \
+		else echo "skipped: the Python package's tests, which need python3 with venv, from 3.10 up, and what they install"; fi
+
+# The Python package: built as a wheel, and tested in a virtual environment.
+python: tools $(PYTHON)/ready
+	$(PYTHON)/bin/maturin build --release --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
+	$(PYTHON)/bin/pip install --quiet --force-reinstall --no-deps --no-index --find-links target/wheels densenet-cpu
+	cd crates/densenet-python && $(abspath $(PYTHON))/bin/pytest --quiet
+
+$(PYTHON)/ready: crates/densenet-python/tests/requirements.txt
+	python3 -c "import sys, ensurepip; sys.exit(sys.version_info < (3, 10))"
+	python3 -m venv $(PYTHON)
+	$(PYTHON)/bin/pip install --quiet -r $<
+	touch $@
 
 # The article's network on Fashion-MNIST, from nothing to a confusion table.
 demo: tools

@@ -1,0 +1,16 @@
+"""The program `densenet`, which is part of the package."""
+
+import signal
+import sys
+
+from densenet import _densenet
+
+
+def main() -> int:
+    # The program has its own way of ending, which Python's is in the way of.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return _densenet.run(["densenet", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

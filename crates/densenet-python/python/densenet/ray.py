@@ -1,0 +1,57 @@
+"""Predictions by Ray Data, where one machine is not enough.
+
+>>> import ray
+>>> from densenet.ray import Predictor
+>>> pictures = ray.data.read_binary_files("photos", include_paths=True)
+>>> predictions = pictures.map_batches(Predictor, fn_constructor_args=["cifar10"], compute=workers, batch_size=64)
+>>> predictions.write_parquet("predictions")
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+import densenet
+from densenet.model import BATCH
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """What Ray's `map_batches` calls with batches of pictures: one network a worker.
+
+    `weights`, and what is said besides, are those of `densenet.load`. A batch has `column` with the contents of picture
+    files, as `ray.data.read_binary_files` makes it (`bytes`), with paths, or with pixels, as `ray.data.read_images`
+    makes it (`image`). It gets the columns `label` and `probability` of the likeliest class, with `top` above 1 lists
+    of them, and loses `column`. `threads` is how many threads a worker takes: the CPUs that Ray was asked for."""
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str],
+        *,
+        column: str = "bytes",
+        top: int = 1,
+        threads: int = 1,
+        batch: int = BATCH,
+        **said: Any,
+    ) -> None:
+        densenet.set_num_threads(threads)
+        self.model = densenet.load(weights, **said)
+        self.column, self.top, self.batch = column, top, batch
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        pictures = batch[self.column]
+        if not (isinstance(pictures, np.ndarray) and pictures.dtype == np.uint8):
+            pictures = list(pictures)
+        predictions = self.model.predict(pictures, self.top, batch=self.batch)
+        kept = {name: values for name, values in batch.items() if name != self.column}
+        if self.top == 1:
+            labels = [classes[0].label for classes in predictions]
+            shares = [classes[0].probability for classes in predictions]
+            return kept | {"label": np.array(labels, dtype=object), "probability": np.array(shares)}
+        labels = [[found.label for found in classes] for classes in predictions]
+        shares = [[found.probability for found in classes] for classes in predictions]
+        return kept | {"label": labels, "probability": shares}

@@ -1,0 +1,184 @@
+"""Training, as the program does it."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from densenet import _densenet
+from densenet.model import Model, load
+
+PathLike = str | os.PathLike[str]
+
+#: Between two looks of a progress bar, in seconds.
+_BAR_EVERY = 0.2
+
+
+class Callback:
+    """Hears of a run while it goes on. What returns False ends it, after it is saved."""
+
+    def on_step(self, step: dict[str, Any]) -> bool | None:
+        """After every step: `step`, `epoch`, `loss` and `lr`, as in the run's log."""
+
+    def on_epoch(self, epoch: dict[str, Any]) -> bool | None:
+        """After every epoch: `epoch`, `train_loss`, `val_loss`, `val_top1` and others, as in the run's log."""
+
+
+class Run:
+    """A training run: its folder and what is in it."""
+
+    def __init__(self, folder: PathLike, done: bool = True) -> None:
+        self.folder = Path(folder)
+        #: Whether it came to its end. Otherwise `train(resume=run.folder)` goes on with it.
+        self.done = done
+
+    @property
+    def weights(self) -> Path:
+        """The file of the best weights, or of the newest where no epoch is done."""
+        best = self.folder / "best.safetensors"
+        return best if best.exists() else self.folder / "last.safetensors"
+
+    @property
+    def model(self) -> Model:
+        """The best network."""
+        return load(self.weights)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the log: one a step and one an epoch, which has a `train_loss`."""
+        with open(self.folder / "log.jsonl", encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    @property
+    def report(self) -> Path:
+        """The page of the run, which a notebook shows."""
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        return f"<densenet.Run in {self.folder}{'' if self.done else ', not done'}>"
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.report.read_text(encoding="utf-8"), quote=True)
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40em; border: 1px solid #ccc"></iframe>'
+
+
+def train(
+    data: PathLike | tuple[NDArray[np.uint8], Sequence[Any]] | None = None,
+    *,
+    recipe: PathLike | None = None,
+    out: PathLike | None = None,
+    resume: PathLike | None = None,
+    callbacks: Iterable[Callback] = (),
+    **options: Any,
+) -> Run:
+    """Trains a network: the same run, files and bits as `densenet train` makes.
+
+    `data` is a folder of classes, a table of pictures (`.csv`), a named data set (`cifar10`), or pictures and their
+    classes as arrays: uint8 (N, H, W, C) or (N, H, W), and N numbers or names. Arrays are written into the run's
+    folder, so that it can be gone on with.
+
+    `recipe` is a recipe's name or file, and `options` are those of the program, by their names: `model="densenet121"`,
+    `init="cifar10"`, `epochs=3`, `lr=0.1`, `batch=64`, `size=96`, `shuffle=False`, ... `resume` goes on with a run in
+    its folder. Ctrl-C saves the run and raises KeyboardInterrupt.
+
+        >>> run = densenet.train("photos", recipe="finetune", init="cifar10", out="runs/photos", epochs=5)
+        >>> run.model.predict("new.jpg")
+    """
+    arguments = _arguments({"recipe": recipe, "out": out, "resume": resume, **options})
+    if isinstance(data, tuple):
+        if out is None:
+            raise ValueError("arrays are written into the run's folder; out= says where that is")
+        data = _written(*data, Path(out) / "pictures")
+    if data is not None:
+        arguments += ["--data", os.fspath(data)]
+    heard = list(callbacks)
+    if _in_notebook():
+        heard.append(_Bar())
+    return Run(*_densenet.train(arguments, lambda kind, line: _tell(heard, kind, json.loads(line))))
+
+
+def _tell(callbacks: list[Callback], kind: str, line: dict[str, Any]) -> bool:
+    # All of them hear it, whatever the first says.
+    answers = [getattr(callback, f"on_{kind}")(line) for callback in callbacks]
+    return all(answer is not False for answer in answers)
+
+
+def _arguments(options: dict[str, Any]) -> list[str]:
+    """Options as the words of a command line."""
+    words = []
+    for name, value in options.items():
+        option = "--" + name.replace("_", "-")
+        if value is None or (value is False and name != "shuffle") or (name == "shuffle" and value is True):
+            continue
+        if name == "shuffle":
+            words.append("--no-shuffle")
+        elif value is True:
+            words.append(option)
+        elif isinstance(value, (list, tuple)):
+            words.append(f"{option}={','.join(map(str, value))}")
+        else:
+            words.append(f"{option}={os.fspath(value) if isinstance(value, os.PathLike) else value}")
+    return words
+
+
+def _written(images: NDArray[np.uint8], classes: Sequence[Any], folder: Path) -> Path:
+    """Writes pictures as files, each in the folder of its class, whose names sort as the classes do."""
+    images, classes = np.asarray(images), np.asarray(classes)
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise ValueError(f"pictures of {images.dtype} {images.shape}; uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)")
+    if classes.shape != images.shape[:1]:
+        raise ValueError(f"classes of shape {classes.shape} for {len(images)} pictures; (N,) is needed")
+    digits = len(str(classes.max())) if np.issubdtype(classes.dtype, np.integer) else 0
+    colour = images.ndim == 4 and images.shape[3] == 3
+    kind, ending = (b"P6", "ppm") if colour else (b"P5", "pgm")
+    for number, (picture, name) in enumerate(zip(images, classes)):
+        path = folder / str(name).zfill(digits) / f"{number:07}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = b"%s %d %d 255\n" % (kind, picture.shape[1], picture.shape[0])
+        path.write_bytes(header + np.ascontiguousarray(picture).tobytes())
+    return folder
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class _Bar(Callback):
+    """How far a run is, in a notebook."""
+
+    def __init__(self) -> None:
+        self.display: Any = None
+        self.lines: list[str] = []
+        self.last = 0.0
+
+    def on_step(self, step: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self.last >= _BAR_EVERY:
+            self.last = now
+            self._show(f"epoch {step['epoch']}, step {step['step']}: loss {step['loss']:.4f}")
+
+    def on_epoch(self, epoch: dict[str, Any]) -> None:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in epoch.items() if name != "epoch")
+        self.lines.append(f"epoch {epoch['epoch']}: {figures}")
+        self._show("")
+
+    def _show(self, status: str) -> None:
+        from IPython.display import DisplayHandle
+
+        text = {"text/plain": "\n".join([*self.lines, status])}
+        if self.display is None:
+            self.display = DisplayHandle()
+            self.display.display(text, raw=True)
+        else:
+            self.display.update(text, raw=True)

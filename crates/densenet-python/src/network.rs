@@ -1,0 +1,349 @@
+//! A network with its weights and what is known of it.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use densenet::checkpoint::Reader;
+use densenet::data::{self, Preprocessing};
+use densenet::{Architecture, Card, Config, DenseNet, Error, models, prefetch};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView4, Axis};
+use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde_json::Value;
+
+use crate::errors::exception;
+use crate::sources::{Readable, Source};
+use crate::threads;
+
+/// What a network makes of pictures before it classifies them.
+type Features<'py> = (Bound<'py, PyArray2<f32>>, Vec<Bound<'py, PyArray4<f32>>>);
+
+/// A network with its weights and its card.
+#[pyclass(frozen)]
+pub struct Network {
+    pub network: DenseNet,
+    pub card: Card,
+}
+
+#[pymethods]
+impl Network {
+    /// Reads a weight file, a folder of a model hub or a built-in model; the rest overrules what it says of itself.
+    #[staticmethod]
+    #[pyo3(signature = (weights, *, entry=None, preset=None, size=None, labels=None, card=None))]
+    fn load(
+        py: Python<'_>,
+        weights: PathBuf,
+        entry: Option<&str>,
+        preset: Option<&str>,
+        size: Option<usize>,
+        labels: Option<Vec<String>>,
+        card: Option<&str>,
+    ) -> PyResult<Self> {
+        let (network, read) = threads::run(py, || read(&weights, entry))?.map_err(exception)?;
+        let said = Said { preset, size, labels, card };
+        Ok(Self { network, card: said.over(read).map_err(PyValueError::new_err)? })
+    }
+
+    /// An untrained network of a name.
+    #[staticmethod]
+    #[pyo3(signature = (name, *, num_classes=None, in_channels=None, drop_rate=None, seed=0, preset=None, size=None, labels=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
+    fn create(
+        name: &str,
+        num_classes: Option<usize>,
+        in_channels: Option<usize>,
+        drop_rate: Option<f64>,
+        seed: u64,
+        preset: Option<&str>,
+        size: Option<usize>,
+        labels: Option<Vec<String>>,
+    ) -> PyResult<Self> {
+        let config = Config::preset(name).map_err(exception)?;
+        let config = Config {
+            num_classes: num_classes.or(labels.as_ref().map(Vec::len)).unwrap_or(config.num_classes),
+            in_channels: in_channels.unwrap_or(config.in_channels),
+            drop_rate: drop_rate.unwrap_or(config.drop_rate),
+            ..config
+        };
+        let network = DenseNet::new(&config, seed).map_err(exception)?;
+        let said = Said { preset, size, labels, card: None };
+        let card = said.over(Card { seed, ..Card::of(config) }).map_err(PyValueError::new_err)?;
+        Ok(Self { network, card })
+    }
+
+    /// What is known of the network, as JSON.
+    #[getter]
+    fn card(&self) -> PyResult<String> {
+        serde_json::to_string(&self.card).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Names of the classes, or `class N` where nobody has named them.
+    #[getter]
+    fn labels(&self) -> Vec<String> {
+        (0..self.card.config.num_classes).map(|class| self.card.label(class)).collect()
+    }
+
+    /// Learnable values.
+    #[getter]
+    fn num_parameters(&self) -> usize {
+        self.network.architecture().num_parameters()
+    }
+
+    /// How many values of a picture the classifier reads.
+    #[getter]
+    fn num_features(&self) -> usize {
+        self.network.architecture().num_features
+    }
+
+    /// Pictures as the network's input, `(N, C, H, W)`.
+    fn prepare<'py>(&self, py: Python<'py>, pictures: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray4<f32>>> {
+        let sources = Source::list(pictures)?;
+        let readable: Vec<_> = sources.iter().map(Source::readable).collect();
+        let preprocessing = self.preprocessing()?;
+        let images = threads::run(py, || prepared(&readable, preprocessing))?.map_err(exception)?;
+        Ok(images.into_pyarray(py))
+    }
+
+    /// What the network sees of an input `(C, H, W)`, as pixels `(H, W, C)`.
+    fn picture_of<'py>(
+        &self,
+        py: Python<'py>,
+        image: PyReadonlyArray3<'py, f32>,
+    ) -> PyResult<Bound<'py, PyArray3<u8>>> {
+        let (preprocessing, image) = (self.preprocessing()?, image.as_array());
+        if image.dim() != (preprocessing.channels(), preprocessing.size, preprocessing.size) {
+            return Err(PyValueError::new_err(format!("an input of {:?} of another size", image.dim())));
+        }
+        let picture = preprocessing.picture_of(image.as_standard_layout().as_slice().expect("standard layout"));
+        let shape = (picture.height(), picture.width(), picture.channels());
+        let pixels = Array3::from_shape_vec(shape, picture.pixels().to_vec()).expect("a picture's pixels");
+        Ok(pixels.into_pyarray(py))
+    }
+
+    /// Logits of pictures, so many at a time; the next are prepared meanwhile.
+    fn logits_of<'py>(
+        &self,
+        py: Python<'py>,
+        pictures: &Bound<'py, PyAny>,
+        batch: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        self.rows_of(py, pictures, batch, Rows::Logits)
+    }
+
+    /// What the classifier reads of pictures, so many at a time; the next are prepared meanwhile.
+    fn pooled_of<'py>(
+        &self,
+        py: Python<'py>,
+        pictures: &Bound<'py, PyAny>,
+        batch: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        self.rows_of(py, pictures, batch, Rows::Pooled)
+    }
+
+    /// Logits of the network's inputs, `(N, C, H, W)`, so many at a time.
+    fn logits<'py>(
+        &self,
+        py: Python<'py>,
+        images: PyReadonlyArray4<'py, f32>,
+        batch: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        self.rows(py, images.as_array(), batch, Rows::Logits)
+    }
+
+    /// What the classifier reads of the network's inputs, `(N, C, H, W)`, so many at a time.
+    fn pooled<'py>(
+        &self,
+        py: Python<'py>,
+        images: PyReadonlyArray4<'py, f32>,
+        batch: usize,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        self.rows(py, images.as_array(), batch, Rows::Pooled)
+    }
+
+    /// What the network makes of its inputs, `(N, C, H, W)`, before it classifies them: pooled, and of each block.
+    fn features<'py>(&self, py: Python<'py>, images: PyReadonlyArray4<'py, f32>) -> PyResult<Features<'py>> {
+        let images = images.as_array();
+        let features = threads::run(py, || self.network.features(images))?.map_err(exception)?;
+        let blocks = features.blocks.into_iter().map(|block| block.into_pyarray(py)).collect();
+        Ok((features.pooled.into_pyarray(py), blocks))
+    }
+
+    /// Probabilities of logits, `(N, classes)`.
+    fn probabilities<'py>(
+        &self,
+        py: Python<'py>,
+        logits: PyReadonlyArray2<'py, f32>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let (output, logits) = (self.card.output(), logits.as_array());
+        if logits.ncols() != self.card.config.num_classes {
+            let (found, wanted) = (logits.ncols(), self.card.config.num_classes);
+            return Err(PyValueError::new_err(format!("logits of {found} classes; the network has {wanted}")));
+        }
+        let values = logits.rows().into_iter().flat_map(|logits| output.probabilities(logits)).collect();
+        let probabilities = Array2::from_shape_vec(logits.dim(), values).expect("a probability a logit");
+        Ok(probabilities.into_pyarray(py))
+    }
+}
+
+/// What a network makes of a picture as one row.
+#[derive(Clone, Copy)]
+enum Rows {
+    Logits,
+    Pooled,
+}
+
+impl Network {
+    /// How a picture becomes the network's input.
+    pub fn preprocessing(&self) -> PyResult<&Preprocessing> {
+        self.card.preprocessing.as_ref().ok_or_else(|| {
+            let names = data::PREPROCESSINGS.join(", ");
+            PyValueError::new_err(format!(
+                "the weights do not say how pictures are prepared for them; load them with preset= (one of {names}) or with a \
+                 card= that has a preprocessing"
+            ))
+        })
+    }
+
+    fn width(&self, rows: Rows) -> PyResult<usize> {
+        let architecture = self.network.architecture();
+        match rows {
+            Rows::Pooled => Ok(architecture.num_features),
+            Rows::Logits => {
+                architecture.check_classifier().map_err(exception)?;
+                Ok(architecture.config.num_classes)
+            }
+        }
+    }
+
+    fn compute(&self, images: ArrayView4<'_, f32>, rows: Rows) -> densenet::Result<Array2<f32>> {
+        match rows {
+            Rows::Logits => self.network.logits(images),
+            Rows::Pooled => self.network.pooled(images),
+        }
+    }
+
+    fn rows<'py>(
+        &self,
+        py: Python<'py>,
+        images: ArrayView4<'_, f32>,
+        batch: usize,
+        rows: Rows,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let mut found = Found::new(self.width(rows)?);
+        for images in images.axis_chunks_iter(Axis(0), batch.max(1)) {
+            found.add(threads::run(py, || self.compute(images, rows))?.map_err(exception)?.view());
+            py.check_signals()?;
+        }
+        Ok(found.into_array().into_pyarray(py))
+    }
+
+    fn rows_of<'py>(
+        &self,
+        py: Python<'py>,
+        pictures: &Bound<'py, PyAny>,
+        batch: usize,
+        rows: Rows,
+    ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        let sources = Source::list(pictures)?;
+        let readable: Vec<_> = sources.iter().map(Source::readable).collect();
+        let (preprocessing, pool) = (self.preprocessing()?, threads::threads()?);
+        let mut found = Found::new(self.width(rows)?);
+        let prepare = |some: &[Readable<'_>]| pool.install(|| prepared(some, preprocessing)).map_err(exception);
+        let work = |images: ndarray::Array4<f32>| {
+            let some = pool.install(|| self.compute(images.view(), rows)).map_err(exception)?;
+            found.add(some.view());
+            Python::attach(|py| py.check_signals())?;
+            Ok(ControlFlow::<()>::Continue(()))
+        };
+        py.detach(|| prefetch(readable.chunks(batch.max(1)), prepare, work))?;
+        Ok(found.into_array().into_pyarray(py))
+    }
+}
+
+/// Rows that were found batch by batch.
+struct Found {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Found {
+    fn new(width: usize) -> Self {
+        Self { width, values: Vec::new() }
+    }
+
+    fn add(&mut self, rows: ArrayView2<'_, f32>) {
+        self.values.extend(rows);
+    }
+
+    fn into_array(self) -> Array2<f32> {
+        let count = self.values.len() / self.width;
+        Array2::from_shape_vec((count, self.width), self.values).expect("whole rows")
+    }
+}
+
+fn prepared(pictures: &[Readable<'_>], preprocessing: &Preprocessing) -> densenet::Result<ndarray::Array4<f32>> {
+    preprocessing.batch_of(pictures, |picture, out| preprocessing.apply(&picture.open()?, out))
+}
+
+/// The network of `weights`, and what they say of themselves or what can be told.
+fn read(weights: &std::path::Path, entry: Option<&str>) -> densenet::Result<(DenseNet, Card)> {
+    let mut reader = match entry {
+        None => models::open(weights)?,
+        Some(_) => Reader::open_entry(weights, entry)?,
+    };
+    let card = match reader.has_card() {
+        true => reader.card()?,
+        false => {
+            let config = reader.infer()?.config;
+            reader.inferred_card(&config)?
+        }
+    };
+    let weights = reader.weights(&Architecture::new(&card.config)?)?;
+    Ok((DenseNet::of_weights(&card.config, weights)?, card))
+}
+
+/// What a caller says of a network, over what its card says.
+struct Said<'a> {
+    preset: Option<&'a str>,
+    size: Option<usize>,
+    labels: Option<Vec<String>>,
+    /// Some of a card's fields, as JSON.
+    card: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// The `card` with what is said.
+    ///
+    /// # Errors
+    /// What is wrong, with what would be right.
+    fn over(self, card: Card) -> Result<Card, String> {
+        let mut card = match self.card {
+            None => card,
+            Some(text) => merged(card, text)?,
+        };
+        if let Some(preset) = self.preset {
+            let named = Preprocessing::named(preset).map_err(|error| error.to_string())?;
+            card.preprocessing = Some(named.with_channels(card.config.in_channels));
+            let classes = data::classes(preset).filter(|classes| classes.len() == card.config.num_classes);
+            card.labels = if card.labels.is_empty() { classes.unwrap_or_default() } else { card.labels };
+        }
+        if let (Some(size), Some(preprocessing)) = (self.size, &card.preprocessing) {
+            card.preprocessing = Some(preprocessing.with_size(size));
+        }
+        card.labels = self.labels.unwrap_or(card.labels);
+        card.validate().map_err(|error: Error| error.to_string())?;
+        Ok(card)
+    }
+}
+
+/// The `card` with the fields that a JSON object has.
+fn merged(card: Card, text: &str) -> Result<Card, String> {
+    let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut whole = serde_json::to_value(&card).map_err(|error| error.to_string())?;
+    let (Some(fields), Value::Object(given)) = (whole.as_object_mut(), given) else {
+        return Err("no card; it must have a card's fields, as preprocessing or labels".into());
+    };
+    fields.extend(given);
+    Card::of_value(whole)
+}
