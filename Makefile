@@ -27,7 +27,7 @@ test: tools
 
 # The Python package: built as a wheel, and tested in a virtual environment.
 python: tools $(PYTHON)/ready
-	$(PYTHON)/bin/maturin build --release --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
+	$(PYTHON)/bin/maturin build --profile wheel --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
 	$(PYTHON)/bin/pip install --quiet --force-reinstall --no-deps --no-index --find-links target/wheels densenet-cpu
 	cd crates/densenet-python && $(abspath $(PYTHON))/bin/pytest --quiet
 

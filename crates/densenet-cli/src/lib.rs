@@ -28,6 +28,7 @@ mod quantize;
 mod reading;
 mod report;
 mod reuse;
+#[cfg(feature = "serve")]
 mod serve;
 mod share;
 mod svg;
@@ -73,6 +74,7 @@ enum Command {
     Export(export::Export),
     Models(models::Models),
     Quantize(quantize::Quantize),
+    #[cfg(feature = "serve")]
     Serve(Box<serve::Serve>),
     Reuse(reuse::Reuse),
     Compare(compare::Compare),
@@ -95,6 +97,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Models(models) => models.run(),
         Command::Quantize(quantize) => quantize.run(),
+        #[cfg(feature = "serve")]
         Command::Serve(serve) => serve.run(),
         Command::Reuse(reuse) => reuse.run(),
         Command::Compare(compare) => compare.run(),

@@ -18,20 +18,6 @@ def cluster():
     ray.shutdown()
 
 
-class Dying(Predictor):
-    """A worker that is killed in the middle of its work, once."""
-
-    def __init__(self, weights, marker, **named):
-        super().__init__(weights, **named)
-        self.marker = marker
-
-    def __call__(self, batch):
-        if not os.path.exists(self.marker):
-            open(self.marker, "w").close()
-            os.kill(os.getpid(), 9)
-        return super().__call__(batch)
-
-
 def predictions(kind, folder, arguments, **named):
     pictures = ray.data.read_binary_files(str(folder), include_paths=True, override_num_blocks=5)
     mapped = pictures.map_batches(
@@ -57,7 +43,16 @@ def test_predictions_are_those_of_one_machine(cluster, files, cifar10):
 
 def test_a_killed_worker_loses_nothing(cluster, files, cifar10, tmp_path_factory):
     marker = tmp_path_factory.mktemp("marker") / "died"
-    found = predictions(Dying, files[0].parent, ["cifar10", str(marker)])
+
+    # Workers cannot import this module; what is defined here travels with the work.
+    class Dying(Predictor):
+        def __call__(self, batch):
+            if not os.path.exists(marker):
+                open(marker, "w").close()
+                os.kill(os.getpid(), 9)
+            return super().__call__(batch)
+
+    found = predictions(Dying, files[0].parent, ["cifar10"])
     assert marker.exists()
     for path, classes in zip(files, cifar10.predict(files)):
         assert found[path.name]["label"] == classes[0].label
