@@ -73,7 +73,7 @@ def test_predictions_are_probabilities_with_names(cifar10, files):
     assert np.allclose(cifar10.probabilities(files), shares, atol=1e-6)
     assert [len(classes) for classes in predictions] == [3] * 5
     for classes, row in zip(predictions, shares):
-        assert [found.index for found in classes] == list(np.argsort(-row)[:3])
+        assert [found.number for found in classes] == list(np.argsort(-row)[:3])
         for label, probability, index in classes:
             assert label == cifar10.labels[index] and probability == pytest.approx(row[index], abs=1e-6)
     assert len(cifar10.predict(files[0], top=99)[0]) == 10

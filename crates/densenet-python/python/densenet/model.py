@@ -27,7 +27,8 @@ class Class(NamedTuple):
 
     label: str
     probability: float
-    index: int
+    #: Its place among the classes, from 0.
+    number: int
 
 
 class Features(NamedTuple):

@@ -49,9 +49,11 @@ class Predictor:
         predictions = self.model.predict(pictures, self.top, batch=self.batch)
         kept = {name: values for name, values in batch.items() if name != self.column}
         if self.top == 1:
-            labels = [classes[0].label for classes in predictions]
-            shares = [classes[0].probability for classes in predictions]
-            return kept | {"label": np.array(labels, dtype=object), "probability": np.array(shares)}
-        labels = [[found.label for found in classes] for classes in predictions]
-        shares = [[found.probability for found in classes] for classes in predictions]
-        return kept | {"label": labels, "probability": shares}
+            return kept | {
+                "label": np.array([found[0].label for found in predictions], dtype=object),
+                "probability": np.array([found[0].probability for found in predictions]),
+            }
+        return kept | {
+            "label": [[found.label for found in classes] for classes in predictions],
+            "probability": [[found.probability for found in classes] for classes in predictions],
+        }

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -316,7 +316,7 @@ class _Features:
         with torch.no_grad():
             shaped = [part.view(to.shape) for part, to in zip(moved.split(self.sizes), running)]
             torch._foreach_copy_(running, shaped)
-            torch._foreach_add_([norm.num_batches_tracked for norm in self.norms], 1)
+            torch._foreach_add_([cast(Tensor, norm.num_batches_tracked) for norm in self.norms], 1)
         return features
 
 
@@ -352,12 +352,12 @@ def _own(model: DenseNet, images: Tensor) -> _Features | str:
     return known
 
 
-def _structure(features: nn.Module) -> list[tuple[str, str]]:
+def _structure(features: Any) -> list[tuple[str, str]]:
     """Every module of `features`, by what it is and how it is set."""
     return [(name, f"{type(module).__name__}({module.extra_repr()})") for name, module in features.named_modules()]
 
 
-def _expected(features: nn.Module) -> list[tuple[str, str]] | None:
+def _expected(features: Any) -> list[tuple[str, str]] | None:
     """What torchvision's network of that width and depth consists of."""
     try:
         blocks = [module for name, module in features.named_children() if name.startswith("denseblock")]

@@ -132,15 +132,15 @@ def _arguments(options: dict[str, Any]) -> list[str]:
 
 def _written(images: NDArray[np.uint8], classes: Sequence[Any], folder: Path) -> Path:
     """Writes pictures as files, each in the folder of its class, whose names sort as the classes do."""
-    images, classes = np.asarray(images), np.asarray(classes)
+    images, names = np.asarray(images), np.asarray(classes)
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise ValueError(f"pictures of {images.dtype} {images.shape}; uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)")
-    if classes.shape != images.shape[:1]:
-        raise ValueError(f"classes of shape {classes.shape} for {len(images)} pictures; (N,) is needed")
-    digits = len(str(classes.max())) if np.issubdtype(classes.dtype, np.integer) else 0
+    if names.shape != images.shape[:1]:
+        raise ValueError(f"classes of shape {names.shape} for {len(images)} pictures; (N,) is needed")
+    digits = len(str(names.max())) if np.issubdtype(names.dtype, np.integer) else 0
     colour = images.ndim == 4 and images.shape[3] == 3
     kind, ending = (b"P6", "ppm") if colour else (b"P5", "pgm")
-    for number, (picture, name) in enumerate(zip(images, classes)):
+    for number, (picture, name) in enumerate(zip(images, names)):
         path = folder / str(name).zfill(digits) / f"{number:07}.{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         header = b"%s %d %d 255\n" % (kind, picture.shape[1], picture.shape[0])
