@@ -4,6 +4,7 @@
 //! onnxruntime and safetensors, as `bench/` makes one.
 
 mod hub;
+mod qdq;
 mod serve;
 
 #[path = "../../../densenet/tests/common/kinds.rs"]
@@ -79,10 +80,16 @@ fn densenet(folder: &Path, words: &str) {
 /// `(2, C, H, W)` of float32 with a `.npy` header.
 fn npy(channels: usize, size: usize, seed: u64) -> Vec<u8> {
     let random = Stream::new(seed, 0);
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (2, {channels}, {size}, {size}), }}");
+    let shape = [2, channels, size, size];
+    npy_of(shape, (0..shape.iter().product::<usize>() as u64).map(|i| random.normal(i) as f32))
+}
+
+/// `values` of float32 with a `.npy` header.
+fn npy_of([n, c, h, w]: [usize; 4], values: impl Iterator<Item = f32>) -> Vec<u8> {
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {c}, {h}, {w}), }}");
     let header = format!("{header:<117}\n");
-    let values = (0..(2 * channels * size * size) as u64).flat_map(|i| (random.normal(i) as f32).to_le_bytes());
-    [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values.collect::<Vec<u8>>()].concat()
+    let values: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+    [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values].concat()
 }
 
 /// Writes the case's network in every format, and its logits for pictures of two sizes.
