@@ -7,7 +7,7 @@ MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 PYTHON ?= target/python
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
-.PHONY: check test python demo guide bench msrv semver miri tools
+.PHONY: check test python wheel demo guide bench msrv semver miri tools
 
 # Everything that a change must pass.
 check: tools
@@ -19,17 +19,23 @@ check: tools
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
 
-# Operations and networks are tested on every instruction set that the processor has.
+# Operations and networks are tested on every instruction set that the processor has; the Python package without PyTorch and its like.
 test: tools
 	cargo test --workspace --locked
-	@if $(MAKE) --quiet $(PYTHON)/ready; then $(MAKE) --no-print-directory python; \
+	@if $(MAKE) --quiet $(PYTHON)/ready; then $(MAKE) --no-print-directory wheel WHEEL_PROFILE=dev; \
 		else echo "skipped: the Python package's tests, which need python3 with venv, from 3.10 up, and what they install"; fi
 
-# The Python package: built as a wheel, and tested in a virtual environment.
+# The Python package: built as a wheel, and tested beside all that it works with.
 python: tools $(PYTHON)/ready
-	$(PYTHON)/bin/maturin build --profile wheel --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
+	$(PYTHON)/bin/pip install --quiet -r crates/densenet-python/tests/peers.txt
+	$(MAKE) --no-print-directory wheel
+
+WHEEL_PROFILE = wheel
+
+wheel: tools $(PYTHON)/ready
+	$(PYTHON)/bin/maturin build --profile $(WHEEL_PROFILE) --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
 	$(PYTHON)/bin/pip install --quiet --force-reinstall --no-deps --no-index --find-links target/wheels densenet-cpu
-	cd crates/densenet-python && $(abspath $(PYTHON))/bin/pytest --quiet
+	cd crates/densenet-python && $(abspath $(PYTHON))/bin/pytest --quiet -rs
 
 $(PYTHON)/ready: crates/densenet-python/tests/requirements.txt
 	python3 -c "import sys, ensurepip; sys.exit(sys.version_info < (3, 10))"
