@@ -132,8 +132,8 @@ def test_ctrl_c_ends_a_long_prediction():
         import numpy, densenet
         model = densenet.load("cifar10")
         pictures = [numpy.zeros((32, 32, 3), numpy.uint8)] * 1_000_000
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             model.logits(pictures, batch=2)
         except KeyboardInterrupt:
             print("interrupted", flush=True)

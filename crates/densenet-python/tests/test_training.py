@@ -137,7 +137,7 @@ def test_ctrl_c_saves_the_run(folder, tmp_path):
     [
         ("nowhere", {"model": "seed"}, ValueError, "nowhere"),
         (None, {"model": "seed"}, ValueError, "a new run needs --data"),
-        ("cifar10", {}, ValueError, "a new run needs --model or --init"),
+        ((np.zeros((40, 4, 4), np.uint8), [0, 1] * 20), {}, ValueError, "a new run needs --model or --init"),
         ("cifar10", {"model": "seed", "epoch": 3}, ValueError, "--epochs"),
         ("cifar10", {"model": "seed", "epochs": "many"}, ValueError, "many"),
         ("cifar10", {"model": "seed", "seeds": 3}, ValueError, "for the command line"),
