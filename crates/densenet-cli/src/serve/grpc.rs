@@ -186,9 +186,9 @@ impl GrpcInferenceService for Grpc {
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Reply<ModelInferResponse> {
         let request = self.check(request)?;
         let model = self.model(&request.model_name, &request.model_version)?;
-        let _admitted = self.admit(request.encoded_len()).inspect_err(|_| model.metrics.failed())?;
+        let _admitted = self.admit(request.encoded_len()).inspect_err(|refusal| model.metrics.failed(refusal))?;
         let (id, model_name) = (request.id.clone(), request.model_name.clone());
-        let request = parse(request).inspect_err(|_| model.metrics.failed())?;
+        let request = parse(request).inspect_err(|refusal| model.metrics.failed(refusal))?;
         let outputs = infer(&self.0, &model, request).await?;
         let raw_output_contents = outputs.iter().map(|output| output.values.bytes()).collect();
         let outputs = outputs.into_iter().map(described).collect();

@@ -27,7 +27,7 @@ pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) 
         model.metrics.served(begun.elapsed(), took, &done);
         Ok(outputs.into_iter().map(|wanted| output(model, &done.logits, wanted)).collect())
     };
-    served.await.inspect_err(|_: &Refusal| model.metrics.failed())
+    served.await.inspect_err(|refusal: &Refusal| model.metrics.failed(refusal))
 }
 
 /// Announces `input` to the queue, and makes of it what the network takes: pictures are decoded beside the network, on

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use axum::http::StatusCode;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::batcher::Done;
+use super::error::Refusal;
 
 /// The only version of a model.
 pub const VERSION: &str = "1";
@@ -14,7 +16,8 @@ pub const VERSION: &str = "1";
 /// Everything that the server counts.
 pub struct Metrics {
     registry: Registry,
-    counters: [IntCounterVec; 8],
+    counters: [IntCounterVec; 7],
+    failures: IntCounterVec,
     batch_size: HistogramVec,
     seconds: HistogramVec,
     /// Requests that are being served.
@@ -22,9 +25,8 @@ pub struct Metrics {
 }
 
 /// The counters by name and what they are of, in the order of [`ModelMetrics`].
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 7] = [
     ("nv_inference_request_success", "Requests that were served"),
-    ("nv_inference_request_failure", "Requests that were refused or failed"),
     ("nv_inference_count", "Inputs that went through the network"),
     ("nv_inference_exec_count", "Batches that went through the network"),
     ("nv_inference_request_duration_us", "Time of served requests, in microseconds"),
@@ -32,6 +34,9 @@ const COUNTERS: [(&str, &str); 8] = [
     ("nv_inference_compute_input_duration_us", "Time of decoding and preparing pictures, in microseconds"),
     ("nv_inference_compute_infer_duration_us", "Time of served requests in the network, in microseconds"),
 ];
+
+/// Why requests are refused or fail, as Triton calls it: a full queue or a server that ends, a network that fails, and all else.
+const REASONS: [&str; 3] = ["REJECTED", "BACKEND", "OTHER"];
 
 impl Metrics {
     /// Nothing counted yet.
@@ -46,6 +51,9 @@ impl Metrics {
             registry.register(Box::new(counter.clone()))?;
             counters.push(counter);
         }
+        let failures = Opts::new("nv_inference_request_failure", "Requests that were refused or failed");
+        let failures = IntCounterVec::new(failures, &["model", "version", "reason"])?;
+        registry.register(Box::new(failures.clone()))?;
         let sizes = (0..8).map(|power| f64::from(1 << power)).collect();
         let histogram = |name: &str, help: &str, buckets: Vec<f64>| -> Result<HistogramVec> {
             let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["model", "version"])?;
@@ -58,17 +66,18 @@ impl Metrics {
         let in_flight = IntGauge::new("densenet_requests_in_flight", "Requests that are being served")?;
         registry.register(Box::new(in_flight.clone()))?;
         let counters = counters.try_into().expect("as many counters as names");
-        Ok(Self { registry, counters, batch_size, seconds, in_flight })
+        Ok(Self { registry, counters, failures, batch_size, seconds, in_flight })
     }
 
     /// Those of the model `name`.
     pub fn of_model(&self, name: &str) -> Arc<ModelMetrics> {
         let labels = [name, VERSION];
-        let [success, failure, inputs, batches, request, queue, input, infer] =
+        let [success, inputs, batches, request, queue, input, infer] =
             self.counters.each_ref().map(|counter| counter.with_label_values(&labels));
+        let failures = REASONS.map(|reason| self.failures.with_label_values(&[name, VERSION, reason]));
         let (batch_size, seconds) =
             (self.batch_size.with_label_values(&labels), self.seconds.with_label_values(&labels));
-        Arc::new(ModelMetrics { success, failure, inputs, batches, request, queue, input, infer, batch_size, seconds })
+        Arc::new(ModelMetrics { success, failures, inputs, batches, request, queue, input, infer, batch_size, seconds })
     }
 
     /// In the text format of Prometheus.
@@ -83,7 +92,8 @@ impl Metrics {
 /// What is counted of a model.
 pub struct ModelMetrics {
     success: IntCounter,
-    failure: IntCounter,
+    /// In the order of [`REASONS`].
+    failures: [IntCounter; 3],
     inputs: IntCounter,
     batches: IntCounter,
     request: IntCounter,
@@ -114,8 +124,14 @@ impl ModelMetrics {
     }
 
     /// A request was refused, or failed.
-    pub fn failed(&self) {
-        self.failure.inc();
+    pub fn failed(&self, refusal: &Refusal) {
+        let [rejected, backend, other] = &self.failures;
+        let failures = match refusal.status {
+            StatusCode::SERVICE_UNAVAILABLE => rejected,
+            StatusCode::INTERNAL_SERVER_ERROR => backend,
+            _ => other,
+        };
+        failures.inc();
     }
 
     /// For the protocol's statistics.
@@ -123,7 +139,7 @@ impl ModelMetrics {
         let nanoseconds = |time: &IntCounter| 1000 * time.get();
         Statistics {
             success: self.success.get(),
-            failure: self.failure.get(),
+            failure: self.failures.iter().map(IntCounter::get).sum(),
             inputs: self.inputs.get(),
             batches: self.batches.get(),
             request: nanoseconds(&self.request),

@@ -29,9 +29,14 @@ pub fn routes() -> Router<Arc<Server>> {
         .route("/openapi.json", get(openapi))
 }
 
+/// What a browser lets the page do: ask this server, and show the picture.
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data: blob:; script-src 'unsafe-inline'; \
+                      style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// The page, which anybody may read: it holds nothing of the models.
 pub fn page() -> Router<Arc<Server>> {
-    Router::new().route("/", get(async || Html(include_str!("page.html"))))
+    let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    Router::new().route("/", get(async move || (headers, Html(include_str!("page.html")))))
 }
 
 async fn openapi() -> impl IntoResponse {
@@ -106,7 +111,7 @@ async fn predict(
         }
         Ok(Json(json))
     };
-    predicted.await.inspect_err(|_: &Refusal| model.metrics.failed())
+    predicted.await.inspect_err(|refusal: &Refusal| model.metrics.failed(refusal))
 }
 
 /// What each place adds to the logit of `class`: rows of numbers, and the size of the picture's part that they cover.

@@ -143,11 +143,12 @@ async fn index(State(server): Shared) -> Json<Value> {
 
 async fn inferred(State(server): Shared, named: Named, request: Request) -> Result<Response, Refusal> {
     let model = find(&server, &named)?;
-    let (headers, bytes, _admitted) = body::read(&server, request).await.inspect_err(|_| model.metrics.failed())?;
+    let (headers, bytes, _admitted) =
+        body::read(&server, request).await.inspect_err(|refusal| model.metrics.failed(refusal))?;
     let (id, request) = tokio::task::spawn_blocking(move || json::parse(json_length(&headers)?, &bytes))
         .await
         .map_err(|_| Refusal::failed("the request could not be read"))?
-        .inspect_err(|_| model.metrics.failed())?;
+        .inspect_err(|refusal| model.metrics.failed(refusal))?;
     let outputs = infer(&server, &model, request).await?;
     Ok(response(&model, id, outputs))
 }

@@ -34,6 +34,8 @@ fn a_picture_is_predicted_as_by_predict() {
     assert!(status == 400 && error["error"].as_str().unwrap().contains("picture"), "{error}");
     let (status, error) = server.post("/predict?model=other", &picture(90));
     assert!(status == 404 && error["error"].as_str().unwrap().contains("other"), "{error}");
+    let headers = agent().get(server.url("/")).call().unwrap().headers().clone();
+    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     let (status, page) = server.get("/");
     assert!(status == 200 && page.as_str().unwrap().contains("What does the picture show?"));
     let (_, models) = server.get("/models");
@@ -42,7 +44,8 @@ fn a_picture_is_predicted_as_by_predict() {
     let metrics = metrics.as_str().unwrap();
     for line in [
         "nv_inference_request_success{model=\"densenet\",version=\"1\"} 2",
-        "nv_inference_request_failure{model=\"densenet\",version=\"1\"} 1",
+        "nv_inference_request_failure{model=\"densenet\",reason=\"OTHER\",version=\"1\"} 1",
+        "nv_inference_request_failure{model=\"densenet\",reason=\"REJECTED\",version=\"1\"} 0",
         "nv_inference_count{model=\"densenet\",version=\"1\"} 2",
         "densenet_requests_in_flight 0",
     ] {
