@@ -82,42 +82,26 @@ def onnxruntime_infer(int8: bool = False) -> Peer:
     return Peer(ort.__version__, prepare)
 
 
-def openvino_infer() -> Peer:
-    """OpenVINO held to float32 (it would take bfloat16 by itself where the processor has it), one stream."""
+def openvino_infer(int8: bool = False) -> Peer:
+    """OpenVINO, one stream: held to float32 (it would take bfloat16 by itself where the processor has it), or in eight bits by
+    NNCF's post-training quantisation with its default preset, on the same pictures."""
     import openvino as ov
 
-    def prepare(job: Job) -> Step:
-        config = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": job.threads,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-        }
-        core = ov.Core()
-        request = core.compile_model(core.read_model(job.onnx()), "CPU", config).create_infer_request()
-        request.set_input_tensor(ov.Tensor(job.images()))
-        output = request.get_output_tensor()
+    def network(core: ov.Core, job: Job) -> ov.Model:
+        model = core.read_model(job.onnx())
+        if not int8:
+            return model
+        import nncf
 
-        def step() -> np.ndarray:
-            request.infer()
-            return output.data
-
-        return step
-
-    return Peer(ov.__version__, prepare)
-
-
-def openvino_infer_int8() -> Peer:
-    """OpenVINO's int8: NNCF's post-training quantisation with its default preset, on the same pictures; one stream."""
-    import nncf
-    import openvino as ov
+        return nncf.quantize(model, nncf.Dataset([job.images()]), subset_size=1)
 
     def prepare(job: Job) -> Step:
-        core, images = ov.Core(), job.images()
-        model = nncf.quantize(core.read_model(job.onnx()), nncf.Dataset([images]), subset_size=1)
         config = {"INFERENCE_NUM_THREADS": job.threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
-        request = core.compile_model(model, "CPU", config).create_infer_request()
-        request.set_input_tensor(ov.Tensor(images))
+        if not int8:
+            config["INFERENCE_PRECISION_HINT"] = "f32"
+        core = ov.Core()
+        request = core.compile_model(network(core, job), "CPU", config).create_infer_request()
+        request.set_input_tensor(ov.Tensor(job.images()))
         output = request.get_output_tensor()
 
         def step() -> np.ndarray:
@@ -185,7 +169,7 @@ PEERS: dict[str, dict[str, Callable[[], Peer]]] = {
         "onnxruntime": onnxruntime_infer,
         "onnxruntime-int8": lambda: onnxruntime_infer(int8=True),
         "openvino": openvino_infer,
-        "openvino-int8": openvino_infer_int8,
+        "openvino-int8": lambda: openvino_infer(int8=True),
         "torch": lambda: torch_infer(compiled=False),
         "torch-compiled": lambda: torch_infer(compiled=True),
     },
