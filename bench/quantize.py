@@ -27,8 +27,8 @@ class Pictures(CalibrationDataReader):
         return next(self._batches, None)
 
 
-def quantize(model: Path, out: Path, images: np.ndarray | None = None) -> None:
-    """Writes the network `model` in eight bits to `out`."""
+def quantize(model: Path, out: Path, images: np.ndarray | None = None, per_channel: bool = True) -> None:
+    """Writes the network `model` in eight bits to `out`; weights have a scale for each output, or one in all."""
     prepared = out.with_suffix(".prepared.onnx")
     quant_pre_process(model, prepared, skip_symbolic_shape=True)
     entry = ort.InferenceSession(prepared, providers=["CPUExecutionProvider"]).get_inputs()[0]
@@ -43,7 +43,7 @@ def quantize(model: Path, out: Path, images: np.ndarray | None = None) -> None:
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
-        per_channel=True,
+        per_channel=per_channel,
         calibrate_method=CalibrationMethod.MinMax,
     )
     prepared.unlink()
