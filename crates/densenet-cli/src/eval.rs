@@ -3,13 +3,14 @@
 mod describe;
 mod gallery;
 mod predicting;
+mod unlike;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
-use densenet::data::{Part, Views};
+use densenet::data::{Part, Split, Views};
 use densenet::evaluation::{Evaluation, Intervals};
 use serde::Serialize;
 
@@ -17,7 +18,9 @@ use self::describe::describe;
 pub use self::describe::headline;
 use self::gallery::gallery;
 pub use self::predicting::{labelled, predict};
+use self::unlike::Unlike;
 use crate::data_dir::DataDir;
+use crate::networks::Networks;
 use crate::output::{self, Misuse};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
@@ -29,7 +32,8 @@ use crate::word::word;
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist\n\
-    or:      densenet eval --weights a.safetensors,b.safetensors --data photos --tta flip --json"
+    or:      densenet eval --weights a.safetensors,b.safetensors --data photos --tta flip --json\n\
+    or:      densenet eval --weights cifar10 --data cifar10 --unlike fashion-mnist,photos"
 )]
 pub struct Eval {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; of several, the mean of their
@@ -48,6 +52,10 @@ pub struct Eval {
     /// or both
     #[arg(long, value_name = "flip,crops", value_delimiter = ',', hide_possible_values = true)]
     tta: Vec<View>,
+    /// Other data sets or folders of pictures: how well their pictures are told from those of the data, by the distance to
+    /// the training pictures and by what the network says
+    #[arg(long, value_name = "D[,D...]", value_delimiter = ',')]
+    unlike: Vec<String>,
     /// Inputs that go through the network at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
@@ -81,6 +89,9 @@ struct Told<'a> {
     evaluation: &'a Evaluation,
     /// The names of the classes, in the order of all that is said of each.
     labels: &'a [String],
+    /// How well pictures of other data sets are told from these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unlike: Vec<Unlike>,
 }
 
 impl Eval {
@@ -90,19 +101,32 @@ impl Eval {
         self.views().validate(networks.preprocessing()?).map_err(|error| Misuse(format!("--tta crops: {error}")))?;
         let split = self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?;
         let split = labelled(&networks, &self.data, split)?;
+        let unlike = self.unlike(&networks, &split)?;
         let labels = split.classes();
         let predictions = predict(&networks, &split, self.views(), self.batch as usize)?;
         let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
         evaluation.unreadable.iter().for_each(|picture| output::complain("error", &anyhow!("{picture}")));
         if self.json {
-            output::print_json(&Told { evaluation: &evaluation, labels })?;
+            output::print_json(&Told { evaluation: &evaluation, labels, unlike })?;
         } else {
             output::print(&describe(&evaluation, labels))?;
+            output::print(&unlike::describe(&unlike, &self.data))?;
             output::print(&gallery(&predictions, labels, &split, self.show)?)?;
         }
         output::note_turned(split.turned(), networks.preprocessing()?);
         output::count_unreadable(evaluation.unreadable.len(), split.len());
         Ok(if evaluation.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// How well pictures of other data sets are told from those of `split`.
+    fn unlike(&self, networks: &Networks, split: &Split) -> Result<Vec<Unlike>> {
+        match networks.only() {
+            _ if self.unlike.is_empty() => Ok(Vec::new()),
+            Some(model) => unlike::unlike(model, split, &self.unlike, &self.data_dir),
+            None => {
+                Err(Misuse("several networks have no distance in common; --unlike takes one weight file".into()).into())
+            }
+        }
     }
 
     fn views(&self) -> Views {

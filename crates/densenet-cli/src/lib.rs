@@ -22,10 +22,13 @@ mod models;
 mod networks;
 mod output;
 mod picture;
+mod pictures;
 mod predict;
 mod preparing;
 mod quantize;
 mod reading;
+mod reference;
+mod referencing;
 mod report;
 mod reuse;
 #[cfg(feature = "serve")]
@@ -76,6 +79,7 @@ enum Command {
     Quantize(quantize::Quantize),
     #[cfg(feature = "serve")]
     Serve(Box<serve::Serve>),
+    Reference(reference::Reference),
     Reuse(reuse::Reuse),
     Compare(compare::Compare),
     Bench(bench::Bench),
@@ -99,6 +103,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Quantize(quantize) => quantize.run(),
         #[cfg(feature = "serve")]
         Command::Serve(serve) => serve.run(),
+        Command::Reference(reference) => reference.run(),
         Command::Reuse(reuse) => reuse.run(),
         Command::Compare(compare) => compare.run(),
         Command::Bench(bench) => bench.run(),

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use densenet::checkpoint::Contents;
 use densenet::data::Preprocessing;
 use densenet::network::DenseNet;
+use densenet::novelty::Reference;
 use densenet::output::Output;
 use densenet::{Card, Ensemble};
 
@@ -42,6 +43,19 @@ impl Networks {
     /// The first network.
     pub fn first(&self) -> &DenseNet {
         &self.0[0].network
+    }
+
+    /// What the network keeps of the pictures that it was trained on; several networks have none in common.
+    pub fn reference(&self) -> Option<&Reference> {
+        self.only()?.network.reference()
+    }
+
+    /// The network, where there is but one.
+    pub fn only(&self) -> Option<&Model> {
+        match &self.0[..] {
+            [model] => Some(model),
+            _ => None,
+        }
     }
 
     /// The first network, to be changed.

@@ -2,6 +2,7 @@
 
 pub mod batch;
 pub mod inputs;
+pub mod novelty;
 mod prediction;
 mod predictor;
 mod results;
@@ -15,11 +16,11 @@ use anyhow::Result;
 use clap::Args;
 use densenet::data::{Picture, Preprocessing, Unreadable};
 use densenet::models::MODELS;
-use densenet::output::Output;
 use densenet::prefetch;
 
 use self::batch::{Batch, progress};
 use self::inputs::{Array, Input, Shard, inputs};
+use self::novelty::Novelty;
 use self::prediction::Prediction;
 use self::predictor::Predictor;
 use self::results::{Destination, Results};
@@ -90,7 +91,7 @@ impl Predict {
         let predictor = Predictor::new(&networks, self.map.as_deref())?;
         let (labels, meaning) = (networks.labels(), predictor.output());
         let top = (self.top as usize).min(labels.len());
-        let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &meaning, top)?);
+        let mut results = Results::new(&labels, &meaning, top, self.destination(&labels, &predictor, top)?);
         let inputs = inputs(&self.inputs, self.shard, networks.first(), |input| results.leave_out(input));
         let count = inputs.iter().map(Input::count).sum();
         let mut results = results.with_logits(self.logits.as_deref(), count)?;
@@ -111,12 +112,13 @@ impl Predict {
         Ok(if results.finish()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn destination(&self, labels: &[String], meaning: &Output, top: usize) -> Result<Destination> {
+    fn destination(&self, labels: &[String], predictor: &Predictor<'_>, top: usize) -> Result<Destination> {
+        let mut columns = Prediction::columns(labels, &predictor.output(), top);
+        if predictor.tells_distances() {
+            columns.extend(Novelty::COLUMNS.map(String::from));
+        }
         Ok(match &self.out {
-            Some(path) => Destination::Table {
-                table: Table::open(path, &Prediction::columns(labels, meaning, top), self.resume)?,
-                json: self.json,
-            },
+            Some(path) => Destination::Table { table: Table::open(path, &columns, self.resume)?, json: self.json },
             None if self.json => Destination::Object,
             None => Destination::Lines,
         })

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use densenet::checkpoint::{Inferred, NewMaps, Reader, Weights};
 use densenet::config::{HeadPool, Stem, StemPool, StemShape};
 use densenet::network::DenseNet;
+use densenet::novelty::Reference;
 use densenet::{Architecture, Card, Config};
 
 use crate::model::{self, Model};
@@ -92,6 +93,8 @@ pub struct Found {
     pub inferred: Option<Inferred>,
     /// Whether another program wrote it.
     foreign: bool,
+    /// What it keeps of the training pictures, which only predictions need.
+    reference: densenet::Result<Option<Reference>>,
 }
 
 impl Reading {
@@ -109,12 +112,13 @@ impl Reading {
         let (weights, order) = reader.weights_and_order(&architecture)?;
         model::warn_of_broken(&weights, &architecture, path);
         let inferred = inferred.map(|inferred| inferred.with(config.clone()).with_order(order));
+        let reference = reader.reference(&architecture);
         let foreign = card.is_none();
         let card = match card {
             Some(card) => Card { config, ..card },
             None => reader.inferred_card(&config)?,
         };
-        Ok(Found { card, weights, inferred, foreign })
+        Ok(Found { card, weights, inferred, foreign, reference })
     }
 
     /// The same, of layers whose new maps stand there.
@@ -155,7 +159,24 @@ impl Reading {
     /// Loads `path`, or the built-in model of that name, to predict pictures prepared as `preparing` says, and writes to
     /// stderr what the file does not.
     pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
-        let Found { card, weights, inferred, foreign } = self.read(path)?;
+        let (model, reference) = self.load_with(path, preparing)?;
+        let network = match reference? {
+            Some(reference) => model.network.with_reference(reference),
+            None => Ok(model.network),
+        };
+        let network = network.map_err(|reason| densenet::Error::format(path, reason))?;
+        Ok(Model { network: self.at_precision(network, path)?, ..model })
+    }
+
+    /// The same of a file whatever it keeps of the training pictures.
+    pub fn load_without_reference(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
+        let (model, _) = self.load_with(path, preparing)?;
+        Ok(Model { network: self.at_precision(model.network, path)?, ..model })
+    }
+
+    /// The network as the file holds it, but without what this keeps of the training pictures, and that.
+    fn load_with(&self, path: &Path, preparing: &Preparing) -> Result<(Model, densenet::Result<Option<Reference>>)> {
+        let Found { card, weights, inferred, foreign, reference } = self.read(path)?;
         let before = card.preprocessing.clone();
         let card = preparing.complete(card)?;
         if let Some(inferred) = &inferred {
@@ -165,8 +186,8 @@ impl Reading {
         if let Some(preprocessing) = card.preprocessing.as_ref().filter(said) {
             output::note(format_args!("pictures are prepared with {}", preparing::in_words(preprocessing)));
         }
-        let network = self.at_precision(DenseNet::of_weights(&card.config, weights)?, path)?;
-        Ok(Model { network, card, path: path.into() })
+        let network = DenseNet::of_weights(&card.config, weights)?;
+        Ok((Model { network, card, path: path.into() }, reference))
     }
 
     /// The network at the precision that is asked for.

@@ -27,6 +27,8 @@ mod opcodes;
 mod pickle;
 mod pickle_order;
 mod reader;
+mod reference_tensors;
+mod references;
 mod safetensor;
 mod shards;
 mod stored;
@@ -39,6 +41,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::architecture::Tensor;
+use crate::novelty::Reference;
 use crate::quantization::Quantization;
 use crate::tensor_file::{self, Entry};
 use crate::{Architecture, Result};
@@ -104,6 +107,8 @@ pub struct Contents<'a> {
     pub running: &'a [f32],
     /// The integers that stand for some of the values, where the file is to hold these.
     pub quantization: Option<&'a Quantization>,
+    /// What is kept of the training pictures.
+    pub reference: Option<&'a Reference>,
 }
 
 impl Contents<'_> {
@@ -112,10 +117,16 @@ impl Contents<'_> {
     /// # Errors
     /// A file that cannot be written; what was at `path` before is still there.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let metadata = self.card.metadata();
+        let mut metadata = self.card.metadata();
+        let shapes = self.reference.map(reference_tensors::Shapes::of);
+        let mut entries: Vec<Entry<'_>> = self.entries().collect();
+        if let (Some(reference), Some(shapes)) = (self.reference, &shapes) {
+            reference_tensors::describe(reference, &mut metadata);
+            entries.extend(reference_tensors::entries(reference, shapes));
+        }
         match self.quantization {
-            Some(integers) => integer_tensors::write(path, metadata, self.entries(), self.architecture, integers),
-            None => tensor_file::write(path, metadata, &self.entries().collect::<Vec<_>>()),
+            Some(integers) => integer_tensors::write(path, metadata, entries, self.architecture, integers),
+            None => tensor_file::write(path, metadata, entries),
         }
     }
 
@@ -128,7 +139,7 @@ impl Contents<'_> {
         let mut fields = self.card.metadata();
         fields.insert("training".into(), json!(state).to_string());
         let carried = carried.iter().flat_map(|group| entries(group.prefix, group.tensors, group.values));
-        tensor_file::write(path, fields, &self.entries().chain(carried).collect::<Vec<_>>())
+        tensor_file::write(path, fields, self.entries().chain(carried).collect())
     }
 
     /// Parameters and running statistics under torchvision's names.
@@ -196,7 +207,14 @@ mod tests {
     }
 
     fn contents<'a>(card: &'a Card, architecture: &'a Architecture, weights: &'a Weights) -> Contents<'a> {
-        Contents { card, architecture, parameters: &weights.parameters, running: &weights.running, quantization: None }
+        Contents {
+            card,
+            architecture,
+            parameters: &weights.parameters,
+            running: &weights.running,
+            quantization: None,
+            reference: None,
+        }
     }
 
     /// A saved network, its file and the folder that goes away with it.

@@ -41,6 +41,7 @@ pub mod init;
 pub mod metrics;
 pub mod models;
 pub mod network;
+pub mod novelty;
 pub mod onnx;
 pub mod optimiser;
 pub mod output;

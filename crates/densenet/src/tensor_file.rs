@@ -1,5 +1,6 @@
 //! The safetensors format, written so that equal contents are equal bytes.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
@@ -20,16 +21,16 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// Writes `entries` in their order after a header with `metadata`; the `safetensors` crate would order it at random.
-///
-/// Readers map the file into memory, so the entries of the widest type must come first.
+/// Writes `entries` after a header with `metadata`; the `safetensors` crate would order it at random. Readers map the file
+/// into memory, so the widest types come first, and else entries keep their order.
 ///
 /// # Errors
 /// A file that cannot be written; what was at `path` before is still there.
-pub(crate) fn write(path: &Path, metadata: BTreeMap<String, String>, entries: &[Entry<'_>]) -> Result<()> {
+pub(crate) fn write(path: &Path, metadata: BTreeMap<String, String>, mut entries: Vec<Entry<'_>>) -> Result<()> {
+    entries.sort_by_key(|entry| Reverse(entry.dtype.bitsize()));
     let mut header = BTreeMap::from([("__metadata__".to_string(), json!(metadata))]);
     let mut start = 0;
-    for entry in entries {
+    for entry in &entries {
         let end = start + entry.bytes.len();
         let place = json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [start, end] });
         header.insert(entry.name.clone(), place);

@@ -27,7 +27,7 @@ pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
     let mut metadata = contents.card.metadata();
     // What transformers and other programs of PyTorch look for before they load tensors.
     metadata.insert("format".into(), "pt".into());
-    tensor_file::write(path, metadata, &entries)
+    tensor_file::write(path, metadata, entries)
 }
 
 /// What torchvision's `DenseNet` cannot be told of `config`; nothing where

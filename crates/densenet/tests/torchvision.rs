@@ -36,6 +36,7 @@ fn parameters_statistics_and_counters() {
         parameters: network.parameters(),
         running: network.running(),
         quantization: None,
+        reference: None,
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
@@ -69,7 +70,7 @@ fn a_folder_for_timm_comes_back() {
     let card = card(&config);
     let (architecture, parameters, running) = (network.architecture(), network.parameters(), network.running());
     let folder = tempfile::tempdir().unwrap();
-    let contents = Contents { card: &card, architecture, parameters, running, quantization: None };
+    let contents = Contents { card: &card, architecture, parameters, running, quantization: None, reference: None };
     timm::save(&contents, folder.path()).unwrap();
     let described: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("config.json")).unwrap()).unwrap();
@@ -82,8 +83,10 @@ fn a_folder_for_timm_comes_back() {
     let other = DenseNet::<f32>::new(&seed, 3).unwrap();
     let (architecture, parameters, running) = (other.architecture(), other.parameters(), other.running());
     let card = Card::of(seed);
-    let error =
-        timm::save(&Contents { card: &card, architecture, parameters, running, quantization: None }, folder.path())
-            .unwrap_err();
+    let error = timm::save(
+        &Contents { card: &card, architecture, parameters, running, quantization: None, reference: None },
+        folder.path(),
+    )
+    .unwrap_err();
     assert!(error.to_string().contains("timm has no such network: it has densenet121"), "{error}");
 }

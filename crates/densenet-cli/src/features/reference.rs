@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Result;
-use densenet::data::{Split, TableOptions, has_picture_suffix, pictures_in};
+use densenet::data::{Split, TableOptions};
 
 use super::nearest::Neighbour;
 use super::thumbnails;
 use crate::data_dir::DataDir;
+use crate::pictures;
 
 /// Pictures with what they are said to show, if that is known.
 pub struct Reference {
@@ -20,14 +21,10 @@ impl Reference {
     /// The training part of the data set `name`, or all pictures in and below a folder that itself holds pictures, which
     /// has no classes.
     pub fn open(name: &str, data_dir: &DataDir) -> Result<Self> {
-        let folder = Path::new(name);
-        if !holds_pictures(folder) {
-            return Ok(Self { split: data_dir.open(name, &TableOptions::default())?.train, labelled: true });
+        match pictures::without_classes(Path::new(name), data_dir)? {
+            Some(split) => Ok(Self { split, labelled: false }),
+            None => Ok(Self { split: data_dir.open(name, &TableOptions::default())?.train, labelled: true }),
         }
-        let files = pictures_in(folder)?.pictures;
-        let classes = vec![0; files.len()];
-        let split = Split::of_files(folder, files, classes, vec!["picture".into()])?;
-        Ok(Self { split: split.within(data_dir.max_pixels()), labelled: false })
     }
 
     /// The path of a picture, or its place in a data set without files.
@@ -51,9 +48,4 @@ impl Reference {
         let shows = |name: &usize| self.split.targets().shows(picture, *name, names.len()) == Some(true);
         (0..names.len()).filter(|_| self.labelled).filter(shows).map(|name| names[name].clone()).collect()
     }
-}
-
-/// Whether pictures lie in `folder` itself.
-fn holds_pictures(folder: &Path) -> bool {
-    folder.read_dir().is_ok_and(|entries| entries.flatten().any(|entry| has_picture_suffix(&entry.path())))
 }

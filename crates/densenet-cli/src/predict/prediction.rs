@@ -7,12 +7,16 @@ use ndarray::ArrayView1;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::novelty::Novelty;
+
 /// What a network makes of one input: the likeliest classes, most likely first.
 pub struct Prediction<'a> {
     pub input: &'a str,
     pub classes: Vec<Class<'a>>,
     /// Where the map of the likeliest class is.
     pub map: Option<PathBuf>,
+    /// How far the input is from the training pictures, where that is known.
+    pub novelty: Option<Novelty>,
     /// The probability of each label, in their order, where labels are independent of each other.
     by_label: Option<Vec<f64>>,
 }
@@ -32,7 +36,7 @@ impl<'a> Prediction<'a> {
         let order = likeliest_first(&probabilities, logits);
         let class = |index: usize| Class { label: &labels[index], index, probability: probabilities[index] };
         let classes = order.into_iter().take(top).map(class).collect();
-        Self { input, classes, map: None, by_label: output.is_independent().then_some(probabilities) }
+        Self { input, classes, map: None, novelty: None, by_label: output.is_independent().then_some(probabilities) }
     }
 
     /// The number of the likeliest class.
@@ -43,26 +47,31 @@ impl<'a> Prediction<'a> {
     /// A line for people.
     pub fn line(&self) -> String {
         let class = |class: &Class<'_>| format!("{} {:.2} %", class.label, 100.0 * class.probability);
-        format!("{}: {}\n", self.input, self.classes.iter().map(class).collect::<Vec<_>>().join(", "))
+        let classes = self.classes.iter().map(class).collect::<Vec<_>>().join(", ");
+        let novelty = self.novelty.map(|novelty| format!("; {novelty}")).unwrap_or_default();
+        format!("{}: {classes}{novelty}\n", self.input)
     }
 
     /// One of the predictions of `--json`.
     pub fn object(&self) -> Value {
-        self.with_map(json!({ "input": self.input, "classes": self.classes }))
+        self.with_rest(json!({ "input": self.input, "classes": self.classes }))
     }
 
     /// A line of a `.jsonl`.
     pub fn record(&self) -> Value {
         let first = &self.classes[0];
         let (label, probability) = (first.label, first.probability);
-        self.with_map(
+        self.with_rest(
             json!({ "path": self.input, "label": label, "probability": probability, "classes": self.classes }),
         )
     }
 
-    fn with_map(&self, mut object: Value) -> Value {
+    fn with_rest(&self, mut object: Value) -> Value {
         if let Some(map) = &self.map {
             object["map"] = json!(map.display().to_string());
+        }
+        if let Some(novelty) = &self.novelty {
+            novelty.add_to(&mut object);
         }
         object
     }
@@ -82,10 +91,13 @@ impl<'a> Prediction<'a> {
     /// Its row in a `.csv` of these columns.
     pub fn row(&self) -> Vec<String> {
         let probability = |&probability: &f64| (probability as f32).to_string();
-        if let Some(by_label) = &self.by_label {
-            return std::iter::once(self.input.to_string()).chain(by_label.iter().map(probability)).collect();
-        }
         let class = |class: &Class<'_>| [class.label.to_string(), probability(&class.probability)];
-        std::iter::once(self.input.to_string()).chain(self.classes.iter().flat_map(class)).collect()
+        let mut row = vec![self.input.to_string()];
+        match &self.by_label {
+            Some(by_label) => row.extend(by_label.iter().map(probability)),
+            None => row.extend(self.classes.iter().flat_map(class)),
+        }
+        row.extend(self.novelty.iter().flat_map(|novelty| novelty.fields()));
+        row
     }
 }

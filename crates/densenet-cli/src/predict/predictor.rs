@@ -6,15 +6,18 @@ use anyhow::Result;
 use densenet::Ensemble;
 use densenet::explain::{ActivationMaps, Target};
 use densenet::network::DenseNet;
+use densenet::novelty::Reference;
 use densenet::output::Output;
-use ndarray::{Array2, ArrayView1, ArrayView4};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayView4};
 
+use super::novelty::Novelty;
 use crate::maps::MapFolder;
 use crate::networks::Networks;
 use crate::output::Misuse;
 
 /// Networks that predict together, or one that explains its predictions.
 pub struct Predictor<'a> {
+    networks: &'a Networks,
     ensemble: Ensemble<'a>,
     mapped: Option<(&'a DenseNet, MapFolder)>,
 }
@@ -26,12 +29,12 @@ impl<'a> Predictor<'a> {
     /// Networks without a classifier, or those that have no exact maps, where these are wanted.
     pub fn new(networks: &'a Networks, maps: Option<&Path>) -> Result<Self> {
         let ensemble = networks.ensemble()?;
-        let Some(folder) = maps else { return Ok(Self { ensemble, mapped: None }) };
+        let Some(folder) = maps else { return Ok(Self { networks, ensemble, mapped: None }) };
         if networks.contents().len() > 1 {
             return Err(Misuse("the mean of several networks has no map; --map takes one weight file".into()).into());
         }
         ActivationMaps::<f32>::check(networks.first().architecture())?;
-        Ok(Self { ensemble, mapped: Some((networks.first(), MapFolder::create(folder)?)) })
+        Ok(Self { networks, ensemble, mapped: Some((networks.first(), MapFolder::create(folder)?)) })
     }
 
     /// What the logits mean.
@@ -41,22 +44,50 @@ impl<'a> Predictor<'a> {
 
     /// The logits of `images` `(N, C, H, W)`.
     pub fn logits(&self, images: ArrayView4<'_, f32>) -> Result<BatchLogits<'_>> {
-        Ok(match &self.mapped {
-            None => BatchLogits::Logits(self.ensemble.logits(images)?),
-            Some((network, folder)) => BatchLogits::Mapped(ActivationMaps::new(network, images)?, folder),
+        let reference = self.networks.reference();
+        let novelty = |pooled: ArrayView2<'_, f32>| {
+            let of = |reference: &Reference| Novelty::of(reference, &reference.distances(pooled));
+            reference.map(of).unwrap_or_default()
+        };
+        Ok(match (&self.mapped, reference) {
+            (Some((network, folder)), _) => {
+                let maps = ActivationMaps::new(network, images)?;
+                BatchLogits { novelty: novelty(maps.pooled().view()), logits: Logits::Mapped(maps, folder) }
+            }
+            (None, Some(_)) => {
+                let (pooled, logits) = self.networks.first().pooled_and_logits(images)?;
+                BatchLogits { novelty: novelty(pooled.view()), logits: Logits::Plain(logits) }
+            }
+            (None, None) => BatchLogits::plain(self.ensemble.logits(images)?),
         })
+    }
+
+    /// Whether predictions say how far a picture is from the training pictures.
+    pub fn tells_distances(&self) -> bool {
+        self.networks.reference().is_some()
     }
 }
 
 /// Logits of a batch, with their maps where these are wanted.
-pub enum BatchLogits<'a> {
+pub struct BatchLogits<'a> {
+    logits: Logits<'a>,
+    /// How far each input is from the training pictures, where that is known.
+    novelty: Vec<Novelty>,
+}
+
+enum Logits<'a> {
     /// `(N, classes)`.
-    Logits(Array2<f32>),
+    Plain(Array2<f32>),
     /// Logits and maps, and where the maps go.
     Mapped(ActivationMaps<'a>, &'a MapFolder),
 }
 
 impl BatchLogits<'_> {
+    /// Logits and nothing else.
+    pub fn plain(logits: Array2<f32>) -> Self {
+        Self { logits: Logits::Plain(logits), novelty: Vec::new() }
+    }
+
     /// Those of the input at a `place` of the batch.
     pub fn at(&self, place: usize) -> InputLogits<'_> {
         InputLogits { batch: self, place }
@@ -72,15 +103,20 @@ pub struct InputLogits<'a> {
 impl InputLogits<'_> {
     /// A logit a class.
     pub fn values(&self) -> ArrayView1<'_, f32> {
-        match self.batch {
-            BatchLogits::Logits(logits) => logits.row(self.place),
-            BatchLogits::Mapped(maps, _) => maps.logits().row(self.place),
+        match &self.batch.logits {
+            Logits::Plain(logits) => logits.row(self.place),
+            Logits::Mapped(maps, _) => maps.logits().row(self.place),
         }
+    }
+
+    /// How far the input is from the training pictures, where that is known.
+    pub fn novelty(&self) -> Option<Novelty> {
+        self.batch.novelty.get(self.place).copied()
     }
 
     /// Writes the map of `class`, where maps are wanted, and returns where it is.
     pub fn write_map(&self, input: &str, class: usize) -> Result<Option<PathBuf>> {
-        let BatchLogits::Mapped(maps, folder) = self.batch else { return Ok(None) };
+        let Logits::Mapped(maps, folder) = &self.batch.logits else { return Ok(None) };
         let map = maps.map(self.place, Target::class(class))?;
         folder.write(input, "cam", &map).map(Some)
     }

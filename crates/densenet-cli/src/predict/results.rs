@@ -68,6 +68,7 @@ impl<'a> Results<'a> {
         }
         let mut prediction = Prediction::new(input, values, self.labels, self.output, self.top);
         prediction.map = logits.write_map(input, prediction.likeliest())?;
+        prediction.novelty = logits.novelty();
         match &mut self.destination {
             Destination::Lines => output::print(&prediction.line())?,
             Destination::Object => {
@@ -172,7 +173,7 @@ mod tests {
         let output = Output::softmax();
         let results = Results::new(&labels, &output, 5, Destination::Table { table, json: false });
         let mut results = results.with_logits(Some(&logits), 20_000).unwrap();
-        let batch = BatchLogits::Logits(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
+        let batch = BatchLogits::plain(Array2::from_shape_fn((1, 1000), |(_, class)| (class * 37 % 101) as f32));
         let mut before = 0;
         for input in 0..20_000 {
             results.add(&format!("a.npy[{input}]"), batch.at(0)).unwrap();

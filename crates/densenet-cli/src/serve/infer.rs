@@ -23,7 +23,7 @@ pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) 
     let served = async {
         let prepared = prepare(server, model, input).await?;
         let took = begun.elapsed();
-        let done = model.predict(prepared, timeout.map(|timeout| begun + timeout)).await?;
+        let (done, _) = model.predict(prepared, timeout.map(|timeout| begun + timeout)).await?;
         model.metrics.served(begun.elapsed(), took, &done);
         Ok(outputs.into_iter().map(|wanted| output(model, &done.logits, wanted)).collect())
     };

@@ -95,7 +95,7 @@ async fn predict(
         let (_, bytes, _admitted) = body::read(&server, request).await?;
         let prepared = prepare(&server, &model, Input::Encoded(vec![bytes])).await?;
         let (took, input) = (begun.elapsed(), map.then(|| prepared.inputs.clone()));
-        let done = model.predict(prepared, None).await?;
+        let (done, features) = model.predict(prepared, None).await?;
         model.metrics.served(begun.elapsed(), took, &done);
         let (row, labels) = (done.logits.row(0), model.labels());
         let probabilities = model.output().probabilities(row);
@@ -104,6 +104,9 @@ async fn predict(
             |&index: &usize| json!({ "label": labels[index], "index": index, "probability": probabilities[index] });
         let classes: Vec<Value> = order.iter().take(top.max(1)).map(class).collect();
         let mut json = json!({ "model": model.name, "classes": classes, "seconds": begun.elapsed().as_secs_f64() });
+        if let Some(novelty) = model.novelty(&features) {
+            novelty.add_to(&mut json);
+        }
         if let Some(input) = input {
             // A map costs as much as an input; it takes the next place that is free, before requests that come.
             let _place = model.place().await;

@@ -10,12 +10,13 @@ use densenet::Card;
 use densenet::data::{Picture, Preprocessing};
 use densenet::explain::{ActivationMaps, Target};
 use densenet::output::Output;
-use ndarray::{Array2, Array4, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView4, Axis, concatenate, s};
 
 use super::batcher::{Batcher, Batching, Done, Expected, Place};
 use super::error::Refusal;
 use super::metrics::ModelMetrics;
 use crate::networks::Networks;
+use crate::predict::novelty::Novelty;
 
 /// The machine computes one batch at a time, whichever model it is for: all threads work on it.
 pub type Machine = Arc<Mutex<()>>;
@@ -62,7 +63,7 @@ impl Served {
         let (own, alone, told) = (networks.clone(), machine.clone(), metrics.clone());
         let predict = move |inputs: ArrayView4<'_, f32>| {
             let _alone = alone.lock().expect("no thread panics with it");
-            own.ensemble()?.logits(inputs).map_err(Into::into)
+            outputs(&own, inputs)
         };
         let batcher =
             Batcher::start(batching, predict, move |inputs| told.batch(inputs)).context("starting a thread")?;
@@ -108,12 +109,21 @@ impl Served {
         self.batcher.place().await
     }
 
-    /// The logits of what is prepared.
+    /// The logits of what is prepared, and what the classifier reads of it, if [`novelty`](Self::novelty) is to be told of that.
     ///
     /// # Errors
     /// Those of [`Batcher::predict`].
-    pub async fn predict(&self, prepared: Prepared, deadline: Option<Instant>) -> Result<Done, Refusal> {
-        self.batcher.predict(prepared.expected, prepared.inputs, deadline).await
+    pub async fn predict(&self, prepared: Prepared, deadline: Option<Instant>) -> Result<(Done, Array2<f32>), Refusal> {
+        let mut done = self.batcher.predict(prepared.expected, prepared.inputs, deadline).await?;
+        let (classes, both) = (self.labels.len(), done.logits);
+        done.logits = both.slice(s![.., ..classes]).to_owned();
+        Ok((done, both.slice(s![.., classes..]).to_owned()))
+    }
+
+    /// How far the first input with these `features` is from the training pictures, where that can be told.
+    pub fn novelty(&self, features: &Array2<f32>) -> Option<Novelty> {
+        let reference = self.networks.reference()?;
+        Novelty::of(reference, &reference.distances(features.view())).first().copied()
     }
 
     /// The input of an encoded picture, `(1, C, H, W)`.
@@ -144,4 +154,14 @@ impl Served {
         let maps = ActivationMaps::new(self.networks.first(), input.view())?;
         Ok(maps.map(0, Target::class(class))?)
     }
+}
+
+/// The logits of `inputs`, and after them what the classifier reads where the network keeps a reference to its training
+/// pictures.
+fn outputs(networks: &Networks, inputs: ArrayView4<'_, f32>) -> Result<Array2<f32>> {
+    if networks.reference().is_none() {
+        return Ok(networks.ensemble()?.logits(inputs)?);
+    }
+    let (features, logits) = networks.first().pooled_and_logits(inputs)?;
+    Ok(concatenate(Axis(1), &[logits.view(), features.view()])?)
 }

@@ -1,4 +1,5 @@
-//! The end of a run: its best network is calibrated by the validation part, and sees the test part, once.
+//! The end of a run: its best network is calibrated by the validation part, keeps a reference to the training part, and sees
+//! the test part, once.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,6 +12,8 @@ use densenet::metrics::temperature;
 use densenet::training::{BEST, Run};
 use densenet::{Card, DenseNet, Ensemble};
 
+use crate::{output, referencing};
+
 /// What the best network makes of the part that it is judged by: the test part, or where there is none what chose it.
 pub struct Judged {
     pub part: Part,
@@ -18,26 +21,49 @@ pub struct Judged {
     pub evaluation: Evaluation,
 }
 
-/// Calibrates the best network of a finished `run` in `folder` and evaluates it; none where no epoch was done, or where it is
+/// Completes the best network of a finished `run` in `folder` and evaluates it; none where no epoch was done, or where it is
 /// interrupted.
 pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool) -> Result<Option<Judged>> {
     if run.progress().best.is_none() {
         return Ok(None);
     }
     let path = folder.join(BEST);
-    let (network, mut card) = DenseNet::load(&path)?;
+    let (mut network, mut card) = DenseNet::load(&path)?;
     let batch = run.settings.batch;
-    let predict = |card: &Card, split: &Split| predictions_of(&network, card, split, batch, interrupted);
     if data.chooses().part() == Part::Validation {
         let output = card.output().with_temperature(1.0);
         card.output = Some(output.clone());
-        let Some(chosen) = predict(&card, data.chooses())? else { return Ok(None) };
+        let Some(chosen) = predictions_of(&network, &card, data.chooses(), batch, interrupted)? else {
+            return Ok(None);
+        };
         card.output = Some(output.with_temperature(temperature::fit(chosen.logits.view(), &chosen.targets)));
+        network = match with_reference(network, &card, data, interrupted)? {
+            Some(network) => network,
+            None => return Ok(None),
+        };
         network.save(&card, &path)?;
     }
-    let Some(predictions) = predict(&card, &data.test)? else { return Ok(None) };
+    let Some(predictions) = predictions_of(&network, &card, &data.test, batch, interrupted)? else { return Ok(None) };
     let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
     Ok(Some(Judged { part: data.test.part(), predictions, evaluation }))
+}
+
+/// The network with a reference to the training pictures; without one where none can be made of them, which is said. None
+/// where it is interrupted.
+fn with_reference(
+    network: DenseNet,
+    card: &Card,
+    data: &DataSet,
+    interrupted: &AtomicBool,
+) -> Result<Option<DenseNet>> {
+    match referencing::reference(&network, card, data, || interrupted.load(Ordering::SeqCst)) {
+        Ok(Some(reference)) => Ok(Some(network.with_reference(reference).map_err(anyhow::Error::msg)?)),
+        Ok(None) => Ok(None),
+        Err(error) => {
+            output::note(format_args!("pictures unlike the training pictures will not be marked: {error}"));
+            Ok(Some(network))
+        }
+    }
 }
 
 fn predictions_of(

@@ -22,7 +22,7 @@ fn timm_reads_the_folder_that_is_exported_and_answers_the_same() {
     let preprocessing = card.preprocessing.map(|how| Preprocessing { resize: Resize::Short, ..how });
     let (card, architecture) = (Card { preprocessing, ..card }, network.architecture());
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running, quantization: None }
+    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
         .save(&folder.join("ours.safetensors"))
         .unwrap();
     std::fs::write(folder.join("images.npy"), npy(3, 64, 64)).unwrap();

@@ -98,7 +98,7 @@ fn write(folder: &Path, name: &str, config: &Config) -> DenseNet {
     let (card, network) = network(config);
     let architecture = network.architecture();
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running, quantization: None }
+    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
         .save(&folder.join("ours.safetensors"))
         .unwrap();
     let export = "export --weights ours.safetensors";

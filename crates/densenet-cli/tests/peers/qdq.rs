@@ -14,7 +14,7 @@ fn write(folder: &Path, config: &Config) {
     let (card, network) = network(config);
     let architecture = network.architecture();
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running, quantization: None }
+    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
         .save(&folder.join("ours.safetensors"))
         .unwrap();
     fs::write(folder.join("images.npy"), npy(config.in_channels, config.input_size, 7)).unwrap();

@@ -17,6 +17,7 @@ mod folders;
 mod guide;
 mod other_weights;
 mod quantize;
+mod reference;
 mod report;
 mod reuse;
 mod runs;

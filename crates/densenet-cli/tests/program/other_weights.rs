@@ -96,7 +96,7 @@ fn a_network_of_one_output_answers_its_sigmoid() {
     let network = DenseNet::<f32>::new(&config, 1).unwrap();
     let (card, architecture) = (Card::of(config), network.architecture());
     let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running, quantization: None }
+    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
         .save(&folder.path().join("w.safetensors"))
         .unwrap();
     let words = ["predict", "--weights", "w.safetensors", "a.bmp", "--json", "--logits", "l.npy"];
@@ -174,7 +174,9 @@ fn a_model_by_name_keeps_the_ends_that_the_file_tells() {
     let (card, architecture) = (Card::of(config), network.architecture());
     let (parameters, running) = (network.parameters(), network.running());
     let path = folder.path().join("w.safetensors");
-    Contents { card: &card, architecture, parameters, running, quantization: None }.save(&path).unwrap();
+    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
+        .save(&path)
+        .unwrap();
     let out = done(&folder, &["info", "w.safetensors", "--model", "densenet-bc-22-4", "--json"]);
     let info: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&info["config"]["hidden"][0], &info["config"]["num_classes"]), (&7.into(), &3.into()));

@@ -37,15 +37,14 @@ pub(super) fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
 pub(super) fn write<'a>(
     path: &Path,
     metadata: BTreeMap<String, String>,
-    entries: impl Iterator<Item = Entry<'a>>,
+    entries: Vec<Entry<'a>>,
     architecture: &'a Architecture,
     quantization: &'a Quantization,
 ) -> Result<()> {
     quantization.check(architecture).map_err(Error::Config)?;
     let integers = integer_weights(architecture);
     let widths: Vec<usize> = quantization.maps.iter().map(|maps| maps.scale.len()).collect();
-    let mut numbers: Vec<Entry<'_>> = entries.filter(|entry| !integers.contains(&entry.name)).collect();
-    let mut bytes = Vec::new();
+    let mut numbers: Vec<Entry<'_>> = entries.into_iter().filter(|entry| !integers.contains(&entry.name)).collect();
     for op in architecture.pre_activations() {
         let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&op.conv.name];
         let [outputs, inputs] = [&op.conv.out_channels, &op.conv.in_channels].map(from_ref);
@@ -56,15 +55,13 @@ pub(super) fn write<'a>(
         }
         let name = format!("{}.weight", op.conv.name);
         let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).expect("a convolution's weight");
-        bytes.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
+        numbers.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
     }
     for (i, (maps, width)) in quantization.maps.iter().zip(&widths).enumerate() {
         let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
         let shape = from_ref(width);
         numbers.push(Entry { name: scale, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(&maps.scale) });
-        bytes.push(Entry { name: zero, dtype: Dtype::U8, shape, bytes: &maps.zero });
+        numbers.push(Entry { name: zero, dtype: Dtype::U8, shape, bytes: &maps.zero });
     }
-    // The widest type first.
-    numbers.extend(bytes);
-    tensor_file::write(path, metadata, &numbers)
+    tensor_file::write(path, metadata, numbers)
 }

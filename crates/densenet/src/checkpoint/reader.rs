@@ -10,7 +10,7 @@ use super::infer::{Inferred, infer};
 use super::map_order::{self, NewMaps};
 use super::modules::THRESHOLDS;
 use super::stored::Stored;
-use super::{CARRIED, COUNTER, Card, Weights, adapt};
+use super::{CARRIED, COUNTER, Card, Weights, adapt, reference_tensors};
 use crate::architecture::Tensor;
 use crate::config::HeadPool;
 use crate::data::Preprocessing;
@@ -130,9 +130,10 @@ impl Reader {
     /// # Errors
     /// A file that holds no DenseNet, or where it cannot be told which; the message says why and shows the tensors.
     pub fn infer(&self) -> Result<Inferred> {
-        let training = self.file.texts.contains_key("training");
-        let carried = |index: &usize| training && is_carried(&self.tensors()[*index].name);
-        let numbers: Vec<usize> = (0..self.tensors().len()).filter(|index| !carried(index)).collect();
+        let [training, kept] = ["training", reference_tensors::KEY].map(|key| self.text(key).is_some());
+        let beside = |name: &str| training && is_carried(name) || kept && name.starts_with(reference_tensors::PREFIX);
+        let numbers = (0..self.tensors().len()).filter(|&index| !beside(&self.tensors()[index].name));
+        let numbers: Vec<usize> = numbers.collect();
         let tensors: Vec<Stored> = numbers.iter().map(|&index| self.tensors()[index].clone()).collect();
         let mut inferred = infer(&tensors).map_err(|reason| self.wrong(reason))?;
         inferred.tensors.values_mut().flatten().for_each(|index| *index = numbers[*index]);
@@ -205,7 +206,7 @@ impl Reader {
     /// # Errors
     /// A file without one, or with one of another kind.
     pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
-        let text = self.file.texts.get("training");
+        let text = self.text("training");
         let text = text.ok_or_else(|| self.wrong("holds weights only, no state of a training run".into()))?;
         serde_json::from_str(text).map_err(|e| self.wrong(format!("its state of the training run: {e}")))
     }
@@ -220,6 +221,11 @@ impl Reader {
         let weights = [("", &*architecture.parameters), ("", &*architecture.running)];
         self.compare(&numbers, &[&weights, places].concat()).map_err(|lists| self.differs(&lists))?;
         places.iter().map(|(prefix, tensors)| self.values(&numbers, prefix, tensors)).collect()
+    }
+
+    /// What the file says under `key`.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.file.texts.get(key).map(String::as_str)
     }
 
     /// Reads tensor number `index`.
@@ -273,7 +279,8 @@ impl Reader {
                 }
             }
         }
-        let ignored = |name: &str| is_carried(name) || name.ends_with(COUNTER);
+        let ignored =
+            |name: &str| is_carried(name) || name.starts_with(reference_tensors::PREFIX) || name.ends_with(COUNTER);
         let unexpected = found.into_keys().filter(|name| !ignored(name)).map(String::from).collect();
         let lists = [("missing", missing), ("unexpected", unexpected), ("of another shape or type", misshapen)];
         let lists: Vec<String> = lists.iter().filter(|(_, names)| !names.is_empty()).map(list).collect();

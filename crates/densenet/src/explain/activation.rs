@@ -16,6 +16,7 @@ use crate::{Architecture, Error, Result};
 #[derive(Clone, Debug)]
 pub struct ActivationMaps<'a, T: Real = f32> {
     network: &'a DenseNet<T>,
+    pooled: Array2<T>,
     logits: Array2<T>,
     /// `(N, C, H, W)`.
     activations: Array4<T>,
@@ -45,8 +46,13 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
     /// Those of [`check`](Self::check) and of [`DenseNet::logits`].
     pub fn new(network: &'a DenseNet<T>, images: ArrayView4<'_, T>) -> Result<Self> {
         Self::check(network.architecture())?;
-        let (logits, activations) = network.logits_and_activations(images)?;
-        Ok(Self { network, logits, activations })
+        let (pooled, logits, activations) = network.outputs_and_activations(images)?;
+        Ok(Self { network, pooled, logits, activations })
+    }
+
+    /// `(N, C)`: what the classifier reads, that of [`DenseNet::pooled`].
+    pub fn pooled(&self) -> &Array2<T> {
+        &self.pooled
     }
 
     /// `(N, classes)`: those of [`DenseNet::logits`].

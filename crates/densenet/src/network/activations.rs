@@ -15,22 +15,34 @@ impl<T: Real> DenseNet<T> {
     /// # Errors
     /// Those of [`DenseNet::logits`].
     pub fn logits_and_activations(&self, images: ArrayView4<'_, T>) -> Result<(Array2<T>, Array4<T>)> {
+        self.outputs_and_activations(images).map(|(_, logits, activations)| (logits, activations))
+    }
+
+    /// The same with what the classifier reads before them.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::logits`].
+    pub(crate) fn outputs_and_activations(
+        &self,
+        images: ArrayView4<'_, T>,
+    ) -> Result<(Array2<T>, Array2<T>, Array4<T>)> {
         let arch = self.architecture();
         arch.check_classifier()?;
         let grid = self.check(&images)?;
         let sizes = arch.block_sizes(grid.height, grid.width)?;
         let last = sizes.len() - 1;
         let mut maps = Array4::zeros((grid.images, arch.final_norm.weight.len(), sizes[last].0, sizes[last].1));
-        let mut logits = Array2::zeros((grid.images, arch.config.num_classes));
+        let widths = [arch.num_features, arch.config.num_classes];
+        let [mut pooled, mut logits] = widths.map(|width| Array2::zeros((grid.images, width)));
         let mut copy = |block: usize, images, found: FeatureMaps<'_, T>| {
             if block == last {
                 copy_maps(found, maps.slice_mut(s![images, .., .., ..]));
             }
         };
-        let outputs = Outputs { features: None, logits: logits.as_slice_mut() };
+        let outputs = Outputs { features: pooled.as_slice_mut(), logits: logits.as_slice_mut() };
         self.predict(&images, grid, outputs, Watch { maps: Some(&mut copy), probe: Probe::default() })?;
         self.activate(&mut maps);
-        Ok((logits, maps))
+        Ok((pooled, logits, maps))
     }
 
     /// The last batch-norm, and its ReLU where there is one.

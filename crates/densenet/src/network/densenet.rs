@@ -13,6 +13,7 @@ use super::steps::Step;
 use super::weights::{RunningAffine, Weights};
 use crate::architecture::{Block, Norm};
 use crate::config::Joining;
+use crate::novelty::Reference;
 use crate::profile::{Probe, Profile};
 use crate::quantization::Quantization;
 use crate::{Architecture, Config, Error, Result, init};
@@ -26,6 +27,8 @@ pub struct DenseNet<T: Real = f32> {
     floats: OnceLock<Predictor<T, FloatBody<T>>>,
     /// The integers that it predicts with, if it does.
     pub(super) integers: Option<Integers<T>>,
+    /// What is kept of the pictures that it was trained on.
+    pub(super) reference: Option<Reference>,
 }
 
 /// What predicts in eight bits.
@@ -82,7 +85,7 @@ impl<T: Real> DenseNet<T> {
     fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         Isa::from_environment().map_err(Error::Config)?;
         let weights = Weights { architecture, parameters, running };
-        Ok(Self { weights, floats: OnceLock::new(), integers: None })
+        Ok(Self { weights, floats: OnceLock::new(), integers: None, reference: None })
     }
 
     /// Forgets what was made of the weights, which are about to change; integers become the weights that they stand for.
@@ -92,6 +95,7 @@ impl<T: Real> DenseNet<T> {
             integers.parameters(&self.weights);
             self.weights.parameters = integers.parameters.into_inner().expect("they were just made");
         }
+        self.reference = None;
     }
 
     /// What the network is made of.
@@ -142,6 +146,11 @@ impl<T: Real> DenseNet<T> {
         for predictor in floats.into_iter().chain(integers) {
             predictor.pack_classifier(&self.weights);
         }
+    }
+
+    /// What is kept of the pictures that it was trained on; none where nothing is, or once its weights change.
+    pub fn reference(&self) -> Option<&Reference> {
+        self.reference.as_ref()
     }
 
     /// Exchanges both arenas with others of the same lengths.
@@ -216,6 +225,21 @@ impl<T: Real> DenseNet<T> {
         let outputs = Outputs { features: pooled.as_slice_mut(), logits: None };
         self.predict(&images, grid, outputs, Watch::default())?;
         Ok(pooled)
+    }
+
+    /// What the classifier reads of `images` `(N, C, H, W)`, and the logits that it makes of that.
+    ///
+    /// # Errors
+    /// Those of [`DenseNet::logits`].
+    pub fn pooled_and_logits(&self, images: ArrayView4<'_, T>) -> Result<(Array2<T>, Array2<T>)> {
+        let arch = self.architecture();
+        arch.check_classifier()?;
+        let grid = self.check(&images)?;
+        let (features, classes) = (arch.num_features, arch.config.num_classes);
+        let [mut pooled, mut logits] = [features, classes].map(|width| Array2::zeros((grid.images, width)));
+        let outputs = Outputs { features: pooled.as_slice_mut(), logits: logits.as_slice_mut() };
+        self.predict(&images, grid, outputs, Watch::default())?;
+        Ok((pooled, logits))
     }
 
     /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::densenet::DenseNet;
 use crate::checkpoint::{Card, Contents, Weights};
-use crate::{Architecture, Config, Result, models};
+use crate::novelty::Reference;
+use crate::{Architecture, Config, Error, Result, models};
 
 impl DenseNet<f32> {
     /// Loads the network of a weight file, or the built-in model of that name, with what the file says about it.
@@ -13,10 +14,11 @@ impl DenseNet<f32> {
     /// [`Reader::infer`](crate::checkpoint::Reader::infer), and the card knows neither preprocessing nor labels.
     ///
     /// # Errors
-    /// Those of [`Reader`](crate::checkpoint::Reader)'s `open`, `card`, `infer` and `weights`; every message names the
+    /// Those of [`Reader`](crate::checkpoint::Reader)'s `open`, `card`, `infer`, `weights` and `reference`; every message names the
     /// file.
     pub fn load(weights: impl AsRef<Path>) -> Result<(Self, Card)> {
-        let mut reader = models::open(weights.as_ref())?;
+        let path = weights.as_ref();
+        let mut reader = models::open(path)?;
         let card = match reader.has_card() {
             true => reader.card()?,
             false => {
@@ -24,8 +26,14 @@ impl DenseNet<f32> {
                 reader.inferred_card(&config)?
             }
         };
-        let weights = reader.weights(&Architecture::new(&card.config)?)?;
-        Ok((Self::of_weights(&card.config, weights)?, card))
+        let architecture = Architecture::new(&card.config)?;
+        let weights = reader.weights(&architecture)?;
+        let network = Self::of_weights(&card.config, weights)?;
+        let network = match reader.reference(&architecture)? {
+            Some(reference) => network.with_reference(reference).map_err(|reason| Error::format(path, reason))?,
+            None => network,
+        };
+        Ok((network, card))
     }
 
     /// The network of `config` that was read from a file: one that predicts in eight bits if the file holds integers.
@@ -38,6 +46,20 @@ impl DenseNet<f32> {
             Some(quantization) => Self::quantized(config, parameters, running, quantization),
             None => Self::from_arenas(config, parameters, running),
         }
+    }
+
+    /// The same network with what is kept of the pictures that it was trained on.
+    ///
+    /// # Errors
+    /// A reference that was made by another network.
+    pub fn with_reference(mut self, reference: Reference) -> Result<Self, String> {
+        if reference.origin().weights != self.fingerprint() {
+            return Err(
+                "its reference to training pictures was made by another network; densenet reference makes one".into()
+            );
+        }
+        self.reference = Some(reference);
+        Ok(self)
     }
 
     /// Saves the network as safetensors, with what `card` says of it.
@@ -56,6 +78,7 @@ impl DenseNet<f32> {
             parameters: self.parameters(),
             running: self.running(),
             quantization: self.quantization(),
+            reference: self.reference(),
         }
     }
 }

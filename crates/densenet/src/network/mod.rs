@@ -13,6 +13,7 @@ mod calibrator;
 mod classifier;
 mod classifier_step;
 mod densenet;
+mod fingerprint;
 mod float_body;
 mod folded;
 mod gradients;

@@ -49,7 +49,14 @@ impl Network {
     pub fn contents(&self) -> Contents<'_> {
         let Weights { parameters, running, quantization } = &self.weights;
         let quantization = quantization.as_ref();
-        Contents { card: &self.card, architecture: &self.architecture, parameters, running, quantization }
+        Contents {
+            card: &self.card,
+            architecture: &self.architecture,
+            parameters,
+            running,
+            quantization,
+            reference: None,
+        }
     }
 
     /// The model as a reader of the file finds it.

@@ -1,0 +1,124 @@
+//! A reference from features.
+
+use std::collections::BTreeMap;
+
+use half::f16;
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+
+use super::reference::{Distances, Origin, Parts, Reference, unit};
+use super::whitening::{covariance, whitening};
+
+/// Embeddings that are kept, unless there are many classes: more of them improve the distance hardly.
+pub const EMBEDDINGS: usize = 200;
+
+/// Embeddings that are kept for each of many classes.
+const EMBEDDINGS_OF_CLASS: usize = 4;
+
+/// The share of held-out pictures that the reach is to hold.
+pub const WITHIN: f64 = 0.99;
+
+/// More features than a network with pooling has; the covariance of so many takes 128 MiB.
+pub const MOST_FEATURES: usize = 4096;
+
+/// Features of pictures to make a reference of.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
+    /// A row for each training picture.
+    pub features: ArrayView2<'a, f32>,
+    /// The class of each of them; empty where pictures have any number of labels, and are taken as one class.
+    pub classes: &'a [usize],
+    /// A row for each picture that the network was not trained on.
+    pub held_out: ArrayView2<'a, f32>,
+}
+
+impl Reference {
+    /// The reference of a network whose weights have this [`fingerprint`](crate::DenseNet::fingerprint), from pictures of
+    /// `data`.
+    ///
+    /// # Errors
+    /// Why none can be made of the `sample`.
+    ///
+    /// # Panics
+    /// When classes or held-out features are not as many as there are features.
+    pub fn fit(sample: &Sample<'_>, data: &str, weights: String) -> Result<Self, String> {
+        let &Sample { features, classes, held_out } = sample;
+        check(sample)?;
+        let group = groups(classes, features.nrows());
+        let (means, mean) = (means(features, &group), features.mapv(f64::from).mean_axis(Axis(0)).expect("rows"));
+        let flat = || "the network makes the same of all these pictures".to_string();
+        let whitening = whitening(covariance(features, &group, &means)).ok_or_else(flat)?;
+        let parts = Parts {
+            class_means: whitened(&means, &mean, &whitening),
+            mean: mean.iter().map(|&mean| mean as f32).collect(),
+            whitening: whitening.rows().into_iter().enumerate().flat_map(|(i, row)| lower(row.to_vec(), i)).collect(),
+            embeddings: embeddings(features, EMBEDDINGS.max(EMBEDDINGS_OF_CLASS * means.nrows())),
+        };
+        let found: Vec<Distances> = held_out.rows().into_iter().map(|row| parts.distances(row)).collect();
+        let reach = |of: fn(&Distances) -> f64| reach(found.iter().map(of).collect());
+        let reach = Distances { mahalanobis: reach(|d| d.mahalanobis), neighbour: reach(|d| d.neighbour) };
+        let origin = Origin { data: data.into(), pictures: features.nrows(), held_out: held_out.nrows(), weights };
+        Ok(Self::new(parts, origin, reach))
+    }
+}
+
+fn check(sample: &Sample<'_>) -> Result<(), String> {
+    let &Sample { features, classes, held_out } = sample;
+    let (pictures, width) = features.dim();
+    assert!(classes.is_empty() || classes.len() == pictures, "a class a picture");
+    assert_eq!(held_out.ncols(), width, "features of held-out pictures");
+    if width > MOST_FEATURES {
+        return Err(format!("the network has {width} features; a reference is of {MOST_FEATURES} at most"));
+    }
+    if pictures < 2 || held_out.nrows() == 0 {
+        return Err(format!("{pictures} training and {} other pictures; it takes 2 and 1", held_out.nrows()));
+    }
+    match features.iter().chain(held_out).all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err("what the network makes of some pictures is not finite".into()),
+    }
+}
+
+/// The group of each of so many pictures: classes without a picture are no group.
+fn groups(classes: &[usize], pictures: usize) -> Vec<usize> {
+    if classes.is_empty() {
+        return vec![0; pictures];
+    }
+    let mut numbers: BTreeMap<usize, usize> = classes.iter().map(|&class| (class, 0)).collect();
+    numbers.values_mut().enumerate().for_each(|(i, number)| *number = i);
+    classes.iter().map(|class| numbers[class]).collect()
+}
+
+/// The mean of each group: a row each.
+fn means(features: ArrayView2<'_, f32>, group: &[usize]) -> Array2<f64> {
+    let groups = group.iter().max().expect("a picture") + 1;
+    let (mut sums, mut counts) = (Array2::<f64>::zeros((groups, features.ncols())), vec![0u64; groups]);
+    for (row, &group) in features.rows().into_iter().zip(group) {
+        sums.row_mut(group).zip_mut_with(&row, |sum, &value| *sum += f64::from(value));
+        counts[group] += 1;
+    }
+    sums.rows_mut().into_iter().zip(counts).for_each(|(mut row, count)| row /= count as f64);
+    sums
+}
+
+/// Means as they stand beside whitened features.
+fn whitened(means: &Array2<f64>, mean: &Array1<f64>, whitening: &Array2<f64>) -> Vec<f32> {
+    (means - mean).dot(&whitening.t()).into_iter().map(|value| value as f32).collect()
+}
+
+/// Row `i` of a lower triangle.
+fn lower(row: Vec<f64>, i: usize) -> impl Iterator<Item = f32> {
+    row.into_iter().take(i + 1).map(|value| value as f32)
+}
+
+/// So many of the rows, or all, spread over all of them.
+fn embeddings(features: ArrayView2<'_, f32>, count: usize) -> Vec<f16> {
+    let (rows, count) = (features.nrows(), features.nrows().min(count));
+    (0..count).flat_map(|i| unit(features.row(i * rows / count))).map(f16::from_f64).collect()
+}
+
+/// What [`WITHIN`] of `values` do not exceed.
+fn reach(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let inside = (WITHIN * values.len() as f64).ceil() as usize;
+    values[inside.clamp(1, values.len()) - 1]
+}

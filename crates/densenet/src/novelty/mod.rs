@@ -1,0 +1,20 @@
+//! How far pictures are from those that a network was trained on.
+//!
+//! A network puts every picture into one of its classes, whatever the picture shows. A [`Reference`] keeps of the training
+//! pictures what it takes to notice that a picture is like none of them. It is made of features: what the network makes of
+//! pictures before it classifies them ([`DenseNet::pooled`](crate::DenseNet::pooled)). Two distances are taken
+//! ([`Distances`]), and of each the one that 99 % of pictures stay within that the network was not trained on.
+//!
+//! [`scores`] has two figures that need no reference, to compare with. `docs/unlike.md` says what all of them reach.
+
+mod fit;
+mod observe;
+mod reference;
+pub mod scores;
+mod whitening;
+
+pub use fit::{EMBEDDINGS, MOST_FEATURES, Sample, WITHIN};
+pub use observe::{MOST_PICTURES, Scores, scores_of};
+pub use reference::{Distances, Origin, Reference};
+
+pub(crate) use reference::Parts;

@@ -1,0 +1,134 @@
+//! Pictures of a data set as a network sees them: a reference from them, and their scores.
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array2, Array4, Axis};
+
+use super::fit::{MOST_FEATURES, Sample};
+use super::reference::{Distances, Reference};
+use super::scores;
+use crate::data::{Preprocessing, Split, Views};
+use crate::network::DenseNet;
+use crate::prefetch::prefetch;
+use crate::{Card, Error, Result};
+
+/// Pictures that a reference is made of, at most: so many training pictures, and so many others.
+pub const MOST_PICTURES: usize = 10_000;
+
+/// Pictures that go through the network at a time.
+const BATCH: usize = 64;
+
+/// What a picture is scored by, each higher the less the picture is like the training pictures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scores {
+    /// How far it is from the training pictures; none where the network keeps no reference to them.
+    pub distances: Option<Distances>,
+    /// Its [energy](scores::energy).
+    pub energy: f64,
+    /// What the largest probability [lacks](scores::softmax) to 1.
+    pub softmax: f64,
+}
+
+impl Reference {
+    /// The reference of `network`, which `card` describes, to pictures of `data`: to `train`, which it was trained on, with
+    /// the reach of `held_out`, which it was not trained on; of each [`MOST_PICTURES`] at most, spread over all of them.
+    /// Pictures that cannot be read are left out. `progress` is called with the number of pictures seen so far; none when
+    /// that breaks.
+    ///
+    /// # Errors
+    /// A card that does not say how pictures are prepared, and why no reference can be made of these pictures.
+    pub fn of_pictures(
+        network: &DenseNet,
+        card: &Card,
+        data: &str,
+        [train, held_out]: [&Split; 2],
+        mut progress: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Option<Self>> {
+        let none =
+            |reason: String| Error::DataSet { name: data.into(), reason: format!("no reference to it: {reason}") };
+        let width = network.architecture().num_features;
+        if width > MOST_FEATURES {
+            return Err(none(format!("the network has {width} features; a reference is of {MOST_FEATURES} at most")));
+        }
+        let (preprocessing, mut seen) = (card.preprocessing()?, 0);
+        let mut features = |split: &Split| {
+            let spread = spread(split);
+            let mut found = Seen { features: Array2::zeros((0, width)), pictures: Vec::new() };
+            let stopped = each_batch(split, &spread, preprocessing, |pictures, images| {
+                let pooled = network.pooled(images.view())?;
+                found.features.append(Axis(0), pooled.view()).expect("rows of one length");
+                found.pictures.extend(pictures);
+                seen += pictures.len();
+                Ok(progress(seen))
+            })?;
+            Ok::<_, Error>(stopped.is_none().then_some(found))
+        };
+        let (Some(train_seen), Some(others)) = (features(train)?, features(held_out)?) else { return Ok(None) };
+        let labels = train.labels();
+        let classes: Vec<usize> = match labels.is_empty() {
+            true => Vec::new(),
+            false => train_seen.pictures.iter().map(|&picture| labels[picture]).collect(),
+        };
+        let sample =
+            Sample { features: train_seen.features.view(), classes: &classes, held_out: others.features.view() };
+        Self::fit(&sample, data, network.fingerprint()).map(Some).map_err(none)
+    }
+}
+
+/// What a network makes of pictures.
+struct Seen {
+    features: Array2<f32>,
+    pictures: Vec<usize>,
+}
+
+/// The scores of the pictures of `split` that can be read, in their order. `progress` is called with the number seen so far;
+/// none when that breaks.
+///
+/// # Errors
+/// A network without a classifier, or pictures that it cannot take.
+pub fn scores_of(
+    network: &DenseNet,
+    split: &Split,
+    preprocessing: &Preprocessing,
+    mut progress: impl FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Vec<Scores>>> {
+    let (all, mut found): (Vec<usize>, Vec<Scores>) = ((0..split.len()).collect(), Vec::new());
+    let stopped = each_batch(split, &all, preprocessing, |_, images| {
+        let (pooled, logits) = network.pooled_and_logits(images.view())?;
+        let distances = network.reference().map(|reference| reference.distances(pooled.view()));
+        found.extend(logits.rows().into_iter().enumerate().map(|(place, logits)| Scores {
+            distances: distances.as_ref().map(|distances| distances[place]),
+            energy: scores::energy(logits),
+            softmax: scores::softmax(logits),
+        }));
+        Ok(progress(found.len()))
+    })?;
+    Ok(stopped.is_none().then_some(found))
+}
+
+/// Some of the pictures, spread over all of them.
+fn spread(split: &Split) -> Vec<usize> {
+    let count = split.len().min(MOST_PICTURES);
+    (0..count).map(|i| i * split.len() / count).collect()
+}
+
+/// Calls `see` with those of `pictures` that can be read, batch by batch, and what a network takes of them, until it breaks.
+fn each_batch(
+    split: &Split,
+    pictures: &[usize],
+    preprocessing: &Preprocessing,
+    mut see: impl FnMut(&[usize], Array4<f32>) -> Result<ControlFlow<()>>,
+) -> Result<Option<()>> {
+    prefetch(
+        pictures.chunks(BATCH),
+        |pictures| Ok((pictures, split.views(pictures, preprocessing, Views::default())?)),
+        |(pictures, (images, outcomes))| {
+            let read: Vec<usize> = (0..pictures.len()).filter(|&place| outcomes[place].is_ok()).collect();
+            if read.is_empty() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let kept: Vec<usize> = read.iter().map(|&place| pictures[place]).collect();
+            see(&kept, if read.len() == pictures.len() { images } else { images.select(Axis(0), &read) })
+        },
+    )
+}

@@ -1,0 +1,134 @@
+//! What is kept of the training pictures, and how far a picture is from it.
+
+use half::f16;
+use ndarray::{ArrayView1, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+/// How far a picture's features are from those of the training pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distances {
+    /// To the mean of the nearest class, in deviations of the training pictures from the means of their classes: the
+    /// Mahalanobis distance for the covariance that all classes share (Lee et al., NeurIPS 2018, arXiv 1807.03888).
+    pub mahalanobis: f64,
+    /// To the nearest of the embeddings, where features are brought to length 1, so from 0 to 2 (Sun et al., ICML 2022,
+    /// arXiv 2204.06507).
+    pub neighbour: f64,
+}
+
+/// What a reference was made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The data set of the pictures.
+    pub data: String,
+    /// How many training pictures means, covariance and embeddings are of.
+    pub pictures: usize,
+    /// How many other pictures the reach is of.
+    pub held_out: usize,
+    /// The [`fingerprint`](crate::DenseNet::fingerprint) of the network.
+    pub weights: String,
+}
+
+/// What is kept of the training pictures of a network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    parts: Parts,
+    origin: Origin,
+    reach: Distances,
+}
+
+/// The numbers of a reference.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Parts {
+    /// The mean of all features.
+    pub mean: Vec<f32>,
+    /// The lower triangle, row by row, of the matrix `W` that makes Mahalanobis distances Euclidean ones: the inverse of
+    /// the covariance is `W^T W`.
+    pub whitening: Vec<f32>,
+    /// `W` times the mean of each class less that of all features.
+    pub class_means: Vec<f32>,
+    /// Features of some of the pictures, brought to length 1.
+    pub embeddings: Vec<f16>,
+}
+
+impl Reference {
+    /// Puts together what was stored.
+    pub(crate) fn new(parts: Parts, origin: Origin, reach: Distances) -> Self {
+        Self { parts, origin, reach }
+    }
+
+    /// The numbers, to be stored.
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// What it was made of.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The distances that 99 % of the held-out pictures stay within.
+    pub fn reach(&self) -> Distances {
+        self.reach
+    }
+
+    /// Whether pictures that are so far are marked as unlike the training pictures: beyond the reach of the nearest
+    /// neighbour, which tells them better than the Mahalanobis distance of the same features does (`docs/unlike.md`).
+    pub fn is_unlike(&self, distances: &Distances) -> bool {
+        distances.neighbour > self.reach.neighbour
+    }
+
+    /// How far a picture is in units of that reach: above 1 it is [unlike](Self::is_unlike) the training pictures.
+    pub fn relative(&self, distances: &Distances) -> f64 {
+        distances.neighbour / self.reach.neighbour
+    }
+
+    /// How many features it is of.
+    pub fn num_features(&self) -> usize {
+        self.parts.mean.len()
+    }
+
+    /// The distances of pictures whose features are the rows of `features`.
+    ///
+    /// # Panics
+    /// When there are not as many features as the network has.
+    pub fn distances(&self, features: ArrayView2<'_, f32>) -> Vec<Distances> {
+        features.rows().into_iter().map(|row| self.parts.distances(row)).collect()
+    }
+}
+
+impl Parts {
+    /// The distances of a picture with these features.
+    pub(super) fn distances(&self, features: ArrayView1<'_, f32>) -> Distances {
+        assert_eq!(features.len(), self.mean.len(), "features of a picture");
+        Distances { mahalanobis: self.mahalanobis(features), neighbour: self.neighbour(features) }
+    }
+
+    fn mahalanobis(&self, features: ArrayView1<'_, f32>) -> f64 {
+        let centred: Vec<f64> =
+            features.iter().zip(&self.mean).map(|(&x, &mean)| f64::from(x) - f64::from(mean)).collect();
+        let (mut white, mut rest) = (Vec::with_capacity(centred.len()), &*self.whitening);
+        for length in 1..=centred.len() {
+            let (row, after) = rest.split_at(length);
+            white.push(row.iter().zip(&centred).map(|(&w, x)| f64::from(w) * x).sum::<f64>());
+            rest = after;
+        }
+        let squared =
+            |class: &[f32]| white.iter().zip(class).map(|(x, &mean)| (x - f64::from(mean)).powi(2)).sum::<f64>();
+        self.class_means.chunks_exact(white.len()).map(squared).fold(f64::INFINITY, f64::min).sqrt()
+    }
+
+    fn neighbour(&self, features: ArrayView1<'_, f32>) -> f64 {
+        let unit = unit(features);
+        let squared =
+            |other: &[f16]| unit.iter().zip(other).map(|(x, other)| (x - other.to_f64()).powi(2)).sum::<f64>();
+        self.embeddings.chunks_exact(unit.len()).map(squared).fold(f64::INFINITY, f64::min).sqrt()
+    }
+}
+
+/// `features` brought to length 1; zeros stay zeros.
+pub(super) fn unit(features: ArrayView1<'_, f32>) -> Vec<f64> {
+    let length = features.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    let scale = if length > 0.0 { length.recip() } else { 0.0 };
+    features.iter().map(|&x| f64::from(x) * scale).collect()
+}
