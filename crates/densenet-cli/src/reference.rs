@@ -76,7 +76,7 @@ impl Reference {
 fn describe(kept: &Kept) -> String {
     let (origin, reach) = (kept.origin(), kept.reach());
     format!(
-        "a reference to {} of {}; 99 % of {} stay within {:.3} of the nearest neighbour, and within {:.1} deviations",
+        "a reference to {} of {}; 99 % of {} are within {:.3} of the nearest neighbour and within {:.1} deviations of a class",
         counted(origin.pictures, "picture"),
         origin.data,
         counted(origin.held_out, "other picture"),

@@ -54,8 +54,7 @@ impl Reference {
             embeddings: embeddings(features, EMBEDDINGS.max(EMBEDDINGS_OF_CLASS * means.nrows())),
         };
         let found: Vec<Distances> = held_out.rows().into_iter().map(|row| parts.distances(row)).collect();
-        let reach = |of: fn(&Distances) -> f64| reach(found.iter().map(of).collect());
-        let reach = Distances { mahalanobis: reach(|d| d.mahalanobis), neighbour: reach(|d| d.neighbour) };
+        let reach = reach(&found);
         let origin = Origin { data: data.into(), pictures: features.nrows(), held_out: held_out.nrows(), weights };
         Ok(Self::new(parts, origin, reach))
     }
@@ -116,8 +115,16 @@ fn embeddings(features: ArrayView2<'_, f32>, count: usize) -> Vec<f16> {
     (0..count).flat_map(|i| unit(features.row(i * rows / count))).map(f16::from_f64).collect()
 }
 
+/// The distances within both of which [`WITHIN`] of `found` are: what as many are within of each, brought further by one factor.
+fn reach(found: &[Distances]) -> Distances {
+    let each = |of: fn(&Distances) -> f64| quantile(found.iter().map(of).collect());
+    let alone = Distances { mahalanobis: each(|d| d.mahalanobis), neighbour: each(|d| d.neighbour) };
+    let factor = quantile(found.iter().map(|distances| distances.relative_to(&alone)).collect());
+    Distances { mahalanobis: factor * alone.mahalanobis, neighbour: factor * alone.neighbour }
+}
+
 /// What [`WITHIN`] of `values` do not exceed.
-fn reach(mut values: Vec<f64>) -> f64 {
+fn quantile(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let inside = (WITHIN * values.len() as f64).ceil() as usize;
     values[inside.clamp(1, values.len()) - 1]

@@ -3,7 +3,7 @@
 //! A network puts every picture into one of its classes, whatever the picture shows. A [`Reference`] keeps of the training
 //! pictures what it takes to notice that a picture is like none of them. It is made of features: what the network makes of
 //! pictures before it classifies them ([`DenseNet::pooled`](crate::DenseNet::pooled)). Two distances are taken
-//! ([`Distances`]), and of each the one that 99 % of pictures stay within that the network was not trained on.
+//! ([`Distances`]), and those within both of which 99 % of pictures are that the network was not trained on.
 //!
 //! [`scores`] has two figures that need no reference, to compare with. `docs/unlike.md` says what all of them reach.
 

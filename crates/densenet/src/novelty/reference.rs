@@ -15,6 +15,14 @@ pub struct Distances {
     pub neighbour: f64,
 }
 
+impl Distances {
+    /// The greater of both in units of `other`; those that are 0 there do not count where they are 0 here, too.
+    pub(super) fn relative_to(&self, other: &Self) -> f64 {
+        let relative = |own: f64, other: f64| if own == 0.0 { 0.0 } else { own / other };
+        relative(self.mahalanobis, other.mahalanobis).max(relative(self.neighbour, other.neighbour))
+    }
+}
+
 /// What a reference was made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,20 +75,20 @@ impl Reference {
         &self.origin
     }
 
-    /// The distances that 99 % of the held-out pictures stay within.
+    /// The distances within both of which 99 % of the held-out pictures are.
     pub fn reach(&self) -> Distances {
         self.reach
     }
 
-    /// Whether pictures that are so far are marked as unlike the training pictures: beyond the reach of the nearest
-    /// neighbour, which tells them better than the Mahalanobis distance of the same features does (`docs/unlike.md`).
-    pub fn is_unlike(&self, distances: &Distances) -> bool {
-        distances.neighbour > self.reach.neighbour
+    /// How far a picture is in units of the reach, by the distance of which that is more.
+    pub fn relative(&self, distances: &Distances) -> f64 {
+        distances.relative_to(&self.reach)
     }
 
-    /// How far a picture is in units of that reach: above 1 it is [unlike](Self::is_unlike) the training pictures.
-    pub fn relative(&self, distances: &Distances) -> f64 {
-        distances.neighbour / self.reach.neighbour
+    /// Whether a picture that is so far is marked as unlike the training pictures: beyond the reach of either distance. One
+    /// finds what the other does not (`docs/unlike.md`).
+    pub fn is_unlike(&self, distances: &Distances) -> bool {
+        self.relative(distances) > 1.0
     }
 
     /// How many features it is of.

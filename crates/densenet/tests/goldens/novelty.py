@@ -25,11 +25,19 @@ def plain(array):
     return [[float(str(x)) for x in row] for row in array]
 
 
+def reach(*distances):
+    """What 99 % of the pictures are within by every distance."""
+    quantile = lambda values: np.quantile(values, 0.99, method="inverted_cdf")
+    alone = [quantile(values) for values in distances]
+    factor = quantile(np.max([values / one for values, one in zip(distances, alone)], axis=0))
+    return [factor * one for one in alone]
+
+
 def distances(rng, pictures, width, constant):
     classes = rng.choice([0, 2, 5], pictures)
     centre = rng.normal(0, 2, (6, width))
     draw = lambda classes: (centre[classes] + rng.normal(0, 1, (len(classes), width)) @ rng.normal(0, 0.5, (width, width))).astype(np.float32)
-    features, held_out = draw(classes), draw(rng.choice([0, 2, 5], 30))
+    features, held_out = draw(classes), draw(rng.choice([0, 2, 5], 150))
     features[:, constant] = held_out[:, constant] = 0.75
     double = features.astype(np.float64)
     means = {c: double[classes == c].mean(0) for c in np.unique(classes)}
@@ -41,7 +49,7 @@ def distances(rng, pictures, width, constant):
     return {
         "features": plain(features), "classes": classes.tolist(), "held_out": plain(held_out),
         "mahalanobis": mahalanobis.tolist(), "neighbour": neighbour.tolist(),
-        "reach": [np.quantile(values, 0.99, method="inverted_cdf") for values in (mahalanobis, neighbour)],
+        "reach": reach(mahalanobis, neighbour),
     }
 
 
