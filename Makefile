@@ -9,7 +9,7 @@ DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
 .PHONY: check test python wheel demo guide bench msrv semver miri tools
 
-# Everything that a change must pass.
+# Everything that a change must pass; of the Python package what needs neither PyTorch nor its like.
 check: tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -18,14 +18,14 @@ check: tools
 	cargo test --package densenet-cli --test program --features otel --locked traces
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(MAKE) test
-
-# Operations and networks are tested on every instruction set that the processor has; the Python package without PyTorch and its like.
-test: tools
-	cargo test --workspace --locked
 	@if $(MAKE) --quiet $(PYTHON)/ready; then $(MAKE) --no-print-directory wheel WHEEL_PROFILE=dev; \
 		else echo "skipped: the Python package's tests, which need python3 with venv, from 3.10 up, and what they install"; fi
 
-# The Python package: built as a wheel, and tested beside all that it works with.
+# Operations and networks are tested on every instruction set that the processor has.
+test: tools
+	cargo test --workspace --locked
+
+# The Python package: built as a wheel, and tested beside all that it works with, which takes gigabytes.
 python: tools $(PYTHON)/ready
 	$(PYTHON)/bin/pip install --quiet -r crates/densenet-python/tests/peers.txt
 	$(MAKE) --no-print-directory wheel

@@ -65,7 +65,8 @@ fn distances_are_those_of_scikit_learn() {
             close(found.neighbour, neighbour, 2e-3, "distance to the nearest neighbour");
         }
         let Distances { mahalanobis, neighbour } = reference.reach();
-        close(mahalanobis, case.reach[0], 2e-6, "reach of the Mahalanobis distance");
+        // One factor brings both further, and embeddings are kept in half precision.
+        close(mahalanobis, case.reach[0], 2e-3, "reach of the Mahalanobis distance");
         close(neighbour, case.reach[1], 2e-3, "reach of the nearest neighbour");
     }
 }
