@@ -129,7 +129,9 @@ def test_other_threads_run_meanwhile(cifar10, pixels):
 
 def test_ctrl_c_ends_a_long_prediction():
     script = """if True:
-        import numpy, densenet
+        import signal, numpy, densenet
+        # A shell's background jobs begin with it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         model = densenet.load("cifar10")
         pictures = [numpy.zeros((32, 32, 3), numpy.uint8)] * 1_000_000
         try:

@@ -110,7 +110,9 @@ def test_what_a_callback_raises_is_raised_after_the_run_is_saved(folder, tmp_pat
 
 def test_ctrl_c_saves_the_run(folder, tmp_path):
     script = """if True:
-        import sys, densenet
+        import signal, sys, densenet
+        # A shell's background jobs begin with it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         class Ready(densenet.Callback):
             def on_step(self, step):
                 if step["step"] == 1:
