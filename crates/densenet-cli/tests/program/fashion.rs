@@ -28,6 +28,11 @@ impl World {
         fs::write(names, [&idx_header(2049, &[count.into()]), &*labels].concat()).unwrap();
     }
 
+    /// The folder, for something else to run in.
+    pub fn into_folder(self) -> Folder {
+        self.0
+    }
+
     /// Pictures and labels of a part.
     pub fn idx(&self, part: &str) -> [PathBuf; 2] {
         ["images-idx3", "labels-idx1"].map(|kind| self.path("fashion-mnist").join(format!("{part}-{kind}-ubyte")))

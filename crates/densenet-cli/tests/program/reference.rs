@@ -10,6 +10,7 @@ use densenet::novelty::{Scores, scores_of};
 use serde_json::{Value, json};
 
 use crate::fashion::{TRAIN, World, bmp};
+use crate::server::Server;
 
 /// Trained with a validation part.
 const DIVIDED: &str = "train --model densenet-bc-40-12 --data ./fashion-mnist --size 8 --batch 8 --threads 1 \
@@ -70,6 +71,20 @@ fn training_keeps_a_reference_and_predictions_tell_distances() {
     assert!(rows[1..].iter().zip(&expected).all(|(row, (_, unlike))| row.ends_with(&format!(",{unlike}"))), "{table}");
     let several = world.object(&format!("{predict} --weights run/last.safetensors --json"));
     assert!(several["predictions"][0].get("unlike").is_none(), "{several}");
+}
+
+#[test]
+fn a_server_tells_distances() {
+    let world = world();
+    world.done(DIVIDED);
+    let expected = expected(&world, "run/best.safetensors");
+    let pictures = PICTURES.map(|name| fs::read(world.path(&format!("p/{name}"))).unwrap());
+    let server = Server::start_in(world.into_folder(), "--weights run/best.safetensors --threads 1");
+    for (picture, (relative, unlike)) in pictures.iter().zip(expected) {
+        let (status, told) = server.post("/predict", picture);
+        assert_eq!((status, &told["distance"], &told["unlike"]), (200, &relative.into(), &unlike.into()), "{told}");
+        assert!(told["distances"]["neighbour"].as_f64().unwrap() > 0.0, "{told}");
+    }
 }
 
 #[test]
