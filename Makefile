@@ -81,7 +81,7 @@ semver: tools
 	command -v cargo-semver-checks >/dev/null || cargo install --locked cargo-semver-checks
 	cargo semver-checks --package densenet --baseline-rev $(BASELINE)
 
-# The operations' own tests under Miri, which finds undefined behaviour, with the portable kernels; a quarter of an hour. The references
+# The operations' own tests under Miri, which finds undefined behaviour, with the portable kernels; five minutes. The references
 # are safe code, and the tests against them take hours.
 miri: tools
 	rustup toolchain install nightly --profile minimal --component miri,rust-src --no-self-update
