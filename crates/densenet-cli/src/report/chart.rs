@@ -13,7 +13,7 @@ use super::figures::short;
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 250.0;
 
-/// The edges of what is drawn within its axes.
+/// The edges of what is drawn within its axes; the left one is further in where labels are long.
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 12.0;
 const TOP: f64 = 18.0;
@@ -21,6 +21,9 @@ const BOTTOM: f64 = HEIGHT - 36.0;
 
 /// Width of a digit, at most.
 const LETTER: f64 = 8.0;
+
+/// Between a label and its axis.
+const GAP: f64 = 6.0;
 
 /// Points up to which each is marked.
 const FEW: usize = 25;
@@ -109,17 +112,17 @@ impl Chart<'_> {
                 curve.spread.iter_mut().flatten().for_each(|end| *end *= 100.0);
             }
         }
-        let [x, y] = self.axes();
-        let domain = format!("{} {} {LEFT} {RIGHT}", x.low, x.high);
+        let frame = self.frame();
+        let domain = format!("{} {} {} {RIGHT}", frame.x.low, frame.x.high, frame.left);
         html! {
             figure class="chart" {
                 figcaption { (self.title) @if self.percent { " (%)" } }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.in_words()) data-x=(domain)
                     data-logarithmic[self.logarithmic[0]] data-unit=[self.percent.then_some(" %")] data-of=(self.x) {
-                    (grid(&x, &y, self.x))
-                    @if let Some((at, name)) = &self.mark { (mark(x.place(*at, LEFT, RIGHT), name)) }
-                    @for curve in &self.curves { (spread(curve, &x, &y)) }
-                    @for curve in &self.curves { (drawn(curve, &x, &y)) }
+                    (grid(&frame, self.x))
+                    @if let Some((at, name)) = &self.mark { (mark(&frame, *at, name)) }
+                    @for curve in &self.curves { (spread(curve, &frame)) }
+                    @for curve in &self.curves { (drawn(curve, &frame)) }
                     line class="cursor" y1=(TOP) y2=(BOTTOM) x1="-9" x2="-9" {}
                 }
                 @if self.legend { (legend(&self.curves)) }
@@ -127,7 +130,7 @@ impl Chart<'_> {
         }
     }
 
-    fn axes(&self) -> [Axis; 2] {
+    fn frame(&self) -> Frame {
         let points = self.curves.iter().flat_map(|curve| &curve.points);
         let (left, right) = extent(points.clone().map(|point| point[0]));
         let of_spread = self.curves.iter().flat_map(|curve| &curve.spread).flatten().copied();
@@ -141,7 +144,7 @@ impl Chart<'_> {
             false if left < 0.0 => Axis::round(left, right, 6.0),
             false => Axis::whole(right, 6.0),
         };
-        [x, if self.logarithmic[1] { Axis::logarithmic(low, high) } else { Axis::round(from, high, 5.0) }]
+        Frame::new(x, if self.logarithmic[1] { Axis::logarithmic(low, high) } else { Axis::round(from, high, 5.0) })
     }
 
     /// What the curves show, for those who do not see them.
@@ -156,33 +159,58 @@ impl Chart<'_> {
     }
 }
 
+/// Both axes, and where they are in the drawing.
+struct Frame {
+    x: Axis,
+    y: Axis,
+    left: f64,
+}
+
+impl Frame {
+    /// The labels of `y` have room at its left.
+    fn new(x: Axis, y: Axis) -> Self {
+        let longest = y.ticks().map(|tick| y.label(tick).chars().count()).max().unwrap_or_default();
+        Self { x, y, left: LEFT.max(LETTER * longest as f64 + GAP) }
+    }
+
+    fn across(&self, x: f64) -> f64 {
+        self.x.place(x, self.left, RIGHT)
+    }
+
+    fn up(&self, y: f64) -> f64 {
+        self.y.place(y, BOTTOM, TOP)
+    }
+}
+
 /// The lowest and the highest of `values`.
 fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
-fn grid(x: &Axis, y: &Axis, name: &str) -> Markup {
+fn grid(frame: &Frame, name: &str) -> Markup {
+    let Frame { x, y, left } = frame;
     html! {
         g class="grid" {
             @for tick in y.ticks() {
-                @let at = round(y.place(tick, BOTTOM, TOP));
-                line x1=(LEFT) x2=(RIGHT) y1=(at) y2=(at) {}
-                text x=(LEFT - 6.0) y=(at + 4.0) text-anchor="end" { (y.label(tick)) }
+                @let at = round(frame.up(tick));
+                line x1=(left) x2=(RIGHT) y1=(at) y2=(at) {}
+                text x=(left - GAP) y=(at + 4.0) text-anchor="end" { (y.label(tick)) }
             }
             @for tick in x.ticks() {
-                @let (at, label) = (round(x.place(tick, LEFT, RIGHT)), x.label(tick));
+                @let (at, label) = (round(frame.across(tick)), x.label(tick));
                 // A label that would leave the drawing ends with it.
                 @let leaves = at + LETTER * label.len() as f64 / 2.0 > WIDTH;
                 text x=(if leaves { WIDTH } else { at }) y=(BOTTOM + 16.0)
                     text-anchor=(if leaves { "end" } else { "middle" }) { (label) }
             }
-            text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (name) }
+            text x=((left + RIGHT) / 2.0) y=(HEIGHT - 4.0) text-anchor="middle" { (name) }
         }
     }
 }
 
-fn mark(at: f64, name: &str) -> Markup {
-    let (at, to_the_left) = (round(at), at > (LEFT + RIGHT) / 2.0);
+fn mark(frame: &Frame, at: f64, name: &str) -> Markup {
+    let at = round(frame.across(at));
+    let to_the_left = at > (frame.left + RIGHT) / 2.0;
     html! {
         g class="mark" {
             line x1=(at) x2=(at) y1=(TOP) y2=(BOTTOM) {}
@@ -192,10 +220,9 @@ fn mark(at: f64, name: &str) -> Markup {
     }
 }
 
-fn drawn(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
+fn drawn(curve: &Curve, frame: &Frame) -> Markup {
     let (mut path, mut values) = (String::new(), String::new());
-    let places: Vec<[f64; 2]> =
-        curve.points.iter().map(|p| [x.place(p[0], LEFT, RIGHT), y.place(p[1], BOTTOM, TOP)]).collect();
+    let places: Vec<[f64; 2]> = curve.points.iter().map(|&[x, y]| [frame.across(x), frame.up(y)]).collect();
     for (place, point) in places.iter().zip(&curve.points) {
         let between = if path.is_empty() { ("M", "") } else { ("L", ",") };
         let _ = write!(path, "{}{:.1} {:.1}", between.0, place[0], place[1]);
@@ -224,10 +251,10 @@ fn marked(curve: &Curve, place: [f64; 2]) -> Markup {
 }
 
 /// How low and how high `curve` may be: bars, or a band where its points are many.
-fn spread(curve: &Curve, x: &Axis, y: &Axis) -> Markup {
-    let place = |value: f64| round(y.place(value, BOTTOM, TOP).clamp(TOP, BOTTOM));
+fn spread(curve: &Curve, frame: &Frame) -> Markup {
+    let place = |value: f64| round(frame.up(value).clamp(TOP, BOTTOM));
     let bars = curve.points.iter().zip(&curve.spread);
-    let bars = bars.map(|(point, ends)| (round(x.place(point[0], LEFT, RIGHT)), ends.map(place)));
+    let bars = bars.map(|(point, ends)| (round(frame.across(point[0])), ends.map(place)));
     let bars: Vec<(f64, [f64; 2])> = bars.collect();
     if bars.len() <= FEW {
         let path: String =
@@ -287,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn long_labels_have_room() {
+        let of = |high: f64| {
+            let curve = Curve::new("ratio", "c0", vec![[0.0, 1.0], [4.0, high]]);
+            let logarithmic = [false, true];
+            Chart { x: "layer", logarithmic, curves: vec![curve], ..Chart::default() }.draw().into_string()
+        };
+        let (low, high) = (of(10.0), of(500_000.0));
+        assert!(low.contains("data-x=\"0 4 44 408\"") && low.contains("<line x1=\"44\""), "{low}");
+        assert!(high.contains("data-x=\"0 4 62 408\"") && high.contains("<text x=\"56\""), "{high}");
+        assert!(high.contains("text-anchor=\"end\">100,000</text>") && high.contains("d=\"M62.0 "), "{high}");
+    }
+
+    #[test]
     fn nothing_is_drawn_of_nothing() {
         let curve = Curve::new("gradient", "c0", vec![[1.0, 0.0]]);
         let empty = Chart { title: "Loss".into(), x: "step", legend: true, ..Chart::default() };
@@ -301,8 +341,8 @@ mod tests {
         let curve = Curve { spread, marker: Marker::Square, ..Curve::new("dense", "c0", points) };
         let chart = Chart { x: "depth", logarithmic: [true; 2], curves: vec![curve], ..Chart::default() };
         let svg = chart.clone().draw().into_string();
-        assert!(svg.contains("d=\"M44.0 214.0L408.0 83.3\"") && svg.contains("data-logarithmic"), "{svg}");
-        assert!(svg.contains("M41 214h6m-3 0V148.7m-3 0h6M405 116h6m-3 0V18m-3 0h6"), "{svg}");
+        assert!(svg.contains("d=\"M46.0 214.0L408.0 83.3\"") && svg.contains("data-logarithmic"), "{svg}");
+        assert!(svg.contains("M43 214h6m-3 0V148.7m-3 0h6M405 116h6m-3 0V18m-3 0h6"), "{svg}");
         let many: Vec<[f64; 2]> = (1..=30).map(|i| [f64::from(i), 0.5]).collect();
         let curve = Curve { spread: vec![[0.25, 1.0]; 30], ..Curve::new("many", "c0", many) };
         let svg = Chart { curves: vec![curve], ..chart }.draw().into_string();
