@@ -6,7 +6,7 @@ use super::input::IntegerInput;
 use crate::conv::ConvShape;
 use crate::gemm::{ColumnBlocks, IntegerGemm, PackedWeights};
 use crate::memory::Scratch;
-use crate::pack::{Layout, PixelRun};
+use crate::pack::{Layout, PixelRun, Spacing};
 use crate::parallel::{Partition, RowBlock};
 use crate::shapes::Affine;
 use crate::simd::integer::{Bytes, Integer, IntegerOperation, IntegerSimd, Words};
@@ -14,12 +14,14 @@ use crate::simd::strided::MatrixMut;
 use crate::simd::{MicroKernel, dispatch_integers};
 
 /// Most terms of a sum: no sum of so many products of bytes overflows.
-const MOST_TERMS: usize = i32::MAX as usize / (255 * 128);
+pub const MOST_TERMS: usize = i32::MAX as usize / (255 * 128);
 
 /// A convolution with its weights packed for this processor.
 #[derive(Debug)]
 pub struct IntegerConv {
     shape: ConvShape,
+    /// How pixels follow each other in what it reads.
+    spacing: Spacing,
     weights: Weights,
 }
 
@@ -49,28 +51,47 @@ impl IntegerOperation for Fastest {
     }
 }
 
-/// Packs weights `[out][in][kernel][kernel]`.
+/// Packs weights `[out][in][kernel][kernel]` of a convolution of feature maps or activations.
 ///
 /// # Panics
-/// There are not as many weights as `shape` says, or so many inputs that sums might overflow.
+/// There are not as many weights as `shape` says, or more than [`MOST_TERMS`] for an output.
 pub fn pack(shape: ConvShape, weight: &[i8]) -> IntegerConv {
-    let weights = match dispatch_integers(Fastest) {
-        (true, lanes) => Weights::Bytes(packed(shape, weight, lanes)),
-        (false, lanes) => Weights::Words(packed(shape, weight, lanes)),
-    };
-    IntegerConv { shape, weights }
+    pack_spaced(shape, weight, Spacing::Lines)
 }
 
-/// Weights whose K is the channels of each offset, padded to whole groups.
-fn packed<P: Integer>(shape: ConvShape, weight: &[i8], lanes: usize) -> PackedWeights<P> {
+/// [`pack`] of a convolution of pictures.
+///
+/// # Panics
+/// As [`pack`].
+pub fn pack_for_pictures(shape: ConvShape, weight: &[i8]) -> IntegerConv {
+    pack_spaced(shape, weight, Spacing::Dense)
+}
+
+fn pack_spaced(shape: ConvShape, weight: &[i8], spacing: Spacing) -> IntegerConv {
+    let weights = match dispatch_integers(Fastest) {
+        (true, lanes) => Weights::Bytes(packed(shape, weight, spacing, lanes)),
+        (false, lanes) => Weights::Words(packed(shape, weight, spacing, lanes)),
+    };
+    IntegerConv { shape, spacing, weights }
+}
+
+/// Weights whose K is the channels of each offset, or of each row of the kernel, padded to whole groups.
+fn packed<P: Integer>(shape: ConvShape, weight: &[i8], spacing: Spacing, lanes: usize) -> PackedWeights<P> {
     let ConvShape { in_channels, out_channels, window } = shape;
     let offsets = window.kernel * window.kernel;
     assert_eq!(weight.len(), out_channels * in_channels * offsets, "weights of {shape:?}");
     assert!(offsets * in_channels <= MOST_TERMS, "{shape:?} has sums of more than {MOST_TERMS} products");
-    let padded = in_channels.next_multiple_of(P::K_GROUP);
-    PackedWeights::new(offsets * padded, out_channels, lanes, |k, j| {
-        let channel = k % padded;
-        P::weight(if channel < in_channels { weight[(j * in_channels + channel) * offsets + k / padded] } else { 0 })
+    // Offsets of a run of K.
+    let run = match spacing {
+        Spacing::Dense => window.kernel,
+        Spacing::Lines => 1,
+    };
+    let padded = (run * in_channels).next_multiple_of(P::K_GROUP);
+    PackedWeights::new(offsets / run * padded, out_channels, lanes, |k, j| {
+        let (first, within) = (k / padded * run, k % padded);
+        let (offset, channel) = (first + within / in_channels, within % in_channels);
+        let inside = within < run * in_channels;
+        P::weight(if inside { weight[(j * in_channels + channel) * offsets + offset] } else { 0 })
     })
 }
 
@@ -78,13 +99,14 @@ fn packed<P: Integer>(shape: ConvShape, weight: &[i8], lanes: usize) -> PackedWe
 /// shift for each channel that it makes.
 ///
 /// # Panics
-/// `input`, `requantize` or `output` do not fit the convolution.
+/// `input`, `requantize` or `output` do not fit the convolution, which is packed for pictures or is not.
 pub fn forward(conv: &IntegerConv, input: &IntegerInput<'_>, requantize: Affine<'_, f32>, output: &mut [u8]) {
     assert_eq!(input.channels(), conv.shape.in_channels, "channels of the input of {:?}", conv.shape);
     assert_eq!(requantize.scale.len(), conv.shape.out_channels, "scales of {:?}", conv.shape);
+    assert_eq!(input.spacing(), conv.spacing, "packed for another input than that of {:?}", conv.shape);
     match &conv.weights {
-        Weights::Bytes(weights) => Forward::new(conv.shape, weights, input, requantize).run(output),
-        Weights::Words(weights) => Forward::new(conv.shape, weights, input, requantize).run(output),
+        Weights::Bytes(weights) => Forward::new(conv, weights, input, requantize).run(output),
+        Weights::Words(weights) => Forward::new(conv, weights, input, requantize).run(output),
     }
 }
 
@@ -100,13 +122,13 @@ struct Forward<'a, P: Integer> {
 
 impl<'a, P: Integer<Input: Scratch>> Forward<'a, P> {
     fn new(
-        shape: ConvShape,
+        &IntegerConv { shape, spacing, .. }: &IntegerConv,
         weights: &'a PackedWeights<P>,
         input: &IntegerInput<'a>,
         requantize: Affine<'a, f32>,
     ) -> Self {
         let input = input.for_window(shape.window);
-        let layout = Layout::of_groups::<P>(input.grid(), shape.in_channels, shape.window);
+        let layout = Layout::of_groups::<P>(input.grid(), shape.in_channels, shape.window, spacing);
         // A row block is measured in elements of `f32`.
         let row = (layout.row_stride() * size_of::<P::Input>()).div_ceil(size_of::<f32>());
         let partition = Partition::new(shape.window.output(input.grid()), row);

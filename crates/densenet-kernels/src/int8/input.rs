@@ -1,11 +1,14 @@
 //! What a convolution of bytes reads, and how it is packed.
 
-use crate::pack::Layout;
+use crate::pack::{Layout, Spacing};
 use crate::parallel::RowBlock;
 use crate::shapes::{Affine, FeatureMap, FeatureMaps, Grid, Pooling, Window};
 use crate::simd::integer::{Integer, IntegerSimd};
-use crate::simd::requantize::{requantize, requantize_pooled};
+use crate::simd::requantize::{MOST, requantize, requantize_channel, requantize_pooled};
 use crate::simd::strided::{Matrix, MatrixMut};
+
+/// Pixels of a picture's row that become bytes before they are put among the other channels.
+const RUN: usize = 256;
 
 /// What a convolution of bytes reads.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +31,16 @@ pub enum IntegerInput<'a> {
         /// Their channels.
         channels: usize,
     },
+    /// `round(scale * x + shift)` from 0 to 255 of pictures `x`, with zeros around them that become bytes as all of a picture does:
+    /// a byte's 0 is no picture's 0.
+    Pictures {
+        /// `[image][channel][y][x]`.
+        data: &'a [f32],
+        /// Their extents.
+        grid: Grid,
+        /// Scale and shift of each channel.
+        affine: Affine<'a, f32>,
+    },
 }
 
 impl IntegerInput<'_> {
@@ -35,7 +48,7 @@ impl IntegerInput<'_> {
     pub fn grid(&self) -> Grid {
         match self {
             Self::PreActivation { maps, pooling, .. } => pooling.output(maps.grid()),
-            Self::Raw { grid, .. } => *grid,
+            Self::Raw { grid, .. } | Self::Pictures { grid, .. } => *grid,
         }
     }
 
@@ -44,6 +57,15 @@ impl IntegerInput<'_> {
         match self {
             Self::PreActivation { maps, .. } => maps.channels(),
             Self::Raw { channels, .. } => *channels,
+            Self::Pictures { affine, .. } => affine.scale.len(),
+        }
+    }
+
+    /// How its pixels are packed.
+    pub(super) fn spacing(&self) -> Spacing {
+        match self {
+            Self::PreActivation { .. } | Self::Raw { .. } => Spacing::Lines,
+            Self::Pictures { .. } => Spacing::Dense,
         }
     }
 
@@ -72,8 +94,9 @@ impl IntegerInput<'_> {
     ) {
         let grid = self.grid();
         let Layout { window, columns, pixel, .. } = *layout;
-        let pooled = matches!(self, Self::PreActivation { pooling: Pooling::Average2x2, .. });
-        if !pooled && columns == 1 && window == Window::POINT {
+        let in_column =
+            !matches!(self, Self::Pictures { .. } | Self::PreActivation { pooling: Pooling::Average2x2, .. });
+        if in_column && columns == 1 && window == Window::POINT {
             // The pixels of a column follow each other as those of a row do.
             return self.pack_row::<S, P>(simd, block.image, block.rows.start, packed, pixel);
         }
@@ -82,13 +105,24 @@ impl IntegerInput<'_> {
         for (r, row) in packed.chunks_exact_mut(columns * pixel).enumerate() {
             let y = first + r as isize;
             if y < 0 || y >= grid.height as isize {
-                row.fill(P::input(0));
+                self.pad::<P>(row, pixel);
                 continue;
             }
-            row[..inside.start * pixel].fill(P::input(0));
-            row[inside.end * pixel..].fill(P::input(0));
+            self.pad::<P>(&mut row[..inside.start * pixel], pixel);
+            self.pad::<P>(&mut row[inside.end * pixel..], pixel);
             let row = &mut row[inside.start * pixel..inside.end * pixel];
             self.pack_row::<S, P>(simd, block.image, y as usize, row, pixel);
+        }
+    }
+
+    /// Fills pixels of `to` with the zeros that stand around what is read.
+    #[inline(always)]
+    fn pad<P: Integer>(&self, to: &mut [P::Input], pixel: usize) {
+        let Self::Pictures { affine, .. } = self else { return to.fill(P::input(0)) };
+        for to in to.chunks_exact_mut(pixel) {
+            for (to, shift) in to.iter_mut().zip(affine.shift) {
+                *to = P::input(shift.clamp(0.0, MOST).round_ties_even() as u8);
+            }
         }
     }
 
@@ -124,6 +158,19 @@ impl IntegerInput<'_> {
                 let from = &data[(image * grid.height + y) * grid.width * channels..][..count * channels];
                 for (from, to) in from.chunks_exact(channels).zip(row.chunks_exact_mut(pixel)) {
                     to.iter_mut().zip(from).for_each(|(to, &from)| *to = P::input(from));
+                }
+            }
+            Self::Pictures { data, grid, affine } => {
+                let channels = affine.scale.len();
+                for (c, (&scale, &shift)) in affine.scale.iter().zip(affine.shift).enumerate() {
+                    let from = &data[((image * channels + c) * grid.height + y) * grid.width..][..count];
+                    let mut run = [P::input(0); RUN];
+                    for (from, to) in from.chunks(RUN).zip(row.chunks_mut(RUN * pixel)) {
+                        requantize_channel(simd, scale, shift, from, &mut run[..from.len()]);
+                        for (&byte, to) in run.iter().zip(to.chunks_exact_mut(pixel)) {
+                            to[c] = byte;
+                        }
+                    }
                 }
             }
         }

@@ -42,6 +42,8 @@ pub(crate) struct Layout {
     pub k: usize,
     /// Runs of K in a row of the kernel.
     runs: usize,
+    /// Elements past the last pixel that its run of K reaches, which weights of zero multiply.
+    beyond: usize,
 }
 
 /// Neighbouring output pixels of one row.
@@ -66,19 +68,25 @@ impl Layout {
             Spacing::Dense => (channels, channels * window.kernel, 1),
             Spacing::Lines => (pixel_stride(channels), channels, window.kernel),
         };
-        Self { window, columns: window.reach(outputs), pixel, outputs, k, runs }
+        Self { window, columns: window.reach(outputs), pixel, outputs, k, runs, beyond: 0 }
     }
 
     /// The layout for `window` over `channels` of `grid`, packed as `P`: K in whole groups.
-    pub fn of_groups<P: Precision>(grid: Grid, channels: usize, window: Window) -> Self {
-        let line = CACHE_LINE / size_of::<P::Input>();
-        let k = channels.next_multiple_of(P::K_GROUP);
-        Self { pixel: (k.div_ceil(line) | 1) * line, k, ..Self::new(grid, channels, window, Spacing::Lines) }
+    pub fn of_groups<P: Precision>(grid: Grid, channels: usize, window: Window, spacing: Spacing) -> Self {
+        let layout = Self::new(grid, channels, window, spacing);
+        let k = layout.k.next_multiple_of(P::K_GROUP);
+        match spacing {
+            Spacing::Dense => Self { k, beyond: k - layout.k, ..layout },
+            Spacing::Lines => {
+                let line = CACHE_LINE / size_of::<P::Input>();
+                Self { pixel: (k.div_ceil(line) | 1) * line, k, ..layout }
+            }
+        }
     }
 
     /// Elements that `rows` output rows read.
     pub fn len(&self, rows: usize) -> usize {
-        self.window.reach(rows) * self.columns * self.pixel
+        self.window.reach(rows) * self.columns * self.pixel + self.beyond
     }
 
     /// Elements from one output row's input to the next one's.

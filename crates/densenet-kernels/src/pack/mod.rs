@@ -8,4 +8,4 @@ mod layout;
 
 pub use input::Input;
 pub(crate) use input::pack_pre_activation;
-pub(crate) use layout::{Layout, PixelRun, pixel_stride};
+pub(crate) use layout::{Layout, PixelRun, Spacing, pixel_stride};

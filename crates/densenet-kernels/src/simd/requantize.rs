@@ -74,6 +74,21 @@ fn vectors<S: IntegerSimd, F: Source, T: Target, const V: usize, const FULL: boo
     channels
 }
 
+/// Requantises a row of one channel, all of which has one `scale` and one `shift`.
+#[inline(always)]
+pub(crate) fn requantize_channel<S: IntegerSimd, T: Target>(simd: S, scale: f32, shift: f32, x: &[f32], to: &mut [T]) {
+    assert_eq!(x.len(), to.len(), "room for a row");
+    let (scale, shift) = (simd.splat(scale), simd.splat(shift));
+    for start in (0..x.len()).step_by(S::LANES) {
+        let lanes = S::LANES.min(x.len() - start);
+        // SAFETY: so many elements are left of both.
+        unsafe {
+            let x = f32::load(simd, x.as_ptr().add(start), lanes);
+            T::store(simd, bounded(simd, x, scale, shift), to.as_mut_ptr().add(start), lanes);
+        }
+    }
+}
+
 /// Requantises two rows of pixels, averaged two by two: a pixel for each row of `to`.
 #[inline(always)]
 pub(crate) fn requantize_pooled<S: IntegerSimd, T: Target>(

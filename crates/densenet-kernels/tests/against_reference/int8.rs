@@ -3,9 +3,10 @@
 use densenet_kernels::conv::ConvShape;
 use densenet_kernels::int8::{self, IntegerInput};
 use densenet_kernels::reference::conv::Conv;
-use densenet_kernels::reference::int8::{conv_sums, requantize, requantize_mean};
+use densenet_kernels::reference::int8::{conv_sums, picture_bytes, requantize, requantize_mean};
 use densenet_kernels::reference::{Shape4, pool};
 use densenet_kernels::simd::Isa;
+use densenet_kernels::stem::Pool;
 use densenet_kernels::{Affine, FeatureMaps, Grid, Pooling, Window};
 
 use crate::check::on_every_set;
@@ -36,6 +37,15 @@ impl Scales {
 
     fn affine(&self) -> Affine<'_, f32> {
         Affine { scale: &self.scale, shift: &self.shift }
+    }
+
+    /// The bytes, `[image][y][x][channel]`, of `sums` `(N, C, H, W)` of `shape`.
+    fn written(&self, shape: Shape4, sums: &[i32]) -> Vec<u8> {
+        let channels = (0..shape.c).cycle();
+        channels_last(shape, sums)
+            .zip(channels)
+            .map(|(sum, c)| requantize(sum as f32, self.scale[c], self.shift[c]))
+            .collect()
     }
 }
 
@@ -125,13 +135,7 @@ impl Case {
         let Window { kernel, stride, padding } = self.window;
         let conv = Conv { out_channels: self.out, kernel, stride, padding };
         let output = conv.output(shape);
-        let sums = conv_sums(&conv, shape, &activations, &self.weight);
-        let place = |i: usize| {
-            let (pixel, c) = (i / self.out, i % self.out);
-            (c, output.index(pixel / output.plane(), c, 0, 0) + pixel % output.plane())
-        };
-        let Scales { scale, shift } = &self.write;
-        (0..output.len()).map(place).map(|(c, at)| requantize(sums[at] as f32, scale[c], shift[c])).collect()
+        self.write.written(output, &conv_sums(&conv, shape, &activations, &self.weight))
     }
 
     fn run(&self, output: &mut [u8]) {
@@ -202,6 +206,130 @@ fn numbers_become_bytes_and_bytes_numbers() {
             let mut got = vec![f32::NAN; numbers.len()];
             int8::dequantize(&bytes, scales.affine(), &mut got);
             assert!(got == numbers, "seed {seed}");
+        });
+    }
+}
+
+/// A convolution of pictures, as a stem has it.
+struct Pictures {
+    shape: Shape4,
+    /// `(N, C, H, W)`.
+    values: Vec<f32>,
+    window: Window,
+    out: usize,
+    weight: Vec<i8>,
+    read: Scales,
+    write: Scales,
+}
+
+impl Pictures {
+    /// The stems of the networks among them, and windows whose rows fill no group of four.
+    fn draw(draw: &mut Draw) -> Self {
+        let windows = [(7, 2, 3), (3, 1, 1), (1, 1, 0), (5, 3, 2), (2, 2, 1), (3, 2, 0)];
+        let (kernel, stride, padding) = windows[draw.between(0, windows.len() - 1)];
+        let channels = [1, 3, 3, 4, 5][draw.between(0, 4)];
+        let least = kernel - padding;
+        let shape = Shape4::new(draw.between(1, 3), channels, draw.extent(least, 30), draw.extent(least, 30 + least));
+        let out = draw.map_width();
+        let mut values: Vec<f32> = draw.values(shape.len(), 3.0).into_iter().map(|value| value as f32).collect();
+        // Far outside of what becomes a byte, and what is no number.
+        let odd = [f32::INFINITY, f32::NEG_INFINITY, 1e30, -1e30, f32::NAN, -0.0];
+        for value in odd {
+            let place = draw.between(0, shape.len() - 1);
+            values[place] = value;
+        }
+        let weight = (0..out * channels * kernel * kernel).map(|_| draw.between(0, 255) as u8 as i8).collect();
+        let read = Scales {
+            scale: (0..channels).map(|_| 30.0 + 30.0 * draw.uniform() as f32).collect(),
+            shift: (0..channels).map(|_| 300.0 * draw.uniform() as f32 - 20.0).collect(),
+        };
+        let write = Scales::draw(draw, out, 40_000.0);
+        Self { shape, values, window: Window { kernel, stride, padding }, out, weight, read, write }
+    }
+
+    fn grid(&self) -> Grid {
+        Grid { images: self.shape.n, height: self.shape.h, width: self.shape.w }
+    }
+
+    /// The output, `[image][y][x][channel]`.
+    fn expected(&self) -> Vec<u8> {
+        let Window { kernel, stride, padding } = self.window;
+        let Scales { scale, shift } = &self.read;
+        let (padded, bytes) = picture_bytes(self.shape, &self.values, padding, scale, shift);
+        let conv = Conv { out_channels: self.out, kernel, stride, padding: 0 };
+        let output = conv.output(padded);
+        self.write.written(output, &conv_sums(&conv, padded, &bytes, &self.weight))
+    }
+
+    fn run(&self, output: &mut [u8]) {
+        let shape = ConvShape { in_channels: self.shape.c, out_channels: self.out, window: self.window };
+        let conv = int8::pack_for_pictures(shape, &self.weight);
+        let input = IntegerInput::Pictures { data: &self.values, grid: self.grid(), affine: self.read.affine() };
+        int8::forward(&conv, &input, self.write.affine(), output);
+    }
+}
+
+/// The elements of `values` `(N, C, H, W)` in the order `[image][y][x][channel]`.
+fn channels_last<T: Copy>(shape: Shape4, values: &[T]) -> impl Iterator<Item = T> {
+    (0..shape.len()).map(move |i| {
+        let (pixel, c) = (i / shape.c, i % shape.c);
+        values[shape.index(pixel / shape.plane(), c, 0, 0) + pixel % shape.plane()]
+    })
+}
+
+#[test]
+fn convolutions_of_pictures_are_the_references() {
+    for seed in cases(120) {
+        let case = Pictures::draw(&mut Draw::new(43, seed));
+        let name = format!("seed {seed}, {:?}, {:?}, {} out", case.shape, case.window, case.out);
+        let expected = case.expected();
+        on_every_set(|| {
+            let got = poisoned(&name, expected.len(), |output| case.run(output));
+            let wrong = got.iter().zip(&expected).position(|(got, expected)| got != expected);
+            assert!(wrong.is_none(), "{name}: element {wrong:?} differs");
+        });
+        for threads in [1, 5] {
+            let pool = Isa::current().thread_pool(threads).expect("a few threads");
+            let got = pool.install(|| poisoned("on threads", expected.len(), |output| case.run(output)));
+            assert!(got == expected, "{name} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn pooled_bytes_are_the_references() {
+    for seed in cases(120) {
+        let mut draw = Draw::new(44, seed);
+        let shape = Shape4::new(
+            draw.between(1, 3),
+            draw.map_width() + 70 * draw.between(0, 2),
+            draw.extent(1, 24),
+            draw.extent(1, 24),
+        );
+        let kernel = draw.between(1, 6.min(shape.h.min(shape.w)));
+        let other = Window { kernel, stride: draw.between(1, 7), padding: draw.between(0, kernel / 2) };
+        let by = match seed % 4 {
+            0 => Pool::IMAGENET,
+            1 => Pool::Max(other),
+            2 => Pool::Average(Pool::IMAGENET.window()),
+            _ => Pool::Average(other),
+        };
+        let maps: Vec<u8> = (0..shape.len()).map(|_| draw.between(0, 255) as u8).collect();
+        let values: Vec<f32> = maps.iter().map(|&byte| byte.into()).collect();
+        let Window { kernel, stride, padding } = by.window();
+        let window = pool::Pool { kernel, stride, padding };
+        let pooled = match by {
+            Pool::Max(_) => window.max(shape, &values).0,
+            Pool::Average(_) => window.average(shape, &values),
+        };
+        let expected: Vec<u8> =
+            channels_last(window.output(shape), &pooled).map(|value| value.round_ties_even() as u8).collect();
+        let maps: Vec<u8> = channels_last(shape, &maps).collect();
+        let grid = Grid { images: shape.n, height: shape.h, width: shape.w };
+        let name = format!("seed {seed}, {by:?}, {shape:?}");
+        on_every_set(|| {
+            let got = poisoned(&name, expected.len(), |output| int8::pool(&maps, grid, shape.c, by, output));
+            assert!(got == expected, "{name}");
         });
     }
 }
