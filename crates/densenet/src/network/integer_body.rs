@@ -129,7 +129,7 @@ impl Packed {
         // As everywhere, a convolution after pooling counts as one before it.
         let grid = match input {
             IntegerInput::PreActivation { maps, .. } => maps.grid(),
-            IntegerInput::Raw { grid, .. } => *grid,
+            _ => input.grid(),
         };
         let macs = shape.macs(shape.window.output(grid));
         let forward = || int8::forward(&self.conv, input, self.write.affine(), output);
