@@ -7,6 +7,7 @@ mod file;
 mod groups;
 mod map;
 mod nearest;
+mod parquet;
 mod reference;
 mod thumbnails;
 
@@ -46,7 +47,7 @@ pub struct Features {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Write the features to this file: an array of N by values of float32, whose paths go to F.txt, or a table of both
-    #[arg(long, value_name = "F.npy|F.csv", required_unless_present_any = ["page", "neighbours"])]
+    #[arg(long, value_name = "F.npy|F.csv|F.parquet", required_unless_present_any = ["page", "neighbours"])]
     out: Option<PathBuf>,
     /// Take the mean over the pixels of block N's maps, from 1 [default: what the classifier reads]
     #[arg(long, value_name = "N")]

@@ -9,6 +9,7 @@ use ndarray::Array2;
 use npyz::{WriteOptions, WriterBuilder};
 
 use super::embeddings::Embeddings;
+use super::parquet::parquet;
 use crate::output::Misuse;
 
 /// How features are written.
@@ -18,6 +19,8 @@ pub enum Format {
     Npy,
     /// Comma-separated values, below a header.
     Csv,
+    /// A path and a list of floats for each input.
+    Parquet,
 }
 
 impl Format {
@@ -29,7 +32,11 @@ impl Format {
         match path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).as_deref() {
             Some("npy") => Ok(Self::Npy),
             Some("csv") => Ok(Self::Csv),
-            _ => Err(Misuse(format!("{}: --out takes a file that ends in .npy or .csv", path.display())).into()),
+            Some("parquet") => Ok(Self::Parquet),
+            _ => {
+                Err(Misuse(format!("{}: --out takes a file that ends in .npy, .csv or .parquet", path.display()))
+                    .into())
+            }
         }
     }
 }
@@ -40,6 +47,8 @@ pub enum Files {
     Npy(WholeFile, WholeFile),
     /// The table.
     Csv(WholeFile),
+    /// The same.
+    Parquet(WholeFile),
 }
 
 /// Begins `path`, and of an array the `.txt` beside it.
@@ -51,6 +60,7 @@ pub fn create(path: &Path, format: Format) -> Result<Files> {
     Ok(match format {
         Format::Npy => Files::Npy(file, WholeFile::create(&path.with_extension("txt"))?),
         Format::Csv => Files::Csv(file),
+        Format::Parquet => Files::Parquet(file),
     })
 }
 
@@ -67,12 +77,15 @@ impl Files {
                 array.finish()?;
                 Ok(paths.finish()?)
             }
-            Self::Csv(mut table) => {
-                table.write(&csv(found)?)?;
-                Ok(table.finish()?)
-            }
+            Self::Csv(table) => whole(table, &csv(found)?),
+            Self::Parquet(table) => whole(table, &parquet(found)?),
         }
     }
+}
+
+fn whole(mut file: WholeFile, content: &[u8]) -> Result<()> {
+    file.write(content)?;
+    Ok(file.finish()?)
 }
 
 /// A path as a line; a break in it is written as `\n`, so that every line is a path.

@@ -3,6 +3,7 @@
 //! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, timm, onnx,
 //! onnxruntime and safetensors, as `bench/` makes one.
 
+mod features;
 mod hub;
 mod qdq;
 mod serve;
@@ -63,6 +64,18 @@ fn network(config: &Config) -> (Card, DenseNet) {
         ..Card::of(config.clone())
     };
     (card, network)
+}
+
+/// Python, if it can import `modules` of `package`.
+fn python_with(package: &str, modules: &str) -> Option<PathBuf> {
+    let python = peers::python()?;
+    let output = Command::new(&python).args(["-c", &format!("import {modules}")]).output().unwrap();
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        println!("skipped: no {package}: {}", why.lines().last().unwrap_or_default());
+        return None;
+    }
+    Some(python)
 }
 
 /// What the program, which must succeed, writes to stdout.

@@ -5,10 +5,10 @@
 //! environment may not bear: they can have environments of their own.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::peers;
+use crate::{peers, python_with};
 
 /// A server of cifar10 that runs until it is dropped.
 struct Server {
@@ -38,18 +38,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Python, if it can import `modules` of `package`.
-fn python_with(package: &str, modules: &str) -> Option<PathBuf> {
-    let python = peers::python()?;
-    let output = Command::new(&python).args(["-c", &format!("import {modules}")]).output().unwrap();
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        println!("skipped: no {package}: {}", why.lines().last().unwrap_or_default());
-        return None;
-    }
-    Some(python)
 }
 
 /// Runs a script that asks a server for the class of a picture, or says why it is skipped.

@@ -6,6 +6,8 @@ use std::path::Path;
 use densenet::data::{Picture, Preprocessing};
 use densenet::network::{DenseNet, Features};
 use ndarray::Axis;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, RowAccessor};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -85,6 +87,20 @@ fn files_hold_what_the_library_makes() {
 }
 
 #[test]
+fn a_table_in_parquet_holds_paths_and_lists() {
+    let world = World::new();
+    let features = world.library(&NAMES);
+    world.exits(0, "p --out f.parquet");
+    let reader = SerializedFileReader::new(fs::File::open(world.path("f.parquet")).unwrap()).unwrap();
+    let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), NAMES.len());
+    for ((row, name), values) in rows.iter().zip(NAMES).zip(features.pooled.rows()) {
+        let wanted: Vec<Field> = values.iter().map(|&value| Field::Float(value)).collect();
+        assert_eq!((&**row.get_string(0).unwrap(), row.get_list(1).unwrap().elements()), (name, &*wanted));
+    }
+}
+
+#[test]
 fn arrays_are_named_by_their_rows() {
     let world = World::new();
     let header = format!("{:<117}\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 3, 32, 32), }");
@@ -143,7 +159,7 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
     let world = World::new();
     for (code, words, part) in [
         (2, "p", "--out"),
-        (2, "p --out f.parquet", "f.parquet: --out takes a file that ends in .npy or .csv"),
+        (2, "p --out f.arrow", "f.arrow: --out takes a file that ends in .npy, .csv or .parquet"),
         (2, "p --out f.npy --block 9", "--block is 9; this network has 3 blocks, counted from 1"),
         (2, "p --out f.npy --block 0", "--block is 0"),
         (2, "p --neighbours 3", "--of"),
