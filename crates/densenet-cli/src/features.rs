@@ -5,11 +5,13 @@ mod components;
 mod embeddings;
 mod file;
 mod groups;
+mod layout;
 mod map;
 mod nearest;
 mod parquet;
 mod reference;
 mod thumbnails;
+mod tsne;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +25,7 @@ use serde_json::json;
 use self::collector::Collector;
 use self::embeddings::{Embeddings, Source};
 use self::file::Format;
+use self::layout::Method;
 use self::nearest::{Neighbours, lines};
 use self::reference::Reference;
 use crate::data_dir::DataDir;
@@ -55,6 +58,9 @@ pub struct Features {
     /// Write a map of the features, of at most 2,000 inputs, as an HTML page that shows the picture under the pointer
     #[arg(long, value_name = "F.html")]
     page: Option<PathBuf>,
+    /// How the features become places of the map
+    #[arg(long, value_name = "M", requires = "page", default_value = "pca")]
+    map: Method,
     /// For each input, find the K pictures of --of whose features are most like its own
     #[arg(long, value_name = "K", requires = "of", value_parser = clap::value_parser!(u32).range(1..))]
     neighbours: Option<u32>,
@@ -90,13 +96,13 @@ impl Features {
         let found = self.embed(&model, &mut collector)?;
         let neighbours =
             reference.map(|reference| self.nearest(&model, &mut collector, &found, &reference)).transpose()?;
+        if let Some(mut page) = page {
+            let (neighbours, max_pixels) = (neighbours.as_deref().unwrap_or_default(), self.data_dir.max_pixels());
+            page.write(map::page(&self.weights, &found, self.map, neighbours, max_pixels)?.as_bytes())?;
+            page.finish()?;
+        }
         if let Some(files) = files {
             files.write(&found)?;
-        }
-        if let Some(mut page) = page {
-            let neighbours = neighbours.as_deref().unwrap_or_default();
-            page.write(map::page(&self.weights, &found, neighbours, self.data_dir.max_pixels()).as_bytes())?;
-            page.finish()?;
         }
         self.tell(&found, neighbours.as_deref(), &collector.unreadable)?;
         if collector.turned > 0 {

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use anyhow::Result;
 use maud::{Markup, html};
 use ndarray::Axis;
 use rayon::prelude::*;
 
-use super::components::{Plane, principal_plane};
 use super::embeddings::{Embeddings, Source};
 use super::groups::Groups;
+use super::layout::{Layout, Method};
 use super::nearest::Neighbours;
 use super::thumbnails::{self, LARGE, SMALL};
 use crate::output::counted;
@@ -27,12 +28,22 @@ pub const ROWS: usize = 50;
 const SIDE: f64 = 420.0;
 const EDGE: f64 = 10.0;
 
-/// The page of what was `found` by `weights`. Pictures are read again for it, from files of at most `max_pixels`.
-pub fn page(weights: &Path, found: &Embeddings<Source>, neighbours: &[Neighbours], max_pixels: usize) -> String {
+/// The page of what was `found` by `weights`, laid out by `method`. Pictures are read again for it, from files of at most
+/// `max_pixels`.
+///
+/// # Errors
+/// Those of [`Method::layout`].
+pub fn page(
+    weights: &Path,
+    found: &Embeddings<Source>,
+    method: Method,
+    neighbours: &[Neighbours],
+    max_pixels: usize,
+) -> Result<String> {
     let count = found.of.len();
     let shown = count.min(MOST);
     let rows: Vec<usize> = (0..shown).map(|place| place * count / shown).collect();
-    let plane = principal_plane(found.values.select(Axis(0), &rows).view());
+    let layout = method.layout(found.values.select(Axis(0), &rows).view())?;
     let sources: Vec<&Source> = rows.iter().map(|&row| &found.of[row]).collect();
     let side = if shown > FEW { SMALL } else { LARGE };
     let pictures = sources.par_iter().map(|source| thumbnails::of(source, side, max_pixels)).collect::<Vec<_>>();
@@ -45,26 +56,18 @@ pub fn page(weights: &Path, found: &Embeddings<Source>, neighbours: &[Neighbours
         }
         (page::section("Map", &html! {
             p {
-                "Inputs that the network takes for like each other are near each other. The plane is that of the two \
-                 principal components, in which the features differ most: "
-                (percent(plane.shares[0])) " of their variance is from left to right, " (percent(plane.shares[1]))
-                " from below to above. What is far apart here differs; what is near may still differ in what the plane \
-                 does not show."
+                "Inputs that the network takes for like each other are near each other. " (layout.words)
                 @if shown < count { " Of all inputs " (counted(shown, "input")) " are shown, evenly spread." }
             }
-            (map(&plane, &sources, &pictures))
+            (map(&layout, &sources, &pictures))
         }))
         (page::section("Neighbours", &listed(&inputs, neighbours.len())))
     };
-    page::page("Features", false, &body)
+    Ok(page::page("Features", false, &body))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.0}\u{a0}%", 100.0 * share)
-}
-
-fn map(plane: &Plane, sources: &[&Source], pictures: &[Option<String>]) -> Markup {
-    let (groups, (places, height)) = (Groups::new(sources), fitted(&plane.places));
+fn map(layout: &Layout, sources: &[&Source], pictures: &[Option<String>]) -> Markup {
+    let (groups, (places, height)) = (Groups::new(sources), fitted(&layout.places));
     let in_words = format!("{} as points of a plane", counted(sources.len(), "input"));
     let points = sources.iter().zip(&places).zip(pictures).zip(&groups.of);
     html! {
@@ -160,14 +163,14 @@ mod tests {
     fn hostile_texts_are_escaped() {
         let near = Neighbour { picture: EVIL.into(), labels: vec![EVIL.into()], similarity: 0.5, thumbnail: None };
         let neighbours = [Neighbours { input: EVIL.into(), nearest: vec![near] }];
-        let page = page(Path::new(EVIL), &found(3), &neighbours, 100);
+        let page = page(Path::new(EVIL), &found(3), Method::Pca, &neighbours, 100).unwrap();
         assert!(!page.contains("<script>alert") && page.contains("&quot;&gt;&lt;script&gt;"), "{page}");
         assert_eq!((page.matches("data-tip=").count(), page.matches("<figure").count()), (3, 3));
     }
 
     #[test]
     fn a_map_of_many_shows_some() {
-        let page = page(Path::new("w"), &found(5_000), &[], 100);
+        let page = page(Path::new("w"), &found(5_000), Method::Pca, &[], 100).unwrap();
         assert_eq!(page.matches("data-tip=").count(), MOST);
         assert!(page.contains("Of all inputs 2,000 inputs are shown") && !page.contains("Neighbours"));
     }

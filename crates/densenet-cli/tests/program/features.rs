@@ -113,6 +113,25 @@ fn arrays_are_named_by_their_rows() {
 }
 
 #[test]
+fn a_map_is_laid_out_by_t_sne() {
+    let world = World::new();
+    (0..16).for_each(|number| world.picture(&format!("q/{number}.pgm"), number * number));
+    let page = |words: &str| {
+        world.exits(0, &format!("q --page map.html {words}"));
+        world.text("map.html")
+    };
+    let (flat, found) = (page("--map pca"), page("--map tsne"));
+    assert!(flat == page("") && flat.contains("principal components") && !flat.contains("t-SNE"), "{flat}");
+    assert!(found.contains("t-SNE (perplexity 5)") && !found.contains("principal components"), "{found}");
+    let places = |page: &str| page.split("<circle class=\"disc c0\" cx=").skip(1).count();
+    assert_eq!((places(&flat), places(&found)), (16, 16), "{found}");
+    let words =
+        format!("features --weights {WEIGHTS} --preset imagenet --size 32 --threads 2 q --page map.html --map tsne");
+    world.0.exits(0, &words);
+    assert!(found == world.text("map.html"), "the same on any number of threads");
+}
+
+#[test]
 fn neighbours_are_the_pictures_that_are_most_alike() {
     let world = World::new();
     for class in ["a", "b"] {
@@ -162,6 +181,9 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
         (2, "p --out f.arrow", "f.arrow: --out takes a file that ends in .npy, .csv or .parquet"),
         (2, "p --out f.npy --block 9", "--block is 9; this network has 3 blocks, counted from 1"),
         (2, "p --out f.npy --block 0", "--block is 0"),
+        (2, "p --out f.npy --map tsne", "--page"),
+        (2, "p --page f.html --map umap", "pca, tsne"),
+        (1, "p --page f.html --map tsne --out f.npy", "--map tsne needs 16 inputs or more; 5 could be read"),
         (2, "p --neighbours 3", "--of"),
         (2, "p --out f.npy --of p/a", "--neighbours"),
         (1, "p --out nowhere/f.npy", "nowhere/f.npy"),
