@@ -22,6 +22,10 @@ use crate::threads::Threads;
 /// Pictures that go through the network at a time.
 const BATCH: usize = 32;
 
+/// What is said where nothing is known of the pictures.
+const UNKNOWN: &str = "note: the weights do not say how pictures are prepared for them; their numbers are taken to be normalised, and \
+    those outside of -4 to 4 are cut off. Say it by --preset, or --mean, --std and --size";
+
 /// Makes eight-bit integers of weights, for inference
 ///
 /// The file that is written is about a quarter of the size and is read by every command that reads weights. Scales come from
@@ -81,6 +85,13 @@ impl Quantize {
         let (calibration, pictures) = match &self.data {
             Some(data) => self.measured(&model, data)?,
             None => (model.network.calibration_of_norms(), 0),
+        };
+        let calibration = match &model.card.preprocessing {
+            Some(preprocessing) => calibration.of_prepared(preprocessing),
+            None => {
+                output::note(UNKNOWN);
+                calibration
+            }
         };
         let network = model.network.quantize(&calibration)?;
         network.save(&model.card, &self.out)?;

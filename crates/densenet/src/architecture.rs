@@ -215,6 +215,11 @@ impl Architecture {
         })
     }
 
+    /// Every convolution, in network order.
+    pub fn convs(&self) -> impl Iterator<Item = &Conv> {
+        std::iter::once(&self.stem_conv).chain(self.pre_activations().map(|op| &op.conv))
+    }
+
     /// Every batch-norm as it is applied, in network order.
     pub fn norms(&self) -> impl Iterator<Item = &Norm> {
         let blocks = self.pre_activations().map(|op| &op.norm);

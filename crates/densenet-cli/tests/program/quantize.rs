@@ -53,6 +53,20 @@ fn what_holds_no_integers_or_is_damaged_is_told() {
     world.fails(words, 1, &["damaged.safetensors", "map_scal"]);
 }
 
+/// What is not said of pictures is told to be assumed.
+#[test]
+fn weights_that_do_not_say_how_pictures_are_prepared() {
+    let world = World::new();
+    world.done("export --weights fashion-mnist --format torchvision --out plain.safetensors");
+    let told = |words: &str| {
+        let (code, _, told) = world.run(&format!("quantize --weights plain.safetensors --out q.safetensors{words}"));
+        assert_eq!(code, Some(0), "{told}");
+        told
+    };
+    assert!(told("").contains("outside of -4 to 4"));
+    assert!(!told(" --preset fashion-mnist").contains("outside"));
+}
+
 #[test]
 fn integers_become_a_qdq_graph_which_is_not_read_back() {
     let world = World::new();

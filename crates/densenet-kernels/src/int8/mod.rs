@@ -7,11 +7,11 @@
 //! packed.
 
 mod conv;
+mod dequantize;
 mod input;
 mod pool;
-mod quantize;
 
 pub use conv::{IntegerConv, MOST_TERMS, forward, pack, pack_for_pictures};
+pub use dequantize::dequantize;
 pub use input::IntegerInput;
 pub use pool::pool;
-pub use quantize::{dequantize, quantize};

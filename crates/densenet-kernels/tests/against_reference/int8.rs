@@ -191,18 +191,15 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn numbers_become_bytes_and_bytes_numbers() {
+fn bytes_become_numbers() {
     for seed in cases(40) {
         let mut draw = Draw::new(42, seed);
         let (channels, pixels) = (draw.map_width(), draw.extent(1, 700));
         let scales = Scales::draw(&mut draw, channels, 4.0);
-        let x: Vec<f32> = draw.values(channels * pixels, 4.0).into_iter().map(|value| value as f32).collect();
         let of = |i: usize| (scales.scale[i % channels], scales.shift[i % channels]);
-        let bytes: Vec<u8> = x.iter().enumerate().map(|(i, &x)| requantize(x, of(i).0, of(i).1)).collect();
+        let bytes: Vec<u8> = (0..channels * pixels).map(|_| draw.between(0, 255) as u8).collect();
         let numbers: Vec<f32> = bytes.iter().enumerate().map(|(i, &q)| f32::from(q) * of(i).0 + of(i).1).collect();
         on_every_set(|| {
-            let got = poisoned("quantize", bytes.len(), |output| int8::quantize(&x, scales.affine(), output));
-            assert!(got == bytes, "seed {seed}");
             let mut got = vec![f32::NAN; numbers.len()];
             int8::dequantize(&bytes, scales.affine(), &mut got);
             assert!(got == numbers, "seed {seed}");

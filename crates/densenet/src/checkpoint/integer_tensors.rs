@@ -1,7 +1,7 @@
 //! Weights of eight bits in a file.
 //!
-//! A convolution that became integers has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale`
-//! and `correction`; a block has `map_scale` and `map_zero`. All else is as in any file.
+//! A convolution has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale` and `correction`, the
+//! stem's `picture_zero`, too; a block has `map_scale` and `map_zero`. All else is as in any file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,6 +17,9 @@ use crate::{Error, Result};
 /// Names of the tensors of a convolution beside its weight, after the convolution's.
 pub(super) const OF_CONV: [&str; 3] = ["weight_scale", "input_scale", "correction"];
 
+/// Name of the tensor that only the stem has, after its convolution's.
+pub(super) const PICTURE_ZERO: &str = "picture_zero";
+
 /// Names of the tensors of a block's maps, after the block's.
 pub(super) const OF_MAPS: [&str; 2] = ["map_scale", "map_zero"];
 
@@ -27,7 +30,7 @@ pub(super) fn block(i: usize) -> String {
 
 /// Names of the weights that are integers.
 pub(super) fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
-    architecture.pre_activations().map(|op| format!("{}.weight", op.conv.name)).collect()
+    architecture.convs().map(|conv| format!("{}.weight", conv.name)).collect()
 }
 
 /// Writes a network of `architecture` with its integers; `entries` are all its values.
@@ -45,18 +48,25 @@ pub(super) fn write<'a>(
     let integers = integer_weights(architecture);
     let widths: Vec<usize> = quantization.maps.iter().map(|maps| maps.scale.len()).collect();
     let mut numbers: Vec<Entry<'_>> = entries.into_iter().filter(|entry| !integers.contains(&entry.name)).collect();
-    for op in architecture.pre_activations() {
-        let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&op.conv.name];
-        let [outputs, inputs] = [&op.conv.out_channels, &op.conv.in_channels].map(from_ref);
+    for conv in architecture.convs() {
+        let QuantizedConv { weight, weight_scale, input_scale, correction } = &quantization.convs[&conv.name];
+        let [outputs, inputs] = [&conv.out_channels, &conv.in_channels].map(from_ref);
         let values = [(outputs, weight_scale), (inputs, input_scale), (outputs, correction)];
         for (name, (shape, values)) in OF_CONV.iter().zip(values) {
-            let name = format!("{}.{name}", op.conv.name);
+            let name = format!("{}.{name}", conv.name);
             numbers.push(Entry { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values) });
         }
-        let name = format!("{}.weight", op.conv.name);
+        let name = format!("{}.weight", conv.name);
         let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).expect("a convolution's weight");
         numbers.push(Entry { name, dtype: Dtype::I8, shape: &tensor.shape, bytes: bytemuck::cast_slice(weight) });
     }
+    let stem = &architecture.stem_conv;
+    numbers.push(Entry {
+        name: format!("{}.{PICTURE_ZERO}", stem.name),
+        dtype: Dtype::F32,
+        shape: from_ref(&stem.in_channels),
+        bytes: bytemuck::cast_slice(&quantization.picture_zero),
+    });
     for (i, (maps, width)) in quantization.maps.iter().zip(&widths).enumerate() {
         let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
         let shape = from_ref(width);

@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 
 use super::Weights;
-use super::integer_tensors::{OF_CONV, OF_MAPS, block, integer_weights};
+use super::integer_tensors::{OF_CONV, OF_MAPS, PICTURE_ZERO, block, integer_weights};
 use super::reader::Reader;
 use crate::Result;
 use crate::architecture::{Architecture, Tensor};
@@ -17,12 +17,19 @@ impl Reader {
 
     /// The weights of `architecture`, some of which are integers.
     pub(super) fn integer_weights(&mut self, architecture: &Architecture) -> Result<Weights> {
+        let stem = format!("{}.weight", architecture.stem_conv.name);
+        if self.tensors().iter().any(|stored| stored.name == stem && stored.dtype == Dtype::F32) {
+            return Err(self.wrong(format!(
+                "holds {stem} as F32, as before the stem became integers; make it again of the weights that it was made of, by \
+                 densenet quantize"
+            )));
+        }
         let integers = integer_weights(architecture);
         let parameters: Vec<Tensor> =
             architecture.parameters.iter().filter(|tensor| !integers.contains(&tensor.name)).cloned().collect();
         let own = |name: &str| {
             let last = name.rsplit('.').next().unwrap_or_default();
-            integers.contains(name) || OF_CONV.contains(&last) || OF_MAPS.contains(&last)
+            integers.contains(name) || OF_CONV.contains(&last) || OF_MAPS.contains(&last) || last == PICTURE_ZERO
         };
         let mut numbers = self.by_name();
         numbers.retain(|name, _| !own(name));
@@ -38,18 +45,21 @@ impl Reader {
 
     fn quantization(&mut self, architecture: &Architecture) -> Result<Quantization> {
         let mut quantization = Quantization::default();
-        for op in architecture.pre_activations() {
-            let (name, outputs) = (&op.conv.name, op.conv.out_channels);
-            let weight = self.named(&format!("{name}.weight"), Dtype::I8, op.conv.weight.len())?;
+        for conv in architecture.convs() {
+            let (name, outputs, inputs) = (&conv.name, conv.out_channels, conv.in_channels);
+            let weight = self.named(&format!("{name}.weight"), Dtype::I8, conv.weight.len())?;
             let mut of = |which: usize, len: usize| self.named(&format!("{name}.{}", OF_CONV[which]), Dtype::F32, len);
             let conv = QuantizedConv {
                 weight_scale: of(0, outputs)?,
-                input_scale: of(1, op.conv.in_channels)?,
+                input_scale: of(1, inputs)?,
                 correction: of(2, outputs)?,
                 weight: weight.into_iter().map(|weight| weight as i8).collect(),
             };
             quantization.convs.insert(name.clone(), conv);
         }
+        let stem = &architecture.stem_conv;
+        let zero = format!("{}.{PICTURE_ZERO}", stem.name);
+        quantization.picture_zero = self.named(&zero, Dtype::F32, stem.in_channels)?;
         for (i, channels) in architecture.blocks.iter().map(|block| block.widths().sum()).enumerate() {
             let [scale, zero] = OF_MAPS.map(|name| format!("{}.{name}", block(i)));
             let zero = self.named(&zero, Dtype::U8, channels)?;

@@ -12,6 +12,7 @@ use densenet_kernels::conv;
 use densenet_kernels::{Affine, Aligned, FeatureMaps, Grid, Pooling, Real, head, stem};
 use ndarray::Array4;
 
+use super::body::Body;
 use super::densenet::DenseNet;
 use super::float_body::FloatBody;
 use super::head::HeadState;
@@ -51,7 +52,7 @@ impl<'a, T: Real> Backward<'a, T> {
             let mut buffer = Aligned::zeros(block.channels() * grid.pixels());
             let first = &mut buffer[block.elements(&(0..1), grid)];
             match maps.last() {
-                None => predictor.stem(batch, &mut raw, first, Probe::default()),
+                None => predictor.body.stem(batch, &mut raw, first, Probe::default()),
                 Some(before) => {
                     let transition =
                         predictor.body.blocks[b - 1].transition.as_ref().expect("all but the last have one");

@@ -1,14 +1,15 @@
-//! What inference needs of the blocks between stem and head, whatever their maps are made of.
+//! What inference needs of stem and blocks, whatever their maps are made of.
 
 use std::fmt::Debug;
 
 use bytemuck::Zeroable;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Real};
 
+use super::predictor::Batch;
 use super::steps::Step;
 use crate::profile::Probe;
 
-/// All blocks and transitions of a network, packed. Stem, head and classifier compute with `T`.
+/// Stem, blocks and transitions of a network, packed. Pictures are of `T`, and head and classifier compute with it.
 pub(super) trait Body<T: Real>: Debug + Send + Sync {
     /// An element of the blocks' maps.
     type Element: Zeroable + Copy + Default + Debug + Send;
@@ -16,9 +17,14 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
     /// Channels of each map of `block`, its input first.
     fn map_channels(&self, block: usize) -> &[usize];
 
-    /// Takes what `make` writes, the stem's output, as the first block's first map `output`, by way of `numbers` where
-    /// elements are no `T`.
-    fn take(&self, output: &mut [Self::Element], numbers: &mut Aligned<T>, make: impl FnOnce(&mut [T]));
+    /// Makes the first block's first map of pictures; where the stem pools, `raw` gets what its convolution makes.
+    fn stem(
+        &self,
+        batch: Batch<'_, T>,
+        raw: &mut Aligned<Self::Element>,
+        output: &mut [Self::Element],
+        probe: Probe<'_>,
+    );
 
     /// Makes all maps of `block` but the first, which `buffer` begins with.
     fn block(
@@ -49,8 +55,8 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
         numbers: &'a mut Aligned<T>,
     ) -> FeatureMaps<'a, T>;
 
-    /// The operations on maps of those `sizes`, one for each block.
-    fn steps(&self, sizes: &[(usize, usize)]) -> Vec<Step>;
+    /// The operations on pictures of those `extents` and maps of those `sizes`, one for each block.
+    fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step>;
 
     /// Channels of all maps of `block`.
     fn channels(&self, block: usize) -> usize {

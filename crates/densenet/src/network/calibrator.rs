@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use densenet_kernels::{Affine, FeatureMap, FeatureMaps, Pooling};
-use ndarray::ArrayView4;
+use ndarray::{ArrayView4, Axis};
 use rayon::prelude::*;
 
 use super::densenet::DenseNet;
@@ -14,7 +14,7 @@ use super::weights::RunningAffine;
 use crate::architecture::PreAct;
 use crate::config::Joining;
 use crate::profile::Probe;
-use crate::quantization::{Activations, Calibration};
+use crate::quantization::{Activations, Calibration, Pixels};
 use crate::{Error, Result};
 
 /// Pixels that are added up in single precision.
@@ -24,7 +24,18 @@ const PIXELS: usize = 256;
 #[derive(Debug)]
 pub struct Calibrator<'a> {
     network: &'a DenseNet<f32>,
+    /// Each channel of the pictures.
+    pictures: Vec<SeenPixels>,
     blocks: Vec<WatchedBlock>,
+}
+
+/// What was seen of a channel of the pictures.
+#[derive(Clone, Copy, Debug)]
+struct SeenPixels {
+    low: f32,
+    high: f32,
+    sum: f64,
+    count: usize,
 }
 
 /// A block, its layers and what follows it as they read its maps.
@@ -90,7 +101,8 @@ impl<'a> Calibrator<'a> {
             transition: block.transition.as_ref().map(reader),
             ranges: vec![(f32::INFINITY, f32::NEG_INFINITY); block.widths().sum()],
         });
-        Ok(Self { blocks: blocks.collect(), network })
+        let unseen = SeenPixels { low: f32::INFINITY, high: f32::NEG_INFINITY, sum: 0.0, count: 0 };
+        Ok(Self { blocks: blocks.collect(), pictures: vec![unseen; arch.config.in_channels], network })
     }
 
     /// Sees what the network makes of `images` `(N, C, H, W)`, normalised as in training.
@@ -99,6 +111,12 @@ impl<'a> Calibrator<'a> {
     /// Those of [`DenseNet::pooled`].
     pub fn see(&mut self, images: ArrayView4<'_, f32>) -> Result<()> {
         let grid = self.network.check(&images)?;
+        for (seen, channel) in self.pictures.iter_mut().zip(images.axis_iter(Axis(1))) {
+            for &x in channel {
+                (seen.low, seen.high, seen.sum) = (seen.low.min(x), seen.high.max(x), seen.sum + f64::from(x));
+            }
+            seen.count += channel.len();
+        }
         let (network, blocks) = (self.network, &mut self.blocks);
         let mut features = vec![0.0; grid.images * network.architecture().num_features];
         let mut see = |block: usize, _, maps: FeatureMaps<'_, f32>| blocks[block].see(maps);
@@ -120,7 +138,13 @@ impl<'a> Calibrator<'a> {
             layers.chain(block.transition).collect::<Vec<_>>()
         });
         let activations: BTreeMap<String, Activations> = readers.map(Reader::finish).collect();
-        Calibration { activations, maps, measured: true }
+        let pixels = |seen: SeenPixels| Pixels {
+            low: seen.low.into(),
+            high: seen.high.into(),
+            mean: seen.sum / seen.count as f64,
+        };
+        let pictures = self.pictures.into_iter().map(pixels).collect();
+        Calibration { activations, pictures, maps, measured: true }
     }
 }
 

@@ -22,6 +22,9 @@ impl DenseNet<f32> {
                 add(bytemuck::cast_slice(scales));
             }
         }
+        if let Some(quantization) = self.quantization() {
+            add(bytemuck::cast_slice(&quantization.picture_zero));
+        }
         for maps in self.quantization().iter().flat_map(|quantization| &quantization.maps) {
             add(bytemuck::cast_slice(&maps.scale));
             add(&maps.zero);

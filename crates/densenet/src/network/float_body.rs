@@ -1,4 +1,4 @@
-//! The blocks of a network in floating-point inference: what is packed for them, and how they run.
+//! Stem and blocks of a network in floating-point inference: what is packed for them, and how they run.
 
 use std::ops::Range;
 
@@ -6,7 +6,9 @@ use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real};
 use rayon::prelude::*;
 
 use super::body::Body;
+use super::float_stem::FloatStem;
 use super::folded::{FoldedConv, FoldedPreAct};
+use super::predictor::Batch;
 use super::steps::{Method, Part, Step};
 use super::weights::Weights;
 use crate::Architecture;
@@ -14,9 +16,10 @@ use crate::architecture::{Block, DenseLayer};
 use crate::config::Joining;
 use crate::profile::Probe;
 
-/// All blocks and transitions.
+/// Stem, blocks and transitions.
 #[derive(Debug)]
 pub(super) struct FloatBody<T: Real> {
+    stem: FloatStem<T>,
     joining: Joining,
     pub blocks: Vec<PackedBlock<T>>,
 }
@@ -130,11 +133,11 @@ impl<T: Real> PackedBlock<T> {
 }
 
 impl<T: Real> FloatBody<T> {
-    /// Packs the blocks of a network, whose maps are usually so many pixels high.
+    /// Packs stem and blocks of a network, whose maps are usually so many pixels high.
     pub fn new(arch: &Architecture, heights: &[(usize, usize)], weights: &Weights<T>) -> Self {
         let blocks = arch.blocks.par_iter().zip(heights.par_iter());
         let blocks = blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights)).collect();
-        Self { joining: arch.config.joining, blocks }
+        Self { stem: FloatStem::new(heights[0].0, weights), joining: arch.config.joining, blocks }
     }
 }
 
@@ -145,8 +148,8 @@ impl<T: Real> Body<T> for FloatBody<T> {
         &self.blocks[block].map_channels
     }
 
-    fn take(&self, output: &mut [T], _: &mut Aligned<T>, make: impl FnOnce(&mut [T])) {
-        make(output);
+    fn stem(&self, batch: Batch<'_, T>, raw: &mut Aligned<T>, output: &mut [T], probe: Probe<'_>) {
+        self.stem.run(batch, raw, output, probe);
     }
 
     fn block(&self, block: usize, buffer: &mut [T], grid: Grid, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
@@ -164,7 +167,8 @@ impl<T: Real> Body<T> for FloatBody<T> {
         self.blocks[block].output(buffer, grid, self.joining)
     }
 
-    fn steps(&self, sizes: &[(usize, usize)]) -> Vec<Step> {
-        self.blocks.iter().zip(sizes).flat_map(|(block, &extents)| block.steps(extents)).collect()
+    fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
+        let blocks = self.blocks.iter().zip(sizes).flat_map(|(block, &extents)| block.steps(extents));
+        self.stem.steps(extents, sizes[0]).chain(blocks).collect()
     }
 }

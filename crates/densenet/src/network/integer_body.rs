@@ -1,10 +1,12 @@
-//! The blocks of a network in eight bits: what is packed for them, and how they run.
+//! Stem and blocks of a network in eight bits: what is packed for them, and how they run.
 
 use densenet_kernels::int8::{self, IntegerConv, IntegerInput};
 use densenet_kernels::{Affine, Aligned, FeatureMaps, Grid, Pooling};
 use rayon::prelude::*;
 
 use super::body::Body;
+use super::integer_stem::IntegerStem;
+use super::predictor::Batch;
 use super::shape::conv_shape;
 use super::steps::{Method, Part, Step};
 use super::weights::Weights;
@@ -12,11 +14,10 @@ use crate::architecture::{Block, Conv, DenseLayer, PreAct};
 use crate::profile::{Pass, Probe};
 use crate::quantization::{Quantization, QuantizedMaps, Requantize};
 
-/// All blocks and transitions.
+/// Stem, blocks and transitions.
 #[derive(Debug)]
 pub(super) struct IntegerBody {
-    /// From the stem's output to bytes.
-    stem: Requantize,
+    stem: IntegerStem,
     blocks: Vec<IntegerBlock>,
 }
 
@@ -48,11 +49,11 @@ struct IntegerOp {
 
 /// A convolution and where its sums go.
 #[derive(Debug)]
-struct Packed {
+pub(super) struct Packed {
     /// torchvision's name.
-    name: String,
-    conv: IntegerConv,
-    write: Requantize,
+    pub name: String,
+    pub conv: IntegerConv,
+    pub write: Requantize,
 }
 
 /// What the blocks are packed from.
@@ -111,12 +112,12 @@ impl Source<'_> {
 }
 
 impl IntegerBody {
-    /// Packs the blocks of a network.
+    /// Packs stem and blocks of a network.
     pub fn new(weights: &Weights<f32>, quantization: &Quantization) -> Self {
         let source = Source { weights, quantization };
         let blocks = weights.architecture.blocks.iter().enumerate();
         Self {
-            stem: quantization.maps[0].quantize(0..weights.architecture.blocks[0].in_channels),
+            stem: IntegerStem::new(weights, quantization),
             blocks: blocks.map(|(number, block)| source.block(number, block)).collect(),
         }
     }
@@ -124,7 +125,7 @@ impl IntegerBody {
 
 impl Packed {
     /// `output[image][y][x][channel]` of `input`.
-    fn run(&self, input: &IntegerInput<'_>, output: &mut [u8], probe: Probe<'_>) {
+    pub fn run(&self, input: &IntegerInput<'_>, output: &mut [u8], probe: Probe<'_>) {
         let shape = self.conv.shape();
         // As everywhere, a convolution after pooling counts as one before it.
         let grid = match input {
@@ -136,7 +137,8 @@ impl Packed {
         probe.at(&self.name).time(Pass::Forward, macs, forward);
     }
 
-    fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
+    /// What it does to an input of `height` by `width`.
+    pub fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
         let shape = self.conv.shape();
         let output = shape.window.output(Grid { images: 1, height, width });
         Step {
@@ -186,10 +188,8 @@ impl Body<f32> for IntegerBody {
         &self.blocks[block].map_channels
     }
 
-    fn take(&self, output: &mut [u8], numbers: &mut Aligned<f32>, make: impl FnOnce(&mut [f32])) {
-        let numbers = numbers.at_least(output.len());
-        make(numbers);
-        int8::quantize(numbers, self.stem.affine(), output);
+    fn stem(&self, batch: Batch<'_, f32>, raw: &mut Aligned<u8>, output: &mut [u8], probe: Probe<'_>) {
+        self.stem.run(batch, raw, output, probe);
     }
 
     fn block(&self, block: usize, buffer: &mut [u8], grid: Grid, intermediate: &mut Aligned<u8>, probe: Probe<'_>) {
@@ -230,7 +230,7 @@ impl Body<f32> for IntegerBody {
         FeatureMaps::new(numbers, grid, &block.map_channels)
     }
 
-    fn steps(&self, sizes: &[(usize, usize)]) -> Vec<Step> {
+    fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
         let blocks = self.blocks.iter().zip(sizes);
         let steps = blocks.flat_map(|(block, &(height, width))| {
             let layers = block.layers.iter().flat_map(move |layer| {
@@ -244,6 +244,6 @@ impl Body<f32> for IntegerBody {
                 .map(|op| Step { output: [height / 2, width / 2], ..op.conv.step(Part::Transition, (height, width)) });
             layers.chain(transition)
         });
-        steps.collect()
+        self.stem.steps(extents, sizes[0]).chain(steps).collect()
     }
 }

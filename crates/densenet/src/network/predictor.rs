@@ -8,23 +8,19 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Real, head, stem};
+use densenet_kernels::{Aligned, FeatureMaps, Grid, Real, head};
 
 use super::body::Body;
 use super::classifier::Classifier;
 use super::float_body::FloatBody;
-use super::folded::FoldedConv;
-use super::shape::{head_pool, stem_pool};
-use super::steps::{Method, Part, Step};
+use super::shape::head_pool;
+use super::steps::{Part, Step};
 use super::weights::{RunningAffine, Weights};
 use crate::profile::{Pass, Probe};
 use crate::{Architecture, Result};
 
 /// Bytes of feature maps that a group of images may have in a block: a part of a common last-level cache.
 const GROUP: usize = 8 * 1024 * 1024;
-
-/// Name of the stem's batch-norm, ReLU and pooling: that of the last of them.
-const STEM_POOL: &str = "features.pool0";
 
 /// Name of the last batch-norm, with the ReLU and global pooling, which have none.
 const HEAD_POOL: &str = "features.norm5";
@@ -64,7 +60,7 @@ pub(super) struct Watch<'a, T> {
     pub probe: Probe<'a>,
 }
 
-/// A network that is packed for inference, whatever its blocks compute with.
+/// A network that is packed for inference, whatever stem and blocks compute with.
 pub(super) trait Inference<T: Real>: Debug + Send + Sync {
     /// Predicts a batch.
     ///
@@ -83,9 +79,6 @@ pub(super) trait Inference<T: Real>: Debug + Send + Sync {
 /// A network whose weights are packed for inference.
 #[derive(Debug)]
 pub(super) struct Predictor<T: Real, B: Body<T>> {
-    in_channels: usize,
-    stem: FoldedConv<T>,
-    stem_end: StemEnd<T>,
     pub body: B,
     pub final_affine: RunningAffine<T>,
     pub final_relu: bool,
@@ -94,16 +87,6 @@ pub(super) struct Predictor<T: Real, B: Body<T>> {
     classifier: Classifier<T>,
     /// Working memory that no prediction is using.
     idle: Mutex<Vec<Workspace<T, B::Element>>>,
-}
-
-/// What follows the stem's convolution.
-#[derive(Debug)]
-enum StemEnd<T> {
-    Nothing,
-    /// A ReLU; the batch-norm is folded in.
-    Relu,
-    /// Batch-norm, ReLU and pooling.
-    Pool(RunningAffine<T>, stem::Pool),
 }
 
 /// What one prediction works in; kept for the next one.
@@ -118,8 +101,8 @@ struct Workspace<T, E> {
     /// Output of a bottleneck.
     intermediate: Aligned<E>,
     /// Output of the stem's convolution.
-    raw: Aligned<T>,
-    /// Maps whose elements are no `T`, as they enter and leave the blocks.
+    raw: Aligned<E>,
+    /// Maps whose elements are no `T`, as they leave the blocks.
     numbers: Aligned<T>,
     features: Aligned<T>,
     /// Output of each linear layer but the last.
@@ -132,7 +115,7 @@ struct Passage<'a, 'b, T: Real, B: Body<T>> {
     batch: Batch<'a, T>,
     sizes: &'a [(usize, usize)],
     intermediate: &'a mut Aligned<B::Element>,
-    raw: &'a mut Aligned<T>,
+    raw: &'a mut Aligned<B::Element>,
     numbers: &'a mut Aligned<T>,
     watch: &'a mut Watch<'b, T>,
 }
@@ -163,8 +146,7 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
     ) {
         let body = &self.predictor.body;
         let Some(before) = block.checked_sub(1) else {
-            let (batch, raw, probe) = (self.batch.images(images), &mut *self.raw, self.watch.probe);
-            return body.take(output, self.numbers, |output| self.predictor.stem(batch, raw, output, probe));
+            return body.stem(self.batch.images(images), self.raw, output, self.watch.probe);
         };
         let group = self.group(before, images.len());
         for start in images.clone().step_by(group) {
@@ -199,20 +181,12 @@ impl<T: Real> Predictor<T, FloatBody<T>> {
 }
 
 impl<T: Real, B: Body<T>> Predictor<T, B> {
-    /// Packs stem, head and classifier of a network, and its blocks by `body`, given the usual sizes of their maps.
+    /// Packs head and classifier of a network, and stem and blocks by `body`, given the usual sizes of their maps.
     pub fn new(weights: &Weights<T>, body: impl FnOnce(&Architecture, &[(usize, usize)]) -> B) -> Self {
         let arch = &weights.architecture;
         let size = arch.config.input_size;
         let sizes = arch.block_sizes(size, size).expect("a network takes pictures of its own size");
-        let (stem_norm, stem_end) = match (&arch.stem_norm, arch.stem_pool) {
-            (None, _) => (None, StemEnd::Nothing),
-            (Some(norm), Some(pool)) => (None, StemEnd::Pool(weights.affine(norm), stem_pool(pool))),
-            (folded, None) => (folded.as_ref(), StemEnd::Relu),
-        };
         Self {
-            in_channels: arch.config.in_channels,
-            stem: FoldedConv::new(&arch.stem_conv, stem_norm, sizes[0].0, weights),
-            stem_end,
             body: body(arch, &sizes),
             final_affine: weights.affine(&arch.final_norm),
             final_relu: arch.config.final_relu,
@@ -221,21 +195,6 @@ impl<T: Real, B: Body<T>> Predictor<T, B> {
             classifier: Classifier::new(weights),
             idle: Mutex::new(Vec::new()),
         }
-    }
-
-    /// Makes what the stem makes of pictures; where it pools, `raw` gets what its convolution makes.
-    pub fn stem(&self, batch: Batch<'_, T>, raw: &mut Aligned<T>, output: &mut [T], probe: Probe<'_>) {
-        let Self { stem, stem_end, in_channels, .. } = self;
-        let input = Input::Pictures { data: batch.pictures, grid: batch.grid, channels: *in_channels };
-        let StemEnd::Pool(affine, pool) = stem_end else {
-            let relu = matches!(stem_end, StemEnd::Relu);
-            return stem.run(&input, relu, None, output, probe);
-        };
-        let (grid, map_channels) = (stem.shape().window.output(batch.grid), [stem.shape().out_channels]);
-        let raw = raw.at_least(grid.pixels() * map_channels[0]);
-        stem.run(&input, false, None, raw, probe);
-        let maps = FeatureMaps::new(raw, grid, &map_channels);
-        probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
     /// Makes the `features` `(N, C)` of all pictures.
@@ -288,30 +247,13 @@ impl<T: Real, B: Body<T>> Inference<T> for Predictor<T, B> {
     }
 
     fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step> {
-        let stem = self.stem.step(Part::Stem, extents);
-        let pool = |name: &str, part, channels, window, output| Step {
-            name: name.into(),
-            part,
-            in_channels: channels,
-            out_channels: channels,
-            window,
-            output,
-            method: Method::Pooling,
-        };
-        let (first, last) = (sizes[0].into(), (*sizes.last().expect("a network has blocks")).into());
-        let stem_pool = match self.stem_end {
-            StemEnd::Pool(_, by) => {
-                Some(pool(STEM_POOL, Part::Stem, stem.out_channels, [by.window().kernel; 2], first))
-            }
-            StemEnd::Nothing | StemEnd::Relu => None,
-        };
+        let last = (*sizes.last().expect("a network has blocks")).into();
         let (window, output) = match self.head_pool {
             head::Pool::Average | head::Pool::Max => (last, [1, 1]),
             head::Pool::Flatten => ([1, 1], last),
         };
-        let head = pool(HEAD_POOL, Part::Head, self.final_affine.scale.len(), window, output);
-        let stem = std::iter::once(stem).chain(stem_pool);
-        stem.chain(self.body.steps(sizes)).chain([head]).chain(self.classifier.steps()).collect()
+        let head = Step::pooling(HEAD_POOL, Part::Head, self.final_affine.scale.len(), window, output);
+        self.body.steps(extents, sizes).into_iter().chain([head]).chain(self.classifier.steps()).collect()
     }
 
     fn pack_classifier(&mut self, weights: &Weights<T>) {

@@ -60,7 +60,7 @@ impl DenseNet<f32> {
 /// `parameters` with zeros for the weights that are integers. Nothing is written there, so that these pages of a large arena
 /// never take memory.
 fn without_integers(architecture: &Architecture, parameters: &[f32]) -> Vec<f32> {
-    let integers: Vec<_> = architecture.pre_activations().map(|op| &op.conv.weight).collect();
+    let integers: Vec<_> = architecture.convs().map(|conv| &conv.weight).collect();
     let mut rest = vec![0.0; parameters.len()];
     for tensor in &architecture.parameters {
         if !integers.contains(&&tensor.range) {

@@ -68,9 +68,17 @@ pub enum Method {
     /// The sum of products of eight-bit integers; a transition's after the pooling that follows it.
     #[serde(rename = "int8")]
     Integers,
-    /// Batch-norm, ReLU and pooling; no multiply-adds are counted.
+    /// Batch-norm, ReLU and pooling, or pooling alone; no multiply-adds are counted.
     #[serde(rename = "pooling")]
     Pooling,
+}
+
+impl Step {
+    /// A pooling of `channels` by that window, to an output of those extents.
+    pub(super) fn pooling(name: &str, part: Part, channels: usize, window: [usize; 2], output: [usize; 2]) -> Self {
+        let name = name.into();
+        Self { name, part, in_channels: channels, out_channels: channels, window, output, method: Method::Pooling }
+    }
 }
 
 impl From<Algorithm> for Method {

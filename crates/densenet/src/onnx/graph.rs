@@ -1,7 +1,7 @@
 //! The pieces of an ONNX graph: operations, weights, and the values between them.
 
 use super::proto::{
-    AttributeProto, AttributeType, Dimension, Extent, FLOAT, GraphProto, INT8, NodeProto, TensorProto,
+    AttributeProto, AttributeType, Dimension, Extent, FLOAT, GraphProto, INT8, INT64, NodeProto, TensorProto,
     TensorShapeProto, TensorType, TypeProto, UINT8, ValueInfoProto,
 };
 
@@ -21,6 +21,10 @@ impl Element for u8 {
 
 impl Element for i8 {
     const DATA_TYPE: i32 = INT8;
+}
+
+impl Element for i64 {
+    const DATA_TYPE: i32 = INT64;
 }
 
 /// Adds a tensor of weights.

@@ -1,4 +1,4 @@
-//! The blocks of a network in eight bits, as a QDQ graph.
+//! A network in eight bits, as a QDQ graph.
 //!
 //! What a convolution reads and what it makes goes through bytes. The scales are shared out so that a runtime may take
 //! `DequantizeLinear -> Conv -> QuantizeLinear` for one convolution of integers, which has one scale for its input and one
@@ -30,11 +30,11 @@ struct Maps<'a> {
 }
 
 impl Walk<'_> {
-    /// The blocks with the integers of `quantization`, from the `stem`'s output on.
-    pub(super) fn integer_blocks(&mut self, quantization: &Quantization, stem: &str) -> String {
+    /// Stem and blocks with the integers of `quantization`.
+    pub(super) fn integer_body(&mut self, quantization: &Quantization) -> String {
         self.weights(UNIT, &[], &[1.0f32]);
         let blocks = &self.contents.architecture.blocks;
-        let mut x = self.first_map(&quantization.maps[0], blocks[0].in_channels, stem);
+        let mut x = self.integer_stem(quantization);
         for (number, block) in blocks.iter().enumerate() {
             let mut maps = Maps { scales: &quantization.maps[number], first: block.in_channels };
             for layer in &block.layers {
@@ -48,15 +48,6 @@ impl Walk<'_> {
             }
         }
         x
-    }
-
-    /// The stem's output, which has so many `channels`, by way of bytes.
-    fn first_map(&mut self, scales: &QuantizedMaps, channels: usize, stem: &str) -> String {
-        let name = "features.denseblock1.input";
-        let [scale, zero] = self.map_scales(name, scales, 0..channels);
-        let bytes =
-            self.node(format!("{name}.quantized"), "QuantizeLinear", &[stem, &scale, &zero], vec![int("axis", 1)]);
-        self.node(format!("{name}.dequantized"), "DequantizeLinear", &[&bytes, &scale, &zero], vec![int("axis", 1)])
     }
 
     /// `H(x)`, by way of the bytes of the map that it is to be.
@@ -88,7 +79,7 @@ impl Walk<'_> {
     }
 
     /// The activations `x` that `conv` reads, by way of bytes, in units of their scales.
-    fn activations(&mut self, conv: &Conv, quantization: &Quantization, x: &str) -> String {
+    pub(super) fn activations(&mut self, conv: &Conv, quantization: &Quantization, x: &str) -> String {
         let name = format!("{}.input", conv.name);
         let scales = &quantization.convs[&conv.name].input_scale;
         let scale = self.weights(&format!("{name}_scale"), &[conv.in_channels], scales);
@@ -101,13 +92,23 @@ impl Walk<'_> {
     fn map(&mut self, conv: &Conv, quantization: &Quantization, to: Maps<'_>, x: &str) -> String {
         let write = quantization.convs[&conv.name].write_map(self.bias(conv), to.scales, to.first);
         let bytes = self.integer_conv(conv, quantization, &write, x);
-        let [scale, zero] = self.map_scales(&conv.name, to.scales, to.first..to.first + conv.out_channels);
-        let name = format!("{}.dequantized", conv.name);
-        self.node(name, "DequantizeLinear", &[&bytes, &scale, &zero], vec![int("axis", 1)])
+        let scales = self.map_scales(&conv.name, to.scales, to.first..to.first + conv.out_channels);
+        self.map_numbers(&conv.name, &scales, &bytes)
+    }
+
+    /// The map whose `bytes` have these scales and zeros.
+    pub(super) fn map_numbers(&mut self, name: &str, [scale, zero]: &[String; 2], bytes: &str) -> String {
+        self.node(format!("{name}.dequantized"), "DequantizeLinear", &[bytes, scale, zero], vec![int("axis", 1)])
     }
 
     /// The bytes that `conv` makes of `x`: `write` of the integers' sums.
-    fn integer_conv(&mut self, conv: &Conv, quantization: &Quantization, write: &Requantize, x: &str) -> String {
+    pub(super) fn integer_conv(
+        &mut self,
+        conv: &Conv,
+        quantization: &Quantization,
+        write: &Requantize,
+        x: &str,
+    ) -> String {
         let Conv { name, in_channels, out_channels, kernel, stride, padding, .. } = conv;
         let (weight, scale) = scaled(&quantization.convs[name].weight, write);
         let shape = [*out_channels, *in_channels, *kernel, *kernel];
@@ -128,14 +129,14 @@ impl Walk<'_> {
     }
 
     /// Scale and zero of some channels of a block's maps.
-    fn map_scales(&mut self, name: &str, maps: &QuantizedMaps, channels: Range<usize>) -> [String; 2] {
+    pub(super) fn map_scales(&mut self, name: &str, maps: &QuantizedMaps, channels: Range<usize>) -> [String; 2] {
         let shape = [channels.len()];
         let scale = self.weights(&format!("{name}.map_scale"), &shape, &maps.scale[channels.clone()]);
         [scale, self.weights(&format!("{name}.map_zero"), &shape, &maps.zero[channels])]
     }
 
     /// What `norm` amounts to.
-    fn affine(&self, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
+    pub(super) fn affine(&self, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
         let (parameters, running) = (self.contents.parameters, self.contents.running);
         let inv_std = inv_std(&running[norm.variance.clone()]);
         let (gamma, beta) = (&parameters[norm.weight.clone()], &parameters[norm.bias.clone()]);

@@ -7,6 +7,7 @@
 
 mod fold;
 mod graph;
+mod integer_stem;
 mod integers;
 mod network;
 mod options;

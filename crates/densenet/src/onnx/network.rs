@@ -75,10 +75,12 @@ impl<'a> Walk<'a> {
     /// The name of the logits, or of a backbone's features.
     fn network(&mut self) -> String {
         let architecture = self.contents.architecture;
-        let mut x = self.stem();
-        x = match self.contents.quantization {
-            Some(quantization) => self.integer_blocks(quantization, &x),
-            None => architecture.blocks.iter().fold(x, |x, block| self.block(block, x)),
+        let mut x = match self.contents.quantization {
+            Some(quantization) => self.integer_body(quantization),
+            None => {
+                let stem = self.stem();
+                architecture.blocks.iter().fold(stem, |x, block| self.block(block, x))
+            }
         };
         x = self.norm(&architecture.final_norm, &x);
         if architecture.config.final_relu {
@@ -114,7 +116,12 @@ impl<'a> Walk<'a> {
         let conv = &architecture.stem_conv;
         let Some(norm) = &architecture.stem_norm else { return self.conv(conv, INPUT) };
         let x = self.conv_norm_relu(conv, norm, INPUT);
-        let Some(StemPool { kind, kernel, stride, padding }) = architecture.stem_pool else { return x };
+        architecture.stem_pool.map_or_else(|| x.clone(), |pool| self.stem_pool(pool, &x))
+    }
+
+    /// The pooling of the stem.
+    pub(super) fn stem_pool(&mut self, pool: StemPool, x: &str) -> String {
+        let StemPool { kind, kernel, stride, padding } = pool;
         let mut attributes = window(kernel, stride, padding);
         let operation = match kind {
             PoolKind::Max => "MaxPool",
@@ -123,7 +130,7 @@ impl<'a> Walk<'a> {
                 "AveragePool"
             }
         };
-        self.node("features.pool0".into(), operation, &[&x], attributes)
+        self.node("features.pool0".into(), operation, &[x], attributes)
     }
 
     fn block(&mut self, block: &Block, mut x: String) -> String {

@@ -18,6 +18,9 @@ pub const UINT8: i32 = 2;
 /// `TensorProto.DataType.INT8`.
 pub const INT8: i32 = 3;
 
+/// `TensorProto.DataType.INT64`.
+pub const INT64: i32 = 7;
+
 /// A file: a graph, what it needs to run and what it says of itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {

@@ -6,9 +6,24 @@ use std::ops::Range;
 
 use super::readers_of_all;
 use crate::architecture::{Architecture, Norm};
+use crate::data::Preprocessing;
 
 /// Deviations from the mean that a range without data reaches to.
 const DEVIATIONS: f64 = 6.0;
+
+/// How far from 0 the numbers of pictures reach of which nothing is known but that they are normalised.
+const NORMALISED: f64 = 4.0;
+
+/// The numbers of a channel of pictures, as a network reads them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pixels {
+    /// The lowest.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+    /// The mean.
+    pub mean: f64,
+}
 
 /// The activations that a convolution reads: `relu(bn(x))`, a value of each channel.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +41,8 @@ pub struct Activations {
 pub struct Calibration {
     /// By the name of the convolution that reads them.
     pub activations: BTreeMap<String, Activations>,
+    /// Those of each channel of pictures.
+    pub pictures: Vec<Pixels>,
     /// The lowest and the highest value of each channel of each block's maps.
     pub maps: Vec<Vec<(f64, f64)>>,
     /// Whether they were measured; else they are what the batch-norms tell.
@@ -34,15 +51,30 @@ pub struct Calibration {
 
 impl Calibration {
     /// What the batch-norms tell, without any data: whatever becomes bytes stands before or after one, and is taken to be
-    /// distributed normally.
+    /// distributed normally. Pictures stand before none; they are taken to have a mean of 0 and to reach from -4 to 4.
     pub fn of_norms(architecture: &Architecture, parameters: &[f32], running: &[f32]) -> Self {
         let activations = architecture.pre_activations().map(|op| {
             let values = |range: &Range<usize>| parameters[range.clone()].iter().map(|&v| f64::from(v));
             let channels = values(&op.norm.bias).zip(values(&op.norm.weight).map(f64::abs));
             (op.conv.name.clone(), Activations::normal(channels))
         });
-        let maps = readers_of_all(architecture).map(|norm| ranges(norm, running)).collect();
-        Self { activations: activations.collect(), maps, measured: false }
+        let mut maps: Vec<_> = readers_of_all(architecture).map(|norm| ranges(norm, running)).collect();
+        if architecture.stem_norm.is_some() {
+            // A ReLU made the first map.
+            maps[0][..architecture.stem_conv.out_channels].iter_mut().for_each(|(low, _)| *low = low.max(0.0));
+        }
+        let pixels = Pixels { low: -NORMALISED, high: NORMALISED, mean: 0.0 };
+        let pictures = vec![pixels; architecture.config.in_channels];
+        Self { activations: activations.collect(), pictures, maps, measured: false }
+    }
+
+    /// The same of pictures that are prepared like this: what black and white become bounds them, so that each of the 256
+    /// values of a pixel has a byte of its own.
+    pub fn of_prepared(mut self, preprocessing: &Preprocessing) -> Self {
+        for (pixels, (low, high)) in self.pictures.iter_mut().zip(preprocessing.bounds()) {
+            *pixels = Pixels { low, high, ..*pixels };
+        }
+        self
     }
 }
 

@@ -1,6 +1,8 @@
 //! Choosing scales, and rounding.
 
-use super::activations::{Activations, Calibration};
+use std::collections::BTreeMap;
+
+use super::activations::{Activations, Calibration, Pixels};
 use super::{MOST_BYTE, MOST_WEIGHT, Quantization, QuantizedConv, QuantizedMaps};
 use crate::architecture::{Architecture, Conv};
 use crate::config::Joining;
@@ -13,7 +15,7 @@ const BALANCE: f64 = 0.7;
 /// The smallest range that is told from 0.
 const LEAST_RANGE: f64 = 1e-12;
 
-/// The integers of a network's body.
+/// The integers of a network.
 ///
 /// # Errors
 /// Layers that join otherwise than densely, and values that are not finite.
@@ -21,21 +23,59 @@ pub fn quantize(architecture: &Architecture, parameters: &[f32], calibration: &C
     if architecture.config.joining != Joining::Dense {
         return Err(Error::Config("only networks whose layers join densely become integers".into()));
     }
-    let convs = architecture.pre_activations().map(|op| {
+    let pictures = Pictures::of(&calibration.pictures, architecture.config.in_channels)?;
+    let stem = Weights::new(&architecture.stem_conv, parameters)?;
+    let stem = stem.quantize(pictures.scale, &pictures.mean);
+    let mut convs = BTreeMap::from([(architecture.stem_conv.name.clone(), stem)]);
+    for op in architecture.pre_activations() {
         let name = &op.conv.name;
-        let activations = calibration.activations.get(name).ok_or_else(|| missing(name))?;
-        let weights = Weights::new(&op.conv, &parameters[op.conv.weight.clone()]);
-        if !weights.values.iter().all(|weight| weight.is_finite()) || !activations.are_finite() {
-            return Err(Error::Config(format!("{name}: weights or activations that are not finite")));
+        let wrong = |reason| Error::Config(format!("{name}: {reason}"));
+        let activations = calibration.activations.get(name);
+        let activations = activations.ok_or_else(|| wrong("nothing is known of its activations"))?;
+        if !activations.are_finite() {
+            return Err(wrong("activations that are not finite"));
         }
-        Ok((name.clone(), weights.quantize(activations)))
-    });
+        let weights = Weights::new(&op.conv, parameters)?;
+        convs.insert(name.clone(), weights.quantize(weights.balanced(activations), &activations.mean));
+    }
     let maps = calibration.maps.iter().map(|ranges| maps(ranges)).collect();
-    Ok(Quantization { convs: convs.collect::<Result<_>>()?, maps })
+    Ok(Quantization { convs, picture_zero: pictures.zero, maps })
 }
 
-fn missing(name: &str) -> Error {
-    Error::Config(format!("{name}: nothing is known of its activations"))
+/// The bytes of pictures.
+struct Pictures {
+    /// Of each channel, as it is stored in single precision.
+    scale: Vec<f64>,
+    zero: Vec<f32>,
+    /// The mean of the numbers that they stand for.
+    mean: Vec<f64>,
+}
+
+impl Pictures {
+    /// Those of pictures of so many `channels`.
+    fn of(pixels: &[Pixels], channels: usize) -> Result<Self> {
+        let finite = |Pixels { low, high, mean }: &Pixels| [low, high, mean].into_iter().all(|value| value.is_finite());
+        if pixels.len() != channels || !pixels.iter().all(finite) {
+            let message =
+                format!("{} channels of pictures are known, or some are not finite; {channels} must be", pixels.len());
+            return Err(Error::Config(message));
+        }
+        let mut pictures = Self { scale: Vec::new(), zero: Vec::new(), mean: Vec::new() };
+        for &Pixels { low, high, mean } in pixels {
+            // Pictures are padded with zeros, so that 0 lies in the range.
+            let (low, high) = (low.min(0.0), high.max(0.0));
+            let scale = single((high - low).max(LEAST_RANGE) / MOST_BYTE);
+            pictures.scale.push(scale);
+            pictures.zero.push((-low / scale) as f32);
+            pictures.mean.push(mean);
+        }
+        Ok(pictures)
+    }
+}
+
+/// A scale as it is stored: above 0, in single precision.
+fn single(scale: f64) -> f64 {
+    f64::from(scale.max(f64::from(f32::MIN_POSITIVE)) as f32)
 }
 
 /// The scale and zero of channels with those ranges.
@@ -65,17 +105,14 @@ struct Weights<'a> {
     kernel: usize,
 }
 
-/// A choice of scales for a convolution.
-struct Scales {
-    /// Of each input.
-    input: Vec<f64>,
-    /// Of each output.
-    weight: Vec<f64>,
-}
-
 impl<'a> Weights<'a> {
-    fn new(conv: &Conv, values: &'a [f32]) -> Self {
-        Self { values, inputs: conv.in_channels, kernel: conv.kernel * conv.kernel }
+    /// Those of `conv` among the `parameters`.
+    fn new(conv: &Conv, parameters: &'a [f32]) -> Result<Self> {
+        let values = &parameters[conv.weight.clone()];
+        match values.iter().all(|weight| weight.is_finite()) {
+            true => Ok(Self { values, inputs: conv.in_channels, kernel: conv.kernel * conv.kernel }),
+            false => Err(Error::Config(format!("{}: weights that are not finite", conv.name))),
+        }
     }
 
     /// The weights of each output, each with its input.
@@ -86,9 +123,9 @@ impl<'a> Weights<'a> {
             .map(move |output| output.iter().enumerate().map(move |(i, &weight)| (i / kernel, f64::from(weight))))
     }
 
-    /// SmoothQuant's scales (Xiao et al., ICML 2023, arXiv 2211.10438, equation 4): the activations' one scale is
-    /// taken into those of the channels.
-    fn scales(&self, activations: &Activations) -> Scales {
+    /// SmoothQuant's scales of the inputs (Xiao et al., ICML 2023, arXiv 2211.10438, equation 4): the activations' one scale
+    /// is taken into those of the channels.
+    fn balanced(&self, activations: &Activations) -> Vec<f64> {
         let mut most_weight = vec![LEAST_RANGE; self.inputs];
         for output in self.outputs() {
             output.for_each(|(input, weight)| most_weight[input] = most_weight[input].max(weight.abs()));
@@ -96,36 +133,33 @@ impl<'a> Weights<'a> {
         let ranges = || activations.most.iter().map(|most| most.max(LEAST_RANGE)).zip(&most_weight);
         let shared = ranges().map(|(most, weight)| (most * weight).powf(1.0 - BALANCE)).fold(0.0, f64::max);
         let input = |(most, weight): (f64, &f64)| most.powf(BALANCE) * weight.powf(BALANCE - 1.0) * shared / MOST_BYTE;
-        // What is stored are numbers of single precision.
-        let single = |scale: f64| f64::from(scale.max(f64::from(f32::MIN_POSITIVE)) as f32);
-        let input: Vec<f64> = ranges().map(input).map(single).collect();
-        let most = |output: &mut dyn Iterator<Item = (usize, f64)>| {
-            output.map(|(channel, weight)| (weight * input[channel]).abs()).fold(LEAST_RANGE * LEAST_RANGE, f64::max)
-        };
-        let weight = self.outputs().map(|mut output| single(most(&mut output) / MOST_WEIGHT)).collect();
-        Scales { input, weight }
+        ranges().map(input).map(single).collect()
     }
 
-    /// Rounds the weights, and keeps the mean of each output where it was.
-    fn quantize(&self, activations: &Activations) -> QuantizedConv {
-        let scales = self.scales(activations);
+    /// The scale of each output's weights for inputs of these scales.
+    fn scales(&self, input_scale: &[f64]) -> Vec<f64> {
+        let most = |output: &mut dyn Iterator<Item = (usize, f64)>| {
+            output.map(|(input, weight)| (weight * input_scale[input]).abs()).fold(LEAST_RANGE * LEAST_RANGE, f64::max)
+        };
+        self.outputs().map(|mut output| single(most(&mut output) / MOST_WEIGHT)).collect()
+    }
+
+    /// Rounds the weights for inputs of these scales, and keeps the mean of each output where it was for inputs of these
+    /// means.
+    fn quantize(&self, input_scale: Vec<f64>, mean: &[f64]) -> QuantizedConv {
+        let scales = self.scales(&input_scale);
         let (mut weights, mut correction) = (Vec::with_capacity(self.values.len()), Vec::new());
-        for (output, weight_scale) in self.outputs().zip(&scales.weight) {
+        for (output, weight_scale) in self.outputs().zip(&scales) {
             let mut moved = 0.0;
             for (input, weight) in output {
-                let scale = scales.input[input];
+                let scale = input_scale[input];
                 let rounded = (weight * scale / weight_scale).round_ties_even().clamp(-MOST_WEIGHT, MOST_WEIGHT);
-                moved += (rounded * weight_scale / scale - weight) * activations.mean[input];
+                moved += (rounded * weight_scale / scale - weight) * mean[input];
                 weights.push(rounded as i8);
             }
             correction.push(-moved as f32);
         }
-        let single = |scales: &[f64]| scales.iter().map(|&scale| scale as f32).collect();
-        QuantizedConv {
-            weight: weights,
-            weight_scale: single(&scales.weight),
-            input_scale: single(&scales.input),
-            correction,
-        }
+        let single = |scales: Vec<f64>| scales.into_iter().map(|scale| scale as f32).collect();
+        QuantizedConv { weight: weights, weight_scale: single(scales), input_scale: single(input_scale), correction }
     }
 }

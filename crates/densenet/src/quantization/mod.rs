@@ -6,18 +6,18 @@
 //! into its weights before these become integers, one scale for each of its outputs. So each channel has a scale of its own
 //! for each of its readers, and the sums are of integers.
 //!
-//! Stem and classifier stay in floating point.
+//! A picture becomes bytes, too, with a scale and a zero of each channel. The classifier stays in floating point.
 
 mod activations;
 mod choose;
+mod pictures;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-pub use activations::{Activations, Calibration};
+pub use activations::{Activations, Calibration, Pixels};
 pub use choose::quantize;
 
-use densenet_kernels::{Affine, Scalar};
+use densenet_kernels::{Affine, Scalar, int8};
 
 use crate::architecture::{Architecture, Conv, Norm};
 
@@ -27,11 +27,14 @@ const MOST_BYTE: f64 = 255.0;
 /// The largest weight: the range is symmetric.
 const MOST_WEIGHT: f64 = 127.0;
 
-/// The integers of a network's body, and their scales.
+/// The integers of a network, and their scales.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quantization {
-    /// Those of each convolution of a block or transition, by the convolution's name.
+    /// Those of each convolution, by its name.
     pub convs: BTreeMap<String, QuantizedConv>,
+    /// The byte that stands for 0 in each channel of pictures, with a fraction: `x = scale * (byte - zero)`, where the scale
+    /// is the stem's for its inputs.
+    pub picture_zero: Vec<f32>,
     /// Those of the maps of each block.
     pub maps: Vec<QuantizedMaps>,
 }
@@ -48,9 +51,9 @@ pub struct QuantizedMaps {
 impl Quantization {
     /// Writes the weights that the integers stand for to `parameters`, laid out as [`Architecture::parameters`].
     pub fn dequantize<T: Scalar>(&self, architecture: &Architecture, parameters: &mut [T]) {
-        for op in architecture.pre_activations() {
-            let values = self.convs[&op.conv.name].dequantized();
-            let to = &mut parameters[op.conv.weight.clone()];
+        for conv in architecture.convs() {
+            let values = self.convs[&conv.name].dequantized();
+            let to = &mut parameters[conv.weight.clone()];
             to.iter_mut().zip(values).for_each(|(to, value)| *to = T::of(value.into()));
         }
     }
@@ -64,21 +67,29 @@ impl Quantization {
             true => Ok(()),
             false => Err(format!("{what}: {found} numbers, not {wanted}")),
         };
-        for op in architecture.pre_activations() {
-            let Conv { name, in_channels, out_channels, weight, .. } = &op.conv;
+        for Conv { name, in_channels, out_channels, weight, .. } in architecture.convs() {
             let conv = self.convs.get(name).ok_or_else(|| format!("{name}: no integers"))?;
             numbers(&format!("{name}.weight"), conv.weight.len(), weight.len())?;
             numbers(&format!("{name}.weight_scale"), conv.weight_scale.len(), *out_channels)?;
             numbers(&format!("{name}.input_scale"), conv.input_scale.len(), *in_channels)?;
             numbers(&format!("{name}.correction"), conv.correction.len(), *out_channels)?;
+            let (products, most) = (weight.len() / out_channels, int8::MOST_TERMS);
+            if products > most {
+                return Err(format!("{name} adds {products} products up; in integers {most} fit a sum"));
+            }
         }
+        numbers("zeros of pictures", self.picture_zero.len(), architecture.config.in_channels)?;
         numbers("blocks", self.maps.len(), architecture.blocks.len())?;
         for (i, (block, maps)) in architecture.blocks.iter().zip(&self.maps).enumerate() {
             let channels = block.widths().sum();
             numbers(&format!("scales of block {}", i + 1), maps.scale.len(), channels)?;
             numbers(&format!("zeros of block {}", i + 1), maps.zero.len(), channels)?;
         }
-        Ok(())
+        let stem = &self.maps[0].zero[..architecture.stem_conv.out_channels];
+        match architecture.stem_norm.is_some() && stem.iter().any(|&zero| zero > 0) {
+            true => Err("zeros of block 1 above 0 where the stem's ReLU makes the map; they must be 0".into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -117,12 +128,6 @@ impl Requantize {
 }
 
 impl QuantizedMaps {
-    /// From numbers of some `channels` to bytes.
-    pub fn quantize(&self, channels: Range<usize>) -> Requantize {
-        let all = self.channels().skip(channels.start).take(channels.len());
-        Requantize::of(all.map(|(scale, zero)| (1.0 / scale, zero)))
-    }
-
     /// From bytes to numbers.
     pub fn dequantize(&self) -> Requantize {
         Requantize::of(self.channels().map(|(scale, zero)| (scale, -scale * zero)))

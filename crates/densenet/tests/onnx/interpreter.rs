@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use densenet::onnx::proto::{FLOAT, GraphProto, INT8, NodeProto, TensorProto, UINT8};
+use densenet::onnx::proto::{FLOAT, GraphProto, INT8, INT64, NodeProto, TensorProto, UINT8};
 use densenet_kernels::reference::batch_norm::{self, Statistics};
 use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::{Shape4, conv, linear, pool, relu};
@@ -39,6 +39,7 @@ fn numbers(tensor: &TensorProto) -> Vec<f64> {
     match tensor.data_type.unwrap() {
         FLOAT => bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()).into()).collect(),
         INT8 => bytes.iter().map(|&byte| f64::from(byte as i8)).collect(),
+        INT64 => bytes.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()) as f64).collect(),
         UINT8 => bytes.iter().map(|&byte| byte.into()).collect(),
         other => panic!("data type {other}"),
     }
@@ -109,6 +110,13 @@ fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
             Map { shape: Shape4 { c: shape.c * shape.plane(), h: 1, w: 1, ..shape }, values: values.clone() }
         }
         ("Concat", []) => concat(inputs[0], inputs[1]),
+        ("Pad", [pads]) => padded(inputs[0], pads),
+        // The weight is one of each channel.
+        ("Add", [added]) => {
+            assert_eq!(added.len(), shape.c);
+            let value = |(place, value): (usize, &f64)| value + added[place / shape.plane() % shape.c];
+            Map { shape, values: values.iter().enumerate().map(value).collect() }
+        }
         ("Add", []) => Map { shape, values: values.iter().zip(&inputs[1].values).map(|(a, b)| a + b).collect() },
         ("Gemm", [weight, bias]) => {
             Map { shape: Shape4 { c: bias.len(), ..shape }, values: linear::forward(values, weight, bias) }
@@ -129,6 +137,20 @@ fn operate(node: &NodeProto, inputs: &[&Map], weights: &[&[f64]]) -> Map {
         }
         (operator, weights) => panic!("{operator} with {} weights", weights.len()),
     }
+}
+
+/// `map` with zeros around it: so many before and after each axis.
+fn padded(map: &Map, pads: &[f64]) -> Map {
+    let border = pads[2] as usize;
+    assert_eq!(pads, [0, 0, border, border, 0, 0, border, border].map(|pad| pad as f64));
+    let shape = Shape4 { h: map.shape.h + 2 * border, w: map.shape.w + 2 * border, ..map.shape };
+    let mut values = vec![0.0; shape.len()];
+    for (place, &value) in map.values.iter().enumerate() {
+        let (row, x) = (place / map.shape.w, place % map.shape.w);
+        let (plane, y) = (row / map.shape.h, row % map.shape.h);
+        values[(plane * shape.h + y + border) * shape.w + x + border] = value;
+    }
+    Map { shape, values }
 }
 
 fn concat(a: &Map, b: &Map) -> Map {

@@ -125,6 +125,13 @@ impl Preprocessing {
         self.mean.len()
     }
 
+    /// What black and white become in each channel.
+    pub fn bounds(&self) -> impl Iterator<Item = (f64, f64)> {
+        let [low, high] = self.value_range.map(f64::from);
+        let channels = self.mean.iter().zip(&self.std).map(|(&mean, &std)| (f64::from(mean), f64::from(std)));
+        channels.map(move |(mean, std)| ((low - mean) / std, (high - mean) / std))
+    }
+
     /// Elements of one input: channels by height by width.
     pub fn elements(&self) -> usize {
         self.channels() * self.size * self.size

@@ -1,0 +1,54 @@
+//! The stem of a network in eight bits, as a QDQ graph.
+//!
+//! The byte that stands for a picture's 0 is another one in each channel, and may have a fraction. So pictures are padded while
+//! they are numbers and moved until their lowest number is 0; then their bytes have a zero of 0, as those of activations do,
+//! and a runtime may take the convolution for one of integers.
+
+use densenet_kernels::Affine;
+
+use super::graph::int;
+use super::network::{INPUT, Walk};
+use crate::architecture::Conv;
+use crate::config::PoolKind;
+use crate::quantization::Quantization;
+
+impl Walk<'_> {
+    /// The first map, by way of its bytes.
+    pub(super) fn integer_stem(&mut self, quantization: &Quantization) -> String {
+        let arch = self.contents.architecture;
+        let (conv, maps) = (&arch.stem_conv, &quantization.maps[0]);
+        let x = self.bytes_of_pictures(conv, quantization);
+        let norm = arch.stem_norm.as_ref().map(|norm| self.affine(norm));
+        let norm = norm.as_ref().map(|(scale, shift)| Affine { scale, shift });
+        let (integers, zero) = (&quantization.convs[&conv.name], &quantization.picture_zero);
+        // Bytes begin at 0, which is the ReLU.
+        let write = integers.write_first_map(zero, self.bias(conv), norm, maps);
+        // The padding is there already.
+        let bytes = self.integer_conv(&Conv { padding: 0, ..conv.clone() }, quantization, &write, &x);
+        let scales = self.map_scales(&conv.name, maps, 0..conv.out_channels);
+        let x = self.map_numbers(&conv.name, &scales, &bytes);
+        let Some(pool) = arch.stem_pool else { return x };
+        let x = self.stem_pool(pool, &x);
+        if pool.kind == PoolKind::Max {
+            return x;
+        }
+        // Means are rounded to bytes again.
+        let [scale, zero] = &scales;
+        let name = "features.pool0";
+        let bytes = self.node(format!("{name}.quantized"), "QuantizeLinear", &[&x, scale, zero], vec![int("axis", 1)]);
+        self.map_numbers(name, &scales, &bytes)
+    }
+
+    /// The pictures, padded for `conv`, by way of bytes, in units of their scales.
+    fn bytes_of_pictures(&mut self, conv: &Conv, quantization: &Quantization) -> String {
+        let Conv { name, in_channels, padding, .. } = conv;
+        let border = *padding as i64;
+        let pads = self.weights(&format!("{name}.pads"), &[8], &[0, 0, border, border, 0, 0, border, border]);
+        let x = self.node(format!("{name}.padded"), "Pad", &[INPUT, &pads], vec![]);
+        let scales = quantization.convs[name].input_scale.iter().zip(&quantization.picture_zero);
+        let lowest: Vec<f32> = scales.map(|(scale, zero)| scale * zero).collect();
+        let lowest = self.weights(&format!("{name}.input_shift"), &[*in_channels, 1, 1], &lowest);
+        let x = self.node(format!("{name}.input"), "Add", &[&x, &lowest], vec![]);
+        self.activations(conv, quantization, &x)
+    }
+}
