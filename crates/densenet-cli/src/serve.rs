@@ -1,5 +1,6 @@
 //! `densenet serve`.
 
+mod arriving;
 mod batcher;
 mod body;
 mod connections;
@@ -67,7 +68,7 @@ use crate::threads::Threads;
 /// How long requests that are being served may take once the server is to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How long a client may take to send the head of a request, or its body.
+/// How long a client may take to send the head of a request, or a small body.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a connection of gRPC may be silent: clients reply to a ping more often than that.

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use flate2::read::{GzDecoder, ZlibDecoder};
 use futures_util::StreamExt;
 
+use super::arriving::Arriving;
 use super::error::Refusal;
 use super::server::{Admitted, Server};
 
@@ -19,17 +20,19 @@ use super::server::{Admitted, Server};
 pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u8>, Admitted), Refusal> {
     let (parts, body) = request.into_parts();
     let encoding = Encoding::of(&parts.headers)?;
-    let mut chunks = body.into_data_stream();
-    let arrives = tokio::time::timeout(server.limits.body_timeout, whole(server, &parts.headers, &mut chunks));
-    let (mut admitted, bytes) = match arrives.await {
-        Ok(Ok(arrived)) => arrived,
-        Ok(Err(refusal)) => {
-            // A client reads why only once it has sent its body, so that goes on arriving for a while.
-            tokio::spawn(tokio::time::timeout(server.limits.body_timeout, discard(chunks)));
+    let mut body = Arriving::new(body.into_data_stream(), server.room.empty(), server.limits.body_timeout);
+    let (mut admitted, bytes) = match whole(server, &parts.headers, &mut body).await {
+        Ok(arrived) => arrived,
+        Err(refusal) => {
+            // A client reads why only once it has sent its body, so that goes on arriving for a while, but for a slow one.
+            if refusal != Refusal::slow() {
+                let (chunks, _) = body.into_parts();
+                tokio::spawn(tokio::time::timeout(server.limits.body_timeout, discard(chunks)));
+            }
             return Err(refusal);
         }
-        Err(_) => return Err(Refusal::slow()),
     };
+    (_, admitted.body) = body.into_parts();
     let Some(encoding) = encoding else { return Ok((parts.headers, bytes, admitted)) };
     let most = server.limits.max_body;
     let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&bytes, most)).await;
@@ -42,15 +45,14 @@ pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u
 async fn whole(
     server: &Server,
     headers: &HeaderMap,
-    chunks: &mut BodyDataStream,
+    body: &mut Arriving<BodyDataStream>,
 ) -> Result<(Admitted, Vec<u8>), Refusal> {
-    let mut admitted = server.admit()?;
+    let admitted = server.admit()?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     server.room.check(announced.unwrap_or(0))?;
     let mut bytes = Vec::new();
-    while let Some(chunk) = chunks.next().await {
+    while let Some(chunk) = body.next().await? {
         let chunk = chunk.map_err(|error| Refusal::bad(format!("the body could not be read: {error}")))?;
-        admitted.body.grow_to(bytes.len() + chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     Ok((admitted, bytes))

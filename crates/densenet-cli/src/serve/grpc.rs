@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use futures_util::{StreamExt, stream};
-use http_body_util::{BodyDataStream, BodyExt, StreamBody};
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use prost::Message;
-use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
@@ -19,10 +18,10 @@ use self::protocol::model_infer_response::InferOutputTensor;
 use self::protocol::model_metadata_response::TensorMetadata;
 use self::protocol::repository_index_response::ModelIndex;
 use self::protocol::*;
+use super::arriving::Arriving;
 use super::error::Refusal;
 use super::infer::infer;
 use super::metrics::{self, VERSION};
-use super::room::Held;
 use super::served::Served;
 use super::server::{Admitted, EXTENSIONS, NAME, Server};
 use super::tensors::{self, Data, INPUT, Input, OutputName, OutputTensor, timeout};
@@ -61,20 +60,10 @@ pub fn service(server: Arc<Server>) -> Service {
 
 /// `body`, which takes room as it arrives, and must arrive in time.
 pub fn bounded(server: &Server, body: Body) -> Body {
-    struct Arriving {
-        chunks: BodyDataStream<Body>,
-        held: Held,
-        bytes: usize,
-        end: Instant,
-    }
-    let end = Instant::now() + server.limits.body_timeout;
-    let arriving = Arriving { chunks: body.into_data_stream(), held: server.room.empty(), bytes: 0, end };
+    let arriving = Arriving::new(body.into_data_stream(), server.room.empty(), server.limits.body_timeout);
     let frames = stream::try_unfold(arriving, async |mut arriving| {
-        let chunk = timeout_at(arriving.end, arriving.chunks.next()).await.map_err(|_| Refusal::slow())?;
-        let Some(chunk) = chunk.transpose()? else { return Ok::<_, Status>(None) };
-        arriving.bytes += chunk.len();
-        arriving.held.grow_to(arriving.bytes)?;
-        Ok(Some((Frame::data(chunk), arriving)))
+        let chunk = arriving.next().await?.transpose()?;
+        Ok::<_, Status>(chunk.map(|chunk| (Frame::data(chunk), arriving)))
     });
     Body::new(StreamBody::new(frames))
 }

@@ -26,7 +26,7 @@ pub struct Limits {
     pub max_bodies: usize,
     /// Pixels of a picture.
     pub max_pixels: usize,
-    /// How long a body may take to arrive.
+    /// How long a small body may take to arrive.
     pub body_timeout: Duration,
 }
 
