@@ -65,10 +65,11 @@ guide:
 	mdbook build docs
 	@echo "The book is file://$(CURDIR)/book/guide/README.html."
 
-# This program and other engines in turn; CASES="infer-densenet121 train-seed" picks, THREADS sets the threads of each.
+# This program and other engines in turn; CASES="infer-densenet121 train-seed" picks, CASES=serve- takes the
+# server; THREADS sets the threads of each.
 bench: tools
 	cargo build --release --locked
-	python3 -m bench.compare --threads $(or $(THREADS),2) --cases $(CASES)
+	python3 -m $(if $(filter serve-%,$(CASES)),bench.serve,bench.compare --cases $(CASES)) --threads $(or $(THREADS),2)
 
 # Builds with the oldest Rust that Cargo.toml promises.
 msrv: tools
