@@ -16,11 +16,10 @@ use serde_json::{Value, json};
 
 use self::candidates::Setting;
 use self::trial::{Patient, Score};
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::output::{self, counted};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Settings that are kept from one round of trials to the next.
@@ -51,8 +50,6 @@ pub struct Doctor {
     /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv); its test part is taken
     #[arg(value_name = "DATA")]
     data: String,
-    #[command(flatten)]
-    data_dir: DataDir,
     /// About how long to try
     #[arg(long, value_name = "X", default_value_t = 100)]
     seconds: u32,
@@ -65,7 +62,7 @@ pub struct Doctor {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -75,7 +72,7 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data, &self.table.options())?;
+        let data = self.data_options.open(&self.data)?;
         let mut patient = Patient::new(&self.reading, &self.preparing, &self.weights, &data)?;
         let tried = self.search(&mut patient, &data.test)?;
         let labels = patient.names(data.test.classes());

@@ -19,12 +19,11 @@ pub use self::describe::headline;
 use self::gallery::gallery;
 pub use self::predicting::{labelled, predict};
 use self::unlike::Unlike;
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::networks::Networks;
 use crate::output::{self, Misuse};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 use crate::word::word;
 
@@ -46,8 +45,6 @@ pub struct Eval {
     /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]
     #[arg(long, value_name = "PART", value_parser = word::<Part>)]
     part: Option<Part>,
-    #[command(flatten)]
-    data_dir: DataDir,
     /// Other views of each picture whose probabilities are averaged, too: mirrored, the four corners of the resized picture,
     /// or both
     #[arg(long, value_name = "flip,crops", value_delimiter = ',', hide_possible_values = true)]
@@ -68,7 +65,7 @@ pub struct Eval {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -99,7 +96,7 @@ impl Eval {
         self.threads.start()?;
         let networks = self.reading.load_all(&self.weights, &self.preparing)?;
         self.views().validate(networks.preprocessing()?).map_err(|error| Misuse(format!("--tta crops: {error}")))?;
-        let split = self.data_dir.open(&self.data, &self.table.options())?.into_part(self.part)?;
+        let split = self.data_options.open(&self.data)?.into_part(self.part)?;
         let split = labelled(&networks, &self.data, split)?;
         let unlike = self.unlike(&networks, &split)?;
         let labels = split.classes();
@@ -122,7 +119,7 @@ impl Eval {
     fn unlike(&self, networks: &Networks, split: &Split) -> Result<Vec<Unlike>> {
         match networks.only() {
             _ if self.unlike.is_empty() => Ok(Vec::new()),
-            Some(model) => unlike::unlike(model, split, &self.unlike, &self.data_dir),
+            Some(model) => unlike::unlike(model, split, &self.unlike, &self.data_options.data_dir),
             None => {
                 Err(Misuse("several networks have no distance in common; --unlike takes one weight file".into()).into())
             }

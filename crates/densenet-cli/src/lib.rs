@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod data;
 mod data_dir;
+mod data_options;
 mod decoding;
 mod doctor;
 mod eval;

@@ -10,13 +10,12 @@ use densenet::network::{Calibrator, DenseNet};
 use densenet::quantization::Calibration;
 use serde::Serialize;
 
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::model::Model;
 use crate::output::{self, Misuse, counted};
 use crate::predict::batch::progress;
 use crate::preparing::Preparing;
 use crate::reading::Reading;
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Pictures that go through the network at a time.
@@ -51,11 +50,9 @@ pub struct Quantize {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -109,7 +106,7 @@ impl Quantize {
     /// What some of the training pictures of `data` tell, and how many.
     fn measured(&self, model: &Model, data: &str) -> Result<(Calibration, usize)> {
         let preprocessing = model.preprocessing()?;
-        let split = self.data_dir.open(data, &self.table.options())?.train;
+        let split = self.data_options.open(data)?.train;
         let count = split.len().min(self.pictures as usize);
         let indices: Vec<usize> = (0..count).map(|i| i * split.len() / count).collect();
         let calibration = see(&model.network, &split, preprocessing, &indices)?;

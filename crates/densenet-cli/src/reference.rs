@@ -8,13 +8,12 @@ use clap::Args;
 use densenet::novelty::Reference as Kept;
 use serde_json::json;
 
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::model::Model;
 use crate::output::{self, counted};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
 use crate::referencing;
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Keeps a reference to the training pictures beside weights, so that pictures unlike them are marked
@@ -42,11 +41,9 @@ pub struct Reference {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -57,7 +54,7 @@ impl Reference {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
         let Model { network, card, .. } = self.reading.load_without_reference(&self.weights, &self.preparing)?;
-        let data = self.data_dir.open(&self.data, &self.table.options())?;
+        let data = self.data_options.open(&self.data)?;
         let found = referencing::reference(&network, &card, &data, || false)?.context("nobody ends it")?;
         let network = network.with_reference(found).map_err(anyhow::Error::msg)?;
         network.save(&card, &self.out)?;

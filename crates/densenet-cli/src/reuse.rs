@@ -38,9 +38,9 @@ pub struct Reuse {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    cutting: Cutting,
-    #[command(flatten)]
     threads: Threads,
+    #[command(flatten)]
+    cutting: Cutting,
     #[command(flatten)]
     reading: reading::Reading,
     #[command(flatten)]

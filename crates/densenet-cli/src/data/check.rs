@@ -11,9 +11,8 @@ use serde_json::json;
 
 use super::findings::{FEW, Findings, Member, Same, TINY, parts};
 use super::inspection::Record;
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::output::{self, count, counted};
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Examples of each kind that are printed.
@@ -33,20 +32,18 @@ pub struct Check {
     #[arg(value_name = "DATA")]
     data: String,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
     threads: Threads,
     /// Print one JSON object of all that is found
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
 }
 
 impl Check {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data, &self.table.options())?;
+        let data = self.data_options.open(&self.data)?;
         let pictures: Vec<_> =
             parts(&data).into_iter().flat_map(|split| (0..split.len()).map(move |index| (split, index))).collect();
         let bar = bar(pictures.len());

@@ -14,10 +14,9 @@ use ndarray::{Array2, Array4, ArrayView1};
 
 use super::sheet::{self, Cell, Column};
 use crate::augmenting::{Augmenting, usual};
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::decoding::Decoding;
 use crate::output::{self, Misuse, counted};
-use crate::table_options::TableArgs;
 use crate::threads::Threads;
 
 /// Columns beside the pictures as they are.
@@ -46,21 +45,19 @@ pub struct Show {
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]
     out: PathBuf,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
     augmenting: Augmenting,
     #[command(flatten)]
     decoding: Decoding,
     #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
 }
 
 impl Show {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
-        let data = self.data_dir.open(&self.data, &self.table.options())?;
+        let data = self.data_options.open(&self.data)?;
         let augmentation = self.augmenting.over(usual(&data).into());
         let preprocessing = self.size.map_or(data.preprocessing.clone(), |size| data.preprocessing.with_size(size));
         let preprocessing = self.decoding.overrule(preprocessing);

@@ -8,12 +8,11 @@ use densenet::info::Info;
 use densenet::reuse::{Cut, cut};
 use serde::Serialize;
 
-use crate::data_dir::DataDir;
+use crate::data_options::DataOptions;
 use crate::eval::{headline, labelled, predict};
 use crate::networks::Networks;
 use crate::output::{self, count};
 use crate::share::share;
-use crate::table_options::TableArgs;
 use crate::word::word;
 
 /// Which connections are cut, and the pictures that tell what that costs.
@@ -34,9 +33,7 @@ pub struct Cutting {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
     #[command(flatten)]
-    data_dir: DataDir,
-    #[command(flatten)]
-    table: TableArgs,
+    data_options: DataOptions,
 }
 
 /// What was cut, and how well the network did before and does after.
@@ -60,7 +57,7 @@ impl Cutting {
         let Info { params: of_params, macs: of_macs, .. } = Info::new(&architecture, size)?;
         let mut parameters = networks.first().parameters().to_vec();
         let cut = cut(&architecture, &mut parameters, share, size)?;
-        let split = self.data_dir.open(data, &self.table.options())?.into_part(self.part)?;
+        let split = self.data_options.open(data)?.into_part(self.part)?;
         let split = labelled(&networks, data, split)?;
         let before = self.evaluate(&networks, &split)?;
         networks.first_mut().parameters_mut().copy_from_slice(&parameters);
