@@ -21,7 +21,7 @@ use ndarray::Array4;
 use serde::Serialize;
 
 use crate::machine;
-use crate::reading::Precision;
+use crate::reading::{Precision, with_bf16};
 use crate::threads::Threads;
 use crate::word::word;
 use crate::{model, output};
@@ -49,7 +49,7 @@ enum What {
 struct Infer {
     #[command(flatten)]
     case: Case,
-    /// Predict with int8 or f32
+    /// Predict with int8, bf16 or f32
     #[arg(long, value_name = "P", value_enum, default_value = "f32")]
     precision: Precision,
     /// Tell where the time goes, layer by layer, and how each is computed
@@ -241,8 +241,10 @@ fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
 
 fn infer(config: &Config, images: Array4<f32>, precision: Precision) -> Result<Timed> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
-    if precision == Precision::Int8 {
-        network = network.quantize(&network.calibration_of_norms())?;
+    match precision {
+        Precision::Int8 => network = network.quantize(&network.calibration_of_norms())?,
+        Precision::Bf16 => network = with_bf16(network),
+        Precision::F32 => {}
     }
     let steps = Some(network.steps(images.dim().2, images.dim().3)?);
     let run = move |profile: Option<&Profile>| {

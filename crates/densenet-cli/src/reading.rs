@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args, ValueEnum};
 use densenet::checkpoint::{Inferred, NewMaps, Reader, Weights};
 use densenet::config::{HeadPool, Stem, StemPool, StemShape};
-use densenet::network::DenseNet;
+use densenet::network::{DenseNet, MathMode};
 use densenet::novelty::Reference;
 use densenet::{Architecture, Card, Config};
 
@@ -49,7 +49,7 @@ pub struct Reading {
     /// tell, else last]
     #[arg(long, value_name = "first|last", value_parser = word::<NewMaps>)]
     new_maps: Option<NewMaps>,
-    /// Predict with int8 or f32 [default: as the file holds]
+    /// Predict with int8, bf16 or f32 [default: int8 where the file holds integers, else f32]
     #[arg(long, value_name = "P", value_enum, help_heading = None)]
     precision: Option<Precision>,
 }
@@ -59,6 +59,8 @@ pub struct Reading {
 pub enum Precision {
     /// Eight-bit integers between stem and classifier
     Int8,
+    /// Products of bfloat16, where this processor is faster at them; all else in single precision
+    Bf16,
     /// Single precision
     F32,
 }
@@ -200,6 +202,8 @@ impl Reading {
                 Err(Misuse(reason).into())
             }
             (Some(Precision::F32), true) => Ok(network.dequantized()),
+            (Some(Precision::Bf16), true) => Ok(with_bf16(network.dequantized())),
+            (Some(Precision::Bf16), false) => Ok(with_bf16(network)),
             _ => Ok(network),
         }
     }
@@ -208,6 +212,15 @@ impl Reading {
     pub fn load_all(&self, paths: &[PathBuf], preparing: &Preparing) -> Result<Networks> {
         Networks::new(paths.iter().map(|path| self.load(path, preparing)).collect::<Result<_>>()?)
     }
+}
+
+/// The network with products of bfloat16, where they are faster.
+pub fn with_bf16(network: DenseNet) -> DenseNet {
+    let network = network.with_math_mode(MathMode::Bf16);
+    if network.math_mode() == MathMode::Strict {
+        output::note("bf16: this processor is hardly faster at products of bfloat16, or has none; predicting with f32");
+    }
+    network
 }
 
 /// The network of `preset` between what a file is `held` to begin and end with, which its tensors tell.

@@ -8,7 +8,7 @@ pub use crate::epilogue::Epilogue;
 use crate::gemm::PackedWeights;
 use crate::instantiate::instantiate;
 use crate::pack::Input;
-use crate::scalar::Precision;
+use crate::scalar::{Bf16, Scalar};
 use crate::shapes::{Grid, Window};
 use crate::winograd::{self, Filters, TileSize};
 
@@ -41,6 +41,8 @@ pub struct ConvShape {
 pub enum Algorithm {
     /// The sum as its definition says.
     Direct,
+    /// The same of factors rounded to bfloat16.
+    Bf16,
     /// Winograd's minimal filtering.
     Winograd(TileSize),
 }
@@ -65,30 +67,43 @@ impl ConvShape {
     }
 
     /// The faster algorithm in inference on maps that are usually `height` pixels high.
-    pub fn algorithm_in_inference(&self, height: usize) -> Algorithm {
+    pub fn algorithm_in_inference(&self, height: usize, mode: MathMode) -> Algorithm {
         match self.suits_winograd() {
             true if height >= MIN_ROWS_OF_FOUR => Algorithm::Winograd(TileSize::Four),
             true if height >= MIN_ROWS_OF_TWO => Algorithm::Winograd(TileSize::Two),
+            // Products are of pairs of channels.
+            _ if mode == MathMode::Bf16 && self.in_channels.is_multiple_of(2) => Algorithm::Bf16,
             _ => Algorithm::Direct,
         }
     }
 }
 
+/// What floating-point products may be made of: oneDNN's floating-point math mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MathMode {
+    /// Numbers as they are.
+    #[default]
+    Strict,
+    /// Numbers rounded to bfloat16, where that saves time; their products are added up as they are.
+    Bf16,
+}
+
 /// A convolution with its weights packed for inference.
 #[derive(Debug)]
-pub struct PackedConv<T: Precision> {
+pub struct PackedConv<T: Scalar> {
     shape: ConvShape,
     weights: Weights<T>,
 }
 
 /// Weights, packed for one of the algorithms.
 #[derive(Debug)]
-enum Weights<T: Precision> {
+enum Weights<T: Scalar> {
     Direct(PackedWeights<T>),
+    Bf16(PackedWeights<Bf16<T>>),
     Winograd(Filters<T>),
 }
 
-impl<T: Precision> PackedConv<T> {
+impl<T: Scalar> PackedConv<T> {
     /// Its channels and window.
     pub fn shape(&self) -> ConvShape {
         self.shape
@@ -98,20 +113,25 @@ impl<T: Precision> PackedConv<T> {
     pub fn algorithm(&self) -> Algorithm {
         match &self.weights {
             Weights::Direct(_) => Algorithm::Direct,
+            Weights::Bf16(_) => Algorithm::Bf16,
             Weights::Winograd(filters) => Algorithm::Winograd(filters.tile()),
         }
     }
 }
 
 instantiate! {
-    /// Packs weights `[out][in][kernel][kernel]` for inference on maps that are usually `height` pixels high.
+    /// Packs weights `[out][in][kernel][kernel]` for inference on maps that are usually `height` pixels high. Winograd's
+    /// products stay as they are in any `mode`: they are fewer, and their transforms would magnify what rounding loses.
     ///
     /// # Panics
     /// There are not as many weights as `shape` says.
-    pub fn pack<T>(shape: ConvShape, weight: &[T], height: usize) -> PackedConv<T> {
+    pub fn pack<T>(shape: ConvShape, weight: &[T], height: usize, mode: MathMode) -> PackedConv<T> {
         let ConvShape { in_channels, out_channels, window } = shape;
-        let weights = match shape.algorithm_in_inference(height) {
+        let weights = match shape.algorithm_in_inference(height, mode) {
             Algorithm::Winograd(tile) => Weights::Winograd(Filters::new(tile, weight, out_channels, in_channels)),
+            Algorithm::Bf16 => {
+                Weights::Bf16(direct::pack_forward_bf16(weight, out_channels, in_channels, window.kernel))
+            }
             Algorithm::Direct => {
                 Weights::Direct(direct::pack_forward(weight, out_channels, in_channels, window.kernel))
             }
@@ -126,6 +146,7 @@ instantiate! {
     pub fn forward<T>(conv: &PackedConv<T>, input: &Input<'_, T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
         match &conv.weights {
             Weights::Direct(weights) => direct::forward(input, conv.shape.window, weights, epilogue, output),
+            Weights::Bf16(weights) => direct::forward_bf16(input, conv.shape.window, weights, epilogue, output),
             Weights::Winograd(filters) => winograd::forward(input, filters, epilogue, output),
         }
     }
@@ -147,7 +168,7 @@ instantiate! {
                 let filters = Filters::new(tile, weight, out_channels, in_channels);
                 winograd::forward_with_moments(input, &filters, epilogue, output)
             }
-            Algorithm::Direct => {
+            _ => {
                 let weights = direct::pack_forward(weight, out_channels, in_channels, window.kernel);
                 direct::forward_with_moments(input, window, &weights, epilogue, output)
             }
@@ -183,7 +204,7 @@ instantiate! {
                 let filters = Filters::rotated(tile, weight, out_channels, in_channels);
                 winograd::backward_data(dy, &filters, reader, write, dx)
             }
-            Algorithm::Direct => {
+            _ => {
                 let weights = direct::pack_backward(weight, out_channels, in_channels, window.kernel);
                 direct::backward_data(dy, window, &weights, reader, write, dx)
             }
@@ -267,9 +288,12 @@ mod tests {
         let kernel = shape.window.kernel;
         let weight = vec![0.0; shape.out_channels * shape.in_channels * kernel * kernel];
         let isa = Isa::available().next().expect("the portable set at least");
-        isa.thread_pool(threads).expect("some threads").install(|| match pack(shape, &weight, extent).weights {
-            Weights::Direct(weights) => direct::forward::pieces(&input, shape.window, &weights),
-            Weights::Winograd(filters) => winograd::forward::pieces(&input, &filters),
+        isa.thread_pool(threads).expect("some threads").install(|| {
+            match pack(shape, &weight, extent, MathMode::Strict).weights {
+                Weights::Direct(weights) => direct::forward::pieces(&input, shape.window, &weights),
+                Weights::Bf16(_) => unreachable!("nothing is rounded"),
+                Weights::Winograd(filters) => winograd::forward::pieces(&input, &filters),
+            }
         })
     }
 

@@ -12,7 +12,7 @@ macro_rules! instantiate {
         $visible:vis fn $name:ident<T>($($argument:ident: $kind:ty),* $(,)?) $(-> $out:ty)? $body:block
     )*) => {
         #[doc(hidden)]
-        pub trait Instance<T: $crate::scalar::Precision> {
+        pub trait Instance<T: $crate::scalar::Scalar> {
             $(fn $name($($argument: $kind),*) $(-> $out)?;)*
         }
 
@@ -25,7 +25,7 @@ macro_rules! instantiate {
         $(
             $(#[$about])*
             #[inline]
-            $visible fn $name<T: $crate::scalar::Precision + Instance<T>>($($argument: $kind),*) $(-> $out)? {
+            $visible fn $name<T: $crate::scalar::Scalar + Instance<T>>($($argument: $kind),*) $(-> $out)? {
                 <T as Instance<T>>::$name($($argument),*)
             }
         )*

@@ -3,7 +3,11 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::scalar::Scalar;
+use bytemuck::Zeroable;
+
+use crate::gemm::{Beta, Brgemm, Factors, PrefetchStream};
+use crate::scalar::{Bf16, Scalar};
+use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
 /// Independent sums: enough to fill two units of a latency of five.
@@ -45,4 +49,62 @@ impl<T: Scalar> Operation<T> for MultiplyAdds {
         }
         (2 * SUMS * S::LANES * LENGTH) as f64 / seconds
     }
+}
+
+/// Multiply-adds a second of factors of bfloat16 on this thread, as a multiple of those of `T`; 0 where there is no instruction
+/// for them. It takes about a millisecond.
+pub fn bf16_gain<T: Dispatch>() -> f64 {
+    T::dispatch(Bf16Gain)
+}
+
+/// A product that the first level of the cache holds, of both kinds of factors.
+struct Bf16Gain;
+
+/// Its extent along K.
+const K: usize = 128;
+
+impl<T: Scalar> Operation<T> for Bf16Gain {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<T = T>>(self, simd: S) -> f64 {
+        match simd.multiplies_bf16() {
+            true => seconds::<T, S>(simd) / seconds::<Bf16<T>, S>(simd),
+            false => 0.0,
+        }
+    }
+}
+
+/// The least that a micro-tile takes, of some tries.
+#[inline(always)]
+fn seconds<P: Factors, S: Simd<T = P::Accumulator>>(simd: S) -> f64 {
+    const VECTORS: usize = 2;
+    const PRODUCTS: usize = 16;
+    let (m, n) = (S::ROWS[VECTORS - 1], VECTORS * S::LANES);
+    let (a, b) = (vec![P::Input::zeroed(); m * K], vec![P::Weight::zeroed(); K * n]);
+    let mut c = vec![P::Accumulator::zeroed(); m * n];
+    let mut best = f64::INFINITY;
+    for _ in 0..TRIES {
+        let start = Instant::now();
+        for _ in 0..PRODUCTS {
+            let gemm = Brgemm::<P> {
+                a: black_box(&a),
+                lda: K,
+                k_stride: 1,
+                offsets: &[0],
+                k: K,
+                b: &b,
+                m,
+                vectors: VECTORS,
+                n,
+                lower_clamp: P::Accumulator::of(f64::NEG_INFINITY),
+                prefetch_c: false,
+            };
+            let output = MatrixMut::new(&mut c, n, n);
+            gemm.run(simd, Beta::Zero, output, &mut PrefetchStream::new(&mut std::iter::empty()));
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    black_box(c);
+    best
 }

@@ -2,15 +2,17 @@
 
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
+use std::marker::PhantomData;
 use std::ops::{AddAssign, MulAssign, SubAssign};
 
 use bytemuck::Pod;
+use half::bf16;
 use num_traits::{Float, FromPrimitive};
 
 /// The element types of a matrix product, and how many of them the micro-kernel multiplies at a time.
 ///
-/// A floating-point product has one type throughout. An integer product packs narrow integers, of which one instruction
-/// multiplies a group and adds the products to one wide sum.
+/// A floating-point product has one type throughout, but for [`Bf16`]. An integer product packs narrow integers, of which one
+/// instruction multiplies a group and adds the products to one wide sum.
 pub trait Precision: Copy + Send + Sync + 'static {
     /// An element of the packed left operand: feature maps.
     type Input: Pod + Debug + Send + Sync;
@@ -41,6 +43,11 @@ pub trait Scalar:
         Self::from_f64(value).expect("every f64 has a nearest float")
     }
 
+    /// The nearest bfloat16, by way of single precision.
+    fn bf16(self) -> bf16 {
+        bf16::from_f32(self.to_f32().expect("every float is near an f32"))
+    }
+
     /// This number in double precision.
     fn f64(self) -> f64 {
         self.to_f64().expect("every float is an f64")
@@ -61,3 +68,14 @@ macro_rules! floating_point {
 }
 
 floating_point!(f32, f64);
+
+/// Factors of bfloat16, of which one instruction multiplies a pair and adds the products to a sum of `T`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bf16<T>(PhantomData<T>);
+
+impl<T: Scalar> Precision for Bf16<T> {
+    type Input = bf16;
+    type Weight = bf16;
+    type Accumulator = T;
+    const K_GROUP: usize = 2;
+}

@@ -25,6 +25,8 @@ fn a_quantised_file_is_read_by_the_other_commands() {
     let [float, int8, back] = ["run/best.safetensors", "q.safetensors", "q.safetensors --precision f32"]
         .map(|weights| loss(&format!("--weights {weights}")));
     assert!((int8 - float).abs() < 0.05 * float && int8 != float && back != int8, "{float} {int8} {back}");
+    let rounding = loss("--weights q.safetensors --precision bf16");
+    assert!((rounding - back).abs() < 0.01 * back, "{rounding} {back}");
     world.done(&format!("{quantize} --out none.safetensors"));
     // After eight steps the running statistics tell little yet.
     assert!(loss("--weights none.safetensors --precision int8").is_finite());

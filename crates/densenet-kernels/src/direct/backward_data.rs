@@ -138,7 +138,7 @@ impl<T: Dispatch> PackedDy<'_, T> {
         let channels = panel.first..panel.first + panel.n;
         let holding = maps.holding(&channels);
         for PixelRun { start, first, count: pixels } in layout.runs(self.rows, PIXELS) {
-            let gemm = pixels_by_channels(&self.packed[start..], layout, pixels, &offsets[..count], &panel, b);
+            let gemm = pixels_by_channels::<T>(&self.packed[start..], layout, pixels, &offsets[..count], &panel, b);
             let whole = Brgemm { n: panel.width, ..gemm };
             whole.run(simd, Beta::Zero, MatrixMut::new(tile, panel.width, panel.width), stream);
             let dy = Matrix { data: tile, ld: panel.width };

@@ -8,9 +8,9 @@ use crate::epilogue::Epilogue;
 use crate::gemm::{Brgemm, ColumnBlocks, PackedWeights, PrefetchStream};
 use crate::instantiate::instantiate;
 use crate::memory::Scratch;
-use crate::pack::{Input, Layout, PixelRun};
+use crate::pack::{Input, Layout, PackedFactors, PixelRun};
 use crate::parallel::{Partition, RowBlock};
-use crate::scalar::Precision;
+use crate::scalar::{Bf16, Precision};
 use crate::shapes::{Grid, Window};
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
@@ -24,6 +24,17 @@ instantiate! {
         input: &Input<'_, T>,
         window: Window,
         weights: &PackedWeights<T>,
+        epilogue: &Epilogue<'_, T>,
+        output: &mut [T],
+    ) {
+        Forward::new(input, window, weights, epilogue).for_threads().run_all(output);
+    }
+
+    /// [`forward`] of input and weights rounded to bfloat16, whose products are added up in `T`.
+    pub fn forward_bf16<T>(
+        input: &Input<'_, T>,
+        window: Window,
+        weights: &PackedWeights<Bf16<T>>,
         epilogue: &Epilogue<'_, T>,
         output: &mut [T],
     ) {
@@ -56,22 +67,22 @@ instantiate! {
 }
 
 /// A forward convolution and how it is cut into blocks.
-struct Forward<'a, T: Precision> {
-    input: Input<'a, T>,
+struct Forward<'a, P: Precision> {
+    input: Input<'a, P::Accumulator>,
     layout: Layout,
     partition: Partition,
-    columns: ColumnBlocks<'a, T>,
-    weights: &'a PackedWeights<T>,
-    epilogue: &'a Epilogue<'a, T>,
+    columns: ColumnBlocks<'a, P>,
+    weights: &'a PackedWeights<P>,
+    epilogue: &'a Epilogue<'a, P::Accumulator>,
     grid: Grid,
     /// Whether products prefetch their output and what the next row block reads: in training, where a batch's maps are not in
     /// the cache. Those of inference are, and prefetching them costs time.
     prefetch: bool,
 }
 
-impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
+impl<'a, T: Dispatch + Scratch, P: PackedFactors<Accumulator = T>> Forward<'a, P> {
     /// A convolution whose sums over pixels, if it has any, are taken row block by row block.
-    fn new(input: &Input<'a, T>, window: Window, weights: &'a PackedWeights<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
+    fn new(input: &Input<'a, T>, window: Window, weights: &'a PackedWeights<P>, epilogue: &'a Epilogue<'a, T>) -> Self {
         let grid = window.output(input.grid());
         let input = input.for_window(window);
         let layout = input.layout(window);
@@ -99,9 +110,9 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
     /// Computes one row block of the output.
     fn run_row_block(&self, block: &RowBlock, output: MatrixMut<'_, T>) {
         self.columns.run(output, &|panels, columns, mut output| {
-            T::scratch(self.layout.len(block.rows.len()), |packed| {
+            T::scratch(P::memory(self.layout.len(block.rows.len())), |memory| {
                 let output = output.reborrow();
-                T::dispatch(ForwardBlock { forward: self, block, panels, packed, output });
+                T::dispatch(ForwardBlock { forward: self, block, panels, memory, output });
             });
             let first = self.partition.pixels(block).start;
             self.epilogue.finish(output, columns, self.weights.n(), self.grid, first);
@@ -110,32 +121,33 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
 }
 
 /// The sums of one row block and column block of a forward convolution.
-struct ForwardBlock<'a, T: Precision> {
-    forward: &'a Forward<'a, T>,
+struct ForwardBlock<'a, P: Precision> {
+    forward: &'a Forward<'a, P>,
     block: &'a RowBlock,
     panels: Range<usize>,
-    packed: &'a mut [T],
-    output: MatrixMut<'a, T>,
+    /// What the input is packed in.
+    memory: &'a mut [P::Accumulator],
+    output: MatrixMut<'a, P::Accumulator>,
 }
 
-impl<T: Dispatch + Scratch> Operation<T> for ForwardBlock<'_, T> {
+impl<T: Dispatch + Scratch, P: PackedFactors<Accumulator = T>> Operation<T> for ForwardBlock<'_, P> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T = T>>(self, simd: S) {
-        let Self { forward, block, panels, packed, mut output } = self;
+        let Self { forward, block, panels, memory, mut output } = self;
         let Forward { input, layout, partition, weights, epilogue, prefetch, .. } = forward;
-        input.pack(simd, layout, block, packed);
+        let packed = P::pack(simd, input, layout, block, memory);
         let mut next = prefetch.then(|| input.runs(partition.next_pixels(block))).into_iter().flatten();
         let mut stream = PrefetchStream::new(&mut next);
         let ((offsets, count), rows) = (layout.offsets(), block.rows.len());
         let mut start = 0;
         for (panel, b) in weights.panels(panels) {
             for PixelRun { start: from, first, count: m } in layout.runs(rows, usize::MAX) {
-                let gemm = Brgemm {
+                let gemm = Brgemm::<P> {
                     lower_clamp: epilogue.lower_clamp(),
                     prefetch_c: *prefetch,
-                    ..pixels_by_channels(&packed[from..], layout, m, &offsets[..count], &panel, b)
+                    ..pixels_by_channels::<P>(&packed[from..], layout, m, &offsets[..count], &panel, b)
                 };
                 let (_, c) = output.reborrow().split_rows(first);
                 let (_, c) = c.split_columns(start);

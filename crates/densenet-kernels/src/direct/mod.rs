@@ -19,5 +19,5 @@ pub use backward_bias::backward_bias;
 pub use backward_data::backward_data;
 pub use backward_pictures::backward_pictures;
 pub use backward_weights::{OutputGradient, backward_weights};
-pub use forward::{forward, forward_with_moments, recompute};
-pub use weights::{pack_backward, pack_forward};
+pub use forward::{forward, forward_bf16, forward_with_moments, recompute};
+pub use weights::{pack_backward, pack_forward, pack_forward_bf16};

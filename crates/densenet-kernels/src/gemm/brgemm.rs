@@ -6,9 +6,37 @@ use std::mem::MaybeUninit;
 
 use super::prefetch::PrefetchStream;
 use crate::memory::CACHE_LINE;
-use crate::scalar::{Precision, Scalar};
+use crate::scalar::{Bf16, Precision, Scalar};
 use crate::simd::strided::MatrixMut;
-use crate::simd::{Initial, MAX_LANES, MicroTile, Operation, Prefetch, Simd};
+use crate::simd::{Initial, MAX_LANES, MicroKernel, MicroTile, Operation, Prefetch, Simd};
+
+/// Factors of a product whose sums are floating-point numbers. Every instruction set has a micro-kernel for them.
+pub(crate) trait Factors: Precision<Accumulator: Scalar> {
+    /// Computes `tile`.
+    ///
+    /// # Safety
+    /// That of [`MicroKernel::micro_kernel`].
+    unsafe fn micro_kernel<S: Simd<T = Self::Accumulator>, const M: usize, const V: usize>(
+        simd: S,
+        tile: &MicroTile<'_, Self>,
+    );
+}
+
+impl<T: Scalar> Factors for T {
+    #[inline(always)]
+    unsafe fn micro_kernel<S: Simd<T = T>, const M: usize, const V: usize>(simd: S, tile: &MicroTile<'_, T>) {
+        // SAFETY: the caller's.
+        unsafe { MicroKernel::<T>::micro_kernel::<M, V>(simd, tile) }
+    }
+}
+
+impl<T: Scalar> Factors for Bf16<T> {
+    #[inline(always)]
+    unsafe fn micro_kernel<S: Simd<T = T>, const M: usize, const V: usize>(simd: S, tile: &MicroTile<'_, Self>) {
+        // SAFETY: the caller's.
+        unsafe { MicroKernel::<Self>::micro_kernel::<M, V>(simd, tile) }
+    }
+}
 
 /// What the sums of a product are added to.
 #[derive(Clone, Copy)]
@@ -51,18 +79,18 @@ pub(crate) struct Brgemm<'a, P: Precision> {
     pub prefetch_c: bool,
 }
 
-impl<T: Scalar> Brgemm<'_, T> {
+impl<P: Factors> Brgemm<'_, P> {
     /// Computes into `c`, and prefetches the lines of `prefetch` meanwhile.
     ///
     /// # Panics
     /// An operand is too short.
     #[inline(always)]
-    pub fn run<S: Simd<T = T>>(
+    pub fn run<S: Simd<T = P::Accumulator>>(
         &self,
         simd: S,
-        beta: Beta<'_, T>,
-        c: MatrixMut<'_, T>,
-        prefetch: &mut PrefetchStream<'_, '_, T>,
+        beta: Beta<'_, P::Accumulator>,
+        c: MatrixMut<'_, P::Accumulator>,
+        prefetch: &mut PrefetchStream<'_, '_, P::Accumulator>,
     ) {
         self.check::<S>(&c);
         simd.run(Run { gemm: self, output: Output { beta, c, prefetch } });
@@ -70,12 +98,13 @@ impl<T: Scalar> Brgemm<'_, T> {
 
     /// Sees to it that every access of the micro-kernel lies inside its operands.
     #[inline(always)]
-    fn check<S: Simd<T = T>>(&self, c: &MatrixMut<'_, T>) {
+    fn check<S: Simd<T = P::Accumulator>>(&self, c: &MatrixMut<'_, P::Accumulator>) {
         let width = self.vectors * S::LANES;
         assert!(self.k_stride == 1 || self.lda == 1, "rows or K must be contiguous");
+        assert!(self.k_stride == 1 || P::K_GROUP == 1, "groups along K must be contiguous");
         assert!((1..=3).contains(&self.vectors) && self.n <= width, "{} columns in {} vectors", self.n, self.vectors);
         assert!(self.m >= 1 && self.k >= 1 && !self.offsets.is_empty(), "a product without rows or without K");
-        assert_eq!(self.k % T::K_GROUP, 0, "K in whole groups");
+        assert_eq!(self.k % P::K_GROUP, 0, "K in whole groups");
         let reach = (self.m - 1) * self.lda + (self.k - 1) * self.k_stride;
         assert!(self.offsets.iter().all(|&offset| offset + reach < self.a.len()), "left operand is too short");
         assert!(self.offsets.len() * self.k * width <= self.b.len(), "right operand is too short");
@@ -98,20 +127,20 @@ struct Output<'a, 'b, 'c, T> {
 }
 
 /// A product whose operands were checked; compiled once an instruction set, not once for each of its many callers.
-struct Run<'a, 'b, 'c, 'd, T: Scalar> {
-    gemm: &'a Brgemm<'a, T>,
-    output: Output<'b, 'c, 'd, T>,
+struct Run<'a, 'b, 'c, 'd, P: Factors> {
+    gemm: &'a Brgemm<'a, P>,
+    output: Output<'b, 'c, 'd, P::Accumulator>,
 }
 
-impl<T: Scalar> Operation<T> for Run<'_, '_, '_, '_, T> {
+impl<P: Factors> Operation<P::Accumulator> for Run<'_, '_, '_, '_, P> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T = T>>(self, simd: S) {
+    fn run<S: Simd<T = P::Accumulator>>(self, simd: S) {
         let Self { gemm, output } = self;
         macro_rules! rows {
             ($vectors:literal $by_channel:literal) => {
-                in_micro_tiles::<S, $vectors>(simd, gemm.m, &mut Rows::<T, $vectors, $by_channel> { gemm, output })
+                in_micro_tiles::<S, $vectors>(simd, gemm.m, &mut Rows::<P, $vectors, $by_channel> { gemm, output })
             };
         }
         match (gemm.k_stride, gemm.vectors) {
@@ -151,57 +180,60 @@ pub(super) fn in_micro_tiles<S: Simd, const V: usize>(simd: S, m: usize, work: &
 }
 
 /// A product's rows as micro-tiles of `V` vectors.
-struct Rows<'a, 'b, 'c, 'd, T: Scalar, const V: usize, const BY_CHANNEL: bool> {
-    gemm: &'a Brgemm<'a, T>,
-    output: Output<'b, 'c, 'd, T>,
+struct Rows<'a, 'b, 'c, 'd, P: Factors, const V: usize, const BY_CHANNEL: bool> {
+    gemm: &'a Brgemm<'a, P>,
+    output: Output<'b, 'c, 'd, P::Accumulator>,
 }
 
-impl<S: Simd, const V: usize, const BY_CHANNEL: bool> OfHeight<S> for Rows<'_, '_, '_, '_, S::T, V, BY_CHANNEL> {
+impl<P: Factors, S: Simd<T = P::Accumulator>, const V: usize, const BY_CHANNEL: bool> OfHeight<S>
+    for Rows<'_, '_, '_, '_, P, V, BY_CHANNEL>
+{
     #[inline(always)]
     fn run<const M: usize>(&mut self, simd: S, first: usize, tiles: usize) {
         let Self { gemm, output } = self;
-        simd.run(MicroTiles::<S::T, M, V, BY_CHANNEL> { gemm, output, first, tiles });
+        simd.run(MicroTiles::<P, M, V, BY_CHANNEL> { gemm, output, first, tiles });
     }
 }
 
 /// So many micro-tiles of `M` rows by `V` vectors, from row `first` on; compiled once an instruction set.
-struct MicroTiles<'a, 'b, 'c, 'd, T: Scalar, const M: usize, const V: usize, const BY_CHANNEL: bool> {
-    gemm: &'a Brgemm<'a, T>,
-    output: &'a mut Output<'b, 'c, 'd, T>,
+struct MicroTiles<'a, 'b, 'c, 'd, P: Factors, const M: usize, const V: usize, const BY_CHANNEL: bool> {
+    gemm: &'a Brgemm<'a, P>,
+    output: &'a mut Output<'b, 'c, 'd, P::Accumulator>,
     first: usize,
     tiles: usize,
 }
 
-impl<T: Scalar, const M: usize, const V: usize, const BY_CHANNEL: bool> Operation<T>
-    for MicroTiles<'_, '_, '_, '_, T, M, V, BY_CHANNEL>
+impl<P: Factors, const M: usize, const V: usize, const BY_CHANNEL: bool> Operation<P::Accumulator>
+    for MicroTiles<'_, '_, '_, '_, P, M, V, BY_CHANNEL>
 {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd<T = T>>(self, simd: S) {
+    fn run<S: Simd<T = P::Accumulator>>(self, simd: S) {
         let Self { gemm, output, first, tiles } = self;
         // A distance of 1 is a constant to the compiler.
-        let (lda, k_stride) = if BY_CHANNEL { (1, gemm.k_stride) } else { (gemm.lda, 1) };
+        let (lda, k_stride) = if BY_CHANNEL { (1, gemm.k_stride) } else { (gemm.lda, P::K_GROUP) };
+        let k_groups = gemm.k / P::K_GROUP;
         for first in (first..).step_by(M).take(tiles) {
             let tile = MicroTile {
                 a: gemm.a[first * lda..].as_ptr(),
                 lda,
                 k_stride,
                 offsets: gemm.offsets,
-                k_groups: gemm.k,
+                k_groups,
                 b: gemm.b.as_ptr(),
                 initial: Initial { from: std::ptr::null(), ld: 0 },
                 c: std::ptr::null_mut(),
                 ldc: 0,
                 lower_clamp: gemm.lower_clamp,
-                prefetch: output.prefetch.take(gemm.offsets.len() * gemm.k, Prefetch::nothing(gemm.b)),
+                prefetch: output.prefetch.take(gemm.offsets.len() * k_groups, Prefetch::nothing(gemm.b)),
             };
             if gemm.prefetch_c {
                 output.prefetch_c::<S, M, V>(simd, first);
             }
             match gemm.n < V * S::LANES {
-                true => output.edge_tile::<S, M, V>(simd, gemm, first, tile),
-                false => output.whole_tile::<S, M, V>(simd, first, tile),
+                true => output.edge_tile::<P, S, M, V>(simd, gemm, first, tile),
+                false => output.whole_tile::<P, S, M, V>(simd, first, tile),
             }
         }
     }
@@ -220,11 +252,11 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
 
     /// Computes `M` rows from row `first` on, whose vectors are all whole.
     #[inline(always)]
-    fn whole_tile<S: Simd<T = T>, const M: usize, const V: usize>(
+    fn whole_tile<P: Factors<Accumulator = T>, S: Simd<T = T>, const M: usize, const V: usize>(
         &mut self,
         simd: S,
         first: usize,
-        tile: MicroTile<'_, T>,
+        tile: MicroTile<'_, P>,
     ) {
         let (c, ldc) = (self.c.row(first)[..V * S::LANES].as_mut_ptr(), self.c.ld());
         let initial = match self.beta {
@@ -234,17 +266,17 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
         };
         // SAFETY: `check` saw that every offset plus the reach of all rows and of K lies inside `a`, that `b` has all of K
         // of all offsets in rows of `V` vectors, and that `c` has as many rows and columns.
-        unsafe { simd.micro_kernel::<M, V>(&MicroTile { initial, c, ldc, ..tile }) };
+        unsafe { P::micro_kernel::<S, M, V>(simd, &MicroTile { initial, c, ldc, ..tile }) };
     }
 
     /// Computes `M` rows from row `first` on by way of a tile of whole vectors: the output's last vector is not whole.
     #[inline(always)]
-    fn edge_tile<S: Simd<T = T>, const M: usize, const V: usize>(
+    fn edge_tile<P: Factors<Accumulator = T>, S: Simd<T = T>, const M: usize, const V: usize>(
         &mut self,
         simd: S,
-        gemm: &Brgemm<'_, T>,
+        gemm: &Brgemm<'_, P>,
         first: usize,
-        tile: MicroTile<'_, T>,
+        tile: MicroTile<'_, P>,
     ) {
         let (mut memory, width) =
             (TileMemory::<T>([const { MaybeUninit::uninit() }; MAX_TILE_VECTORS * MAX_LANES]), V * S::LANES);
@@ -254,7 +286,7 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
         // SAFETY: `check` saw that all reads lie inside `a` and `b`; `memory` has `M` rows of `width` elements, all of which
         // are written before they are read.
         let sums = unsafe {
-            simd.micro_kernel::<M, V>(&whole);
+            P::micro_kernel::<S, M, V>(simd, &whole);
             std::slice::from_raw_parts(c, M * width)
         };
         let lower_clamp = simd.splat(gemm.lower_clamp);
@@ -277,6 +309,8 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_traits::ToPrimitive;
+
     use crate::gemm::heights;
     use crate::simd::{Dispatch, Isa};
 
@@ -294,8 +328,10 @@ mod tests {
                 for m in heights(S::ROWS[vectors - 1]) {
                     for n in [1, S::LANES * vectors - 1, S::LANES * vectors] {
                         for (lda, k_stride) in [(11, 1), (1, 17)] {
-                            check(simd, Case { m, vectors, n, lda, k_stride });
+                            check::<T, _, S>(simd, Case { m, vectors, n, lda, k_stride }, T::of);
                         }
+                        let case = Case { m, vectors, n, lda: 11, k_stride: 1 };
+                        check::<Bf16<T>, _, S>(simd, case, |value| T::of(value).bf16());
                     }
                 }
             }
@@ -315,13 +351,21 @@ mod tests {
         (0..n).map(|i| T::of(((i * 7919 + seed * 104_729) % 1009) as f64 / 1009.0 - 0.5)).collect()
     }
 
-    fn check<S: Simd>(simd: S, case: Case) {
+    /// Holds a product of factors, which `rounded` makes, to a plain sum of them.
+    fn check<P, F, S>(simd: S, case: Case, rounded: impl Fn(f64) -> F)
+    where
+        F: Copy + ToPrimitive,
+        P: Factors<Input = F, Weight = F>,
+        S: Simd<T = P::Accumulator>,
+    {
         let Case { m, vectors, n, lda, k_stride } = case;
-        let (offsets, k, ldc) = ([3, 0, 40], 5, n + 2);
+        let (offsets, k, ldc) = ([3, 0, 40], 6, n + 2);
+        let factors = |n, seed| values::<f64>(n, seed).into_iter().map(&rounded).collect::<Vec<_>>();
+        let exact = |factor: F| factor.to_f64().unwrap();
         let width = vectors * S::LANES;
         let reach = 40 + (m - 1) * lda + (k - 1) * k_stride;
-        let a = values::<S::T>(reach + 1, 1);
-        let b = values::<S::T>(offsets.len() * k * width, 2);
+        let a = factors(reach + 1, 1);
+        let b = factors(offsets.len() * k * width, 2);
         let bias = values::<S::T>(n, 3);
         let before = values::<S::T>((m - 1) * ldc + n, 4);
         for (kind, lower_clamp) in [(0, f64::NEG_INFINITY), (1, 0.0), (2, f64::NEG_INFINITY)] {
@@ -332,10 +376,21 @@ mod tests {
                 1 => Beta::Bias(&bias),
                 _ => Beta::One,
             };
-            let (lower_clamp, mut runs) = (S::T::of(lower_clamp), [&b[..]].into_iter());
+            let (lower_clamp, mut runs) = (S::T::of(lower_clamp), [&bias[..]].into_iter());
             let prefetch_c = kind == 1;
-            let gemm =
-                Brgemm { a: &a, lda, k_stride, offsets: &offsets, k, b: &b, m, vectors, n, lower_clamp, prefetch_c };
+            let gemm = Brgemm::<P> {
+                a: &a,
+                lda,
+                k_stride,
+                offsets: &offsets,
+                k,
+                b: &b,
+                m,
+                vectors,
+                n,
+                lower_clamp,
+                prefetch_c,
+            };
             gemm.run(simd, beta, MatrixMut::new(&mut c, n, ldc), &mut PrefetchStream::new(&mut runs));
             for (i, &got) in c.iter().enumerate() {
                 let (y, x) = (i / ldc, i % ldc);
@@ -347,7 +402,9 @@ mod tests {
                 let mut sum = [0.0, bias[x].f64(), before[i].f64()][kind];
                 for (o, offset) in offsets.iter().enumerate() {
                     for k_here in 0..k {
-                        sum += a[offset + y * lda + k_here * k_stride].f64() * b[(o * k + k_here) * width + x].f64();
+                        let group = (o * k + k_here) / P::K_GROUP;
+                        let place = (group * width + x) * P::K_GROUP + k_here % P::K_GROUP;
+                        sum += exact(a[offset + y * lda + k_here * k_stride]) * exact(b[place]);
                     }
                 }
                 assert!((got.f64() - sum.max(lower_clamp.f64())).abs() < 1e-5, "row {y} column {x}: {got} for {sum}");

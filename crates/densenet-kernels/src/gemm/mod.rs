@@ -6,7 +6,7 @@ mod outer_products;
 mod packed_weights;
 mod prefetch;
 
-pub(crate) use brgemm::{Beta, Brgemm};
+pub(crate) use brgemm::{Beta, Brgemm, Factors};
 pub(crate) use integer::IntegerGemm;
 pub(crate) use outer_products::{Lines, OuterProducts};
 pub use packed_weights::PackedWeights;

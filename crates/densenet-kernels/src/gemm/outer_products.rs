@@ -36,7 +36,7 @@ impl<T: Scalar> OuterProducts<'_, T> {
         sums: MatrixMut<'_, T>,
         stream: &mut PrefetchStream<'_, '_, T>,
     ) {
-        let gemm = Brgemm {
+        let gemm = Brgemm::<T> {
             a: self.a,
             lda: 1,
             k_stride: self.pixels.stride,

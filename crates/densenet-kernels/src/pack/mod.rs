@@ -3,9 +3,11 @@
 //! What a row block reads, `[row][column][channel]` with its borders, is packed into a thread's scratch memory, which the
 //! cache holds; nothing normalised or rectified is ever written back to main memory.
 
+mod factors;
 mod input;
 mod layout;
 
+pub(crate) use factors::PackedFactors;
 pub use input::Input;
 pub(crate) use input::pack_pre_activation;
 pub(crate) use layout::{Layout, PixelRun, Spacing, pixel_stride};

@@ -4,8 +4,9 @@
 use std::arch::x86_64::*;
 
 use super::micro_kernel::{MicroKernel, MicroTile};
-use super::plain_micro_kernel;
 use super::vector::{Operation, Simd};
+use super::{plain_bf16_kernel, plain_micro_kernel};
+use crate::scalar::Bf16;
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
@@ -179,5 +180,13 @@ impl MicroKernel<f32> for Avx2 {
     unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, f32>) {
         // SAFETY: the caller's.
         unsafe { plain_micro_kernel::micro_kernel::<Self, M, V>(self, tile) }
+    }
+}
+
+impl MicroKernel<Bf16<f32>> for Avx2 {
+    #[inline(always)]
+    unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, Bf16<f32>>) {
+        // SAFETY: the caller's.
+        unsafe { plain_bf16_kernel::micro_kernel::<f32, M, V>(Self::LANES, tile) }
     }
 }

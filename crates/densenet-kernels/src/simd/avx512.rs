@@ -3,15 +3,21 @@
 
 use std::arch::x86_64::*;
 
+use half::bf16;
+
 use super::avx512_micro_kernel;
 use super::micro_kernel::{MicroKernel, MicroTile};
+use super::plain_bf16_kernel;
 use super::vector::{Operation, Simd};
+use crate::scalar::Bf16;
 
 /// Proof that the processor has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512 {
     /// Whether it has VNNI, too.
     vnni: bool,
+    /// Whether it has BF16, too.
+    bf16: bool,
 }
 
 impl Avx512 {
@@ -21,7 +27,10 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl");
-        there.then(|| Self { vnni: is_x86_feature_detected!("avx512vnni") })
+        there.then(|| Self {
+            vnni: is_x86_feature_detected!("avx512vnni"),
+            bf16: is_x86_feature_detected!("avx512bf16"),
+        })
     }
 
     /// Whether the processor multiplies groups of bytes.
@@ -140,6 +149,21 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(to, value) }
     }
 
+    #[inline(always)]
+    fn multiplies_bf16(self) -> bool {
+        self.bf16
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(self, from: &[f32], to: &mut [bf16]) {
+        assert_eq!(from.len(), to.len(), "as many are rounded");
+        match self.bf16 {
+            // SAFETY: the feature is there.
+            true => unsafe { round_to_bf16(from, to) },
+            false => to.iter_mut().zip(from).for_each(|(to, &from)| *to = bf16::from_f32(from)),
+        }
+    }
+
     #[inline]
     fn run<O: Operation<f32>>(self, operation: O) -> O::Output {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma,avx2")]
@@ -156,5 +180,31 @@ impl MicroKernel<f32> for Avx512 {
     unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, f32>) {
         // SAFETY: the features are there; the rest is the caller's.
         unsafe { avx512_micro_kernel::micro_kernel::<M, V>(tile) }
+    }
+}
+
+impl MicroKernel<Bf16<f32>> for Avx512 {
+    #[inline(always)]
+    unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, Bf16<f32>>) {
+        // SAFETY: the feature is there where the first is called; the rest is the caller's.
+        unsafe {
+            match self.bf16 {
+                true => avx512_micro_kernel::bf16_micro_kernel::<M, V>(tile),
+                false => plain_bf16_kernel::micro_kernel::<f32, M, V>(LANES, tile),
+            }
+        }
+    }
+}
+
+/// [`Simd::round_to_bf16`] of two slices of one length.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+fn round_to_bf16(from: &[f32], to: &mut [bf16]) {
+    for (from, to) in from.chunks(LANES).zip(to.chunks_mut(LANES)) {
+        let lanes = first(from.len());
+        // SAFETY: the masks stop at the slices' ends, and a `bf16` is sixteen bits.
+        unsafe {
+            let rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(lanes, from.as_ptr()));
+            _mm256_mask_storeu_epi16(to.as_mut_ptr().cast(), lanes, std::mem::transmute::<__m256bh, __m256i>(rounded));
+        }
     }
 }

@@ -8,14 +8,17 @@
 use std::arch::asm;
 use std::mem::offset_of;
 
+use half::bf16;
+
 use super::avx512_tiles::{in_registers, point, store, zero};
 use super::micro_kernel::MicroTile;
+use crate::scalar::Bf16;
 
 /// What the kernel reads arguments enough to keep in memory; distances in bytes.
-struct Arguments {
+struct Arguments<T> {
     offsets_end: *const usize,
     k_groups: usize,
-    a: *const f32,
+    a: *const T,
     initial: *const f32,
     initial_ld: usize,
     c: *mut f32,
@@ -29,12 +32,12 @@ struct Arguments {
 /// pass, and the processor's own prefetcher stops at the end of every page of 4 KiB.
 pub(super) const PREFETCH_DISTANCE: usize = 8192;
 
-/// Multiplies and adds one row: broadcasts its value and adds the product with each vector to its sum.
+/// Multiplies and adds one row: broadcasts its value, or pair of values, and adds the products with each vector to its sum.
 macro_rules! row {
-    ($i:literal $address:literal $($sum:literal $column:literal)*) => {
+    ($multiply:literal $i:literal $address:literal $($sum:literal $column:literal)*) => {
         concat!(
             ".if {m} > ", $i, "\nvbroadcastss zmm31, dword ptr [", $address, "]\n",
-            $("vfmadd231ps ", $sum, ", zmm31, ", $column, "\n",)*
+            $($multiply, " ", $sum, ", zmm31, ", $column, "\n",)*
             ".endif",
         )
     };
@@ -76,9 +79,10 @@ macro_rules! point_at {
 /// The kernel for so many vectors: loads of the columns, then the rows.
 macro_rules! kernel {
     (
-        $tile:ident, $width:literal, $spare:literal, [$($load:literal)*]
+        $multiply:literal $element:ident $shift:literal $tile:ident, $width:literal, $spare:literal, [$($load:literal)*]
         $($i:literal $address:literal { $($sum:literal $column:literal $place:literal;)* })*
     ) => {{
+        let size = size_of::<$element>();
         let arguments = Arguments {
             offsets_end: $tile.offsets.as_ptr_range().end,
             k_groups: $tile.k_groups,
@@ -97,13 +101,13 @@ macro_rules! kernel {
                 $(zero!($i $($sum)*),)*
                 "2:",
                 "mov {p0}, qword ptr [{offsets}]",
-                "shl {p0}, 2",
+                concat!("shl {p0}, ", $shift),
                 "add {p0}, qword ptr [{arguments} + {a}]",
                 point!(),
                 "mov {k}, qword ptr [{arguments} + {k_groups}]",
                 "3:",
                 $($load,)*
-                $(row!($i $address $($sum $column)*),)*
+                $(row!($multiply $i $address $($sum $column)*),)*
                 concat!("add {b}, ", $width),
                 "add {p0}, {k_stride}",
                 "add {p1}, {k_stride}",
@@ -129,22 +133,22 @@ macro_rules! kernel {
                 $(store!($i $address $($sum $place)*),)*
                 m = const M,
                 distance = const PREFETCH_DISTANCE,
-                offsets_end = const offset_of!(Arguments, offsets_end),
-                k_groups = const offset_of!(Arguments, k_groups),
-                a = const offset_of!(Arguments, a),
-                initial = const offset_of!(Arguments, initial),
-                initial_ld = const offset_of!(Arguments, initial_ld),
-                c = const offset_of!(Arguments, c),
-                ldc = const offset_of!(Arguments, ldc),
-                lower_clamp = const offset_of!(Arguments, lower_clamp),
-                has_lower_clamp = const offset_of!(Arguments, has_lower_clamp),
+                offsets_end = const offset_of!(Arguments<$element>, offsets_end),
+                k_groups = const offset_of!(Arguments<$element>, k_groups),
+                a = const offset_of!(Arguments<$element>, a),
+                initial = const offset_of!(Arguments<$element>, initial),
+                initial_ld = const offset_of!(Arguments<$element>, initial_ld),
+                c = const offset_of!(Arguments<$element>, c),
+                ldc = const offset_of!(Arguments<$element>, ldc),
+                lower_clamp = const offset_of!(Arguments<$element>, lower_clamp),
+                has_lower_clamp = const offset_of!(Arguments<$element>, has_lower_clamp),
                 offsets = inout(reg) $tile.offsets.as_ptr() => _,
                 line = inout(reg) $tile.prefetch.from => _,
                 line_stride = in(reg) $tile.prefetch.stride,
                 b = inout(reg) $tile.b => _,
-                lda = inout(reg) 4 * $tile.lda => _,
-                lda3 = inout(reg) 12 * $tile.lda => _,
-                k_stride = in(reg) 4 * $tile.k_stride,
+                lda = inout(reg) size * $tile.lda => _,
+                lda3 = inout(reg) 3 * size * $tile.lda => _,
+                k_stride = in(reg) size * $tile.k_stride,
                 arguments = in(reg) &raw const arguments,
                 k = out(reg) _, p0 = out(reg) _, p1 = out(reg) _, p2 = out(reg) _,
                 out("zmm0") _, out("zmm1") _, out("zmm2") _, out("zmm3") _, out("zmm4") _, out("zmm5") _,
@@ -165,5 +169,14 @@ macro_rules! kernel {
 /// That of [`super::micro_kernel::MicroKernel::micro_kernel`], and the processor has AVX-512 F.
 #[inline(always)]
 pub(super) unsafe fn micro_kernel<const M: usize, const V: usize>(tile: &MicroTile<'_, f32>) {
-    in_registers!(kernel () tile V)
+    in_registers!(kernel ("vfmadd231ps" f32 2) tile V)
+}
+
+/// [`super::micro_kernel::MicroKernel::micro_kernel`] of bfloat16.
+///
+/// # Safety
+/// That of [`super::micro_kernel::MicroKernel::micro_kernel`], and the processor has AVX-512 F and BF16.
+#[inline(always)]
+pub(super) unsafe fn bf16_micro_kernel<const M: usize, const V: usize>(tile: &MicroTile<'_, Bf16<f32>>) {
+    in_registers!(kernel ("vdpbf16ps" bf16 1) tile V)
 }

@@ -19,6 +19,7 @@ mod avx512_tiles;
 mod dispatch;
 pub(crate) mod integer;
 mod micro_kernel;
+mod plain_bf16_kernel;
 mod plain_integer_kernel;
 mod plain_micro_kernel;
 mod portable;

@@ -3,9 +3,9 @@
 use std::marker::PhantomData;
 
 use super::micro_kernel::{MicroKernel, MicroTile};
-use super::plain_micro_kernel;
 use super::vector::{Operation, Simd};
-use crate::scalar::Scalar;
+use super::{plain_bf16_kernel, plain_micro_kernel};
+use crate::scalar::{Bf16, Scalar};
 
 /// Four lanes of `T` without intrinsics.
 #[derive(Clone, Copy)]
@@ -121,5 +121,14 @@ impl<T: Scalar> MicroKernel<T> for Portable<T> {
     unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, T>) {
         // SAFETY: the caller's.
         unsafe { plain_micro_kernel::micro_kernel::<Self, M, V>(self, tile) }
+    }
+}
+
+impl<T: Scalar> MicroKernel<Bf16<T>> for Portable<T> {
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    unsafe fn micro_kernel<const M: usize, const V: usize>(self, tile: &MicroTile<'_, Bf16<T>>) {
+        // SAFETY: the caller's.
+        unsafe { plain_bf16_kernel::micro_kernel::<T, M, V>(Self::LANES, tile) }
     }
 }

@@ -1,7 +1,9 @@
 //! Vectors of one instruction set.
 
+use half::bf16;
+
 use super::micro_kernel::MicroKernel;
-use crate::scalar::Scalar;
+use crate::scalar::{Bf16, Scalar};
 
 /// Most lanes of a vector of any instruction set.
 pub(crate) const MAX_LANES: usize = 16;
@@ -9,7 +11,7 @@ pub(crate) const MAX_LANES: usize = 16;
 /// Vectors of one instruction set. Methods that take slices check their lengths.
 ///
 /// The trait is sealed: code that runs an [`Operation`] may rely on what an instruction set promises.
-pub trait Simd: MicroKernel<<Self as Simd>::T> + Send + Sync + 'static {
+pub trait Simd: MicroKernel<<Self as Simd>::T> + MicroKernel<Bf16<<Self as Simd>::T>> + Send + Sync + 'static {
     /// What a lane holds.
     type T: Scalar;
     /// A vector of [`Simd::LANES`] lanes.
@@ -59,6 +61,15 @@ pub trait Simd: MicroKernel<<Self as Simd>::T> + Send + Sync + 'static {
     /// [`Simd::prefetch`] to the second level of the cache.
     #[inline(always)]
     fn prefetch_l2<A>(self, _address: *const A) {}
+
+    /// Whether there is an instruction for products of bfloat16.
+    fn multiplies_bf16(self) -> bool {
+        false
+    }
+    /// Rounds `from` to the nearest bfloat16, halves to the even one, into `to`, which is as long.
+    fn round_to_bf16(self, from: &[Self::T], to: &mut [bf16]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = from.bf16());
+    }
 
     /// Runs `operation` compiled for this instruction set.
     fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;

@@ -4,7 +4,7 @@ use super::tile_size::{TileOperation, TileSize};
 use super::transform::{MAX_INPUTS, Transform};
 use crate::gemm::{PackedWeights, Panel};
 use crate::instantiate::instantiate;
-use crate::scalar::Precision;
+use crate::scalar::{Precision, Scalar};
 use crate::simd::{Dispatch, MAX_LANES, Simd};
 
 /// The weights of a 3x3 convolution at the points of tiles.
@@ -16,7 +16,7 @@ pub struct Filters<T: Precision> {
     packed: PackedWeights<T>,
 }
 
-impl<T: Instance<T> + Precision> Filters<T> {
+impl<T: Instance<T> + Scalar> Filters<T> {
     /// Transforms weights `[out][in][3][3]` for [`super::forward`].
     pub fn new(tile: TileSize, weight: &[T], out: usize, input: usize) -> Self {
         assert_eq!(weight.len(), out * input * 9, "weights [{out}, {input}, 3, 3]");

@@ -68,7 +68,7 @@ pub(super) fn multiply<S: Simd<T: Dispatch>>(
     stream: &mut PrefetchStream<'_, '_, S::T>,
 ) {
     for p in 0..points {
-        let gemm = Brgemm {
+        let gemm = Brgemm::<S::T> {
             a: &transformed.data[p * transformed.point..],
             lda: transformed.tile,
             k_stride: 1,

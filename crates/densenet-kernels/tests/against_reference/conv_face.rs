@@ -1,7 +1,7 @@
 //! `conv`: the same results whichever algorithm it chooses.
 
 use densenet_kernels::batch_norm::{Normalised, Write};
-use densenet_kernels::conv::{self, Algorithm, ConvShape, Epilogue, OutputGradient};
+use densenet_kernels::conv::{self, Algorithm, ConvShape, Epilogue, MathMode, OutputGradient};
 use densenet_kernels::reference::pool::Pool;
 use densenet_kernels::reference::relu;
 use densenet_kernels::winograd::TileSize;
@@ -31,8 +31,9 @@ impl Operands<'_> {
         let ((input_shape, seen), shape, weight) = (case.seen(reader), case.shape(), elements::<T>(weights));
         let output = case.conv().output(input_shape);
         let (expected, epilogue) = (case.conv().forward(input_shape, &seen, weights, None), Epilogue::default());
-        let packed = conv::pack(shape, &weight, output.h);
-        assert_eq!((packed.shape(), packed.algorithm()), (shape, shape.algorithm_in_inference(output.h)), "{name}");
+        let packed = conv::pack(shape, &weight, output.h, MathMode::Strict);
+        let algorithm = shape.algorithm_in_inference(output.h, MathMode::Strict);
+        assert_eq!((packed.shape(), packed.algorithm()), (shape, algorithm), "{name}");
         case.input::<T, _>(reader, |input| {
             let (y, ()) = poisoned(name, output.len(), |y| conv::forward(&packed, input, &epilogue, y));
             assert_close::<T>(name, "output in inference", &from_maps(output, &[case.out], &y), &expected);
@@ -137,7 +138,7 @@ fn the_algorithm_goes_by_window_channels_and_extent() {
     let of = |in_channels, window, side| {
         let shape = ConvShape { in_channels, out_channels: 32, window };
         let grid = Grid { images: 8, height: side, width: side };
-        (shape.algorithm_in_training(grid), shape.algorithm_in_inference(side))
+        (shape.algorithm_in_training(grid), shape.algorithm_in_inference(side, MathMode::Strict))
     };
     let (direct, two, four) =
         (Algorithm::Direct, Algorithm::Winograd(TileSize::Two), Algorithm::Winograd(TileSize::Four));
@@ -163,4 +164,10 @@ fn the_algorithm_goes_by_window_channels_and_extent() {
     ] {
         assert_eq!(of(in_channels, window, 56), (direct, direct), "{in_channels} channels, {window:?}");
     }
+    let rounding = |in_channels, window, side| {
+        let shape = ConvShape { in_channels, out_channels: 32, window };
+        shape.algorithm_in_inference(side, MathMode::Bf16)
+    };
+    assert_eq!([56, 19, 4].map(|side| rounding(128, three, side)), [four, two, Algorithm::Bf16]);
+    assert_eq!([128, 129].map(|channels| rounding(channels, Window::POINT, 56)), [Algorithm::Bf16, direct]);
 }

@@ -21,6 +21,10 @@ impl FastConv {
                 let weights = direct::pack_forward(weight, out_channels, in_channels, window.kernel);
                 direct::forward(input, window, &weights, epilogue, y);
             }
+            Algorithm::Bf16 => {
+                let weights = direct::pack_forward_bf16(weight, out_channels, in_channels, window.kernel);
+                direct::forward_bf16(input, window, &weights, epilogue, y);
+            }
             Algorithm::Winograd(tile) => {
                 winograd::forward(input, &Filters::new(tile, weight, out_channels, in_channels), epilogue, y);
             }
@@ -41,6 +45,7 @@ impl FastConv {
                 let weights = direct::pack_forward(weight, out_channels, in_channels, window.kernel);
                 direct::forward_with_moments(input, window, &weights, epilogue, y)
             }
+            Algorithm::Bf16 => unreachable!("training rounds nothing"),
             Algorithm::Winograd(tile) => {
                 let filters = Filters::new(tile, weight, out_channels, in_channels);
                 winograd::forward_with_moments(input, &filters, epilogue, y)
@@ -63,6 +68,7 @@ impl FastConv {
                 let weights = direct::pack_backward(weight, out_channels, in_channels, window.kernel);
                 direct::backward_data(dy, window, &weights, reader, write, dx)
             }
+            Algorithm::Bf16 => unreachable!("training rounds nothing"),
             Algorithm::Winograd(tile) => {
                 let filters = Filters::rotated(tile, weight, out_channels, in_channels);
                 winograd::backward_data(dy, &filters, reader, write, dx)
@@ -77,6 +83,7 @@ impl FastConv {
                 let dy = OutputGradient::Finished { dy, channels: self.shape.out_channels };
                 direct::backward_weights(input, self.shape.window, &dy, dw);
             }
+            Algorithm::Bf16 => unreachable!("training rounds nothing"),
             Algorithm::Winograd(tile) => winograd::backward_weights(input, tile, dy, dw),
         }
     }

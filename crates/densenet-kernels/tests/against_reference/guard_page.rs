@@ -2,7 +2,7 @@
 //! begins where one ends.
 
 use densenet_kernels::batch_norm::{Correction, Normalised, Uncorrected, Write, finish};
-use densenet_kernels::conv::{self, ConvShape, Epilogue, OutputGradient};
+use densenet_kernels::conv::{self, ConvShape, Epilogue, MathMode, OutputGradient};
 use densenet_kernels::stem::Pool;
 use densenet_kernels::{Affine, FeatureMaps, Grid, Input, Pooling, Window, head, linear, stem};
 
@@ -76,7 +76,9 @@ fn convolution(draw: &mut Draw, side: Side, case: &Case) {
     let (mut y, mut dw) = (Guarded::zeros(side, dy.len()), Guarded::zeros(side, weight.len()));
     let mut dx = Guarded::zeros(side, reader.x.len());
     let epilogue = Epilogue { bias: Some(&bias), relu: true, dropout: None, skip: Some(&skip) };
-    conv::forward(&conv::pack(shape, &weight, output.height), &input, &epilogue, &mut y);
+    for mode in [MathMode::Strict, MathMode::Bf16] {
+        conv::forward(&conv::pack(shape, &weight, output.height, mode), &input, &epilogue, &mut y);
+    }
     conv::forward_with_moments(shape, &input, &weight, &epilogue, &mut y);
     conv::backward_weights(shape, &input, &OutputGradient::Finished { dy: &dy, channels: case.out }, &mut dw);
     if matches!(case.kind, Kind::PreActivation | Kind::Pooled) && case.window.stride == 1 {

@@ -8,6 +8,7 @@ mod backward_bias;
 mod backward_data;
 mod backward_pictures;
 mod backward_weights;
+mod bf16;
 mod block;
 mod check;
 mod conv_case;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Affine, FeatureMap, FeatureMaps, Pooling};
 use ndarray::{ArrayView4, Axis};
 use rayon::prelude::*;
@@ -90,7 +91,13 @@ impl<'a> Calibrator<'a> {
                 .map(|layer| WatchedLayer {
                     first: reader(layer.bottleneck.as_ref().unwrap_or(&layer.conv)),
                     second: layer.bottleneck.as_ref().map(|bottleneck| {
-                        let folded = FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, &network.weights);
+                        let folded = FoldedPreAct::new(
+                            bottleneck,
+                            Some(&layer.conv.norm),
+                            height,
+                            &network.weights,
+                            MathMode::Strict,
+                        );
                         // Its batch-norm and ReLU are done when it is written.
                         let channels = layer.conv.norm.channels;
                         let affine = RunningAffine { scale: vec![1.0; channels], shift: vec![0.0; channels] };

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real};
 use rayon::prelude::*;
 
@@ -41,12 +42,12 @@ pub(super) struct PackedBlock<T: Real> {
 }
 
 impl<T: Real> PackedLayer<T> {
-    fn new(layer: &DenseLayer, height: usize, weights: &Weights<T>) -> Self {
+    fn new(layer: &DenseLayer, height: usize, weights: &Weights<T>, mode: MathMode) -> Self {
         match &layer.bottleneck {
-            None => Self { first: FoldedPreAct::new(&layer.conv, None, height, weights), second: None },
+            None => Self { first: FoldedPreAct::new(&layer.conv, None, height, weights, mode), second: None },
             Some(bottleneck) => Self {
-                first: FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, weights),
-                second: Some(FoldedConv::new(&layer.conv.conv, None, height, weights)),
+                first: FoldedPreAct::new(bottleneck, Some(&layer.conv.norm), height, weights, mode),
+                second: Some(FoldedConv::new(&layer.conv.conv, None, height, weights, mode)),
             },
         }
     }
@@ -78,11 +79,11 @@ impl<T: Real> PackedLayer<T> {
 }
 
 impl<T: Real> PackedBlock<T> {
-    fn new(block: &Block, height: usize, weights: &Weights<T>) -> Self {
+    fn new(block: &Block, height: usize, weights: &Weights<T>, mode: MathMode) -> Self {
         Self {
             map_channels: block.widths().collect(),
-            layers: block.layers.par_iter().map(|layer| PackedLayer::new(layer, height, weights)).collect(),
-            transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, weights)),
+            layers: block.layers.par_iter().map(|layer| PackedLayer::new(layer, height, weights, mode)).collect(),
+            transition: block.transition.as_ref().map(|op| FoldedPreAct::new(op, None, height, weights, mode)),
         }
     }
 
@@ -133,10 +134,10 @@ impl<T: Real> PackedBlock<T> {
 }
 
 impl<T: Real> FloatBody<T> {
-    /// Packs stem and blocks of a network, whose maps are usually so many pixels high.
-    pub fn new(arch: &Architecture, heights: &[(usize, usize)], weights: &Weights<T>) -> Self {
+    /// Packs stem and blocks of a network, whose maps are usually so many pixels high, for products of that `mode`.
+    pub fn new(arch: &Architecture, heights: &[(usize, usize)], weights: &Weights<T>, mode: MathMode) -> Self {
         let blocks = arch.blocks.par_iter().zip(heights.par_iter());
-        let blocks = blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights)).collect();
+        let blocks = blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights, mode)).collect();
         Self { stem: FloatStem::new(heights[0].0, weights), joining: arch.config.joining, blocks }
     }
 }

@@ -1,5 +1,6 @@
 //! The stem in floating-point inference.
 
+use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Input, Real, stem};
 
 use super::folded::FoldedConv;
@@ -38,7 +39,7 @@ impl<T: Real> FloatStem<T> {
             (Some(norm), Some(pool)) => (None, StemEnd::Pool(weights.affine(norm), stem_pool(pool))),
             (folded, None) => (folded.as_ref(), StemEnd::Relu),
         };
-        Self { conv: FoldedConv::new(&arch.stem_conv, norm, height, weights), end }
+        Self { conv: FoldedConv::new(&arch.stem_conv, norm, height, weights, MathMode::Strict), end }
     }
 
     /// Makes what the stem makes of pictures; where it pools, `raw` gets what its convolution makes.

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use densenet_kernels::conv::{self, ConvShape, Epilogue, PackedConv};
+use densenet_kernels::conv::{self, ConvShape, Epilogue, MathMode, PackedConv};
 use densenet_kernels::{FeatureMaps, Grid, Input, Pooling, Real, Scalar};
 
 use super::shape::conv_shape;
@@ -35,14 +35,14 @@ pub(crate) fn fold<T: Scalar>(weight: &mut [T], bias: Option<&[T]>, scale: &[T],
 
 impl<T: Real> FoldedConv<T> {
     /// Packs `conv`, whose output is usually `height` pixels high, with the batch-norm after it folded in.
-    pub fn new(conv: &Conv, norm: Option<&Norm>, height: usize, weights: &Weights<T>) -> Self {
+    pub fn new(conv: &Conv, norm: Option<&Norm>, height: usize, weights: &Weights<T>, mode: MathMode) -> Self {
         let mut weight = Cow::from(weights.parameter(&conv.weight));
         let mut bias = conv.bias.as_ref().map(|bias| weights.parameter(bias).to_vec());
         if let Some(norm) = norm {
             let RunningAffine { scale, shift } = weights.affine(norm);
             bias = Some(fold(weight.to_mut(), bias.as_deref(), &scale, &shift));
         }
-        Self { name: conv.name.clone(), packed: conv::pack(conv_shape(conv), &weight, height), bias }
+        Self { name: conv.name.clone(), packed: conv::pack(conv_shape(conv), &weight, height, mode), bias }
     }
 
     /// Its channels and window.
@@ -91,8 +91,8 @@ pub(super) struct FoldedPreAct<T: Scalar> {
 
 impl<T: Real> FoldedPreAct<T> {
     /// Packs `op`, whose output is usually `height` pixels high, with the batch-norm after it folded in.
-    pub fn new(op: &PreAct, norm: Option<&Norm>, height: usize, weights: &Weights<T>) -> Self {
-        Self { affine: weights.affine(&op.norm), conv: FoldedConv::new(&op.conv, norm, height, weights) }
+    pub fn new(op: &PreAct, norm: Option<&Norm>, height: usize, weights: &Weights<T>, mode: MathMode) -> Self {
+        Self { affine: weights.affine(&op.norm), conv: FoldedConv::new(&op.conv, norm, height, weights, mode) }
     }
 
     /// What it reads of `maps`.

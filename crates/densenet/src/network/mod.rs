@@ -39,6 +39,7 @@ mod weights;
 pub use backprop::{Backprop, StepOptions, StepOutcome};
 pub use calibrator::Calibrator;
 pub use densenet::{DenseNet, Features};
+pub use densenet_kernels::conv::MathMode;
 pub use densenet_kernels::loss::Loss;
 pub(crate) use folded::fold;
 pub use gradients::BlockGradients;

@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Real, head};
 
 use super::body::Body;
@@ -175,8 +176,8 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
 impl<T: Real> Predictor<T, FloatBody<T>> {
     /// Packs the weights of a network for pictures of about its native size; other sizes take the same packing, which may
     /// suit them less.
-    pub fn of_floats(weights: &Weights<T>) -> Self {
-        Self::new(weights, |arch, heights| FloatBody::new(arch, heights, weights))
+    pub fn of_floats(weights: &Weights<T>, mode: MathMode) -> Self {
+        Self::new(weights, |arch, heights| FloatBody::new(arch, heights, weights, mode))
     }
 }
 

@@ -56,6 +56,9 @@ pub enum Method {
     /// The sum as it is written.
     #[serde(rename = "plain")]
     Plain,
+    /// The plain sum of products of bfloat16.
+    #[serde(rename = "bf16")]
+    Bf16,
     /// The plain sum after the pooling that follows it in the network, which commutes with it: a quarter of the pixels.
     #[serde(rename = "pooled first")]
     PooledFirst,
@@ -85,6 +88,7 @@ impl From<Algorithm> for Method {
     fn from(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Direct => Self::Plain,
+            Algorithm::Bf16 => Self::Bf16,
             Algorithm::Winograd(TileSize::Two) => Self::Two,
             Algorithm::Winograd(TileSize::Four) => Self::Four,
         }
