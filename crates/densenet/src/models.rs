@@ -89,6 +89,8 @@ mod tests {
             let architecture = Architecture::new(&card.config).unwrap();
             assert!(reader.weights(&architecture).unwrap().non_finite(&architecture).is_empty(), "{}", model.name);
             assert!(reader.state::<()>().is_err(), "{} carries a run's state", model.name);
+            let reference = reader.reference(&architecture).unwrap().unwrap();
+            assert_eq!(reference.origin().data, card.dataset, "{}", model.name);
         }
         assert!(find("nothing").is_none());
     }

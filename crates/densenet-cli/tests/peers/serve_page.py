@@ -4,8 +4,10 @@ Writes pictures of the page to FOLDER, if there is one. Without Chromium says so
 """
 
 import base64
+import random
 import re
 import shutil
+import struct
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -114,6 +116,13 @@ def by_event(visit, name, file, kind):
     visit.page.evaluate(make[name], transfer)
 
 
+def noise():
+    """A picture of 32x32 as BMP that is unlike all that are trained on."""
+    pixels = random.Random(0).randbytes(3 * 32 * 32)
+    header = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 54 + len(pixels), 0, 54, 40, 32, 32, 1, 24, 0, len(pixels), 0, 0, 0, 0)
+    return header + pixels
+
+
 def main():
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
@@ -129,7 +138,14 @@ def main():
             visit = Visit(browser, DESKTOP, "dark")
             by_event(visit, how, file, "image/jpeg")
             visit.is_answered()
+        expect(visit.page.get_by_role("note")).to_be_hidden()
         visit.fits("dark")
+        for viewport, scheme in [(DESKTOP, "light"), (PHONE, "dark")]:
+            visit = Visit(browser, viewport, scheme)
+            by_event(visit, "drop", noise(), "image/bmp")
+            expect(visit.page.get_by_role("status")).to_contain_text("; unlike the training pictures")
+            expect(visit.page.get_by_role("note")).to_contain_text(re.compile(r"unlike .*: [\d.]+ times as far"))
+            visit.fits(f"unlike-{scheme}")
         for name, viewport in [("phone", PHONE), ("narrow", NARROW)]:
             visit = Visit(browser, viewport, "light")
             visit.fits(f"{name}-empty")

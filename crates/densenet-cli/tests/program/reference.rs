@@ -7,6 +7,7 @@ use densenet::DenseNet;
 use densenet::data::{DataSet, Picture, Split};
 use densenet::novelty::scores::Separation;
 use densenet::novelty::{Scores, scores_of};
+use densenet_kernels::random::Stream;
 use serde_json::{Value, json};
 
 use crate::fashion::{TRAIN, World, bmp};
@@ -71,6 +72,21 @@ fn training_keeps_a_reference_and_predictions_tell_distances() {
     assert!(rows[1..].iter().zip(&expected).all(|(row, (_, unlike))| row.ends_with(&format!(",{unlike}"))), "{table}");
     let several = world.object(&format!("{predict} --weights run/last.safetensors --json"));
     assert!(several["predictions"][0].get("unlike").is_none(), "{several}");
+}
+
+#[test]
+fn built_in_models_mark_noise() {
+    let world = world();
+    let random = Stream::new(3, 0);
+    let noise = (0..3 * 32 * 32).map(|at| (255.0 * random.uniform(at)) as u8).collect();
+    world.write("noise.ppm", [b"P6 32 32 255\n".to_vec(), noise].concat());
+    let cat = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/pictures/cat.jpg");
+    for (model, picture, unlike) in
+        [("cifar10", "noise.ppm", true), ("fashion-mnist", "noise.ppm", true), ("cifar10", cat, false)]
+    {
+        let told = world.object(&format!("predict --weights {model} {picture} --json"));
+        assert_eq!(told["predictions"][0]["unlike"], unlike, "{model}: {told}");
+    }
 }
 
 #[test]
