@@ -54,6 +54,7 @@ TORCH_COMPILED = Contender("torch-compiled", "PyTorch compiled", env={**KEEP_MEM
 
 ONNXRUNTIME_INT8 = Contender("onnxruntime-int8", "ONNX Runtime")
 OPENVINO_INT8 = Contender("openvino-int8", "OpenVINO")
+OPENVINO_BF16 = Contender("openvino-bf16", "OpenVINO")
 
 TORCH_TRAIN = Contender("torch", "PyTorch", env=KEEP_MEMORY)
 TORCH_NCHW = Contender("torch-channels-first", "PyTorch channels-first", env=KEEP_MEMORY)
@@ -75,6 +76,11 @@ def infer(
 def infer_int8(model: str, batch: int, size: int, threads: int) -> Case:
     """A case of inference in eight bits."""
     return Case("infer", model, batch, size, threads, (ONNXRUNTIME_INT8, OPENVINO_INT8), (OURS,), precision="int8")
+
+
+def infer_bf16(model: str, batch: int, size: int, threads: int) -> Case:
+    """A case of inference with products of bfloat16."""
+    return Case("infer", model, batch, size, threads, (OPENVINO_BF16,), (OURS,), precision="bf16")
 
 
 def train(model: str, batch: int, size: int, threads: int, ours: tuple[Contender, ...] = (OURS,)) -> Case:
@@ -99,6 +105,10 @@ def all_cases(threads: int) -> list[Case]:
         infer_int8("densenet121", 8, 224, threads),
         infer_int8("densenet201", 1, 224, threads),
         infer_int8("densenet-bc-100-12", 64, 32, threads),
+        infer_bf16("densenet121", 1, 224, threads),
+        infer_bf16("densenet121", 8, 224, threads),
+        infer_bf16("densenet201", 1, 224, threads),
+        infer_bf16("densenet-bc-100-12", 64, 32, threads),
         train("seed", 64, 96, threads),
         train("densenet-bc-100-12", 64, 32, threads, both),
         train("densenet-40-12", 64, 32, threads),

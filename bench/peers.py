@@ -82,14 +82,14 @@ def onnxruntime_infer(int8: bool = False) -> Peer:
     return Peer(ort.__version__, prepare)
 
 
-def openvino_infer(int8: bool = False) -> Peer:
-    """OpenVINO, one stream: held to float32 (it would take bfloat16 by itself where the processor has it), or in eight bits by
-    NNCF's post-training quantisation with its default preset, on the same pictures."""
+def openvino_infer(precision: str) -> Peer:
+    """OpenVINO, one stream: held to f32 or to bf16, which it takes by itself where the processor has it, or in int8 by NNCF's
+    post-training quantisation with its default preset, on the same pictures."""
     import openvino as ov
 
     def network(core: ov.Core, job: Job) -> ov.Model:
         model = core.read_model(job.onnx())
-        if not int8:
+        if precision != "int8":
             return model
         import nncf
 
@@ -97,8 +97,8 @@ def openvino_infer(int8: bool = False) -> Peer:
 
     def prepare(job: Job) -> Step:
         config = {"INFERENCE_NUM_THREADS": job.threads, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1}
-        if not int8:
-            config["INFERENCE_PRECISION_HINT"] = "f32"
+        if precision != "int8":
+            config["INFERENCE_PRECISION_HINT"] = precision
         core = ov.Core()
         request = core.compile_model(network(core, job), "CPU", config).create_infer_request()
         request.set_input_tensor(ov.Tensor(job.images()))
@@ -168,8 +168,9 @@ PEERS: dict[str, dict[str, Callable[[], Peer]]] = {
     "infer": {
         "onnxruntime": onnxruntime_infer,
         "onnxruntime-int8": lambda: onnxruntime_infer(int8=True),
-        "openvino": openvino_infer,
-        "openvino-int8": lambda: openvino_infer(int8=True),
+        "openvino": lambda: openvino_infer("f32"),
+        "openvino-bf16": lambda: openvino_infer("bf16"),
+        "openvino-int8": lambda: openvino_infer("int8"),
         "torch": lambda: torch_infer(compiled=False),
         "torch-compiled": lambda: torch_infer(compiled=True),
     },
