@@ -8,6 +8,7 @@ mod groups;
 mod layout;
 mod map;
 mod nearest;
+#[cfg(feature = "parquet")]
 mod parquet;
 mod reference;
 mod thumbnails;

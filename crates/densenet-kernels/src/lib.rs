@@ -31,7 +31,7 @@ pub use dropout::Dropout;
 pub use gemm::PackedWeights;
 pub use memory::{Aligned, Scratch};
 pub use pack::Input;
-pub use scalar::{Precision, Scalar};
+pub use scalar::{Bf16, Precision, Scalar};
 pub use shapes::{Affine, FeatureMap, FeatureMaps, Grid, Pooling, Window};
 
 /// A number for which all operations are compiled: `f32` or `f64`.

@@ -9,6 +9,7 @@ use ndarray::Array2;
 use npyz::{WriteOptions, WriterBuilder};
 
 use super::embeddings::Embeddings;
+#[cfg(feature = "parquet")]
 use super::parquet::parquet;
 use crate::output::Misuse;
 
@@ -20,8 +21,12 @@ pub enum Format {
     /// Comma-separated values, below a header.
     Csv,
     /// A path and a list of floats for each input.
+    #[cfg(feature = "parquet")]
     Parquet,
 }
+
+/// Suffixes that there are.
+const SUFFIXES: &str = if cfg!(feature = "parquet") { ".npy, .csv or .parquet" } else { ".npy or .csv" };
 
 impl Format {
     /// What the suffix of `path` says.
@@ -32,11 +37,9 @@ impl Format {
         match path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).as_deref() {
             Some("npy") => Ok(Self::Npy),
             Some("csv") => Ok(Self::Csv),
+            #[cfg(feature = "parquet")]
             Some("parquet") => Ok(Self::Parquet),
-            _ => {
-                Err(Misuse(format!("{}: --out takes a file that ends in .npy, .csv or .parquet", path.display()))
-                    .into())
-            }
+            _ => Err(Misuse(format!("{}: --out takes a file that ends in {SUFFIXES}", path.display())).into()),
         }
     }
 }
@@ -48,6 +51,7 @@ pub enum Files {
     /// The table.
     Csv(WholeFile),
     /// The same.
+    #[cfg(feature = "parquet")]
     Parquet(WholeFile),
 }
 
@@ -60,6 +64,7 @@ pub fn create(path: &Path, format: Format) -> Result<Files> {
     Ok(match format {
         Format::Npy => Files::Npy(file, WholeFile::create(&path.with_extension("txt"))?),
         Format::Csv => Files::Csv(file),
+        #[cfg(feature = "parquet")]
         Format::Parquet => Files::Parquet(file),
     })
 }
@@ -78,6 +83,7 @@ impl Files {
                 Ok(paths.finish()?)
             }
             Self::Csv(table) => whole(table, &csv(found)?),
+            #[cfg(feature = "parquet")]
             Self::Parquet(table) => whole(table, &parquet(found)?),
         }
     }
