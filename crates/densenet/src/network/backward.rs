@@ -12,11 +12,12 @@ use densenet_kernels::conv;
 use densenet_kernels::{Affine, Aligned, FeatureMaps, Grid, Pooling, Real, head, stem};
 use ndarray::Array4;
 
+use super::batch::Batch;
 use super::body::Body;
 use super::densenet::DenseNet;
 use super::float_body::FloatBody;
 use super::head::HeadState;
-use super::predictor::{Batch, Predictor};
+use super::predictor::Predictor;
 use super::shape::{conv_shape, stem_pool};
 use super::sum::add_scaled;
 use super::weights::RunningAffine;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use bytemuck::Zeroable;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Real};
 
-use super::predictor::Batch;
+use super::batch::Batch;
 use super::steps::Step;
 use crate::profile::Probe;
 

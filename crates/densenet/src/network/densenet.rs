@@ -8,9 +8,10 @@ use densenet_kernels::simd::Isa;
 use densenet_kernels::{FeatureMap, FeatureMaps, Grid, Real};
 use ndarray::{Array2, Array4, ArrayView4, ArrayViewMut2, ArrayViewMut4, s};
 
+use super::batch::Batch;
 use super::float_body::FloatBody;
 use super::pool::in_pool;
-use super::predictor::{Batch, Inference, Outputs, Predictor, Watch};
+use super::predictor::{Inference, Outputs, Predictor, Watch};
 use super::steps::Step;
 use super::weights::{RunningAffine, Weights};
 use crate::architecture::{Block, Norm};

@@ -6,10 +6,10 @@ use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Input, Pooling, Real};
 use rayon::prelude::*;
 
+use super::batch::Batch;
 use super::body::Body;
 use super::float_stem::FloatStem;
 use super::folded::{FoldedConv, FoldedPreAct};
-use super::predictor::Batch;
 use super::steps::{Method, Part, Step};
 use super::weights::Weights;
 use crate::Architecture;

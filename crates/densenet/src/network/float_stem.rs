@@ -3,8 +3,8 @@
 use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Input, Real, stem};
 
+use super::batch::Batch;
 use super::folded::FoldedConv;
-use super::predictor::Batch;
 use super::shape::stem_pool;
 use super::steps::{Part, Step};
 use super::weights::{RunningAffine, Weights};

@@ -4,9 +4,9 @@ use densenet_kernels::{FeatureMaps, Real};
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, s};
 
 use super::backward::Backward;
+use super::batch::Batch;
 use super::densenet::{DenseNet, copy_maps};
 use super::pool::in_pool;
-use super::predictor::Batch;
 use crate::config::HeadPool;
 use crate::{Error, Result};
 

@@ -1,17 +1,18 @@
 //! Stem and blocks of a network in eight bits: what is packed for them, and how they run.
 
-use densenet_kernels::int8::{self, IntegerConv, IntegerInput};
+use densenet_kernels::int8::{self, IntegerInput};
 use densenet_kernels::{Affine, Aligned, FeatureMaps, Grid, Pooling};
 use rayon::prelude::*;
 
+use super::batch::Batch;
 use super::body::Body;
+use super::integer_conv::Packed;
 use super::integer_stem::IntegerStem;
-use super::predictor::Batch;
 use super::shape::conv_shape;
-use super::steps::{Method, Part, Step};
+use super::steps::{Part, Step};
 use super::weights::Weights;
 use crate::architecture::{Block, Conv, DenseLayer, PreAct};
-use crate::profile::{Pass, Probe};
+use crate::profile::Probe;
 use crate::quantization::{Quantization, QuantizedMaps, Requantize};
 
 /// Stem, blocks and transitions.
@@ -45,15 +46,6 @@ struct IntegerOp {
     /// From maps to activations.
     read: Requantize,
     conv: Packed,
-}
-
-/// A convolution and where its sums go.
-#[derive(Debug)]
-pub(super) struct Packed {
-    /// torchvision's name.
-    pub name: String,
-    pub conv: IntegerConv,
-    pub write: Requantize,
 }
 
 /// What the blocks are packed from.
@@ -119,36 +111,6 @@ impl IntegerBody {
         Self {
             stem: IntegerStem::new(weights, quantization),
             blocks: blocks.map(|(number, block)| source.block(number, block)).collect(),
-        }
-    }
-}
-
-impl Packed {
-    /// `output[image][y][x][channel]` of `input`.
-    pub fn run(&self, input: &IntegerInput<'_>, output: &mut [u8], probe: Probe<'_>) {
-        let shape = self.conv.shape();
-        // As everywhere, a convolution after pooling counts as one before it.
-        let grid = match input {
-            IntegerInput::PreActivation { maps, .. } => maps.grid(),
-            _ => input.grid(),
-        };
-        let macs = shape.macs(shape.window.output(grid));
-        let forward = || int8::forward(&self.conv, input, self.write.affine(), output);
-        probe.at(&self.name).time(Pass::Forward, macs, forward);
-    }
-
-    /// What it does to an input of `height` by `width`.
-    pub fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
-        let shape = self.conv.shape();
-        let output = shape.window.output(Grid { images: 1, height, width });
-        Step {
-            name: self.name.clone(),
-            part,
-            in_channels: shape.in_channels,
-            out_channels: shape.out_channels,
-            window: [shape.window.kernel; 2],
-            output: [output.height, output.width],
-            method: Method::Integers,
         }
     }
 }

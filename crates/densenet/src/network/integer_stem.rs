@@ -3,9 +3,9 @@
 use densenet_kernels::int8::{self, IntegerInput};
 use densenet_kernels::{Aligned, stem};
 
+use super::batch::Batch;
 use super::float_stem::STEM_POOL;
-use super::integer_body::Packed;
-use super::predictor::Batch;
+use super::integer_conv::Packed;
 use super::shape::{conv_shape, stem_pool};
 use super::steps::{Part, Step};
 use super::weights::Weights;

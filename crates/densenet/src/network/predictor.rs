@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use densenet_kernels::conv::MathMode;
 use densenet_kernels::{Aligned, FeatureMaps, Grid, Real, head};
 
+use super::batch::Batch;
 use super::body::Body;
 use super::classifier::Classifier;
 use super::float_body::FloatBody;
@@ -25,23 +26,6 @@ const GROUP: usize = 8 * 1024 * 1024;
 
 /// Name of the last batch-norm, with the ReLU and global pooling, which have none.
 const HEAD_POOL: &str = "features.norm5";
-
-/// Pictures to predict.
-#[derive(Clone, Copy)]
-pub(super) struct Batch<'a, T> {
-    /// `(N, C, H, W)`.
-    pub pictures: &'a [T],
-    pub grid: Grid,
-}
-
-impl<T> Batch<'_, T> {
-    /// Some `images` of it.
-    fn images(&self, images: Range<usize>) -> Self {
-        let image = self.pictures.len() / self.grid.images;
-        let pictures = &self.pictures[images.start * image..images.end * image];
-        Self { pictures, grid: Grid { images: images.len(), ..self.grid } }
-    }
-}
 
 /// Where predictions go.
 pub(super) struct Outputs<'a, T> {
