@@ -29,9 +29,10 @@ fn export(folder: &Path, name: &str, options: &str) {
 }
 
 /// What ONNX Runtime makes of `NAME.onnx` is within `tolerance` in norm, and the likeliest class is the same for that share of
-/// the pictures.
-fn check(python: &Path, folder: &Path, name: &str, tolerance: f64, share: f64) {
-    let words = [folder.display().to_string(), name.into(), tolerance.to_string(), share.to_string()];
+/// the pictures, or one whose logit is within a `tie` of it.
+fn check(python: &Path, folder: &Path, name: &str, [tolerance, share, tie]: [f64; 3]) {
+    let [tolerance, share, tie] = [tolerance, share, tie].map(|number| number.to_string());
+    let words = [folder.display().to_string(), name.into(), tolerance, share, tie];
     print!("{}", peers::printed(python, "tests/peers/qdq.py", &words));
 }
 
@@ -42,8 +43,9 @@ fn onnx_runtime_computes_in_integers_what_we_do() {
         println!("{name}");
         let world = tempfile::tempdir().unwrap();
         write(world.path(), &config);
-        // Bytes that go the other way change others in turn, so deep networks drift.
-        check(&python, world.path(), "int8", 0.05, 1.0);
+        // Bytes that go the other way change others in turn, so deep networks drift; the likeliest of a thousand classes of an
+        // untrained one is ahead by less than that.
+        check(&python, world.path(), "int8", [0.05, 1.0, 0.05]);
     }
 }
 
@@ -70,6 +72,6 @@ fn onnx_runtime_agrees_about_a_thousand_pictures() {
     for (name, scales) in [("with", &*pictures), ("without", "")] {
         densenet(folder, &format!("quantize {words} {scales} --out {name}.safetensors"));
         export(folder, name, "--fold");
-        check(&python, folder, name, 0.03, 0.99);
+        check(&python, folder, name, [0.03, 0.99, 0.0]);
     }
 }

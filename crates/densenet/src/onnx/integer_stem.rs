@@ -6,10 +6,9 @@
 
 use densenet_kernels::Affine;
 
-use super::graph::int;
+use super::integers::UNIT;
 use super::network::{INPUT, Walk};
 use crate::architecture::Conv;
-use crate::config::PoolKind;
 use crate::quantization::Quantization;
 
 impl Walk<'_> {
@@ -26,16 +25,12 @@ impl Walk<'_> {
         // The padding is there already.
         let bytes = self.integer_conv(&Conv { padding: 0, ..conv.clone() }, quantization, &write, &x);
         let scales = self.map_scales(&conv.name, maps, 0..conv.out_channels);
-        let x = self.map_numbers(&conv.name, &scales, &bytes);
-        let Some(pool) = arch.stem_pool else { return x };
+        let Some(pool) = arch.stem_pool else { return self.map_numbers(&conv.name, &scales, &bytes) };
+        // Bytes are pooled, all in one unit: a runtime pools integers of one scale only.
+        let x = self.unit_numbers(conv, &bytes);
         let x = self.stem_pool(pool, &x);
-        if pool.kind == PoolKind::Max {
-            return x;
-        }
-        // Means are rounded to bytes again.
-        let [scale, zero] = &scales;
-        let name = "features.pool0";
-        let bytes = self.node(format!("{name}.quantized"), "QuantizeLinear", &[&x, scale, zero], vec![int("axis", 1)]);
+        let (name, unit) = ("features.pool0", self.own(UNIT));
+        let bytes = self.node(format!("{name}.quantized"), "QuantizeLinear", &[&x, &unit], vec![]);
         self.map_numbers(name, &scales, &bytes)
     }
 

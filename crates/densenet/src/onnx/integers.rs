@@ -16,7 +16,7 @@ use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
 use crate::quantization::{Quantization, QuantizedMaps, Requantize};
 
 /// The scale that is 1.
-const UNIT: &str = "unit_scale";
+pub(super) const UNIT: &str = "unit_scale";
 
 /// The largest bias of a convolution in units of its sums: a runtime makes 32-bit integers of them.
 const MOST_BIAS: f32 = (1 << 30) as f32;
@@ -123,7 +123,7 @@ impl Walk<'_> {
     }
 
     /// The bytes that `conv` makes as numbers in units of their scales.
-    fn unit_numbers(&mut self, conv: &Conv, bytes: &str) -> String {
+    pub(super) fn unit_numbers(&mut self, conv: &Conv, bytes: &str) -> String {
         let unit = self.own(UNIT);
         self.node(format!("{}.dequantized", conv.name), "DequantizeLinear", &[bytes, &unit], vec![])
     }

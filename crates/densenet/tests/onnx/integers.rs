@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use densenet::config::{Joining, PoolKind};
+use densenet::config::Joining;
 use densenet::onnx::proto::{FLOAT, GraphProto, INT8, NodeProto, TensorProto, UINT8};
 use densenet::onnx::{self, Options};
 use densenet::output::Output;
@@ -131,15 +131,11 @@ fn every_convolution_stands_between_bytes() {
         for conv in network.architecture.convs() {
             graph.check_conv(&conv.name, conv.in_channels, conv.out_channels);
         }
-        // Means are rounded to bytes again.
-        let pooled = network.architecture.stem_pool.is_some_and(|pool| pool.kind == PoolKind::Average);
         let maps = network.architecture.blocks.iter().map(|block| 1 + block.layers.len()).sum::<usize>();
-        let maps = maps + usize::from(pooled);
         let per_channel = graph.of_type("DequantizeLinear").filter(|node| node.input.len() == 3);
         let channels: usize = per_channel.map(|node| graph.check_map(node)).sum();
         let wanted: usize = network.architecture.blocks.iter().flat_map(|block| block.widths()).sum();
-        let again = if pooled { network.architecture.stem_conv.out_channels } else { 0 };
-        assert_eq!(channels, wanted + again, "{:?}", network.card.config);
+        assert_eq!(channels, wanted, "{:?}", network.card.config);
         assert_eq!(graph.of_type("DequantizeLinear").filter(|node| node.input.len() == 3).count(), maps);
         graph.check_names();
     }
