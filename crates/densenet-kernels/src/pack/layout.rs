@@ -60,7 +60,6 @@ pub(crate) struct PixelRun {
 impl Layout {
     /// The layout for `window` over `channels` of `grid`.
     pub fn new(grid: Grid, channels: usize, window: Window, spacing: Spacing) -> Self {
-        assert!(window.kernel * window.kernel <= MAX_OFFSETS, "{window:?} has more than {MAX_OFFSETS} offsets");
         let fits = grid.height.min(grid.width) + 2 * window.padding >= window.kernel;
         assert!(fits && grid.height.min(grid.width) > 0, "{window:?} on {grid:?}");
         let outputs = window.output(grid).width;
@@ -68,6 +67,7 @@ impl Layout {
             Spacing::Dense => (channels, channels * window.kernel, 1),
             Spacing::Lines => (pixel_stride(channels), channels, window.kernel),
         };
+        assert!(window.kernel * runs <= MAX_OFFSETS, "{window:?} has more than {MAX_OFFSETS} offsets");
         Self { window, columns: window.reach(outputs), pixel, outputs, k, runs, beyond: 0 }
     }
 

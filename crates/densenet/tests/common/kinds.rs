@@ -31,6 +31,7 @@ pub fn kinds(base: &Config) -> Vec<(&'static str, Config)> {
         ("3x3 stem with norm", Config { stem: of(3, 1, true), ..bottleneck }),
         ("7x7 stem with norm", stem(of(7, 2, true))),
         ("7x7 stem without norm", Config { bias: true, ..stem(of(7, 2, false)) }),
+        ("15x15 stem with norm", stem(of(15, 2, true))),
         ("5x5 stem without norm", stem(of(5, 2, false))),
         ("5x5 stem with pooling", stem(pooled(5, 1, true, Some(StemPool::IMAGENET)))),
         ("stem with 2x2 pooling", stem(pooled(3, 1, true, pool(PoolKind::Max, 2, 2, 0)))),
