@@ -22,7 +22,7 @@ use crate::threads::Threads;
 const BATCH: usize = 32;
 
 /// What is said where nothing is known of the pictures.
-const UNKNOWN: &str = "note: the weights do not say how pictures are prepared for them; their numbers are taken to be normalised, and \
+const UNKNOWN: &str = "the weights do not say how pictures are prepared for them; their numbers are taken to be normalised, and \
     those outside of -4 to 4 are cut off. Say it by --preset, or --mean, --std and --size";
 
 /// Makes eight-bit integers of weights, for inference

@@ -57,7 +57,7 @@ pub struct Reading {
 /// What a network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// Eight-bit integers between stem and classifier
+    /// Eight-bit integers before the classifier
     Int8,
     /// Products of bfloat16, where this processor is faster at them; all else in single precision
     Bf16,

@@ -328,3 +328,20 @@ fn bench_tells_its_figures() {
     world.fails("bench infer --model seed --size 20", 2, &["20x20", "smallest"]);
     world.fails("bench infer --model seed --seconds nan", 2, &["from 0 to 3600"]);
 }
+
+/// Products of bfloat16 are taken where they are faster; where they are not, that is said.
+#[test]
+fn bfloat16_or_why_not() {
+    let world = World::new();
+    let words = "bench infer --model densenet-bc-22-12 --size 16 --seconds 0 --precision bf16 --profile --json";
+    let ran = |isa: Option<&str>| {
+        let (code, out, err) = told(world.command(words).envs(isa.map(|isa| ("DENSENET_ISA", isa))).output().unwrap());
+        assert_eq!(code, Some(0), "{err}");
+        let layers = serde_json::from_str::<Value>(&out).unwrap()["profile"]["layers"].clone();
+        let taken = layers.as_array().unwrap().iter().any(|layer| layer["method"] == "bf16");
+        assert_eq!(taken, !err.contains("bf16: this processor"), "{err}");
+        taken
+    };
+    assert!(!ran(Some("portable")));
+    ran(None);
+}
