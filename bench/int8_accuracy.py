@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import nncf
 import numpy as np
 import onnx
 import onnxruntime as ort
 import openvino as ov
 
+from . import nncf_int8
 from .quantize import quantize
 
 BATCH = 100
@@ -62,9 +62,7 @@ def onnxruntime(model: Path) -> Network:
 
 def openvino(model: Path, pictures: np.ndarray) -> Network:
     """A file quantised by NNCF's default preset, in OpenVINO."""
-    core = ov.Core()
-    dataset = nncf.Dataset([picture[None] for picture in pictures])
-    compiled = core.compile_model(nncf.quantize(core.read_model(model), dataset, subset_size=len(pictures)), "CPU")
+    compiled = ov.Core().compile_model(nncf_int8.quantize(model, [picture[None] for picture in pictures]), "CPU")
     return lambda images: compiled(images)[0]
 
 
