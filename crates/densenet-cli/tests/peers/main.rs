@@ -3,6 +3,7 @@
 //! Runs where the environment variable `DENSENET_PEERS` names a Python virtual environment with torchvision, timm, onnx,
 //! onnxruntime and safetensors, as `bench/` makes one.
 
+mod explained;
 mod features;
 mod hub;
 mod qdq;
@@ -105,15 +106,19 @@ fn npy_of([n, c, h, w]: [usize; 4], values: impl Iterator<Item = f32>) -> Vec<u8
     [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), &values].concat()
 }
 
+/// Writes a network to `ours.safetensors`.
+fn saved(folder: &Path, card: &Card, network: &DenseNet) {
+    let (architecture, parameters, running) = (network.architecture(), network.parameters(), network.running());
+    Contents { card, architecture, parameters, running, quantization: None, reference: None }
+        .save(&folder.join("ours.safetensors"))
+        .unwrap();
+}
+
 /// Writes the case's network in every format, and its logits for pictures of two sizes.
 fn write(folder: &Path, name: &str, config: &Config) -> DenseNet {
     fs::create_dir(folder).unwrap();
     let (card, network) = network(config);
-    let architecture = network.architecture();
-    let (parameters, running) = (network.parameters(), network.running());
-    Contents { card: &card, architecture, parameters, running, quantization: None, reference: None }
-        .save(&folder.join("ours.safetensors"))
-        .unwrap();
+    saved(folder, &card, &network);
     let export = "export --weights ours.safetensors";
     densenet(folder, &format!("{export} --format torchvision --out torchvision.safetensors"));
     densenet(folder, &format!("{export} --out plain.onnx"));
