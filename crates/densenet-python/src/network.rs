@@ -1,11 +1,12 @@
 //! A network with its weights and what is known of it.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use densenet::checkpoint::Reader;
 use densenet::data::{self, Preprocessing};
-use densenet::{Architecture, Card, Config, DenseNet, Error, models, prefetch};
+use densenet::network::MathMode;
+use densenet::{Card, Config, DenseNet, Error, models, prefetch};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView4, Axis};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4};
 use pyo3::exceptions::PyValueError;
@@ -30,7 +31,8 @@ pub struct Network {
 impl Network {
     /// Reads a weight file, a folder of a model hub or a built-in model; the rest overrules what it says of itself.
     #[staticmethod]
-    #[pyo3(signature = (weights, *, entry=None, preset=None, size=None, labels=None, card=None))]
+    #[pyo3(signature = (weights, *, entry=None, preset=None, size=None, labels=None, card=None, precision=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
     fn load(
         py: Python<'_>,
         weights: PathBuf,
@@ -39,10 +41,12 @@ impl Network {
         size: Option<usize>,
         labels: Option<Vec<String>>,
         card: Option<&str>,
+        precision: Option<&str>,
     ) -> PyResult<Self> {
         let (network, read) = threads::run(py, || read(&weights, entry))?.map_err(exception)?;
         let said = Said { preset, size, labels, card };
-        Ok(Self { network, card: said.over(read).map_err(PyValueError::new_err)? })
+        let card = said.over(read).map_err(PyValueError::new_err)?;
+        Ok(Self { network: at_precision(network, precision)?, card })
     }
 
     /// An untrained network of a name.
@@ -82,6 +86,16 @@ impl Network {
     #[getter]
     fn labels(&self) -> Vec<String> {
         (0..self.card.config.num_classes).map(|class| self.card.label(class)).collect()
+    }
+
+    /// What it predicts with: int8, bf16 or f32.
+    #[getter]
+    fn precision(&self) -> &'static str {
+        match (self.network.quantization(), self.network.math_mode()) {
+            (Some(_), _) => "int8",
+            (None, MathMode::Bf16) => "bf16",
+            (None, MathMode::Strict) => "f32",
+        }
     }
 
     /// Learnable values.
@@ -287,20 +301,25 @@ fn prepared(pictures: &[Readable<'_>], preprocessing: &Preprocessing) -> densene
 }
 
 /// The network of `weights`, and what they say of themselves or what can be told.
-fn read(weights: &std::path::Path, entry: Option<&str>) -> densenet::Result<(DenseNet, Card)> {
-    let mut reader = match entry {
+fn read(weights: &Path, entry: Option<&str>) -> densenet::Result<(DenseNet, Card)> {
+    let mut file = match entry {
         None => models::open(weights)?,
         Some(_) => Reader::open_entry(weights, entry)?,
     };
-    let card = match reader.has_card() {
-        true => reader.card()?,
-        false => {
-            let config = reader.infer()?.config;
-            reader.inferred_card(&config)?
-        }
-    };
-    let weights = reader.weights(&Architecture::new(&card.config)?)?;
-    Ok((DenseNet::of_weights(&card.config, weights)?, card))
+    DenseNet::read(&mut file)
+}
+
+/// The network at a precision; none for that of its file.
+fn at_precision(network: DenseNet, precision: Option<&str>) -> PyResult<DenseNet> {
+    let floats = |network: DenseNet| if network.quantization().is_some() { network.dequantized() } else { network };
+    match precision {
+        None => Ok(network),
+        Some("f32") => Ok(floats(network).with_math_mode(MathMode::Strict)),
+        Some("bf16") => Ok(floats(network).with_math_mode(MathMode::Bf16)),
+        Some("int8") if network.quantization().is_some() => Ok(network),
+        Some("int8") => Err(PyValueError::new_err("the file holds no integers; densenet quantize makes one that does")),
+        Some(other) => Err(PyValueError::new_err(format!("precision {other:?}; there are int8, bf16 and f32"))),
+    }
 }
 
 /// What a caller says of a network, over what its card says.

@@ -175,3 +175,27 @@ def test_a_model_is_pickled(cifar10, pixels):
     file.seek(0)
     again = pickle.load(file)
     assert again.card == cifar10.card and np.array_equal(again.logits(pixels), cifar10.logits(pixels))
+
+
+def test_a_network_predicts_with_fewer_bits(cifar10, pixels, tmp_path):
+    assert cifar10.precision == "f32"
+    file = tmp_path / "int8.safetensors"
+    subprocess.run([sys.executable, "-m", "densenet", "quantize", "--weights", "cifar10", "--out", file], check=True)
+    expected = cifar10.logits(pixels)
+    for weights, precision, found in (
+        (file, None, {"int8"}),
+        (file, "int8", {"int8"}),
+        (file, "f32", {"f32"}),
+        (file, "bf16", {"bf16", "f32"}),
+        ("cifar10", "bf16", {"bf16", "f32"}),
+    ):
+        model = densenet.load(weights, precision=precision)
+        assert model.precision in found
+        logits = model.logits(pixels)
+        assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
+        again = pickle.loads(pickle.dumps(model))
+        assert again.precision == model.precision and np.array_equal(again.logits(pixels), logits)
+    with pytest.raises(ValueError, match="holds no integers"):
+        densenet.load("cifar10", precision="int8")
+    with pytest.raises(ValueError, match='precision "fp16"; there are int8, bf16 and f32'):
+        densenet.load("cifar10", precision="fp16")

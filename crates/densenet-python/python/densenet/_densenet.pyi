@@ -39,6 +39,7 @@ class Network:
         size: int | None = None,
         labels: Sequence[str] | None = None,
         card: str | None = None,
+        precision: str | None = None,
     ) -> Network: ...
     @staticmethod
     def create(
@@ -56,6 +57,8 @@ class Network:
     def card(self) -> str: ...
     @property
     def labels(self) -> list[str]: ...
+    @property
+    def precision(self) -> str: ...
     @property
     def num_parameters(self) -> int: ...
     @property

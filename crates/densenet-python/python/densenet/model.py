@@ -7,7 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,7 @@ def load(
     size: int | None = None,
     labels: Sequence[str] | Path | None = None,
     card: Mapping[str, Any] | None = None,
+    precision: Literal["int8", "bf16", "f32"] | None = None,
 ) -> Model:
     """Loads a network.
 
@@ -59,11 +60,14 @@ def load(
     - `preset`: pictures are prepared as for one of `densenet.PREPROCESSINGS`;
     - `size`: height and width of the input;
     - `labels`: names of the classes, or a text file of one a line;
-    - `card`: some of the fields of a card, as `Model.card` has them.
+    - `card`: some of the fields of a card, as `Model.card` has them;
+    - `precision`: predict with `int8` (where the file holds integers, which is the default there), `bf16` (where this
+      processor is faster with it, else `f32`; `Model.precision` tells), or `f32`.
     """
     names = _names(labels)
     text = None if card is None else json.dumps(dict(card))
-    return Model(_densenet.Network.load(weights, entry=entry, preset=preset, size=size, labels=names, card=text))
+    said = dict(entry=entry, preset=preset, size=size, labels=names, card=text, precision=precision)
+    return Model(_densenet.Network.load(weights, **said))
 
 
 def create(
@@ -123,6 +127,11 @@ class Model:
     def labels(self) -> list[str]:
         """Names of the classes, or `class N` where nobody has named them."""
         return self._network.labels
+
+    @property
+    def precision(self) -> str:
+        """What it predicts with: `int8`, `bf16` or `f32`."""
+        return self._network.precision
 
     @property
     def num_parameters(self) -> int:
@@ -259,19 +268,19 @@ class Model:
             path = os.path.join(folder, "model.safetensors")
             self.save(path)
             with open(path, "rb") as file:
-                return _of_bytes, (file.read(),)
+                return _of_bytes, (file.read(), self.precision)
 
     def __repr__(self) -> str:
         config = self.card["config"]
         return f"<densenet.Model: {self.num_parameters:,} parameters, {config['num_classes']} classes>"
 
 
-def _of_bytes(content: bytes) -> Model:
+def _of_bytes(content: bytes, precision: Any) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.safetensors")
         with open(path, "wb") as file:
             file.write(content)
-        return load(path)
+        return load(path, precision=precision)
 
 
 def _index(label: str | int, labels: list[str]) -> int:

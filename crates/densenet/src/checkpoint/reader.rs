@@ -233,7 +233,7 @@ impl Reader {
         self.file.read(index, out)
     }
 
-    pub(super) fn wrong(&self, reason: String) -> Error {
+    pub(crate) fn wrong(&self, reason: String) -> Error {
         Error::format(&self.file.path, reason)
     }
 

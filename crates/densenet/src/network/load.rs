@@ -3,34 +3,39 @@
 use std::path::Path;
 
 use super::densenet::DenseNet;
-use crate::checkpoint::{Card, Contents, Weights};
+use crate::checkpoint::{Card, Contents, Reader, Weights};
 use crate::novelty::Reference;
-use crate::{Architecture, Config, Error, Result, models};
+use crate::{Architecture, Config, Result, models};
 
 impl DenseNet<f32> {
     /// Loads the network of a weight file, or the built-in model of that name, with what the file says about it.
     ///
     /// A file of another program says nothing: the network is inferred from its tensors, as by
-    /// [`Reader::infer`](crate::checkpoint::Reader::infer), and the card knows neither preprocessing nor labels.
+    /// [`Reader::infer`], and the card knows neither preprocessing nor labels.
     ///
     /// # Errors
-    /// Those of [`Reader`](crate::checkpoint::Reader)'s `open`, `card`, `infer`, `weights` and `reference`; every message names the
-    /// file.
+    /// Those of [`DenseNet::read`] and of [`Reader::open`].
     pub fn load(weights: impl AsRef<Path>) -> Result<(Self, Card)> {
-        let path = weights.as_ref();
-        let mut reader = models::open(path)?;
-        let card = match reader.has_card() {
-            true => reader.card()?,
+        Self::read(&mut models::open(weights.as_ref())?)
+    }
+
+    /// [`DenseNet::load`] of a file that is open.
+    ///
+    /// # Errors
+    /// Those of [`Reader`]'s `card`, `infer`, `weights` and `reference`; every message names the file.
+    pub fn read(file: &mut Reader) -> Result<(Self, Card)> {
+        let card = match file.has_card() {
+            true => file.card()?,
             false => {
-                let config = reader.infer()?.config;
-                reader.inferred_card(&config)?
+                let config = file.infer()?.config;
+                file.inferred_card(&config)?
             }
         };
         let architecture = Architecture::new(&card.config)?;
-        let weights = reader.weights(&architecture)?;
+        let weights = file.weights(&architecture)?;
         let network = Self::of_weights(&card.config, weights)?;
-        let network = match reader.reference(&architecture)? {
-            Some(reference) => network.with_reference(reference).map_err(|reason| Error::format(path, reason))?,
+        let network = match file.reference(&architecture)? {
+            Some(reference) => network.with_reference(reference).map_err(|reason| file.wrong(reason))?,
             None => network,
         };
         Ok((network, card))
