@@ -113,8 +113,12 @@ impl Reading {
         let architecture = Architecture::new(&config)?;
         let (weights, order) = reader.weights_and_order(&architecture)?;
         model::warn_of_broken(&weights, &architecture, path);
+        // A network that is changed here has other features than those that it refers to.
+        let reference = match held == Some(&config) {
+            true => reader.reference(&architecture),
+            false => Ok(None),
+        };
         let inferred = inferred.map(|inferred| inferred.with(config.clone()).with_order(order));
-        let reference = reader.reference(&architecture);
         let foreign = card.is_none();
         let card = match card {
             Some(card) => Card { config, ..card },

@@ -70,8 +70,10 @@ fn training_keeps_a_reference_and_predictions_tell_distances() {
     let rows: Vec<&str> = table.lines().collect();
     assert_eq!(rows[0], "path,label,probability,distance,unlike");
     assert!(rows[1..].iter().zip(&expected).all(|(row, (_, unlike))| row.ends_with(&format!(",{unlike}"))), "{table}");
-    let several = world.object(&format!("{predict} --weights run/last.safetensors --json"));
-    assert!(several["predictions"][0].get("unlike").is_none(), "{several}");
+    for other in ["--weights run/last.safetensors", "--head-pool max"] {
+        let told = world.object(&format!("{predict} {other} --json"));
+        assert!(told["predictions"][0].get("unlike").is_none(), "{other}: {told}");
+    }
 }
 
 #[test]
