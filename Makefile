@@ -33,7 +33,7 @@ python: tools $(PYTHON)/ready
 WHEEL_PROFILE = wheel
 
 wheel: tools $(PYTHON)/ready
-	$(PYTHON)/bin/maturin build --profile $(WHEEL_PROFILE) --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
+	$(PYTHON)/bin/maturin build --profile $(WHEEL_PROFILE) --compression-level 9 --locked --manifest-path crates/densenet-python/Cargo.toml --out target/wheels
 	$(PYTHON)/bin/pip install --quiet --force-reinstall --no-deps --no-index --find-links target/wheels densenet-cpu
 	cd crates/densenet-python && $(abspath $(PYTHON))/bin/pytest --quiet -rs
 
