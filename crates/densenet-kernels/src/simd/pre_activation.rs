@@ -22,7 +22,7 @@ pub(crate) fn forward<S: Simd, const V: usize>(
     assert!((pixels - 1) * x.ld + channels <= x.data.len(), "{pixels} pixels past the end");
     let zero = simd.splat(S::T::default());
     let (scale, shift) = (load::<S, V>(simd, V, scale, S::LANES), load::<S, V>(simd, V, shift, S::LANES));
-    let (to, ld) = (to.row(0).as_mut_ptr(), to.ld());
+    let (to, ld) = (to.as_mut_ptr(), to.ld());
     for i in 0..pixels {
         for v in 0..V {
             // SAFETY: the last vector of the last pixel ends inside `x` and `to`.
@@ -49,7 +49,7 @@ pub(crate) fn forward_lanes<S: Simd>(
     assert!((1..S::LANES).contains(&lanes) && lanes <= to.columns(), "not a part of a vector");
     assert!(pixels >= 1 && (pixels - 1) * x.ld + lanes <= x.data.len(), "{pixels} pixels past the end");
     let (zero, scale, shift) = (simd.splat(S::T::default()), simd.load(scale), simd.load(shift));
-    let (to, ld) = (to.row(0).as_mut_ptr(), to.ld());
+    let (to, ld) = (to.as_mut_ptr(), to.ld());
     for i in 0..pixels {
         // SAFETY: the last pixel's channels end inside `x` and `to`.
         unsafe {

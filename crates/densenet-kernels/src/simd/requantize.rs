@@ -61,7 +61,7 @@ fn vectors<S: IntegerSimd, F: Source, T: Target, const V: usize, const FULL: boo
     for v in 0..V {
         (scale[v], shift[v]) = (of(affine.scale, v), of(affine.shift, v));
     }
-    let (to, ld) = (to.row(0).as_mut_ptr(), to.ld());
+    let (to, ld) = (to.as_mut_ptr(), to.ld());
     for i in 0..pixels {
         for v in 0..V {
             // SAFETY: the last vector of the last pixel ends inside `x` and `to`.
@@ -100,13 +100,12 @@ pub(crate) fn requantize_pooled<S: IntegerSimd, T: Target>(
     let channels = affine.scale.len();
     let (row, outputs) = (rows.len() / 2, to.rows());
     assert!(2 * outputs * channels <= row && channels <= to.columns(), "{outputs} pixels of two rows");
-    let ld = to.ld();
+    let (to, ld) = (to.as_mut_ptr(), to.ld());
     let (zero, quarter, most) = (simd.splat(0.0), simd.splat(0.25), simd.splat(MOST));
     for start in (0..channels).step_by(S::LANES) {
         let lanes = S::LANES.min(channels - start);
         let affine = affine.channels(start..start + lanes);
         let (scale, shift) = (simd.load(affine.scale), simd.load(affine.shift));
-        let to = to.row(0)[start..].as_mut_ptr();
         for i in 0..outputs {
             let first = 2 * i * channels + start;
             let mut sum = zero;
@@ -116,7 +115,7 @@ pub(crate) fn requantize_pooled<S: IntegerSimd, T: Target>(
                 sum = simd.add(sum, simd.max(zero, simd.add(simd.mul(x, scale), shift)));
             }
             // SAFETY: `to` has as many rows, and a row as many channels.
-            unsafe { T::store(simd, simd.min(most, simd.mul(sum, quarter)), to.add(i * ld), lanes) };
+            unsafe { T::store(simd, simd.min(most, simd.mul(sum, quarter)), to.add(i * ld + start), lanes) };
         }
     }
 }

@@ -77,6 +77,12 @@ impl<'a, T> MatrixMut<'a, T> {
         unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.columns) }
     }
 
+    /// The first element, through which all of the matrix may be written.
+    #[inline(always)]
+    pub fn as_mut_ptr(&mut self) -> *mut T {
+        self.data
+    }
+
     /// Where the element of row `i` and column `j` lies, which need not be inside.
     #[inline(always)]
     pub fn address(&self, i: usize, j: usize) -> *const T {
