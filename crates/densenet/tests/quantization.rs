@@ -450,3 +450,34 @@ fn what_cannot_become_integers_is_refused() {
     let empty = Quantization { convs: BTreeMap::new(), picture_zero: vec![], maps: vec![] };
     assert!(empty.check(network.architecture()).unwrap_err().contains("no integers"));
 }
+
+/// A byte would hide what is no number; and a picture without pixels is no picture, in eight bits or in floating point.
+#[test]
+fn what_is_no_number_or_has_no_pixels_is_refused() {
+    let [config, ..] = configs();
+    let images = images(9, &config);
+    let network = uneven(&config, &images);
+    let (parameters, running) = (network.parameters().to_vec(), network.running().to_vec());
+    for at in [0, running.len() - 1] {
+        let mut running = running.clone();
+        running[at] = f32::NAN;
+        let broken = DenseNet::from_arenas(&config, parameters.clone(), running).unwrap();
+        let calibration = network.calibration_of_norms();
+        let error = broken.quantize(&calibration).unwrap_err().to_string();
+        assert!(error.contains("running_") && error.contains("not finite"), "{error}");
+    }
+    let quantized = measured(&network, &images);
+    for value in [f32::NAN, f32::INFINITY] {
+        let mut images = images.clone();
+        images[[3, 0, 1, 2]] = value;
+        let error = quantized.logits(images.view()).unwrap_err().to_string();
+        assert!(error.contains("not finite"), "{error}");
+        assert!(quantized.pooled(images.view()).is_err());
+    }
+    for network in [network, quantized] {
+        for (height, width) in [(0, 0), (0, 8), (8, 0)] {
+            let error = network.logits(Array4::zeros((1, 3, height, width)).view()).unwrap_err().to_string();
+            assert!(error.contains("smallest picture"), "{error}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 mod augment;
 mod balance;
+mod batches;
 mod beside;
 mod check;
 mod cifar;

@@ -346,6 +346,12 @@ impl<T: Real> DenseNet<T> {
         if count == 0 {
             return Err(Error::Config("no pictures; at least one is needed".into()));
         }
+        // In floating point such a value makes logits that tell; a byte would hide it. No early end: this way it is quick.
+        if self.integers.is_some() && !images.iter().fold(true, |all, value| all & value.f64().is_finite()) {
+            return Err(Error::Config(
+                "pictures hold a value that is not finite, for which eight bits have no number".into(),
+            ));
+        }
         Ok(Grid { images: count, height, width })
     }
 }

@@ -77,8 +77,8 @@ pub(super) struct Predictor<T: Real, B: Body<T>> {
 /// What one prediction works in; kept for the next one.
 #[derive(Debug, Default)]
 struct Workspace<T, E> {
-    /// Extents of the pictures that it is laid out for.
-    extents: (usize, usize),
+    /// Extents of the pictures that it is laid out for, if for any.
+    extents: Option<(usize, usize)>,
     /// Extents of each block's maps.
     sizes: Vec<(usize, usize)>,
     /// Each block's maps.
@@ -212,9 +212,9 @@ impl<T: Real, B: Body<T>> Inference<T> for Predictor<T, B> {
         let workspace = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut workspace = workspace.unwrap_or_default();
         let extents = (batch.grid.height, batch.grid.width);
-        if workspace.extents != extents {
+        if workspace.extents != Some(extents) {
             workspace.sizes = arch.block_sizes(extents.0, extents.1)?;
-            workspace.extents = extents;
+            workspace.extents = Some(extents);
             workspace.buffers.resize_with(workspace.sizes.len(), Aligned::default);
         }
         let Workspace { sizes, buffers, intermediate, raw, numbers, features: own, hidden, .. } = &mut workspace;

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::densenet::{DenseNet, Integers};
 use super::integer_body::IntegerBody;
 use super::predictor::Predictor;
+use crate::checkpoint::Weights;
 use crate::quantization::{Calibration, Quantization, quantize};
 use crate::{Architecture, Config, Error, Result};
 
@@ -14,14 +15,23 @@ impl DenseNet<f32> {
     /// [`Architecture`](crate::Architecture) says, are its own.
     ///
     /// # Errors
-    /// Those of [`DenseNet::from_arenas`], and integers of another network.
+    /// Those of [`DenseNet::from_arenas`], integers of another network, and values that are not finite, which integers would
+    /// hide.
     pub fn quantized(
         config: &Config,
         parameters: Vec<f32>,
         running: Vec<f32>,
         quantization: Quantization,
     ) -> Result<Self> {
-        let mut network = Self::from_arenas(config, parameters, running)?;
+        let weights = Weights { parameters, running, quantization: None };
+        let non_finite = weights.non_finite(&Architecture::new(config)?);
+        if !non_finite.is_empty() {
+            let names = non_finite.join(", ");
+            return Err(Error::Config(format!(
+                "{names}: values that are not finite, for which eight bits have no number"
+            )));
+        }
+        let mut network = Self::from_arenas(config, weights.parameters, weights.running)?;
         quantization.check(network.architecture()).map_err(Error::Config)?;
         let weights = &mut network.weights;
         weights.parameters = without_integers(&weights.architecture, &weights.parameters);

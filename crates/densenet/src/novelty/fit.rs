@@ -44,6 +44,11 @@ impl Reference {
         let &Sample { features, classes, held_out } = sample;
         check(sample)?;
         let group = groups(classes, features.nrows());
+        if group.iter().max().is_some_and(|&last| last + 1 == group.len()) {
+            return Err(
+                "each class has one picture; it takes two of some class to tell how pictures of a class differ".into(),
+            );
+        }
         let (means, mean) = (means(features, &group), features.mapv(f64::from).mean_axis(Axis(0)).expect("rows"));
         let flat = || "the network makes the same of all these pictures".to_string();
         let whitening = whitening(covariance(features, &group, &means)).ok_or_else(flat)?;

@@ -2,14 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array2, Array4, Axis};
+use ndarray::{Array2, Axis};
 
 use super::fit::{MOST_FEATURES, Sample};
 use super::reference::{Distances, Reference};
 use super::scores;
-use crate::data::{Preprocessing, Split, Views};
+use crate::data::{Preprocessing, Split};
 use crate::network::DenseNet;
-use crate::prefetch::prefetch;
 use crate::{Card, Error, Result};
 
 /// Pictures that a reference is made of, at most: so many training pictures, and so many others.
@@ -52,15 +51,15 @@ impl Reference {
         }
         let (preprocessing, mut seen) = (card.preprocessing()?, 0);
         let mut features = |split: &Split| {
-            let spread = spread(split);
             let mut found = Seen { features: Array2::zeros((0, width)), pictures: Vec::new() };
-            let stopped = each_batch(split, &spread, preprocessing, |pictures, images| {
-                let pooled = network.pooled(images.view())?;
-                found.features.append(Axis(0), pooled.view()).expect("rows of one length");
-                found.pictures.extend(pictures);
-                seen += pictures.len();
-                Ok(progress(seen))
-            })?;
+            let stopped =
+                split.each_batch(&split.spread(MOST_PICTURES), BATCH, preprocessing, |pictures, images| {
+                    let pooled = network.pooled(images.view())?;
+                    found.features.append(Axis(0), pooled.view()).expect("rows of one length");
+                    found.pictures.extend(pictures);
+                    seen += pictures.len();
+                    Ok(progress(seen))
+                })?;
             Ok::<_, Error>(stopped.is_none().then_some(found))
         };
         let (Some(train_seen), Some(others)) = (features(train)?, features(held_out)?) else { return Ok(None) };
@@ -93,7 +92,7 @@ pub fn scores_of(
     mut progress: impl FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Vec<Scores>>> {
     let (all, mut found): (Vec<usize>, Vec<Scores>) = ((0..split.len()).collect(), Vec::new());
-    let stopped = each_batch(split, &all, preprocessing, |_, images| {
+    let stopped = split.each_batch(&all, BATCH, preprocessing, |_, images| {
         let (pooled, logits) = network.pooled_and_logits(images.view())?;
         let distances = network.reference().map(|reference| reference.distances(pooled.view()));
         found.extend(logits.rows().into_iter().enumerate().map(|(place, logits)| Scores {
@@ -104,31 +103,4 @@ pub fn scores_of(
         Ok(progress(found.len()))
     })?;
     Ok(stopped.is_none().then_some(found))
-}
-
-/// Some of the pictures, spread over all of them.
-fn spread(split: &Split) -> Vec<usize> {
-    let count = split.len().min(MOST_PICTURES);
-    (0..count).map(|i| i * split.len() / count).collect()
-}
-
-/// Calls `see` with those of `pictures` that can be read, batch by batch, and what a network takes of them, until it breaks.
-fn each_batch(
-    split: &Split,
-    pictures: &[usize],
-    preprocessing: &Preprocessing,
-    mut see: impl FnMut(&[usize], Array4<f32>) -> Result<ControlFlow<()>>,
-) -> Result<Option<()>> {
-    prefetch(
-        pictures.chunks(BATCH),
-        |pictures| Ok((pictures, split.views(pictures, preprocessing, Views::default())?)),
-        |(pictures, (images, outcomes))| {
-            let read: Vec<usize> = (0..pictures.len()).filter(|&place| outcomes[place].is_ok()).collect();
-            if read.is_empty() {
-                return Ok(ControlFlow::Continue(()));
-            }
-            let kept: Vec<usize> = read.iter().map(|&place| pictures[place]).collect();
-            see(&kept, if read.len() == pictures.len() { images } else { images.select(Axis(0), &read) })
-        },
-    )
 }

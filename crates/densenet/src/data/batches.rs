@@ -1,0 +1,45 @@
+//! Some pictures of a data set, batch by batch.
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array4, Axis};
+
+use super::preprocessing::Preprocessing;
+use super::split::Split;
+use super::views::Views;
+use crate::Result;
+use crate::prefetch::prefetch;
+
+impl Split {
+    /// So many of its pictures, or all if it has no more, spread over all of them.
+    pub fn spread(&self, most: usize) -> Vec<usize> {
+        let count = self.len().min(most);
+        (0..count).map(|i| i * self.len() / count).collect()
+    }
+
+    /// Calls `see` with those of `pictures` that can be read, `batch` at a time, and what a network takes of them, until it
+    /// breaks. The next are decoded meanwhile.
+    ///
+    /// # Errors
+    /// Those of `see`, and pictures that cannot be prepared.
+    pub fn each_batch(
+        &self,
+        pictures: &[usize],
+        batch: usize,
+        preprocessing: &Preprocessing,
+        mut see: impl FnMut(&[usize], Array4<f32>) -> Result<ControlFlow<()>>,
+    ) -> Result<Option<()>> {
+        prefetch(
+            pictures.chunks(batch),
+            |pictures| Ok((pictures, self.views(pictures, preprocessing, Views::default())?)),
+            |(pictures, (images, outcomes))| {
+                let read: Vec<usize> = (0..pictures.len()).filter(|&place| outcomes[place].is_ok()).collect();
+                if read.is_empty() {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let kept: Vec<usize> = read.iter().map(|&place| pictures[place]).collect();
+                see(&kept, if read.len() == pictures.len() { images } else { images.select(Axis(0), &read) })
+            },
+        )
+    }
+}
