@@ -1,5 +1,6 @@
 //! What is compared: a plan, as TOML.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,8 @@ use densenet::Config;
 use densenet::config::{Activation, Joining};
 use densenet::data::Augment;
 use densenet::training::Settings;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::output::Misuse;
 
@@ -48,6 +50,7 @@ pub struct Plan {
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Its name.
+    #[serde(deserialize_with = "plain_name")]
     pub name: String,
     /// In what residual and plain networks are like the dense one.
     #[serde(rename = "match", default)]
@@ -62,6 +65,17 @@ pub struct Experiment {
     /// Runs of each, from seeds 0, 1, ...
     #[serde(default = "one")]
     pub seeds: u64,
+}
+
+/// A name that may be part of a folder's: each run has a folder, which is removed in the end.
+fn plain_name<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let name = String::deserialize(value)?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if name.is_empty() || name == "." || name == ".." || !name.chars().all(plain) {
+        let right = "it takes letters from a to z, digits, '.', '_' and '-', and is not '.' or '..'";
+        return Err(D::Error::custom(format!("name = {name:?}; {right}")));
+    }
+    Ok(name)
 }
 
 fn no_augmentation() -> Vec<Augment> {
@@ -100,6 +114,7 @@ pub enum Images {
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// Its name.
+    #[serde(deserialize_with = "plain_name")]
     pub name: String,
     /// How its layers are joined.
     #[serde(default)]
@@ -168,6 +183,9 @@ impl Plan {
         if self.steps == 0 {
             return Err("steps is 0; a run needs some".into());
         }
+        // The epochs follow from the steps and the pictures, which are not known here: as many as there are cycles will do.
+        let training = Settings { epochs: self.training.cycles.max(1), ..self.training.clone() };
+        training.validate().map_err(|error| error.to_string())?;
         if self.experiments.is_empty() {
             return Err("there are no [[experiments]]".into());
         }
@@ -188,6 +206,23 @@ impl Plan {
                 images.iter().find(|images| matches!(images, Images::Word(w) if w != "all"))
             {
                 return Err(format!("experiment {name}: images = \"{word}\"; it takes numbers and \"all\""));
+            }
+        }
+        self.tell_apart()
+    }
+
+    /// Checks that no two networks' runs have the same names, as those of `wide-x` in `bc` and of `x` in `bc-wide`.
+    fn tell_apart(&self) -> Result<(), String> {
+        let mut known: BTreeMap<String, [&str; 2]> = BTreeMap::new();
+        for Experiment { name: experiment, networks, .. } in &self.experiments {
+            for Network { name, .. } in networks {
+                let runs = format!("{experiment}-{name}");
+                if let Some([other, of]) = known.insert(runs.clone(), [name, experiment]) {
+                    return Err(format!(
+                        "{other} of experiment {of} and {name} of experiment {experiment} would both be called {runs}; \
+                         rename one"
+                    ));
+                }
             }
         }
         Ok(())
@@ -284,9 +319,17 @@ mod tests {
             ("images = [500, 2000, 10000]", "images = [\"most\"]", "\"most\""),
             ("{ name = \"plain\"", "{ name = \"dense\"", "two networks that are called dense"),
             ("seeds = 3\n\n# Beside", "seeds = 0\n\n# Beside", "no networks"),
+            ("batch = 64", "batch = 0", "batch is 0; it must be from 1 to 65536"),
+            ("lr = 0.1", "lr = -1.0", "lr is -1; it must be above 0"),
+            ("name = \"data\"", "name = \"\"", "line 13"),
+            ("{ name = \"plain\"", "{ name = \"../plain\"", "name = \"../plain\"; it takes letters"),
+            ("{ name = \"plain\"", "{ name = \"..\"", "line 14"),
         ] {
             let error = tell(&article.replacen(from, to, 1));
             assert!(error.contains(said), "{error}");
         }
+        let alike = article.replacen("name = \"dense\"", "name = \"x-dense\"", 1);
+        let error = tell(&alike.replace("name = \"parameters\"", "name = \"data-x\""));
+        assert!(error.contains("x-dense of experiment data and dense of experiment data-x"), "{error}");
     }
 }

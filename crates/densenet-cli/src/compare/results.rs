@@ -1,7 +1,8 @@
 //! What a comparison leaves in its folder: one line of JSON for each run that is done, and for each measurement of
 //! gradients.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -58,16 +59,21 @@ pub struct RunResult {
     #[serde(deserialize_with = "or_nan")]
     pub train_loss: f64,
     /// Share of those that are put in their class; from 0 to 1.
+    #[serde(deserialize_with = "or_nan")]
     pub train_top1: f64,
     /// Mean loss on the test pictures.
     #[serde(deserialize_with = "or_nan")]
     pub test_loss: f64,
     /// Share of the test pictures that are put in their class; from 0 to 1.
+    #[serde(deserialize_with = "or_nan")]
     pub test_top1: f64,
     /// Which test pictures are put in their class.
     pub test_correct: Correct,
     /// Time that it took; 0 for one that another experiment of the plan has trained already.
     pub seconds: f64,
+    /// Where its numbers did not stay finite, how that showed: then it has no losses, shares, curve and predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged: Option<String>,
     /// What was measured on the way, by steps.
     pub curve: Vec<CurvePoint>,
 }
@@ -160,22 +166,55 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let parsed = whole.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+    let text = std::str::from_utf8(whole_lines(&bytes)).with_context(|| path.display().to_string())?;
+    let parsed = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     parsed
         .map(|(i, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", path.display(), i + 1)))
         .collect()
+}
+
+/// Adds `line` to the file `name` in `folder`. Half a line that a kill or a full disk has left at its end is cut off
+/// before, as [`read`] leaves it out: nothing could be read of a line that goes on where another broke off.
+///
+/// # Errors
+/// Whatever the file system reports, as a full disk.
+pub fn append(folder: &Path, name: &str, line: &impl Serialize) -> Result<()> {
+    let (path, text) = (folder.join(name), serde_json::to_string(line)? + "\n");
+    cut_half_line(&path).and_then(|()| add(&path, &text)).with_context(|| path.display().to_string())
+}
+
+fn cut_half_line(path: &Path) -> io::Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let bytes = fs::read(path)?;
+    match whole_lines(&bytes).len() {
+        whole if whole < bytes.len() => OpenOptions::new().write(true).open(path)?.set_len(whole as u64),
+        _ => Ok(()),
+    }
+}
+
+/// Adds to the file rather than write it anew: parts of a plan that run beside each other may share it.
+fn add(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_data()
+}
+
+/// The lines of `bytes` that have an end.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+    &bytes[..end]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn lines_are_read_as_they_were_written_and_the_unfinished_one_is_left_out() {
+    fn start() -> InitialGradients {
         let layers = vec![LayerGradient { layer: "features.conv0".into(), norm: f64::NAN, relative: 0.5 }];
-        let start = InitialGradients {
+        InitialGradients {
             network: "dense".into(),
             joining: Joining::Dense,
             activation: Activation::Pre,
@@ -184,8 +223,27 @@ mod tests {
             step: 0,
             layers,
             loss: 2.5,
-        };
-        let (folder, line) = (tempfile::tempdir().unwrap(), serde_json::to_string(&start).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_line_is_added_in_the_place_of_half_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(GRADIENTS);
+        append(folder.path(), GRADIENTS, &start()).unwrap();
+        let line = fs::read(&path).unwrap();
+        // Broken off within a letter of two bytes; before the first line was whole; not at all.
+        for before in [[&line[..], b"{\"network\":\"\xc3"].concat(), line[..20].to_vec(), line.clone()] {
+            fs::write(&path, &before).unwrap();
+            let whole = read::<InitialGradients>(folder.path(), GRADIENTS).unwrap().len();
+            append(folder.path(), GRADIENTS, &start()).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), line.repeat(whole + 1));
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_they_were_written_and_the_unfinished_one_is_left_out() {
+        let (folder, line) = (tempfile::tempdir().unwrap(), serde_json::to_string(&start()).unwrap());
         fs::write(folder.path().join(GRADIENTS), format!("{line}\n\n{line}\n{}", &line[..20])).unwrap();
         let read_again: Vec<InitialGradients> = read(folder.path(), GRADIENTS).unwrap();
         assert_eq!(read_again.len(), 2);

@@ -1,7 +1,6 @@
 //! The runs of a plan, one after the other.
 
 use std::fs;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use densenet::info::Info;
 use densenet::network::DenseNet;
 use densenet::output::Output;
 use densenet::training::{EpochReport, LAST, LOG, Observer, Outcome, RESUME, Run, Settings, StepReport, seed_of};
-use densenet::{Architecture, Card, Config, Ensemble};
+use densenet::{Architecture, Card, Config, Ensemble, Error};
 use densenet_kernels::random::Stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::Array4;
@@ -25,7 +24,8 @@ use serde::Serialize;
 use super::measure::gradients;
 use super::networks::{config, depth};
 use super::plan::{Experiment, Match, Network, Plan};
-use super::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, read};
+use super::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, append, read};
+use crate::output::{self, Misuse, counted};
 
 /// Pictures that gradients are measured on.
 const MEASURED: usize = 128;
@@ -92,7 +92,7 @@ impl Comparison {
     /// everything.
     ///
     /// # Errors
-    /// More pictures than there are, and networks that cannot be made alike.
+    /// More pictures than there are, networks that cannot be made alike, and settings that no run can have.
     pub fn tasks(&self) -> Result<Vec<Task>> {
         let base = self.base()?;
         let mut tasks = Vec::new();
@@ -102,6 +102,11 @@ impl Comparison {
             }
         }
         tasks.sort_by_key(|task| task.seed);
+        // The plan has been checked, but for what depends on the epochs, as a number of cycles.
+        for task in &tasks {
+            let settings = self.settings(task, task.images);
+            settings.validate().map_err(|error| Misuse(format!("{}: {error}", task.id)))?;
+        }
         Ok(tasks)
     }
 
@@ -126,7 +131,8 @@ impl Comparison {
         Ok(tasks)
     }
 
-    /// Does `tasks` that are not done yet, and calls `after` with each that is.
+    /// Does `tasks` that are not done yet, and calls `after` with each that is. One that diverges is done, too, and told: the
+    /// same command again would come to the same.
     pub fn run(
         &self,
         tasks: &[Task],
@@ -145,12 +151,27 @@ impl Comparison {
                     None => return Ok(Ended::Interrupted),
                 },
             };
-            append(&self.folder.join(RESULTS), &result)?;
-            // The weights have said what they had to say.
+            append(&self.folder, RESULTS, &result)?;
+            // The weights have said what they had to say, and it is written.
             let _ = fs::remove_dir_all(self.folder_of(task));
+            if let Some(reason) = &result.diverged {
+                output::note(format_args!("{} diverged: {reason}", task.id));
+            }
             after(task)?;
         }
+        self.tell_diverged()?;
         Ok(Ended::Done)
+    }
+
+    /// Says which of the runs that are done diverged, those of earlier commands among them.
+    fn tell_diverged(&self) -> Result<()> {
+        let done = read::<RunResult>(&self.folder, RESULTS)?;
+        let diverged: Vec<String> = done.into_iter().filter(|run| run.diverged.is_some()).map(|run| run.id).collect();
+        if !diverged.is_empty() {
+            let (runs, names) = (counted(diverged.len(), "run"), diverged.join(", "));
+            output::note(format_args!("{runs} diverged, and no claim that needs one is decided: {names}"));
+        }
+        Ok(())
     }
 
     /// The result of `task` where another experiment has had the same run.
@@ -181,14 +202,23 @@ impl Comparison {
         };
         let mut watch = Watch::new(&task.id, run.settings.steps(part.len()) * run.settings.epochs, interrupted.clone());
         watch.bar.set_position(run.progress().step);
-        // Nothing is chosen by what is held out: the last epoch counts.
-        let few = part.select(&[0]);
-        if run.train(&part, &few, &mut watch)? == Outcome::Interrupted {
-            return Ok(None);
-        }
+        // Nothing is chosen by what is held out: the last epoch counts. One picture, which has to be one that can be read.
+        let readable = (0..part.len()).find(|&index| part.picture(index).is_ok());
+        let few = part.select(&[readable.unwrap_or(0)]);
+        let outcome = run.train(&part, &few, &mut watch);
         watch.bar.finish_and_clear();
-        let (network, _) = DenseNet::load(folder.join(LAST))?;
-        self.judge(task, &part, &run, network).map(Some)
+        match outcome {
+            Ok(Outcome::Interrupted) => Ok(None),
+            Ok(Outcome::Finished) => {
+                let (network, _) = DenseNet::load(folder.join(LAST))?;
+                self.judge(task, &part, &run, network).map(Some)
+            }
+            // That costs the other runs nothing.
+            Err(error @ Error::Diverged { .. }) => {
+                Ok(Some(RunResult { diverged: Some(error.to_string()), ..self.unjudged(task, &run)? }))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn start(&self, task: &Task, folder: &Path, part: &Split) -> Result<Run> {
@@ -218,11 +248,29 @@ impl Comparison {
         let known: Vec<usize> = (0..part.len().min(SCORED)).collect();
         let (train, _) = self.score(&network, &part.select(&known))?;
         let (test, test_correct) = self.score(&network, &self.data.test)?;
-        let architecture = network.architecture().clone();
-        let info = Info::new(&architecture, task.config.input_size)?;
+        let unjudged = self.unjudged(task, run)?;
+        if !(train.loss.is_finite() && test.loss.is_finite()) {
+            // The weights are finite, but what they make of pictures is not.
+            let reason = format!("after the last step the loss is {}, in the test {}", train.loss, test.loss);
+            return Ok(RunResult { diverged: Some(reason), ..unjudged });
+        }
         let begin = |network: &mut DenseNet, step| self.curve_point(network, part, step);
         let mut curve = vec![begin(&mut DenseNet::new(&task.config, task.seed)?, 0)?];
         curve.push(CurvePoint { test_loss: Some(test.loss), ..begin(&mut network, run.progress().step)? });
+        Ok(RunResult {
+            train_loss: train.loss,
+            train_top1: train.top1.unwrap_or(f64::NAN),
+            test_loss: test.loss,
+            test_top1: test.top1.unwrap_or(f64::NAN),
+            test_correct,
+            curve,
+            ..unjudged
+        })
+    }
+
+    /// What is known of a run of `task` without its network.
+    fn unjudged(&self, task: &Task, run: &Run) -> Result<RunResult> {
+        let architecture = Architecture::new(&task.config)?;
         Ok(RunResult {
             id: task.id.clone(),
             experiment: task.experiment.clone(),
@@ -234,20 +282,21 @@ impl Comparison {
             depth: depth(&architecture),
             growth_rate: task.config.growth_rate,
             parameters: architecture.num_parameters() as u64,
-            macs: info.macs,
+            macs: Info::new(&architecture, task.config.input_size)?.macs,
             data: self.plan.data.clone(),
             images: task.images,
             augment: word(task.augment),
             seed: task.seed,
             epochs: run.settings.epochs as f64,
             steps: run.progress().step,
-            train_loss: train.loss,
-            train_top1: train.top1.unwrap_or(f64::NAN),
-            test_loss: test.loss,
-            test_top1: test.top1.unwrap_or(f64::NAN),
-            test_correct,
+            train_loss: f64::NAN,
+            train_top1: f64::NAN,
+            test_loss: f64::NAN,
+            test_top1: f64::NAN,
+            test_correct: Correct(Vec::new()),
             seconds: seconds(&self.folder_of(task).join(LOG))?,
-            curve,
+            diverged: None,
+            curve: Vec::new(),
         })
     }
 
@@ -269,12 +318,15 @@ impl Comparison {
         Ok(CurvePoint { step, train_loss, test_loss: None, gradients })
     }
 
-    /// The first pictures of `part`, and their classes.
+    /// The first pictures of `part`, without those that cannot be read, and their classes.
     fn batch(&self, part: &Split) -> Result<(Array4<f32>, Vec<u32>)> {
-        let indices: Vec<usize> = (0..part.len().min(MEASURED)).collect();
-        let pictures = indices.iter().map(|&index| part.picture(index)).collect::<densenet::Result<Vec<_>>>()?;
-        let labels = indices.iter().map(|&index| part.labels()[index] as u32).collect();
-        Ok((self.preprocessing.batch(&pictures)?, labels))
+        let first: Vec<usize> = (0..part.len().min(MEASURED)).collect();
+        let mut found = None;
+        part.each_batch(&first, MEASURED, &self.preprocessing, |read, images| {
+            found = Some((images, read.iter().map(|&index| part.labels()[index] as u32).collect()));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        found.with_context(|| format!("none of {} can be read", counted(first.len(), "picture")))
     }
 
     /// So many training pictures, of all classes alike as far as there are any, which `seed` draws; of fewer pictures all are
@@ -314,7 +366,7 @@ impl Comparison {
             let CurvePoint { train_loss: loss, gradients: layers, .. } = point;
             let activation = config.activation;
             let found = InitialGradients { network, joining, activation, depth, seed, step: 0, layers, loss };
-            append(&self.folder.join(GRADIENTS), &found)?;
+            append(&self.folder, GRADIENTS, &found)?;
         }
         Ok(())
     }
@@ -348,14 +400,6 @@ impl super::plan::Gradients {
 /// A variant's word, as it is serialised.
 fn word(value: impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| Some(value.as_str()?.to_string())).unwrap_or_default()
-}
-
-/// Adds a line of JSON to the file `path`, whole or not at all.
-fn append(path: &Path, line: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(line)? + "\n";
-    let mut file =
-        fs::OpenOptions::new().create(true).append(true).open(path).with_context(|| path.display().to_string())?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_data()).with_context(|| path.display().to_string())
 }
 
 /// The time of all epochs in a run's log.

@@ -100,6 +100,49 @@ fn a_run_that_was_killed_is_gone_on_with_to_the_same_result() {
     child.wait().unwrap();
     world.done(&words("killed"));
     assert_eq!(results(&world, "killed"), whole);
+    // Half a line is what a full disk leaves.
+    for file in ["killed/results.jsonl", "killed/gradients.jsonl"] {
+        let text = world.text(file);
+        world.write(file, &text[..text.len() - 30]);
+    }
+    world.done(&words("killed"));
+    assert_eq!(results(&world, "killed"), whole);
+    assert_eq!(world.text("killed/gradients.jsonl"), world.text("whole/gradients.jsonl"));
+}
+
+#[test]
+fn a_run_that_diverges_is_told_and_the_others_are_done() {
+    let world = World::new();
+    world.write("plan.toml", PLAN.replace("batch = 8", "batch = 8\nlr = 1e9"));
+    // Again: they would come to the same, and are not done anew.
+    for left in [4, 0] {
+        let (_, err) = world.exits(0, "compare --plan plan.toml --out runs --part 1/4 --threads 1");
+        assert_eq!(err.matches(" diverged: the loss is NaN at step 3, learning rate").count(), left, "{err}");
+        assert!(
+            err.contains("4 runs diverged, and no claim that needs one is decided: data-dense-10-none-0, "),
+            "{err}"
+        );
+    }
+    let runs = world.text("runs/results.jsonl");
+    assert!(runs.lines().count() == 4 && runs.matches("\"diverged\":\"the loss is NaN").count() == 4, "{runs}");
+    assert!(!world.path("runs/runs/data-dense-10-none-0").exists(), "no weights stay");
+    assert!(world.text("runs/report.html").contains("4 runs diverged."));
+}
+
+#[test]
+fn a_run_goes_by_pictures_that_cannot_be_read() {
+    let world = World::new();
+    for (i, class) in (0..8).flat_map(|i| [(i, "a"), (i, "b")]) {
+        let grey = if class == "a" { 10 + i } else { 90 + i };
+        let picture = [b"P5 8 8 255\n".as_slice(), &[grey; 64]].concat();
+        let training = if i < 4 { b"no picture".to_vec() } else { picture.clone() };
+        world.write(&format!("pictures/train/{class}/{i}.pgm"), training);
+        world.write(&format!("pictures/test/{class}/{i}.pgm"), picture);
+    }
+    let plan = PLAN.replace("./fashion-mnist", "./pictures").replace("batch = 8", "batch = 8\nmax_bad = 0.5");
+    world.write("plan.toml", plan.replace("images = [10, \"all\"]", "images = [\"all\"]"));
+    world.done("compare --plan plan.toml --out runs --part 1/7 --threads 1");
+    assert_eq!(results(&world, "runs").len(), 2);
 }
 
 #[test]
@@ -114,6 +157,20 @@ fn plans_and_folders_that_do_not_fit_are_refused() {
     world.fails("compare --plan plan.toml --part 3/2", 2, &["I/N with I from 1 to N"]);
     world.write("deep.toml", PLAN.replace("depths = [10, 16]", "depths = [4]"));
     world.fails("compare --plan deep.toml --out deep", 1, &["L = 4 leaves no layer for each of 3 blocks"]);
+    world.write("batch.toml", PLAN.replace("batch = 8", "batch = 0"));
+    for words in ["compare --plan batch.toml --dry-run", "compare --plan batch.toml --out begun"] {
+        world.fails(words, 2, &["batch.toml: training settings: batch is 0; it must be from 1 to 65536"]);
+    }
+    world.write("cycles.toml", PLAN.replace("\"cosine\"", "\"snapshot\"\ncycles = 3"));
+    let reason = "data-dense-10-none-0: training settings: cycles is 3; it must be a divisor of the epochs, 2";
+    world.fails("compare --plan cycles.toml --out begun", 2, &[reason]);
+    world.write("names.toml", PLAN.replace("\"BC\"", "\"../BC\""));
+    world.fails(
+        "compare --plan names.toml --out begun",
+        2,
+        &["names.toml", "line 20", "name = \"../BC\"; it takes letters"],
+    );
+    assert!(!world.path("begun").exists());
     world.done("compare --plan plan.toml --out kept --part 1/16");
     world.write("other.toml", PLAN.replace("steps = 4", "steps = 5"));
     world.fails(

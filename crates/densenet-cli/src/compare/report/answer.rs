@@ -43,6 +43,8 @@ pub struct Comparison {
     pub difference: Option<Estimate>,
     /// Settings that count: those with all seeds.
     pub settings: usize,
+    /// Whether a run diverged that it needs: the others are then no fair sample, and decide nothing.
+    pub diverged: bool,
     /// Whether it is as claimed.
     pub verdict: Verdict,
     /// The difference in each setting.
@@ -107,10 +109,26 @@ fn compare(folder: &Folder, test: &Test) -> Comparison {
         }
     };
     let difference = sample.estimate();
-    let verdict = test.claimed.judge(difference.as_ref().and_then(|difference| difference.interval));
+    let diverged = needs_one_that_diverged(folder, test);
+    let interval = difference.as_ref().and_then(|difference| difference.interval);
+    let verdict = if diverged { Verdict::NotDecided } else { test.claimed.judge(interval) };
     let (of, unit) = in_words(test.measure);
-    let rows = pairs.iter().map(row).collect();
-    Comparison { kinds: test.contrast.names(), of, unit, claimed: test.claimed, difference, settings, verdict, rows }
+    let (kinds, claimed, rows) = (test.contrast.names(), test.claimed, pairs.iter().map(row).collect());
+    Comparison { kinds, of, unit, claimed, difference, settings, diverged, verdict, rows }
+}
+
+/// Whether a run diverged that `test` needs.
+fn needs_one_that_diverged(folder: &Folder, test: &Test) -> bool {
+    let little = |run: &RunResult| run.augment == "none" && folder.most_images(&run.experiment).is_some();
+    let needs = |run: &RunResult| match test.measure {
+        Measure::Accuracy | Measure::Gap => true,
+        Measure::AccuracyOnLittleData => little(run) && run.images <= LITTLE,
+        Measure::AdvantageOfLittleData => little(run),
+        Measure::Parameters | Measure::Macs | Measure::GradientChange => false,
+    };
+    let networks = side_by_side(folder, test.contrast, test.matched);
+    let mut runs = networks.iter().flatten().flat_map(|cell| cell.runs.values());
+    runs.any(|run| run.diverged.is_some() && needs(run))
 }
 
 /// The mean over settings, and how many count.

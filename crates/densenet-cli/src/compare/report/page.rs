@@ -20,6 +20,7 @@ impl Report<'_> {
     pub fn page(&self) -> String {
         let title = format!("The article's claims on {}", self.data);
         let under_way = self.runs.len() < self.runs_planned;
+        let diverged: Vec<&RunResult> = self.runs.iter().filter(|run| run.diverged.is_some()).collect();
         let body = html! {
             header {
                 h1 { (title) }
@@ -31,6 +32,7 @@ impl Report<'_> {
                     " done. What follows is of these."
                 }
             }
+            @if !diverged.is_empty() { (told(&diverged)) }
             div class="tiles" { (self.tiles()) }
             (section("What these runs say", &self.overview()))
             @for answer in &self.claims { (section(answer.heading, &answered(answer))) }
@@ -70,6 +72,19 @@ impl Report<'_> {
                 "That layers reuse the features of layers before them is seen in the weights of one network: "
                 code { "densenet reuse --weights W" } " (docs/reuse.md)."
             }
+        }
+    }
+}
+
+/// Which runs diverged, and how that showed.
+fn told(diverged: &[&RunResult]) -> Markup {
+    html! {
+        details class="notice" {
+            summary {
+                strong { (counted(diverged.len(), "run")) " diverged." }
+                " They are in no chart, and what needs one of them is not decided."
+            }
+            ul { @for run in diverged { li { (run.id) ": " (run.diverged.as_deref().unwrap_or_default()) } } }
         }
     }
 }
@@ -142,8 +157,9 @@ fn method() -> Markup {
             "Networks are compared seed by seed: both runs of a pair have the same experiment, the same training \
              pictures, the same augmentation and the same seed. The interval of the mean difference has Student's t \
              over the seeds and, for accuracies, the error that other test pictures would bring about, by how much \
-             more often one network than the other is right about each picture, added as squares. A claim is held where the intervals of all its comparisons lie on the claimed side, \
-             not held where one lies on the other side, and else not decided. The mean is over the settings that have \
+             more often one network than the other is right about each picture, added as squares. A claim is held \
+             where the intervals of all its comparisons lie on the claimed side, not held where one lies on the other \
+             side, and else not decided, as where a run that it needs diverged. The mean is over the settings that have \
              all seeds. Where a claim speaks of a small difference, 1 point is the border. Charts show means over \
              seeds; bars and bands are one standard deviation. Every network was tested once, after its last step."
         }
@@ -189,8 +205,10 @@ fn of_run(run: &RunResult) -> Markup {
             td { (count(run.images as u64)) }
             td { (augmentation(&run.augment)) }
             td { (run.seed) }
-            td { (percent(run.test_top1)) }
-            @for loss in [run.test_loss, run.train_loss] { td { (format!("{loss:.4}")) } }
+            td { @if run.diverged.is_some() { "diverged" } @else { (percent(run.test_top1)) } }
+            @for loss in [run.test_loss, run.train_loss] {
+                td { @if loss.is_finite() { (format!("{loss:.4}")) } @else { "–" } }
+            }
             td { (short(run.epochs)) }
             td { (count(run.steps)) }
             @for number in [run.depth, run.growth_rate] { td { (number) } }

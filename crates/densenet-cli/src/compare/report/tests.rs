@@ -38,6 +38,7 @@ fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) 
         test_top1: right as f64 / 10_000.0,
         test_correct: Correct((0..10_000).map(|picture| picture < right).collect()),
         seconds: 60.0,
+        diverged: None,
         curve: vec![CurvePoint { step: 0, train_loss: 2.3, test_loss: None, gradients }],
     }
 }
@@ -47,6 +48,13 @@ fn joined(joining: Joining, mut of: RunResult) -> RunResult {
     let network = format!("{joining:?}").to_lowercase();
     of.test_correct.0.reverse();
     RunResult { joining, id: format!("{}-{network}", of.id), network, ..of }
+}
+
+/// The same, diverged.
+fn diverged(of: RunResult) -> RunResult {
+    let (diverged, test_correct, curve) = (Some("the loss is <NaN>".into()), Correct(Vec::new()), Vec::new());
+    let [train_loss, train_top1, test_loss, test_top1] = [f64::NAN; 4];
+    RunResult { train_loss, train_top1, test_loss, test_top1, test_correct, diverged, curve, ..of }
 }
 
 /// A comparison of one experiment, named `e`, on `sizes` numbers of pictures.
@@ -121,6 +129,40 @@ fn one_seed_is_decided_by_the_test_pictures_or_not_at_all() {
     let gap = &answer(&folder, "overfitting").comparisons[1];
     assert_eq!(gap.verdict, Verdict::NotDecided);
     assert!(gap.in_words().contains("one seed says nothing of others"), "{}", gap.in_words());
+}
+
+#[test]
+fn what_needs_a_run_that_diverged_is_not_decided() {
+    let mut runs = Vec::new();
+    for seed in 1..=3 {
+        runs.push(run("e", "dense", 1000, seed, 8000));
+        for joining in [Joining::Residual, Joining::Plain] {
+            runs.push(joined(joining, run("e", "other", 1000, seed, 7000)));
+        }
+    }
+    assert_eq!(answer(&folder(Match::Parameters, 1, runs.clone()), "parameters").verdict, Verdict::Held);
+    let last = runs.pop().unwrap();
+    runs.push(diverged(last));
+    let one = answer(&folder(Match::Parameters, 1, runs.clone()), "parameters");
+    assert_eq!([0, 1].map(|which| one.comparisons[which].verdict), [Verdict::Held, Verdict::NotDecided]);
+    let said = one.comparisons[1].in_words();
+    assert!(said.contains("2 seeds, 1 setting") && said.ends_with("since a run diverged that it needs."), "{said}");
+    // How many parameters a network has, it has though it diverged.
+    let residual = |run: RunResult| if run.joining == Joining::Residual { diverged(run) } else { run };
+    let all = folder(Match::Parameters, 1, runs.into_iter().map(residual).collect());
+    let said = answer(&all, "parameters").comparisons[0].in_words();
+    assert!(said.ends_with("dense less residual: not decided, since a run diverged that it needs."), "{said}");
+    assert_eq!(answer(&all, "arithmetic").comparisons[0].difference.as_ref().unwrap().seeds, 3);
+}
+
+#[test]
+fn a_page_tells_which_runs_diverged() {
+    let plain = diverged(joined(Joining::Plain, run("e", "other", 500, 1, 7000)));
+    let (page, numbers) = pages(written(&[run("e", "dense", 500, 1, 8000), plain]).path());
+    assert!(page.contains("1 run diverged.") && page.contains("<td>diverged</td><td>–</td><td>–</td>"), "{page}");
+    assert!(page.contains("e-other-500-1-plain: the loss is &lt;NaN&gt;") && !page.contains(">NaN"), "{page}");
+    assert_eq!(numbers["runs"][1]["diverged"], "the loss is <NaN>");
+    assert!(!pages(written(&[run("e", "dense", 500, 1, 8000)]).path()).0.contains("run diverged."));
 }
 
 #[test]

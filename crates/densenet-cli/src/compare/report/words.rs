@@ -95,13 +95,17 @@ impl Comparison {
             Unit::LogCount | Unit::LogFactor => "against",
         };
         let subject = format!("{}, {first} {between} {second}", capitalised(self.of));
-        let Some(difference) = &self.difference else { return format!("{subject}: no such runs yet.") };
+        let why = if self.diverged { ", since a run diverged that it needs" } else { "" };
+        let Some(difference) = &self.difference else {
+            let verdict = if self.diverged { self.verdict.in_words() } else { "no such runs yet" };
+            return format!("{subject}: {verdict}{why}.");
+        };
         let (side, border) = match self.claimed {
             Claimed::Above(border) => ("above", border),
             Claimed::Below(border) => ("below", border),
         };
         format!(
-            "{subject}: {} ({}){}. Claimed: {side} {}. {}.",
+            "{subject}: {} ({}){}. Claimed: {side} {}. {}{why}.",
             self.unit.difference(difference.mean),
             self.certainty(difference),
             self.of_either(),
