@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::exception;
-use crate::network::Network;
+use crate::network::{Network, check_finite};
 use crate::threads;
 
 /// How methods are set.
@@ -42,6 +42,7 @@ pub fn explain<'py>(
     settings: Settings,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let (image, target) = (image.as_array(), Target { class, against });
+    check_finite(py, image.insert_axis(Axis(0)))?;
     let blocks = network.network.architecture().blocks.len();
     if let Some(block) = settings.block.filter(|block| !(1..=blocks).contains(block)) {
         return Err(PyValueError::new_err(format!("block {block}; they are counted from 1 to {blocks}")));

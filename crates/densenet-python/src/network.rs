@@ -7,7 +7,7 @@ use densenet::checkpoint::Reader;
 use densenet::data::{self, Preprocessing};
 use densenet::network::MathMode;
 use densenet::{Card, Config, DenseNet, Error, models, prefetch};
-use ndarray::{Array2, Array3, ArrayView2, ArrayView4, Axis};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayView4, Axis};
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArray4};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -178,6 +178,7 @@ impl Network {
     /// What the network makes of its inputs, `(N, C, H, W)`, before it classifies them: pooled, and of each block.
     fn features<'py>(&self, py: Python<'py>, images: PyReadonlyArray4<'py, f32>) -> PyResult<Features<'py>> {
         let images = images.as_array();
+        check_finite(py, images)?;
         let features = threads::run(py, || self.network.features(images))?.map_err(exception)?;
         let blocks = features.blocks.into_iter().map(|block| block.into_pyarray(py)).collect();
         Ok((features.pooled.into_pyarray(py), blocks))
@@ -244,6 +245,7 @@ impl Network {
         batch: usize,
         rows: Rows,
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
+        check_finite(py, images)?;
         let mut found = Found::new(self.width(rows)?);
         for images in images.axis_chunks_iter(Axis(0), batch.max(1)) {
             found.add(threads::run(py, || self.compute(images, rows))?.map_err(exception)?.view());
@@ -273,6 +275,21 @@ impl Network {
         py.detach(|| prefetch(readable.chunks(batch.max(1)), prepare, work))?;
         Ok(found.into_array().into_pyarray(py))
     }
+}
+
+/// Refuses inputs `(N, C, H, W)` with values that are not finite: eight-bit integers would make finite logits of them.
+pub fn check_finite(py: Python<'_>, images: ArrayView4<'_, f32>) -> PyResult<()> {
+    match threads::run(py, || images.outer_iter().position(|image| !is_finite(image)))? {
+        None => Ok(()),
+        Some(place) => Err(PyValueError::new_err(format!(
+            "picture {place} holds values that are not finite (NaN or infinity); a network takes finite ones"
+        ))),
+    }
+}
+
+/// Whether all values are. It looks at every one, which is faster than to end at the first that is not.
+fn is_finite(image: ArrayView3<'_, f32>) -> bool {
+    image.fold(true, |finite, value| finite & value.is_finite())
 }
 
 /// Rows that were found batch by batch.
@@ -356,13 +373,21 @@ impl Said<'_> {
     }
 }
 
-/// The `card` with the fields that a JSON object has.
+/// The `card` with the fields that a JSON object has, of which the configuration can only be that of the network.
 fn merged(card: Card, text: &str) -> Result<Card, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut whole = serde_json::to_value(&card).map_err(|error| error.to_string())?;
     let (Some(fields), Value::Object(given)) = (whole.as_object_mut(), given) else {
         return Err("no card; it must have a card's fields, as preprocessing or labels".into());
     };
+    if given.get("config").is_some_and(|config| !is_config(config, &card.config)) {
+        return Err("card: a network's configuration comes from its file, so config must be left out".into());
+    }
     fields.extend(given);
     Card::of_value(whole)
+}
+
+/// Whether a JSON value stands for `config`.
+fn is_config(value: &Value, config: &Config) -> bool {
+    serde_json::from_value::<Config>(value.clone()).is_ok_and(|other| other == *config)
 }

@@ -65,6 +65,14 @@ def test_what_a_file_does_not_say_is_told(saved, files, tmp_path):
         densenet.load(saved, card={"pictures": 3})
 
 
+def test_a_configuration_comes_from_the_file(cifar10):
+    config = cifar10.card["config"]
+    for other in (config | {"final_relu": False}, config | {"num_classes": 9}, {"final_relu": True}, {}, None):
+        with pytest.raises(ValueError, match="a network's configuration comes from its file"):
+            densenet.load("cifar10", card={"config": other})
+    assert densenet.load("cifar10", card=cifar10.card).card == cifar10.card
+
+
 def test_names_of_networks():
     model = densenet.create("densenet121", num_classes=7)
     assert model.num_parameters == 6_961_031 and repr(model) == "<densenet.Model: 6,961,031 parameters, 7 classes>"
@@ -178,6 +186,12 @@ def test_other_methods_have_maps_of_their_size(cifar10, files):
     [
         (("crane",), {}, "no class is called crane; there are airplane"),
         ((10,), {}, "class 10 of 10"),
+        ((-1,), {}, "class -1 of 10"),
+        ((np.int64(10),), {}, "class 10 of 10"),
+        ((True,), {}, "no class is called True"),
+        ((np.True_,), {}, "no class is called True"),
+        ((3.0,), {}, "no class is called 3.0"),
+        (("cat",), {"against": 3}, "cat against itself"),
         (("cat",), {"against": "cat"}, "cat against itself"),
         (("cat",), {"method": "x"}, 'no method is called "x"; there are cam'),
         (("cat",), {"method": "grad-cam", "block": 4}, "block 4; they are counted from 1 to 3"),
@@ -187,6 +201,21 @@ def test_other_methods_have_maps_of_their_size(cifar10, files):
 def test_wrong_explanations_are_told(cifar10, files, arguments, settings, words):
     with pytest.raises(ValueError, match=words):
         cifar10.explain(files[0], *arguments, **settings)
+
+
+def test_classes_are_told_by_numbers_of_any_kind(cifar10, files):
+    expected = cifar10.explain(files[0], 3, against=5)
+    for kind in (np.int64, np.uint8, np.array):
+        found = cifar10.explain(files[0], kind(3), against=kind(5))
+        assert (found.label, found.against) == ("cat", "dog") and np.array_equal(found.map, expected.map)
+    likeliest = cifar10.logits(files[0])[0].argmax()
+    assert cifar10.explain(files[0], likeliest).label == cifar10.explain(files[0]).label
+
+
+def test_only_finite_inputs_are_explained(cifar10):
+    for method in ("cam", "grad-cam", "integrated-gradients", "smooth-grad", "occlusion"):
+        with pytest.raises(ValueError, match="picture 0 holds values that are not finite"):
+            cifar10.explain(np.full((1, 3, 32, 32), np.inf, np.float32), "cat", method=method)
 
 
 def test_one_picture_is_explained_at_a_time(cifar10, files):

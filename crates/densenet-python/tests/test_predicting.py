@@ -90,6 +90,13 @@ def test_no_pictures_are_no_rows(cifar10):
     assert cifar10.logits([]).shape == (0, 10) and cifar10.predict([]) == []
 
 
+def inputs(place=0, value=0.0, size=(32, 32)):
+    """Three inputs, one of which has a value that is set."""
+    images = np.zeros((3, 3, *size), np.float32)
+    images[place, ..., -1:] = value
+    return images
+
+
 @pytest.mark.parametrize(
     ("pictures", "error", "words"),
     [
@@ -102,11 +109,32 @@ def test_no_pictures_are_no_rows(cifar10):
         (np.zeros((2, 1, 32, 32), np.float32), ValueError, "1 channels"),
         (np.zeros((8, 8), np.float32), ValueError, r"\(8, 8\)"),
         (np.zeros((1, 1, 1, 1, 1), np.uint8), ValueError, r"\(1, 1, 1, 1, 1\)"),
+        (inputs(size=(0, 0)), ValueError, "picture size 0x0"),
+        (inputs(size=(0, 32)), ValueError, "picture size 0x32"),
+        (inputs(size=(32, 0)), ValueError, "picture size 32x0"),
+        (inputs(1, np.nan), ValueError, "picture 1 holds values that are not finite"),
+        (inputs(2, np.inf), ValueError, "picture 2 holds values that are not finite"),
+        (list(inputs(0, -np.inf)), ValueError, "picture 0 holds values that are not finite"),
+        (inputs(2, np.inf).swapaxes(2, 3).astype(np.float64), ValueError, "picture 2 holds values"),
     ],
 )
 def test_wrong_pictures_are_told(cifar10, pictures, error, words):
-    with pytest.raises(error, match=words):
-        cifar10.logits(pictures)
+    for method in (cifar10.logits, cifar10.pooled):
+        with pytest.raises(error, match=words):
+            method(pictures)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (inputs()[:0], "no pictures"),
+        (inputs(size=(0, 0)), "picture size 0x0"),
+        (inputs(1, np.nan), "picture 1 holds values that are not finite"),
+    ],
+)
+def test_wrong_inputs_have_no_features(cifar10, images, words):
+    with pytest.raises(ValueError, match=words):
+        cifar10.features(images)
 
 
 def test_other_threads_run_meanwhile(cifar10, pixels):
@@ -191,6 +219,8 @@ def test_a_network_predicts_with_fewer_bits(cifar10, pixels, tmp_path):
     ):
         model = densenet.load(weights, precision=precision)
         assert model.precision in found
+        with pytest.raises(ValueError, match="picture 1 holds values that are not finite"):
+            model.logits(inputs(1, np.nan))
         logits = model.logits(pixels)
         assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
         again = pickle.loads(pickle.dumps(model))

@@ -1,6 +1,7 @@
 """Runs from Python, which are the program's."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -89,6 +90,51 @@ def test_arrays_become_files_that_a_run_can_go_on_with(arrays, tmp_path):
     assert grey.model.labels == ["a", "b"] and grey.model.card["config"]["in_channels"] in (1, 3)
 
 
+def written(run):
+    """What lies in the folder of a run's pictures, by class."""
+    return {path.relative_to(run / "pictures"): path.read_bytes() for path in (run / "pictures").glob("*/*")}
+
+
+def test_arrays_take_the_place_of_those_that_came_to_no_run(arrays, tmp_path):
+    images, classes = arrays
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match="lr"):
+        densenet.train((images, 1 - classes), out=run, lr=-1, **SHORT)
+    assert len(written(run)) == 48
+    densenet.train((images[:40], classes[:40]), out=run, **SHORT)
+    assert sorted(path.as_posix() for path in written(run)) == sorted(f"{i % 2}/{i:07}.ppm" for i in range(40))
+    assert not list(run.glob("pictures-*"))
+
+
+def test_the_pictures_of_a_run_stay(arrays, tmp_path):
+    images, classes = arrays
+    run = densenet.train((images, classes), out=tmp_path / "run", callbacks=[Heard(last=2)], **SHORT)
+    before = written(run.folder)
+    with pytest.raises(ValueError, match="run: holds a training run already; resume it or choose another folder"):
+        densenet.train((255 - images, 1 - classes), out=run.folder, **SHORT)
+    with pytest.raises(ValueError, match="arrays are for a new run"):
+        densenet.train((255 - images, 1 - classes), resume=run.folder)
+    assert written(run.folder) == before and densenet.train(resume=run.folder).done
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".a", "../../out", "a/b", "a\0b", "train"])
+def test_names_that_no_folder_of_a_class_can_have_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(f"class {name!r}: ")):
+        densenet.train((np.zeros((4, 4, 4), np.uint8), ["b", name] * 2), model="seed", out=tmp_path / "runs" / "one")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_others_wrote_is_not_replaced(arrays, tmp_path):
+    run = tmp_path / "run"
+    (run / "pictures" / "cat").mkdir(parents=True)
+    for path in (run / "pictures" / "cat" / "mine.png", run / "pictures" / "0000000.txt"):
+        path.write_bytes(b"mine")
+        with pytest.raises(ValueError, match=f"{path.name}: not written by train"):
+            densenet.train(arrays, out=run, **SHORT)
+        assert path.read_bytes() == b"mine"
+        path.unlink()
+
+
 def test_a_callback_ends_a_run_which_goes_on(folder, tmp_path):
     whole = densenet.train(folder, out=tmp_path / "whole", **SHORT)
     begun = densenet.train(folder, out=tmp_path / "begun", callbacks=[Heard(last=2)], **SHORT)
@@ -146,6 +192,8 @@ def test_ctrl_c_saves_the_run(folder, tmp_path):
         ((np.zeros((2, 4, 4), np.uint8), [0, 1]), {"model": "seed", "out": None}, ValueError, "out="),
         ((np.zeros((2, 4, 4), np.uint8), [0, 1, 2]), {"model": "seed"}, ValueError, r"classes of shape \(3,\)"),
         ((np.zeros((2, 4, 4)), [0, 1]), {"model": "seed"}, ValueError, "float64"),
+        ((np.zeros((0, 4, 4), np.uint8), []), {"model": "seed"}, ValueError, r"pictures of shape \(0, 4, 4\)"),
+        ((np.zeros((2, 4, 0), np.uint8), [0, 1]), {"model": "seed"}, ValueError, r"pictures of shape \(2, 4, 0\)"),
     ],
 )
 def test_wrong_runs_are_told(data, options, error, message, tmp_path):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ def load(
     - `preset`: pictures are prepared as for one of `densenet.PREPROCESSINGS`;
     - `size`: height and width of the input;
     - `labels`: names of the classes, or a text file of one a line;
-    - `card`: some of the fields of a card, as `Model.card` has them;
+    - `card`: some of the fields of a card, as `Model.card` has them; `config` comes from the file alone;
     - `precision`: predict with `int8` (where the file holds integers, which is the default there), `bf16` (where this
       processor is faster with it, else `f32`; `Model.precision` tells), or `f32`.
     """
@@ -109,7 +110,7 @@ class Model:
 
     Wherever it takes pictures, these are a path, the bytes of a picture file, a PIL picture, or a list of such; pixels,
     as uint8 arrays (N, H, W, C) or uint8 tensors (N, C, H, W); or floating-point arrays or tensors (N, C, H, W), which
-    are taken as they are: normalised already. Arrays and tensors are not copied where they are contiguous.
+    are taken as they are: normalised already, and finite. Arrays and tensors are not copied where they are contiguous.
 
     It never changes, and any number of threads may use it.
     """
@@ -185,9 +186,9 @@ class Model:
     def explain(
         self,
         picture: Any,
-        label: str | int | None = None,
+        label: str | SupportsIndex | None = None,
         *,
-        against: str | int | None = None,
+        against: str | SupportsIndex | None = None,
         method: str = "cam",
         block: int | None = None,
         steps: int = 50,
@@ -196,6 +197,7 @@ class Model:
         square: int = 16,
     ) -> Explanation:
         """A map of what in a picture speaks for a class, or for it against another; the likeliest where none is named.
+        Classes are told by their names or by their numbers, from 0.
 
         `method` is one of
 
@@ -283,11 +285,22 @@ def _of_bytes(content: bytes, precision: Any) -> Model:
         return load(path, precision=precision)
 
 
-def _index(label: str | int, labels: list[str]) -> int:
-    if isinstance(label, int):
-        if not 0 <= label < len(labels):
-            raise ValueError(f"class {label} of {len(labels)}; they are counted from 0")
-        return label
+def _number(label: Any) -> int | None:
+    """The integer that a class is told by, of Python, NumPy or PyTorch, if it is one; a truth value is none."""
+    if isinstance(label, bool):
+        return None
+    try:
+        return operator.index(label)
+    except TypeError:
+        return None
+
+
+def _index(label: str | SupportsIndex, labels: list[str]) -> int:
+    number = _number(label)
+    if number is not None:
+        if not 0 <= number < len(labels):
+            raise ValueError(f"class {number} of {len(labels)}; they are counted from 0")
+        return number
     found = [index for index, name in enumerate(labels) if name == label]
     if len(found) != 1:
         known = ", ".join(labels) if len(labels) <= 20 else f"{len(labels)} others, as {labels[0]}"

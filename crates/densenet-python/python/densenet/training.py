@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import os
+import re
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +23,12 @@ PathLike = str | os.PathLike[str]
 
 #: Between two looks of a progress bar, in seconds.
 _BAR_EVERY = 0.2
+
+#: What a run goes on from; where it is, there is a run.
+_RESUME = "resume.safetensors"
+
+#: The names of pictures that were arrays.
+_PICTURE = re.compile(r"[0-9]{7,}\.p[gp]m")
 
 
 class Callback:
@@ -84,7 +92,7 @@ def train(
 
     `data` is a folder of classes, a table of pictures (`.csv`), a named data set (`cifar10`), or pictures and their
     classes as arrays: uint8 (N, H, W, C) or (N, H, W), and N numbers or names. Arrays are written into the run's
-    folder, so that it can be gone on with.
+    folder, so that it can be gone on with, and take the place of those of a call that came to no run.
 
     `recipe` is a recipe's name or file, and `options` are those of the program, by their names: `model="densenet121"`,
     `init="cifar10"`, `epochs=3`, `lr=0.1`, `batch=64`, `size=96`, `shuffle=False`, ... `resume` goes on with a run in
@@ -95,9 +103,11 @@ def train(
     """
     arguments = _arguments({"recipe": recipe, "out": out, "resume": resume, **options})
     if isinstance(data, tuple):
+        if resume is not None:
+            raise ValueError("arrays are for a new run; resume= goes on with those that are in the run's folder")
         if out is None:
             raise ValueError("arrays are written into the run's folder; out= says where that is")
-        data = _written(*data, Path(out) / "pictures")
+        data = _written(*data, Path(out))
     if data is not None:
         arguments += ["--data", os.fspath(data)]
     heard = list(callbacks)
@@ -130,22 +140,62 @@ def _arguments(options: dict[str, Any]) -> list[str]:
     return words
 
 
-def _written(images: NDArray[np.uint8], classes: Sequence[Any], folder: Path) -> Path:
-    """Writes pictures as files, each in the folder of its class, whose names sort as the classes do."""
-    images, names = np.asarray(images), np.asarray(classes)
+def _written(images: NDArray[np.uint8], classes: Sequence[Any], run: Path) -> Path:
+    """Writes pictures as files into the folder of a new run, each in the folder of its class. All of them come there at
+    once, in place of those of a call that came to no run."""
+    if (run / _RESUME).exists():
+        raise ValueError(f"{run}: holds a training run already; resume it or choose another folder")
+    pictures, names = _labelled(np.asarray(images), np.asarray(classes))
+    folder = run / "pictures"
+    _refuse_others(folder)
+    run.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pictures-", dir=run) as temporary:
+        new = Path(temporary, "new")
+        for number, (picture, name) in enumerate(zip(pictures, names)):
+            _write(picture, new / name, f"{number:07}")
+        if folder.exists():
+            folder.rename(Path(temporary, "old"))
+        new.rename(folder)
+    return folder
+
+
+def _labelled(images: NDArray[np.uint8], classes: NDArray[Any]) -> tuple[NDArray[np.uint8], list[str]]:
+    """Pictures, and the names of their classes, which sort as the classes do."""
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise ValueError(f"pictures of {images.dtype} {images.shape}; uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3)")
-    if names.shape != images.shape[:1]:
-        raise ValueError(f"classes of shape {names.shape} for {len(images)} pictures; (N,) is needed")
-    digits = len(str(names.max())) if np.issubdtype(names.dtype, np.integer) else 0
-    colour = images.ndim == 4 and images.shape[3] == 3
-    kind, ending = (b"P6", "ppm") if colour else (b"P5", "pgm")
-    for number, (picture, name) in enumerate(zip(images, names)):
-        path = folder / str(name).zfill(digits) / f"{number:07}.{ending}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = b"%s %d %d 255\n" % (kind, picture.shape[1], picture.shape[0])
-        path.write_bytes(header + np.ascontiguousarray(picture).tobytes())
-    return folder
+    if images.size == 0:
+        raise ValueError(f"pictures of shape {images.shape}; at least one, of at least one pixel, is needed")
+    if classes.shape != images.shape[:1]:
+        raise ValueError(f"classes of shape {classes.shape} for {len(images)} pictures; (N,) is needed")
+    digits = len(str(classes.max())) if np.issubdtype(classes.dtype, np.integer) else 0
+    names = [str(name).zfill(digits) for name in classes]
+    for name in sorted(set(names)):
+        _check_name(name)
+    return images, names
+
+
+def _check_name(name: str) -> None:
+    """Refuses the name of a class that cannot be that of its folder."""
+    if not name or name.startswith(".") or any(mark in name for mark in ("/", "\0", os.sep)):
+        rule = "a folder is called by it, so it must not be empty, begin with a dot, or have a slash or NUL in it"
+        raise ValueError(f"class {name!r}: {rule}")
+    if name == "train":
+        raise ValueError("class 'train': a folder of that name holds the training part; call the class otherwise")
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuses to replace a folder in which lies what no call has written there."""
+    for path in [folder, *folder.rglob("*")] if folder.exists() else []:
+        if path.is_symlink() or not (path.is_dir() or _PICTURE.fullmatch(path.name)):
+            raise ValueError(f"{path}: not written by train(), which would replace {folder}; choose another out=")
+
+
+def _write(picture: NDArray[np.uint8], folder: Path, name: str) -> None:
+    """Writes a picture (H, W) or (H, W, C) in a form that needs no library."""
+    kind, ending = (b"P6", "ppm") if picture.ndim == 3 and picture.shape[2] == 3 else (b"P5", "pgm")
+    folder.mkdir(parents=True, exist_ok=True)
+    header = b"%s %d %d 255\n" % (kind, picture.shape[1], picture.shape[0])
+    (folder / f"{name}.{ending}").write_bytes(header + np.ascontiguousarray(picture).tobytes())
 
 
 def _in_notebook() -> bool:
