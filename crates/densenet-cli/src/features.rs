@@ -31,7 +31,7 @@ use self::nearest::{Neighbours, lines};
 use self::reference::Reference;
 use crate::data_dir::DataDir;
 use crate::model::Model;
-use crate::output::{self, counted};
+use crate::output::{self, Misuse, counted};
 use crate::predict::inputs::{Array, Input, inputs};
 use crate::preparing::Preparing;
 use crate::reading::Reading;
@@ -88,6 +88,9 @@ impl Features {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
         let format = self.out.as_deref().map(Format::of).transpose()?;
+        if self.out.is_some() && self.out == self.page {
+            bail!(Misuse("--out and --page are one file; each needs its own".into()));
+        }
         let model = self.reading.load(&self.weights, &self.preparing)?;
         let mut collector = Collector::new(&model.network, self.block, usize::from(self.batch))?;
         // What cannot be written is better known before the work.
@@ -97,13 +100,13 @@ impl Features {
         let found = self.embed(&model, &mut collector)?;
         let neighbours =
             reference.map(|reference| self.nearest(&model, &mut collector, &found, &reference)).transpose()?;
+        if let Some(files) = files {
+            files.write(&found)?;
+        }
         if let Some(mut page) = page {
             let (neighbours, max_pixels) = (neighbours.as_deref().unwrap_or_default(), self.data_dir.max_pixels());
             page.write(map::page(&self.weights, &found, self.map, neighbours, max_pixels)?.as_bytes())?;
             page.finish()?;
-        }
-        if let Some(files) = files {
-            files.write(&found)?;
         }
         self.tell(&found, neighbours.as_deref(), &collector.unreadable)?;
         if collector.turned > 0 {

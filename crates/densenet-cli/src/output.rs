@@ -8,6 +8,7 @@ use std::process;
 
 use anyhow::{Context, Result};
 use densenet::data::{Orientation, Preprocessing};
+use densenet::files::WholeFile;
 use serde::Serialize;
 
 /// An error in the words of the command line, for which the program exits with 2.
@@ -64,6 +65,12 @@ pub fn count_unreadable(unreadable: usize, of: usize) {
     if unreadable > 0 && of > 1 {
         note(format_args!("{} of {} could not be read", count(unreadable as u64), counted(of, "input")));
     }
+}
+
+/// Fails where no file can be written at `path`: better known before the work than after it.
+pub fn check_place(path: &Path) -> Result<()> {
+    WholeFile::create(path)?;
+    Ok(())
 }
 
 /// Says how many pictures are not stored upright, where they are read as they are stored.

@@ -49,7 +49,7 @@ pub struct Reading {
     /// tell, else last]
     #[arg(long, value_name = "first|last", value_parser = word::<NewMaps>)]
     new_maps: Option<NewMaps>,
-    /// Predict with int8, bf16 or f32 [default: int8 where the file holds integers, else f32]
+    /// Compute with int8, bf16 or f32 [default: int8 where the file holds integers, else f32]
     #[arg(long, value_name = "P", value_enum, help_heading = None)]
     precision: Option<Precision>,
 }
@@ -95,6 +95,8 @@ pub struct Found {
     pub inferred: Option<Inferred>,
     /// Whether another program wrote it.
     foreign: bool,
+    /// The network that it says it holds, or that its tensors tell, whatever the command line says.
+    held: Option<Config>,
     /// What it keeps of the training pictures, which only predictions need.
     reference: densenet::Result<Option<Reference>>,
 }
@@ -108,23 +110,20 @@ impl Reading {
             Some(_) => None,
             None => self.infer(&reader)?,
         };
-        let held = card.as_ref().map(|card| &card.config).or(inferred.as_ref().map(|inferred| &inferred.config));
-        let config = self.overrule(held)?;
+        let held =
+            card.as_ref().map(|card| &card.config).or(inferred.as_ref().map(|inferred| &inferred.config)).cloned();
+        let config = self.overrule(held.as_ref())?;
         let architecture = Architecture::new(&config)?;
         let (weights, order) = reader.weights_and_order(&architecture)?;
         model::warn_of_broken(&weights, &architecture, path);
-        // A network that is changed here has other features than those that it refers to.
-        let reference = match held == Some(&config) {
-            true => reader.reference(&architecture),
-            false => Ok(None),
-        };
+        let reference = reader.reference(&architecture);
         let inferred = inferred.map(|inferred| inferred.with(config.clone()).with_order(order));
         let foreign = card.is_none();
         let card = match card {
             Some(card) => Card { config, ..card },
             None => reader.inferred_card(&config)?,
         };
-        Ok(Found { card, weights, inferred, foreign, reference })
+        Ok(Found { card, weights, inferred, foreign, held, reference })
     }
 
     /// The same, of layers whose new maps stand there.
@@ -182,9 +181,11 @@ impl Reading {
 
     /// The network as the file holds it, but without what this keeps of the training pictures, and that.
     fn load_with(&self, path: &Path, preparing: &Preparing) -> Result<(Model, densenet::Result<Option<Reference>>)> {
-        let Found { card, weights, inferred, foreign, reference } = self.read(path)?;
+        let Found { card, weights, inferred, foreign, held, reference } = self.read(path)?;
         let before = card.preprocessing.clone();
         let card = preparing.complete(card)?;
+        // A network that the command line changes has other features than those that the file's reference is of.
+        let reference = if held.as_ref() == Some(&card.config) { reference } else { Ok(None) };
         if let Some(inferred) = &inferred {
             output::note(brief(path, inferred));
         }
@@ -205,8 +206,8 @@ impl Reading {
                     format!("{file} holds no integers; densenet quantize --weights {file} makes a file that does");
                 Err(Misuse(reason).into())
             }
-            (Some(Precision::F32), true) => Ok(network.dequantized()),
-            (Some(Precision::Bf16), true) => Ok(with_bf16(network.dequantized())),
+            (Some(Precision::F32), true) => Ok(dequantized(network)),
+            (Some(Precision::Bf16), true) => Ok(with_bf16(dequantized(network))),
             (Some(Precision::Bf16), false) => Ok(with_bf16(network)),
             _ => Ok(network),
         }
@@ -216,6 +217,16 @@ impl Reading {
     pub fn load_all(&self, paths: &[PathBuf], preparing: &Preparing) -> Result<Networks> {
         Networks::new(paths.iter().map(|path| self.load(path, preparing)).collect::<Result<_>>()?)
     }
+}
+
+/// The network in floating point, whose features differ from those that its reference, if it has one, is of.
+fn dequantized(network: DenseNet) -> DenseNet {
+    if network.reference().is_some() {
+        output::note(
+            "the reference to training pictures is of eight bits and is left out; densenet reference makes another",
+        );
+    }
+    network.dequantized()
 }
 
 /// The network with products of bfloat16, where they are faster.

@@ -31,7 +31,7 @@ pub struct Reference {
     #[arg(long, value_name = "W")]
     weights: PathBuf,
     /// What the weights were trained on: fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR
-    /// binaries, or a table (.csv); its validation part, or else its test part, tells what is still near
+    /// binaries, or a table (.csv, .csv.gz, .jsonl); its validation part, or else its test part, tells what is still near
     #[arg(long, value_name = "D")]
     data: String,
     /// The file to write
@@ -54,6 +54,7 @@ impl Reference {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
         let Model { network, card, .. } = self.reading.load_without_reference(&self.weights, &self.preparing)?;
+        output::check_place(&self.out)?;
         let data = self.data_options.open(&self.data)?;
         let found = referencing::reference(&network, &card, &data, || false)?.context("nobody ends it")?;
         let network = network.with_reference(found).map_err(anyhow::Error::msg)?;

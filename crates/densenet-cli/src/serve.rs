@@ -110,7 +110,7 @@ pub struct Serve {
     /// How long a batch waits for requests that have arrived and are being decoded, in milliseconds, at most
     #[arg(long, value_name = "MS", default_value_t = 1)]
     max_delay: u16,
-    /// Inputs that wait, at most; requests beyond that are refused with 503
+    /// Inputs that are prepared or wait, at most; requests beyond that are refused with 503
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     max_queue: u32,
     /// MiB of a request's body, at most; of all bodies together it is 16 times as much

@@ -53,6 +53,8 @@ impl Cutting {
     pub fn effect(&self, mut networks: Networks) -> Result<Option<Effect>> {
         let (Some(share), Some(data)) = (self.cut, &self.data) else { return Ok(None) };
         let size = networks.preprocessing()?.size;
+        // Integers become the weights that they stand for, so that before and after differ by the cut alone.
+        networks.first_mut().parameters_mut();
         let architecture = networks.first().architecture().clone();
         let Info { params: of_params, macs: of_macs, .. } = Info::new(&architecture, size)?;
         let mut parameters = networks.first().parameters().to_vec();

@@ -183,7 +183,8 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
         (2, "p --out f.npy --block 0", "--block is 0"),
         (2, "p --out f.npy --map tsne", "--page"),
         (2, "p --page f.html --map umap", "pca, tsne"),
-        (1, "p --page f.html --map tsne --out f.npy", "--map tsne needs 16 inputs or more; 5 could be read"),
+        (1, "p --page f.html --map tsne", "--map tsne needs 16 inputs or more; 5 could be read"),
+        (2, "p --page f.npy --out f.npy", "--out and --page are one file"),
         (2, "p --neighbours 3", "--of"),
         (2, "p --out f.npy --of p/a", "--neighbours"),
         (1, "p --out nowhere/f.npy", "nowhere/f.npy"),
@@ -196,4 +197,7 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
     let mut names: Vec<_> = fs::read_dir(world.root()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.retain(|name| name != "cache");
     assert_eq!(names, ["p"]);
+    // The map alone lacks inputs: what was worked out is kept.
+    world.exits(1, "p --page f.html --map tsne --out f.npy");
+    assert!(world.path("f.npy").exists() && !world.path("f.html").exists());
 }

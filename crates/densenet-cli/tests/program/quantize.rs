@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::fashion::{TRAIN, World};
+use crate::fashion::{TRAIN, World, bmp};
 
 #[test]
 fn a_quantised_file_is_read_by_the_other_commands() {
@@ -47,6 +47,8 @@ fn what_holds_no_integers_or_is_damaged_is_told() {
     let again = "quantize --weights q.safetensors --out again.safetensors";
     world.fails(again, 2, &["q.safetensors: its weights are integers already"]);
     assert!(!world.path("again.safetensors").exists());
+    let nowhere = "quantize --weights run/last.safetensors --data nothing-there --out no-folder/q.safetensors";
+    world.fails(nowhere, 1, &["no-folder/q.safetensors"]);
     let mut bytes = fs::read(world.path("q.safetensors")).unwrap();
     let at = bytes.windows(9).position(|name| name == b"map_scale").unwrap();
     bytes[at..at + 9].copy_from_slice(b"map_scala");
@@ -91,4 +93,27 @@ fn integers_become_a_qdq_graph_which_is_not_read_back() {
         let words = format!("eval --weights {name} --data ./fashion-mnist");
         world.fails(&words, 1, &[name, "an ONNX model", "give the weights that it was exported from"]);
     }
+}
+
+/// A picture that cannot be read is left out; a reference of other features, and the cut of connections, are of one arithmetic.
+#[test]
+fn what_is_no_picture_is_left_out_and_what_is_lost_is_told() {
+    let world = World::new();
+    for (class, level) in [("cat", 30), ("dog", 200)] {
+        for part in ["train", "test"] {
+            for number in 0..2 {
+                world.write(&format!("p/{part}/{class}/{number}.bmp"), bmp(28, 28, level + number));
+            }
+        }
+    }
+    world.write("p/train/cat/none.bmp", b"no picture".to_vec());
+    let quantize = "quantize --weights cifar10 --data p --out q.safetensors";
+    let (told, notes) = world.exits(0, &format!("{quantize} --json"));
+    assert!(notes.contains("1 of 5 inputs could not be read"), "{notes}");
+    assert!(notes.contains("densenet reference makes another"), "{notes}");
+    assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["pictures"], 4, "{told}");
+    let reuse = "reuse --weights q.safetensors --cut 0 --data p --part test --json";
+    let effect = serde_json::from_str::<Value>(&world.done(reuse)).unwrap();
+    let loss = |when: &str| effect["cut"][when]["loss"].clone();
+    assert!(loss("before").is_number() && loss("before") == loss("after"), "{effect}");
 }

@@ -70,7 +70,11 @@ fn training_keeps_a_reference_and_predictions_tell_distances() {
     let rows: Vec<&str> = table.lines().collect();
     assert_eq!(rows[0], "path,label,probability,distance,unlike");
     assert!(rows[1..].iter().zip(&expected).all(|(row, (_, unlike))| row.ends_with(&format!(",{unlike}"))), "{table}");
-    for other in ["--weights run/last.safetensors", "--head-pool max"] {
+    let mut info = world.object("info run/best.safetensors --json");
+    let mut config = info["card"]["config"].take();
+    config["final_relu"] = false.into();
+    fs::write(world.path("card.json"), json!({ "config": config }).to_string()).unwrap();
+    for other in ["--weights run/last.safetensors", "--head-pool max", "--card card.json"] {
         let told = world.object(&format!("{predict} {other} --json"));
         assert!(told["predictions"][0].get("unlike").is_none(), "{other}: {told}");
     }
