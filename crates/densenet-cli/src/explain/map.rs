@@ -108,7 +108,8 @@ impl Explaining<'_> {
             percent(share)
         );
         if share > GAP {
-            note.push_str(" More --steps bring it nearer.");
+            let rounding = if self.network.quantization().is_some() { ", but for what eight bits round" } else { "" };
+            note.push_str(&format!(" More --steps bring it nearer{rounding}."));
         }
         Ok(Map {
             method: "integrated-gradients",

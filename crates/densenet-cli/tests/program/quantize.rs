@@ -106,7 +106,7 @@ fn what_is_no_picture_is_left_out_and_what_is_lost_is_told() {
             }
         }
     }
-    world.write("p/train/cat/none.bmp", b"no picture".to_vec());
+    world.write("p/train/cat/none.bmp", b"no picture");
     let quantize = "quantize --weights cifar10 --data p --out q.safetensors";
     let (told, notes) = world.exits(0, &format!("{quantize} --json"));
     assert!(notes.contains("1 of 5 inputs could not be read"), "{notes}");
