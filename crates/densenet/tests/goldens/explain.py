@@ -16,10 +16,6 @@ Of both networks, the second after `cifar10.`, for class 2 and the first picture
     integrated        (height, width): captum's integrated gradients, 4 steps by the midpoint rule, baseline 0, summed up
                       over the channels
     gradient          (height, width): captum's saliency with signs, summed up over the channels
-
-torchvision's forward pass rectifies the last batch-norm's output in place, after pytorch-grad-cam's hook has taken it: it
-would see activations after the ReLU with gradients before it. So the head is rewritten here with a ReLU of its own, which
-is the last block's layer to look at. The gradients of blocks' outputs and of pictures are right as they are.
 """
 
 import numpy as np
@@ -27,12 +23,10 @@ import torch
 import torch.nn.functional as F
 from captum.attr import IntegratedGradients, Saliency
 from checkpoints import images, small
+from explaining import WithReLU, grad_cams
 from networks import DenseNet
-from pytorch_grad_cam import GradCAM
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from safetensors.numpy import save_file
 from safetensors.torch import load_file
-from torch import nn
 
 SIZE, STRIDE, CLASS = 20, 10, 3
 # Of more steps one has a pre-activation so near to 0 that float32 may put it on either side, which PyTorch does, too.
@@ -54,33 +48,9 @@ def occlusion(net, picture):
     return torch.tensor([[sum(pixel) / len(pixel) for pixel in row] for row in drops], dtype=torch.float64)
 
 
-class WithReLU(nn.Module):
-    """A network whose last ReLU is a module and works on a copy."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.features, self.relu, self.classifier = net.features, nn.ReLU(), net.classifier
-
-    def forward(self, x):
-        return self.classifier(self.relu(self.features(x)).mean((2, 3)))
-
-
-class Raw(GradCAM):
-    """Grad-CAM that keeps its map as it is before it is scaled."""
-
-    def get_cam_image(self, *arguments):
-        self.raw = np.maximum(super().get_cam_image(*arguments), 0)
-        return self.raw
-
-
 def followed_back(net, picture):
-    blocks = [part for name, part in net.features.named_children() if name.startswith("denseblock")]
-    net, out = WithReLU(net), {}
-    for number, layer in enumerate([*blocks[:-1], net.relu]):
-        cam = Raw(net, [layer])
-        cam(picture[None], [ClassifierOutputTarget(FOLLOWED)])
-        cam.activations_and_grads.release()
-        out[f"grad_cam.{number}"] = cam.raw[0]
+    net = WithReLU(net)
+    out = {f"grad_cam.{number}": map for number, map in enumerate(grad_cams(net, picture[None], FOLLOWED))}
     integrated = IntegratedGradients(net).attribute(
         picture[None], target=FOLLOWED, n_steps=STEPS, method="riemann_middle", internal_batch_size=STEPS
     )
