@@ -47,7 +47,8 @@ pub struct Doctor {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(value_name = "WEIGHTS")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv, .csv.gz, .jsonl); its test part is taken
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
+    /// (.csv, .csv.gz, .jsonl); its test part is taken
     #[arg(value_name = "DATA")]
     data: String,
     /// About how long to try

@@ -39,7 +39,8 @@ pub struct Eval {
     /// probabilities is taken
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
     weights: Vec<PathBuf>,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv, .csv.gz, .jsonl)
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
+    /// (.csv, .csv.gz, .jsonl)
     #[arg(long, value_name = "D")]
     data: String,
     /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]

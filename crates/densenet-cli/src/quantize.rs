@@ -37,7 +37,8 @@ pub struct Quantize {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv, .csv.gz, .jsonl), whose
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
+    /// (.csv, .csv.gz, .jsonl), whose
     /// training pictures tell how large values become [default: none; the batch-norms tell it]
     #[arg(long, value_name = "D")]
     data: Option<String>,

@@ -26,7 +26,8 @@ pub struct RecipeOptions {
     /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv, .csv.gz, .jsonl)
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
+    /// (.csv, .csv.gz, .jsonl)
     #[arg(long, value_name = "D")]
     pub data: Option<String>,
     /// Height and width that pictures are resized to [default: the network's own]
