@@ -24,9 +24,9 @@ pub struct Model {
 pub const MODELS: [Model; 2] = [
     Model {
         name: "cifar10",
-        correct: 8_927,
+        correct: 9_248,
         images: 10_000,
-        command: "densenet train --model densenet-bc-40-12 --data cifar10 --epochs 20 --schedule cosine",
+        command: "densenet train --model densenet-bc-40-12 --data cifar10 --epochs 100 --schedule cosine --ema 0.999 --val-fraction 0.02",
         file: include_bytes!("../models/cifar10.safetensors"),
     },
     Model {
