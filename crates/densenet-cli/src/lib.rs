@@ -21,6 +21,7 @@ mod max_pixels;
 mod model;
 mod models;
 mod networks;
+mod npy;
 mod output;
 mod picture;
 mod pictures;

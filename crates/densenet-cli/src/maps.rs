@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use densenet::files::write_whole;
 use ndarray::Array2;
-use npyz::{WriteOptions, WriterBuilder};
 use sha2::{Digest, Sha256};
+
+use crate::npy::npy;
 
 /// A folder that maps are written to.
 pub struct MapFolder(PathBuf);
@@ -23,13 +24,7 @@ impl MapFolder {
     /// Writes the `map` of an `input` in the way of a `method`, and returns where it is.
     pub fn write(&self, input: &str, method: &str, map: &Array2<f32>) -> Result<PathBuf> {
         let path = self.0.join(file_name(input, method));
-        let (height, width) = map.dim();
-        let shape = [height as u64, width as u64];
-        let options = WriteOptions::new().default_dtype().shape(&shape);
-        let mut bytes = Vec::new();
-        let mut npy = options.writer(&mut bytes).begin_nd()?;
-        npy.extend(map.iter().copied())?;
-        npy.finish()?;
+        let bytes = npy(map)?;
         write_whole(&path, |file| file.write_all(&bytes))?;
         Ok(path)
     }

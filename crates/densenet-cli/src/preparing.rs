@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use densenet::data::{
     self, ChannelOrder, Grey16, Interpolation, Orientation, PREPROCESSINGS, Preprocessing, Resize, Transparency,
@@ -65,7 +65,7 @@ impl Preparing {
     /// The `card` with what the command line says of pictures, classes and outputs.
     pub fn complete(&self, card: Card) -> Result<Card> {
         let card = match &self.card {
-            Some(path) => merged(card, path)?,
+            Some(path) => merged(&card, path)?,
             None => card,
         };
         let preprocessing = self.preprocessing(&card)?;
@@ -142,17 +142,12 @@ fn output(text: &str) -> Result<Output, String> {
 }
 
 /// The `card` with the fields that the JSON file `path` has.
-fn merged(card: Card, path: &Path) -> Result<Card> {
+fn merged(card: &Card, path: &Path) -> Result<Card> {
     let text = text::read(path).with_context(|| path.display().to_string())?;
     let given: Value = serde_json::from_str(&text).with_context(|| format!("{}: not JSON", path.display()))?;
     // What info --json prints holds it as one of its fields.
     let given = given.get("card").unwrap_or(&given);
-    let mut whole = serde_json::to_value(&card).context("a card is plain data")?;
-    let (Some(fields), Some(given)) = (whole.as_object_mut(), given.as_object()) else {
-        bail!("{}: no card; it must be a JSON object of a card's fields, as preprocessing or labels", path.display());
-    };
-    fields.extend(given.clone());
-    let card = Card::of_value(whole).map_err(|reason| Misuse(format!("{}: {reason}", path.display())))?;
+    let card = card.with_fields(given).map_err(|reason| anyhow!("{}: {reason}", path.display()))?;
     card.validate().with_context(|| path.display().to_string())?;
     Ok(card)
 }

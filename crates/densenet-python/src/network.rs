@@ -356,7 +356,7 @@ impl Said<'_> {
     fn over(self, card: Card) -> Result<Card, String> {
         let mut card = match self.card {
             None => card,
-            Some(text) => merged(card, text)?,
+            Some(text) => merged(&card, text)?,
         };
         if let Some(preset) = self.preset {
             let named = Preprocessing::named(preset).map_err(|error| error.to_string())?;
@@ -374,17 +374,12 @@ impl Said<'_> {
 }
 
 /// The `card` with the fields that a JSON object has, of which the configuration can only be that of the network.
-fn merged(card: Card, text: &str) -> Result<Card, String> {
+fn merged(card: &Card, text: &str) -> Result<Card, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let mut whole = serde_json::to_value(&card).map_err(|error| error.to_string())?;
-    let (Some(fields), Value::Object(given)) = (whole.as_object_mut(), given) else {
-        return Err("no card; it must have a card's fields, as preprocessing or labels".into());
-    };
     if given.get("config").is_some_and(|config| !is_config(config, &card.config)) {
         return Err("card: a network's configuration comes from its file, so config must be left out".into());
     }
-    fields.extend(given);
-    Card::of_value(whole)
+    card.with_fields(&given)
 }
 
 /// Whether a JSON value stands for `config`.

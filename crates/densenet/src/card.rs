@@ -120,11 +120,24 @@ impl Card {
         Some(value.and_then(Self::of_value))
     }
 
+    /// The card with the fields of a JSON object in place of its own, before it is [validated](Self::validate).
+    ///
+    /// # Errors
+    /// What is wrong with them, with what would be right.
+    pub fn with_fields(&self, fields: &Value) -> Result<Self, String> {
+        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let (Some(all), Some(fields)) = (whole.as_object_mut(), fields.as_object()) else {
+            return Err("no card; it must be a JSON object of a card's fields, as preprocessing or labels".into());
+        };
+        all.extend(fields.clone());
+        Self::of_value(whole)
+    }
+
     /// The card of a JSON object.
     ///
     /// # Errors
     /// What is wrong with it, with what would be right.
-    pub fn of_value(value: Value) -> Result<Self, String> {
+    fn of_value(value: Value) -> Result<Self, String> {
         let version = value.get("card_version").map_or(0, |version| version.as_u64().unwrap_or(u64::MAX));
         if version > CARD_VERSION.into() {
             return Err(format!("its card is of version {version}; this program reads up to {CARD_VERSION}"));

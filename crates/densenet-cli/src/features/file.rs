@@ -5,12 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use densenet::files::WholeFile;
-use ndarray::Array2;
-use npyz::{WriteOptions, WriterBuilder};
 
 use super::embeddings::Embeddings;
 #[cfg(feature = "parquet")]
 use super::parquet::parquet;
+use crate::npy::npy;
 use crate::output::Misuse;
 
 /// How features are written.
@@ -97,15 +96,6 @@ fn whole(mut file: WholeFile, content: &[u8]) -> Result<()> {
 /// A path as a line; a break in it is written as `\n`, so that every line is a path.
 fn line(path: &str) -> String {
     format!("{}\n", path.replace('\n', "\\n").replace('\r', "\\r"))
-}
-
-fn npy(values: &Array2<f32>) -> Result<Vec<u8>> {
-    let shape = [values.nrows() as u64, values.ncols() as u64];
-    let mut array = Vec::new();
-    let mut writer = WriteOptions::new().default_dtype().shape(&shape).writer(&mut array).begin_nd()?;
-    writer.extend(values)?;
-    writer.finish()?;
-    Ok(array)
 }
 
 fn csv<S: Display>(found: &Embeddings<S>) -> Result<Vec<u8>> {
