@@ -2,6 +2,7 @@
 
 mod describe;
 mod gallery;
+mod parts;
 mod predicting;
 mod unlike;
 
@@ -43,7 +44,8 @@ pub struct Eval {
     /// (.csv, .csv.gz, .jsonl)
     #[arg(long, value_name = "D")]
     data: String,
-    /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]
+    /// The part of the data to score: train, val or test [default: what is held out, by the weights' run or else by the data;
+    /// all of a folder that has no parts]
     #[arg(long, value_name = "PART", value_parser = word::<Part>)]
     part: Option<Part>,
     /// Other views of each picture whose probabilities are averaged, too: mirrored, the four corners of the resized picture,
@@ -97,8 +99,7 @@ impl Eval {
         self.threads.start()?;
         let networks = self.reading.load_all(&self.weights, &self.preparing)?;
         self.views().validate(networks.preprocessing()?).map_err(|error| Misuse(format!("--tta crops: {error}")))?;
-        let split = self.data_options.open(&self.data)?.into_part(self.part)?;
-        let split = labelled(&networks, &self.data, split)?;
+        let split = labelled(&networks, &self.data, self.pictures(&networks)?)?;
         let unlike = self.unlike(&networks, &split)?;
         let labels = split.classes();
         let predictions = predict(&networks, &split, self.views(), self.batch as usize)?;

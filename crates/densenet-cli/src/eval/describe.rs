@@ -31,8 +31,10 @@ pub fn headline(evaluation: &Evaluation) -> String {
         return format!("{} ({labels}, {images}), loss {loss:.4}", mean_auc(evaluation));
     };
     let interval = interval(intervals.and_then(|intervals| intervals.top1), |end| format!("{:.2}", 100.0 * end));
-    let (top1, top5, correct, images) = (100.0 * top1, 100.0 * top5, count(correct), count(images));
-    format!("accuracy {top1:.2} %{interval} ({correct} of {images} pictures), top 5 {top5:.2} %, loss {loss:.4}")
+    let (top1, correct, images) = (100.0 * top1, count(correct), count(images));
+    // Of five classes all are among the five likeliest.
+    let top5 = if per_class.len() > 5 { format!(", top 5 {:.2} %", 100.0 * top5) } else { String::new() };
+    format!("accuracy {top1:.2} %{interval} ({correct} of {images} pictures){top5}, loss {loss:.4}")
 }
 
 /// What else is said of all classes or labels.
@@ -89,8 +91,11 @@ fn table(confusion: &[Vec<u64>], labels: &[String]) -> String {
     let header: Vec<String> = header.chain(["right".to_string()]).collect();
     let rows = confusion.iter().zip(labels).enumerate().map(|(class, (row, label))| {
         let counts = row.iter().map(|&count| if count == 0 { "·".into() } else { count.to_string() });
-        let right = 100.0 * row[class] as f64 / row.iter().sum::<u64>().max(1) as f64;
-        std::iter::once(label.clone()).chain(counts).chain([format!("{right:.1} %")]).collect()
+        let right = match row.iter().sum::<u64>() {
+            0 => "-".into(),
+            all => format!("{:.1} %", 100.0 * row[class] as f64 / all as f64),
+        };
+        std::iter::once(label.clone()).chain(counts).chain([right]).collect()
     });
     output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
@@ -127,6 +132,8 @@ mod tests {
         let expected = "true \\ predicted  cat  leopar    right\ncat                 3       1   75.0 %\nleopard             ·       2  100.0 %\n";
         assert_eq!(table(&confusion, &labels), expected);
         assert_eq!(mistakes(&confusion, &labels), "true  predicted  pictures\ncat     leopard         1\n");
+        let without_leopards = table(&[vec![3, 1], vec![0, 0]], &labels);
+        assert!(without_leopards.ends_with("\nleopard             ·       ·       -\n"), "{without_leopards}");
     }
 
     #[test]
@@ -152,9 +159,12 @@ mod tests {
             "mean ROC-AUC 0.8500 [95 %: 0.8000 to 0.9000] (0 labels, 3 pictures), loss 0.5000"
         );
         let (top1, top5, correct) = (Some(0.625), Some(1.0), Some(5));
-        let classes = Evaluation { images: 8, top1, top5, correct, ..labels };
-        let expected = "accuracy 62.50 % [95 %: 50.00 to 75.00] (5 of 8 pictures), top 5 100.00 %, loss 0.5000";
+        let classes = Evaluation { images: 8, top1, top5, correct, per_class: vec![figures(0.5, 2); 5], ..labels };
+        let expected = "accuracy 62.50 % [95 %: 50.00 to 75.00] (5 of 8 pictures), loss 0.5000";
         assert_eq!(headline(&classes), expected);
+        let of_six = Evaluation { per_class: vec![figures(0.5, 2); 6], ..classes.clone() };
+        let expected = "accuracy 62.50 % [95 %: 50.00 to 75.00] (5 of 8 pictures), top 5 100.00 %, loss 0.5000";
+        assert_eq!(headline(&of_six), expected);
         let text = describe(&Evaluation { temperature: 1.5, ece: 0.01, ..classes }, &[]);
         assert!(text.contains("\ncalibration error 1.00 % at temperature 1.500, Brier score 0.0000\n"), "{text}");
     }

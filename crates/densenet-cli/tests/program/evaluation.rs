@@ -72,6 +72,28 @@ fn an_evaluation_tells_all_its_figures() {
     }
 }
 
+/// A folder without parts is parted by the run, whose test pictures are those that the network has not seen.
+#[test]
+fn weights_of_a_run_are_evaluated_by_its_parts() {
+    let world = World::new();
+    world.exits(0, "train --model densenet-bc-16-4 --size 16 --epochs 1 --data set --out run --threads 1");
+    let split = fs::read_to_string(world.path("run/split.csv")).unwrap();
+    let eval = |words: &str| {
+        let (out, err) = world.exits(0, &format!("eval --data set --json {words}"));
+        (serde_json::from_str::<Value>(&out).unwrap()["images"].as_u64().unwrap() as usize, err)
+    };
+    for (part, words) in [("test", ""), ("val", "--part val"), ("train", "--part train")] {
+        let (images, err) = eval(&format!("--weights run/best.safetensors,run/last.safetensors {words}"));
+        assert_eq!(images, split.lines().filter(|line| line.ends_with(&format!(",{part}"))).count(), "{part}");
+        assert!(err.contains(&format!("evaluating the part {part} of run/split.csv")), "{err}");
+    }
+    fs::copy(world.path("run/best.safetensors"), world.path("moved.safetensors")).unwrap();
+    let (images, err) = eval("--weights moved.safetensors");
+    assert!(images == 28 && err.contains("also those that the network was trained on"), "{images} {err}");
+    let (images, err) = eval(&weights("head-sigmoid.pth"));
+    assert!(images == 28 && !err.contains("trained on"), "{images} {err}");
+}
+
 #[test]
 fn a_temperature_of_the_card_is_in_every_answer() {
     let world = World::new();

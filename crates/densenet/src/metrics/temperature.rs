@@ -17,8 +17,11 @@ const HALVINGS: usize = 40;
 /// The temperature from 0.01 to 100 that `logits` `(N, C)` must be divided by for the least negative log likelihood of
 /// `targets`: the cross-entropy of classes, the binary cross-entropy of those labels that are known; 1 where none is.
 ///
-/// Logits should be of pictures that the network was not trained on. The loss is convex in one over the temperature, so
-/// that its slope changes its sign once, which bisection finds.
+/// Logits should be of pictures that the network was not trained on. Where these are few and all right, or all wrong, the
+/// likelihood alone would make every prediction certain, or none. So `b - ln b` is added to the summed loss, of which `b`
+/// is one over the temperature: a Gamma prior with its mode at 1, that counts for about as much as one picture.
+///
+/// Both are convex in `b`, so that the slope changes its sign once, which bisection finds.
 ///
 /// # Panics
 /// When there are targets of another number of pictures or labels than logits.
@@ -30,7 +33,8 @@ pub fn fit(logits: ArrayView2<'_, f32>, targets: &Targets) -> f64 {
     let (mut low, mut high) = (-LIMIT.ln(), LIMIT.ln());
     for _ in 0..HALVINGS {
         let middle = (low + high) / 2.0;
-        let slope = slope(logits, targets, middle.exp());
+        let prior = 1.0 - middle.exp();
+        let slope = slope(logits, targets, middle.exp()) + prior;
         if slope == 0.0 {
             return middle.exp();
         }
@@ -76,23 +80,29 @@ mod tests {
     /// One of two classes is right in 3 of 4 pictures: the probability of it should be that.
     #[test]
     fn the_temperature_of_shares() {
-        let logits = Array2::from_shape_fn((4, 2), |(_, class)| if class == 0 { 5.0 } else { 0.0 });
-        let temperature = fit(logits.view(), &Targets::Classes(vec![0, 0, 1, 0]));
-        assert!((temperature - 5.0 / 3f64.ln()).abs() < 1e-9, "{temperature}");
-        let labels = [true, true, false, true].map(Some);
-        let one = Array2::from_elem((4, 1), 5.0);
-        assert!((fit(one.view(), &Targets::Labels(labels.to_vec())) - temperature).abs() < 1e-9);
-        let with_unknown = Array2::from_elem((4, 2), 5.0);
+        let many = 40_000;
+        let logits = Array2::from_shape_fn((many, 2), |(_, class)| if class == 0 { 5.0 } else { 0.0 });
+        let temperature = fit(logits.view(), &Targets::Classes([0, 0, 1, 0].repeat(many / 4)));
+        assert!((temperature - 5.0 / 3f64.ln()).abs() < 0.01, "{temperature}");
+        let labels = [true, true, false, true].map(Some).repeat(many / 4);
+        let one = Array2::from_elem((many, 1), 5.0);
+        assert!((fit(one.view(), &Targets::Labels(labels.clone())) - temperature).abs() < 1e-9);
+        let with_unknown = Array2::from_elem((many, 2), 5.0);
         let labels = labels.into_iter().flat_map(|label| [None, label]).collect();
         assert!((fit(with_unknown.view(), &Targets::Labels(labels)) - temperature).abs() < 1e-9);
     }
 
     #[test]
-    fn a_loss_without_a_minimum_ends_at_the_limit() {
-        let logits = array![[1.0, 0.0], [0.0, 2.0]];
-        assert!((fit(logits.view(), &Targets::Classes(vec![0, 1])) - 0.01).abs() < 1e-6);
-        assert!((fit(logits.view(), &Targets::Classes(vec![1, 0])) - 100.0).abs() < 1e-6);
-        assert_eq!(fit(logits.view(), &Targets::Labels(vec![None; 4])), 1.0);
-        assert_eq!(fit(Array2::zeros((2, 2)).view(), &Targets::Classes(vec![0, 1])), 1.0);
+    fn few_pictures_that_are_all_right_make_nothing_certain() {
+        let logits = array![[5.0, 0.0], [0.0, 5.0], [5.0, 0.0], [0.0, 5.0]];
+        let right = fit(logits.view(), &Targets::Classes(vec![0, 1, 0, 1]));
+        assert!((0.8..1.0).contains(&right), "{right}");
+        let wrong = fit(logits.view(), &Targets::Classes(vec![1, 0, 1, 0]));
+        assert!((5.0..50.0).contains(&wrong), "{wrong}");
+        // The slope of the loss and that of the prior cancel: 20 / (1 + e^(5b)) = 1 - 1/b.
+        let b = 1.0 / right;
+        assert!((20.0 / (1.0 + (5.0 * b).exp()) - (1.0 - 1.0 / b)).abs() < 1e-6, "{b}");
+        assert!((fit(logits.view(), &Targets::Labels(vec![None; 8])) - 1.0).abs() < 1e-9);
+        assert!((fit(Array2::zeros((2, 2)).view(), &Targets::Classes(vec![0, 1])) - 1.0).abs() < 1e-9);
     }
 }

@@ -59,9 +59,10 @@ def calibration(confidence, right):
 
 
 def best_temperature(loss):
+    """Of the summed loss and the prior b - ln b, of which b is one over the temperature."""
     def slope(logarithm):
         inverse = torch.tensor(np.exp(-logarithm), dtype=torch.float64, requires_grad=True)
-        return torch.autograd.grad(loss(inverse), inverse)[0].item()
+        return torch.autograd.grad(loss(inverse) + inverse - torch.log(inverse), inverse)[0].item()
 
     return float(np.exp(brentq(slope, -4, 4, xtol=1e-13)))
 
@@ -85,7 +86,7 @@ def classes(name, logits, truth, temperature=1.0):
         **calibration(scores.max(axis=1), found == truth),
         "per_class": per_class,
         "confusion": sk.confusion_matrix(truth, found, labels=range(count)).tolist(),
-        "best_temperature": best_temperature(lambda b: torch.nn.functional.cross_entropy(tensor * b, target)),
+        "best_temperature": best_temperature(lambda b: torch.nn.functional.cross_entropy(tensor * b, target, reduction="sum")),
     })
 
 
@@ -110,7 +111,7 @@ def labels(name, logits, truth, temperature=1.0):
         **means(per_class),
         **calibration(p, right),
         "per_class": per_class,
-        "best_temperature": best_temperature(lambda b: loss(tensor * b, target)),
+        "best_temperature": best_temperature(lambda b: loss(tensor * b, target, reduction="sum")),
     })
 
 

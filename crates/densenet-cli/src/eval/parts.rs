@@ -1,0 +1,48 @@
+//! Which pictures are evaluated.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use densenet::data::{SPLIT, Split};
+
+use super::Eval;
+use crate::networks::Networks;
+use crate::output;
+
+impl Eval {
+    /// The part that is asked for, else what is held out. Where the weights stand in the folder of the run that trained them
+    /// on these very data, the parts are that run's.
+    pub(super) fn pictures(&self, networks: &Networks) -> Result<Split> {
+        let data = self.data_options.open(&self.data)?;
+        let trained_on = is_same(&networks.card().dataset, &self.data);
+        if let Some(list) = self.list_of_run().filter(|_| trained_on) {
+            let split = data.divide_as(&list)?.into_part(self.part)?;
+            output::note(format_args!("evaluating the part {} of {}", split.part(), list.display()));
+            return Ok(split);
+        }
+        let held_out = data.test.len();
+        let split = data.into_part(self.part)?;
+        if trained_on && self.part.is_none() && split.len() > held_out {
+            output::note(format_args!(
+                "{} has no parts, and no {SPLIT} of a run is beside the weights: all its pictures are evaluated, also those \
+                 that the network was trained on, which makes the figures too good",
+                self.data
+            ));
+        }
+        Ok(split)
+    }
+
+    /// The list of the parts in the folder of the run that all weights are of, if there is one.
+    fn list_of_run(&self) -> Option<PathBuf> {
+        let folder = self.weights.first()?.parent()?;
+        let list = folder.join(SPLIT);
+        let in_folder = |weights: &PathBuf| weights.is_file() && weights.parent() == Some(folder);
+        (list.is_file() && self.weights.iter().all(in_folder)).then_some(list)
+    }
+}
+
+/// Whether both are the name of one data set, or paths of one folder or file.
+fn is_same(one: &str, other: &str) -> bool {
+    let place = |name: &str| Path::new(name).canonicalize().ok();
+    one == other || place(one).is_some_and(|path| place(other) == Some(path))
+}
