@@ -23,8 +23,9 @@ const UNBALANCED: f64 = 10.0;
 /// Reads every picture and says what is wrong with a data set
 ///
 /// Harmful, and exit code 1: files that are empty or cannot be read, the same picture with different labels or in training
-/// and held-out parts, classes without training pictures. Worth a look: duplicates otherwise, tiny pictures, classes with
-/// few pictures or far fewer than others.
+/// and held-out parts, classes without training pictures, and whatever else `densenet train` refuses, as a single class.
+/// Worth a look: duplicates otherwise, tiny pictures, classes with few pictures or far fewer than others, and classes of
+/// nearly the same name.
 #[derive(Args)]
 #[command(after_help = "Example: densenet data check photos --json")]
 pub struct Check {
@@ -97,6 +98,7 @@ fn harmful(findings: &Findings) -> Sections {
         ("harmful, the same picture with different labels", lines(&findings.conflicts)),
         ("harmful, held-out pictures that are in the training part", lines(&findings.leaks)),
         ("harmful, classes without a training picture", findings.missing.clone()),
+        ("harmful, refused by densenet train", findings.refused.clone()),
     ]
 }
 
@@ -110,10 +112,15 @@ fn noteworthy(findings: &Findings) -> Sections {
     let unbalanced = findings.imbalance.filter(|ratio| *ratio > UNBALANCED);
     let unbalanced =
         unbalanced.map(|ratio| format!("the largest has {ratio:.1} times the training pictures of the smallest"));
+    let alike = |names: &Vec<String>| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        quoted.join(" and ")
+    };
     vec![
         ("the same picture several times", lines(&findings.duplicates)),
         ("tiny pictures", tiny.collect()),
         ("classes with few training pictures", findings.few.iter().map(few).collect()),
+        ("classes whose names differ in case or blanks alone", findings.alike.iter().map(alike).collect()),
         ("unbalanced classes (--balance weights or sampling makes up for it)", unbalanced.into_iter().collect()),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use densenet::Error;
 use densenet::data::{DataSet, Part, Split, Unreadable};
 use serde::Serialize;
 
@@ -35,6 +36,12 @@ pub struct Findings {
     pub missing: Vec<String>,
     /// Classes with fewer than [`FEW`], but some.
     pub few: Vec<String>,
+    /// Why no network can be trained on it, as `densenet train` says.
+    pub refused: Vec<String>,
+    /// Classes whose names differ in case, or in blanks at their ends, alone.
+    pub alike: Vec<Vec<String>>,
+    /// What was not taken when the data set was read, in words.
+    pub notes: Vec<String>,
 }
 
 /// Pictures of a class, or with a label, by part.
@@ -92,6 +99,9 @@ impl Findings {
             imbalance,
             missing,
             few,
+            refused: refused(data).into_iter().collect(),
+            alike: alike(&classes),
+            notes: data.notes.clone(),
             classes,
             unreadable: Vec::new(),
             empty: Vec::new(),
@@ -111,7 +121,8 @@ impl Findings {
             && self.empty.is_empty()
             && self.conflicts.is_empty()
             && self.leaks.is_empty()
-            && self.missing.is_empty())
+            && self.missing.is_empty()
+            && self.refused.is_empty())
     }
 
     fn add(&mut self, parts: &Parts<'_>, record: &Record) {
@@ -187,6 +198,23 @@ impl Parts<'_> {
         };
         names.iter().enumerate().map(class).collect()
     }
+}
+
+/// Why no network can be trained on `data`.
+fn refused(data: &DataSet) -> Option<String> {
+    data.check().err().map(|error| match error {
+        Error::DataSet { reason, .. } => reason,
+        other => other.to_string(),
+    })
+}
+
+/// Names that are the same in small letters and without blanks around them.
+fn alike(classes: &[Class]) -> Vec<Vec<String>> {
+    let mut by_letters: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Class { name, .. } in classes {
+        by_letters.entry(name.trim().to_lowercase()).or_default().push(name.clone());
+    }
+    by_letters.into_values().filter(|names| names.len() > 1).collect()
 }
 
 /// Those of the records that have the same pixels as others, together; groups in the order of their first.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use densenet::data::{Part, Split, Unreadable};
+use densenet::data::{Part, Picture, Split, Unreadable};
 use sha2::{Digest, Sha256};
 
 /// A SHA-256.
@@ -43,24 +43,27 @@ impl Record {
 impl State {
     fn new(split: &Split, index: usize) -> Self {
         let path = split.path(index);
-        if path.and_then(|path| path.metadata().ok()).is_some_and(|file| file.len() == 0) {
+        if path.and_then(|path| path.metadata().ok()).is_some_and(|file| file.is_file() && file.len() == 0) {
             return Self::Empty;
         }
-        match (split.picture(index), path.map(hash_of_file).transpose()) {
-            (Ok(picture), Ok(bytes)) => {
-                let extents = [picture.height(), picture.width(), picture.channels()].map(|n| (n as u64).to_le_bytes());
-                let pixels = Sha256::new().chain_update(extents.as_flattened()).chain_update(picture.pixels());
-                Self::Sound {
-                    height: picture.height(),
-                    width: picture.width(),
-                    pixels: pixels.finalize().into(),
-                    bytes,
-                }
+        // The picture comes first: what is no file is refused there, and not opened.
+        let picture = match split.picture(index) {
+            Ok(picture) => picture,
+            Err(error) => return Self::Unreadable(Unreadable::new("", &error).reason),
+        };
+        match path.map(hash_of_file).transpose() {
+            Ok(bytes) => {
+                let (height, width) = (picture.height(), picture.width());
+                Self::Sound { height, width, pixels: hash_of_pixels(&picture), bytes }
             }
-            (Err(error), _) => Self::Unreadable(Unreadable::new("", &error).reason),
-            (_, Err(error)) => Self::Unreadable(error.to_string()),
+            Err(error) => Self::Unreadable(error.to_string()),
         }
     }
+}
+
+fn hash_of_pixels(picture: &Picture<'_>) -> Hash {
+    let extents = [picture.height(), picture.width(), picture.channels()].map(|n| (n as u64).to_le_bytes());
+    Sha256::new().chain_update(extents.as_flattened()).chain_update(picture.pixels()).finalize().into()
 }
 
 fn hash_of_file(path: &Path) -> std::io::Result<Hash> {

@@ -58,7 +58,8 @@ fn a_sound_folder_passes() {
     assert_eq!(code, Some(0), "{found}");
     assert_eq!(found["pictures"], serde_json::json!({"test": 4, "train": 24}));
     assert_eq!(found["classes"][1], serde_json::json!({"name": "cat", "test": 2, "train": 12}));
-    for list in ["unreadable", "empty", "tiny", "conflicts", "leaks", "duplicates", "missing", "few"] {
+    let wrong = ["unreadable", "empty", "tiny", "conflicts", "leaks", "duplicates", "missing", "few"];
+    for list in wrong.into_iter().chain(["refused", "alike", "notes"]) {
         assert_eq!(found[list], serde_json::json!([]), "{list}");
     }
     let (_, text, _) = run(folder.path(), "data check set");
@@ -68,7 +69,7 @@ fn a_sound_folder_passes() {
 #[test]
 fn everything_that_is_wrong_is_found() {
     type Breaking = fn(&Path);
-    let cases: [(&str, bool, &str, Breaking); 8] = [
+    let cases: [(&str, bool, &str, Breaking); 10] = [
         ("unreadable", true, "train/bird/a.bmp: ", |f| {
             fs::write(file(f, "train/bird/a.bmp"), b"BM and no more").unwrap()
         }),
@@ -88,6 +89,13 @@ fn everything_that_is_wrong_is_found() {
             fs::create_dir(file(f, "train/dog")).unwrap();
             fs::write(file(f, "train/dog/f.bmp"), bmp(20, 98)).unwrap();
         }),
+        ("refused", true, "refused by densenet train: 1\n  bird is its only class; a network", |f| {
+            ["train", "test"].iter().for_each(|part| fs::remove_dir_all(file(f, part).join("cat")).unwrap());
+        }),
+        ("alike", false, "case or blanks alone: 1\n  \"bird\" and \"bird \"\n", |f| {
+            fs::create_dir(file(f, "train/bird ")).unwrap();
+            fs::write(file(f, "train/bird /g.bmp"), bmp(20, 97)).unwrap();
+        }),
     ];
     for (list, harmful, words, breaking) in cases {
         let folder = sound();
@@ -105,6 +113,36 @@ fn everything_that_is_wrong_is_found() {
     assert!(conflict == leak && conflict["same_file"] == true, "{found}");
     assert_eq!(conflict["pictures"][0]["input"], "set/train/bird/03.bmp");
     assert_eq!(conflict["pictures"][1]["labels"], serde_json::json!(["cat"]));
+}
+
+/// What `train` refuses of a table, and what it only says.
+#[test]
+fn labels_of_a_table_are_looked_at() {
+    let folder = sound();
+    let row = |i: u8| format!("train/bird/{i:02}.bmp,1,{}\n", if i == 5 { 2 } else { i % 2 });
+    let rows: String = (0..12).map(row).collect();
+    fs::write(file(folder.path(), "t.csv"), format!("path,sea,sky\n{rows}")).unwrap();
+    let (code, out, err) = run(folder.path(), "data check set/t.csv --json");
+    let found: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    assert_eq!((code, &found["harmful"]), (Some(1), &true.into()), "{found}");
+    assert_eq!(found["missing"], serde_json::json!([]));
+    assert!(found["refused"][0].as_str().unwrap().starts_with("sea is 1 for all training pictures; "), "{found}");
+    assert_eq!(found["notes"][0], "set/t.csv: the labels are sea; left out: sky");
+    let stray = found["notes"][1].as_str().unwrap();
+    assert!(stray.starts_with("set/t.csv: line 7: 2 in column sky, which is left out because of it"), "{found}");
+    assert!(err.contains(stray), "{err}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_picture() {
+    let folder = sound();
+    assert!(Command::new("mkfifo").arg(file(folder.path(), "pipe.bmp")).status().unwrap().success());
+    let rows: String = (0..4).map(|i| format!("train/bird/{i:02}.bmp,bird\ntrain/cat/{i:02}.bmp,cat\n")).collect();
+    fs::write(file(folder.path(), "t.csv"), format!("path,label\n{rows}pipe.bmp,cat\n")).unwrap();
+    let (code, out, err) = run(folder.path(), "data check set/t.csv");
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(out.contains("cannot be read: 1\n  set/pipe.bmp: no file, but a folder, a pipe or a device\n"), "{out}");
 }
 
 /// The same pixels in files that differ are found, too.

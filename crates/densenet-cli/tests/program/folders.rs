@@ -168,8 +168,12 @@ fn pictures_that_are_not_stored_upright_are_counted_once() {
     let said = "2 pictures say by EXIF that they are not stored upright; they are read as stored, as torchvision does; \
                 --orientation apply turns them\n";
     let train = format!("train {} --data set --batch 4 --epochs 2 --threads 1", tiny());
-    let eval = "eval --weights run/last.safetensors --data set";
+    // Of weights outside of their run's folder all pictures are evaluated.
+    let eval = "eval --weights last.safetensors --data set";
     for words in [format!("{train} --out run"), eval.into(), format!("{PREDICT} set --batch 3")] {
+        if words.starts_with("eval") {
+            fs::copy(world.path("run/last.safetensors"), world.path("last.safetensors")).unwrap();
+        }
         assert_eq!(world.exits(0, &words).1.matches(said).count(), 1, "{words}");
         let words = words.replace("--out run", "--out upright") + " --orientation apply";
         assert!(!world.exits(0, &words).1.contains("EXIF"), "{words}");
@@ -393,9 +397,38 @@ fn a_run_on_a_table_goes_on_with_the_very_same_pictures() {
     world.write("t.csv", table + "24.pgm,x,b0\n");
     let (_, err) = world.exits(0, "train --resume run --epochs 2");
     assert_eq!(parts(&err), begun);
-    let eval = "eval --weights run/best.safetensors --data t.csv --images p --json";
-    let object: Value = serde_json::from_str(&world.exits(0, eval).0).unwrap();
-    assert_eq!(object["images"], 25);
+    let of_test = split.lines().filter(|line| line.ends_with(",test")).count();
+    let (out, _) = world.exits(0, "eval --weights run/best.safetensors --data t.csv --images p --json");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["images"], of_test);
+}
+
+#[test]
+fn a_run_goes_on_without_a_picture_that_is_gone_and_a_class_that_came() {
+    let world = World::new();
+    for class in ["a", "b"] {
+        (0..10).for_each(|i| world.picture(&format!("set/{class}/{i}.pgm"), 25 * i));
+    }
+    let words = format!("train {} --data set --batch 4 --epochs 1 --threads 1 --out run", tiny());
+    let begun = parts(&world.exits(0, &words).1).to_owned();
+    let split = world.text("run/split.csv");
+    let gone = split.lines().find_map(|line| line.strip_suffix(",train")).unwrap();
+    fs::remove_file(world.path("set").join(gone)).unwrap();
+    (0..3).for_each(|i| world.picture(&format!("set/c/{i}.pgm"), 25 * i));
+    let (_, err) = world.exits(0, "train --resume run --epochs 2 --max-bad 0.5");
+    assert_eq!(parts(&err), begun);
+    assert!(err.contains(&format!("warning: set/{gone}: ")) && err.contains("; the run goes on"), "{err}");
+    let err = world.exits(1, "train --resume run --epochs 3 --max-bad 0").1;
+    assert!(err.contains("with it 1 of 16 training pictures cannot be read"), "{err}");
+}
+
+#[test]
+fn too_few_pictures_are_no_wrong_setting() {
+    let world = World::new();
+    ["a/1", "a/2", "b/1", "b/2"].iter().for_each(|name| world.picture(&format!("set/{name}.pgm"), 1));
+    let words = format!("train {} --data set --batch 2 --epochs 1 --threads 1 --out run", tiny());
+    let err = world.exits(1, &words).1;
+    assert!(err.contains("data set set: no class has two training pictures, of which one could be held out"), "{err}");
+    world.exits(0, &format!("{words} --val-fraction 0"));
 }
 
 #[test]
@@ -415,7 +448,7 @@ fn a_table_of_labels_is_trained_on() {
     assert!(err.contains("12 for training, 4 for validation and 4 for testing"), "{err}");
     world.write("t.csv", table.replace(",0,train", ",,train").replace(",1,train", ",-1,train"));
     let err = world.exits(1, &format!("{words} --out other")).1;
-    assert!(err.contains("sky is known of no training picture; take it out of --label-columns"), "{err}");
+    assert!(err.contains("sky is known of no training picture; a label is learnt from pictures with it"), "{err}");
     world.write("t.csv", table.replace("\n7.pgm,1,", "\n7.pgm,2,"));
     let err = world.exits(1, &format!("{words} --label-columns sea,sky --out other")).1;
     assert!(err.contains("t.csv: line 9: 2 in column sea; a label is 1 or 0, -1 if uncertain"), "{err}");

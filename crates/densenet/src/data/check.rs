@@ -12,10 +12,7 @@ impl DataSet {
     pub fn check(&self) -> Result<()> {
         let reason = match self.train.targets() {
             Targets::Classes(_) => classes(&self.train),
-            Targets::Labels(labels) => self.train.classes().iter().enumerate().find_map(|(place, name)| {
-                let values = labels.iter().skip(place).step_by(self.train.classes().len());
-                constant(values.flatten()).map(|found| format!("{name} is {found}; take it out of --label-columns"))
-            }),
+            Targets::Labels(values) => labels(self.train.classes(), values),
         };
         reason.map_or(Ok(()), |reason| Err(Error::DataSet { name: self.name.clone(), reason }))
     }
@@ -29,6 +26,17 @@ fn classes(train: &Split) -> Option<String> {
     // A file of labels may well be the first part of a larger one.
     let empty = train.empty_class().filter(|_| train.path(0).is_some());
     empty.map(|class| format!("no pictures of {class}; a class needs at least one to train on"))
+}
+
+/// What is wrong with the labels of those names, where `values` are `(N, names)`.
+fn labels(names: &[String], values: &[Option<bool>]) -> Option<String> {
+    let wrong = names.iter().enumerate().filter_map(|(place, name)| {
+        let known = values.iter().skip(place).step_by(names.len()).flatten();
+        constant(known).map(|found| format!("{name} is {found}"))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    let right = "a label is learnt from pictures with it and from others; name only such with --label-columns";
+    (!wrong.is_empty()).then(|| format!("{}; {right}", wrong.join(", ")))
 }
 
 /// Why nothing can be learnt of a label with those known values.

@@ -89,5 +89,17 @@ fn share(units: &[Vec<usize>], fraction: f64) -> Vec<&Vec<usize>> {
     if held.is_empty() { units.iter().min_by_key(|unit| unit.len()).into_iter().collect() } else { held }
 }
 
+/// Why none of `split`'s pictures, which are called `pictures`, could be held out.
+pub(super) fn too_few(split: &Split, pictures: &str) -> String {
+    let units = match split.groups() {
+        [] => pictures.to_owned(),
+        _ => format!("groups of {pictures} (--group-by)"),
+    };
+    match split.targets() {
+        Targets::Classes(_) => format!("no class has two {units}, of which one could be held out"),
+        Targets::Labels(_) => format!("there are no two {units}, of which one could be held out"),
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -47,7 +47,8 @@ pub(super) fn parts(folder: &Path) -> Result<Parts> {
     if reading.left_out.count() > 0 {
         notes.push(format!("{}: left out what is no picture ({})", folder.display(), reading.left_out));
     }
-    Ok(Parts { train, validation, test, root: folder.into(), undivided, missing: Vec::new(), notes })
+    let (root, class_depth, missing) = (folder.into(), Some(usize::from(!undivided)), Vec::new());
+    Ok(Parts { train, validation, test, root, class_depth, undivided, missing, notes })
 }
 
 /// The pictures of a folder that holds nothing out, parted.
@@ -55,7 +56,7 @@ fn held_out(source: &Path, all: &Split) -> Result<(Split, Split)> {
     let name = |index| all.path(index).and_then(Path::file_name).unwrap_or_default().as_encoded_bytes();
     let (kept, held) = divide::by_name(all, name);
     if held.is_empty() {
-        return Err(Error::format(source, "no class has two pictures, of which one could be held out; add some"));
+        return Err(Error::format(source, format!("{}; add some", divide::too_few(all, "pictures"))));
     }
     Ok((all.select(&kept), all.select(&held).as_part(Part::Test)))
 }

@@ -14,6 +14,8 @@ pub(super) struct Parts {
     pub test: Split,
     /// The folder that holds all pictures.
     pub root: PathBuf,
+    /// How many folders within `root` a class's folder is in; none where a table tells the classes.
+    pub class_depth: Option<usize>,
     /// Whether nothing was held out, and `train` and `test` were parted here.
     pub undivided: bool,
     /// Pictures that are told of and not there.

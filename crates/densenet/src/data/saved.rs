@@ -1,7 +1,7 @@
 //! Which pictures are in which part, saved with a run, so that it goes on with the very same.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Component, Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder, Writer};
 
@@ -38,32 +38,77 @@ impl DataSet {
     }
 
     /// The same data parted as a file of [`DataSet::write_split`] tells. Pictures that it does not list, as those that
-    /// came since, are left out.
+    /// came since, are left out, and so are classes of which it lists none. Pictures of folders of classes that are no
+    /// longer there stay in their places: whoever reads them finds that out.
     ///
     /// # Errors
-    /// A file that cannot be read, a row that is none of `picture,part`, a picture in two rows, one that is not among
-    /// the data, or no picture to train or to choose by.
+    /// A file that cannot be read, a row that is none of `picture,part`, a picture in two rows, one that is not among the
+    /// data and was in no folder of a class, none that is there, or no picture to train or to choose by.
     pub fn divide_as(mut self, path: &Path) -> Result<Self> {
-        let all = Split::joined(&self.listed());
-        let mut places: HashMap<Vec<u8>, usize> = (0..all.len()).map(|i| (name(&all, i, &self.root), i)).collect();
-        let mut parts = [const { Vec::new() }; 3];
-        for (line, picture, part) in rows(path)? {
-            let place = places.remove(&picture).ok_or_else(|| {
-                let picture = String::from_utf8_lossy(&picture).into_owned();
-                let reason = format!("line {line}: {picture} is not in {}, or stands in two lines", self.name);
-                Error::format(path, format!("{reason}; a run goes on with the pictures that it was begun with"))
-            })?;
-            parts[part as usize].push(place);
-        }
-        let [train, validation, test] = parts;
-        let of = |indices: &[usize], part| (!indices.is_empty()).then(|| all.select(indices).as_part(part));
-        let train = of(&train, Part::Train).ok_or_else(|| Error::format(path, "no picture is of the part train"))?;
-        let (validation, test) = (of(&validation, Part::Validation), of(&test, Part::Test));
-        (self.train, self.validation, self.test) = match (validation, test) {
-            (Some(validation), None) if self.test.part() == Part::Validation => (train, None, validation),
-            (validation, test) => (train, validation, test.unwrap_or(self.test)),
+        let rows = rows(path)?;
+        let all = self.pictures_of(&rows, path)?;
+        let of = |part: Part| {
+            let indices: Vec<usize> = (0..rows.len()).filter(|&index| rows[index].part == part).collect();
+            (!indices.is_empty()).then(|| all.select(&indices).as_part(part))
         };
+        let train = of(Part::Train).ok_or_else(|| Error::format(path, "no picture is of the part train"))?;
+        (self.train, self.validation, self.test) = match (of(Part::Validation), of(Part::Test)) {
+            (validation, Some(test)) => (train, validation, test),
+            // Of pictures in memory those to test on are not listed.
+            (validation, None) if train.path(0).is_none() => (train, validation, self.test),
+            (Some(validation), None) => (train, None, validation),
+            (None, None) => return Err(Error::format(path, "no picture is of the part val or of the part test")),
+        };
+        self.undivided = false;
         Ok(self)
+    }
+
+    /// The pictures of `rows`, in their order, with the classes that they are of.
+    fn pictures_of(&self, rows: &[Row], path: &Path) -> Result<Split> {
+        let all = self.with_gone(Split::joined(&self.listed()), rows, path)?;
+        let places = self.places(&all);
+        let place = |row: &Row| {
+            places.get(&row.picture).copied().ok_or_else(|| {
+                let (line, picture) = (row.line, String::from_utf8_lossy(&row.picture));
+                let reason = format!("line {line}: {picture} is not in {}", self.name);
+                Error::format(path, format!("{reason}; a run goes on with the pictures that it was begun with"))
+            })
+        };
+        let places = rows.iter().map(place).collect::<Result<Vec<usize>>>()?;
+        Ok(all.select(&places).of_own_classes())
+    }
+
+    /// `all`, and those of `rows` that are gone from its folders of classes, unless that is all of them.
+    fn with_gone(&self, all: Split, rows: &[Row], path: &Path) -> Result<Split> {
+        let places = self.places(&all);
+        let gone = rows.iter().filter(|row| !places.contains_key(&row.picture));
+        let gone: Vec<(PathBuf, String)> = gone.filter_map(|row| self.gone(&row.picture)).collect();
+        if gone.is_empty() || gone.len() == rows.len() {
+            return Ok(all);
+        }
+        let classes: BTreeSet<&String> = all.classes().iter().chain(gone.iter().map(|(_, class)| class)).collect();
+        let classes: Vec<String> = classes.into_iter().cloned().collect();
+        let label = |class: &String| classes.binary_search(class).expect("all classes are among these");
+        let (files, labels) = gone.into_iter().map(|(file, class)| (file, label(&class))).unzip();
+        let gone = Split::of_files(path, files, labels, classes.clone())?;
+        let all = all.relabelled(&classes).expect("all classes are among these");
+        Ok(Split::joined(&[&all, &gone]))
+    }
+
+    /// Where a picture of a folder of classes was, and its class; none where its name does not tell them.
+    fn gone(&self, picture: &[u8]) -> Option<(PathBuf, String)> {
+        let (depth, inside) = (self.class_depth?, Path::new(std::str::from_utf8(picture).ok()?));
+        let plain = |component| match component {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        };
+        let names = inside.components().map(plain).collect::<Option<Vec<&str>>>()?;
+        (names.len() > depth + 1).then(|| (self.root.join(inside), names[depth].to_owned()))
+    }
+
+    /// Where each of `all` is, by what it is called.
+    fn places(&self, all: &Split) -> HashMap<Vec<u8>, usize> {
+        (0..all.len()).map(|index| (name(all, index, &self.root), index)).collect()
     }
 
     /// The parts that are listed: of pictures in memory those of the training file.
@@ -81,8 +126,17 @@ fn name(split: &Split, index: usize, root: &Path) -> Vec<u8> {
     }
 }
 
-/// The rows of such a file: line, picture, part.
-fn rows(path: &Path) -> Result<Vec<(u64, Vec<u8>, Part)>> {
+/// A row of such a file.
+struct Row {
+    /// From 1.
+    line: u64,
+    /// What the picture is called.
+    picture: Vec<u8>,
+    part: Part,
+}
+
+/// The rows of such a file, no two of them of one picture.
+fn rows(path: &Path) -> Result<Vec<Row>> {
     let broken = |error: csv::Error| Error::format(path, format!("not a list of pictures: {error}"));
     let mut reader = ReaderBuilder::new().from_path(path).map_err(broken)?;
     if reader.byte_headers().map_err(broken)? != &ByteRecord::from(HEADER.to_vec()) {
@@ -95,7 +149,22 @@ fn rows(path: &Path) -> Result<Vec<(u64, Vec<u8>, Part)>> {
         let part = Part::named(&word).ok_or_else(|| {
             Error::format(path, format!("line {line}: {word:?} is no part; it is train, val or test"))
         })?;
-        Ok((line, row[0].to_vec(), part))
+        Ok(Row { line, picture: row[0].to_vec(), part })
     });
-    rows.collect()
+    let rows: Vec<Row> = rows.collect::<Result<_>>()?;
+    distinct(path, &rows)?;
+    Ok(rows)
+}
+
+/// Refuses a picture of two rows.
+fn distinct(path: &Path, rows: &[Row]) -> Result<()> {
+    let mut seen: HashMap<&[u8], u64> = HashMap::new();
+    for Row { line, picture, .. } in rows {
+        if let Some(first) = seen.insert(picture, *line) {
+            let picture = String::from_utf8_lossy(picture);
+            let reason = format!("line {line}: {picture} stands in line {first} already; a picture is in one part");
+            return Err(Error::format(path, reason));
+        }
+    }
+    Ok(())
 }

@@ -28,8 +28,10 @@ pub struct DataSet {
     pub missing: Vec<PathBuf>,
     /// The folder that holds its pictures.
     pub(super) root: PathBuf,
+    /// How many folders within `root` a class's folder is in; none where the folders are not the classes.
+    pub(super) class_depth: Option<usize>,
     /// Whether nothing in it is held out, and its parts were made here.
-    undivided: bool,
+    pub(super) undivided: bool,
 }
 
 impl DataSet {
@@ -40,7 +42,8 @@ impl DataSet {
     /// of pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out,
     /// a tenth of every class is, the same on any machine.
     ///
-    /// A file of CSV, or a folder with `train.csv` or `metadata.csv`, tells of pictures; see [`DataSet::read_with`].
+    /// A file of CSV, or a folder with `train.csv`, `metadata.csv` or ChestX-ray14's table, tells of pictures; see
+    /// [`DataSet::read_with`].
     ///
     /// # Errors
     /// A folder of no such layout, and any file that is not what it should be: truncated, of a wrong magic number, of
@@ -102,14 +105,14 @@ impl DataSet {
 
     fn of_two(name: String, path: &Path, train: Split, test: Split, preprocessing: Preprocessing) -> Self {
         let (train, root) = (train.as_part(Part::Train), path.into());
-        let (notes, missing) = (Vec::new(), Vec::new());
-        Self { name, train, validation: None, test, preprocessing, notes, missing, root, undivided: false }
+        let (notes, missing, class_depth, undivided) = (Vec::new(), Vec::new(), None, false);
+        Self { name, train, validation: None, test, preprocessing, notes, missing, root, class_depth, undivided }
     }
 
     fn of_files(path: &Path, parts: Parts) -> Result<Self> {
         let (name, preprocessing) = (path.display().to_string(), Preprocessing::named("imagenet")?);
-        let Parts { train, validation, test, root, undivided, missing, notes } = parts;
-        Ok(Self { name, train, validation, test, preprocessing, notes, missing, root, undivided })
+        let Parts { train, validation, test, root, class_depth, undivided, missing, notes } = parts;
+        Ok(Self { name, train, validation, test, preprocessing, notes, missing, root, class_depth, undivided })
     }
 
     /// The same with another limit on the pixels of a picture's file; see [`Split::within`].
@@ -123,24 +126,20 @@ impl DataSet {
     /// one group stay together, and those with any number of labels are taken as one class.
     ///
     /// # Errors
-    /// A fraction that is not between 0 and 1, or of which no picture comes.
+    /// A fraction that is not between 0 and 1, or no class of which a picture could be held out.
     pub fn divide(self, fraction: f64, seed: u64) -> Result<Self> {
         if self.validation.is_some() || self.test.part() == Part::Validation {
             return Ok(self);
         }
-        let wrong = |reason: String| Err(Error::Settings(reason));
         if !(fraction > 0.0 && fraction < 1.0) {
-            return wrong(format!(
-                "the validation part is {fraction} of the training pictures; it must be between 0 and 1"
-            ));
+            let reason = format!("the validation part is {fraction} of the training pictures");
+            return Err(Error::Settings(format!("{reason}; it must be between 0 and 1")));
         }
         let (kept, held) = divide::at_random(&self.train, fraction, seed);
         if held.is_empty() {
-            return wrong(format!(
-                "{fraction} of every class of the {} training pictures is no picture to choose by; take a larger part, \
-                 or 0 to choose by the test part",
-                self.train.len()
-            ));
+            let too_few = divide::too_few(&self.train, "training pictures");
+            let reason = format!("{too_few}; add some, or choose by the test part (--val-fraction 0)");
+            return Err(Error::DataSet { name: self.name, reason });
         }
         let validation = Some(self.train.select(&held).as_part(Part::Validation));
         Ok(Self { train: self.train.select(&kept), validation, ..self })
@@ -173,11 +172,12 @@ impl DataSet {
 
 /// The parts of a folder of pictures, which tables in it may tell of, or folders of classes.
 fn in_folder(folder: &Path, options: &TableOptions) -> Result<Parts> {
-    let sources = table::in_folder(folder);
+    let (sources, no_options) = (table::in_folder(folder), *options == TableOptions::default());
     let Some(first) = sources.first() else {
-        return if *options == TableOptions::default() { folder::parts(folder) } else { Err(no_table(folder)) };
+        return if no_options { folder::parts(folder) } else { Err(no_table(folder)) };
     };
-    if !table::is_of_pictures(first, options)?
+    if no_options
+        && !table::is_of_pictures(first)?
         && let Ok(mut parts) = folder::parts(folder)
     {
         parts.notes.push(format!("{} tells of no labelled pictures and is passed over", first.path.display()));

@@ -1,5 +1,6 @@
 //! Labelled pictures, and how a batch of them becomes a network's input.
 
+mod classes;
 mod joined;
 
 use std::path::{Path, PathBuf};
@@ -208,7 +209,12 @@ impl Split {
                 Picture::new(height, width, channels, &pixels[place * bytes..][..bytes])
             }
             Pictures::Files(files) => {
-                let picture = Picture::open_within(&files[place], self.max_pixels)?;
+                let file = &files[place];
+                // Whoever opens a pipe waits until another writes into it.
+                if !file.metadata().map_err(Error::io(file))?.is_file() {
+                    return Err(Error::format(file, "no file, but a folder, a pipe or a device"));
+                }
+                let picture = Picture::open_within(file, self.max_pixels)?;
                 self.turned.hear(place, picture.orientation());
                 Ok(picture)
             }

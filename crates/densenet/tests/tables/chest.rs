@@ -67,6 +67,18 @@ fn chexperts_columns_are_read() {
     );
 }
 
+/// Healthy pictures have no other label, but they have this one.
+#[test]
+fn chexperts_no_finding_can_be_a_label() {
+    let folder = chexpert();
+    let names = ["No Finding", "Fracture"];
+    let options = TableOptions { label_columns: names.map(String::from).into(), ..TableOptions::default() };
+    let set = folder.read_with("train.csv", &options);
+    assert_eq!(set.train.classes(), names);
+    assert_eq!(labels(&set.train), ["10", "0?", "01", "0?"]);
+    assert_eq!(labels(&set.test), ["00"]);
+}
+
 #[test]
 fn chexperts_patients_stay_together() {
     let folder = chexpert();
@@ -115,9 +127,11 @@ fn chest_xray14_is_read() {
     );
     folder.write("train_val_list.txt", "1_000.png\n1_001.png\r\n3_000.png\n");
     folder.write("test_list.txt", "2_000.png");
-    let set = folder.read(table);
-    assert_eq!((set.train.len(), set.test.part().to_string()), (3, "test".into()));
-    assert_eq!(folder.names(&set.test), ["images_002/images/2_000.png"]);
+    for name in [table, ""] {
+        let set = folder.read(name);
+        assert_eq!((set.train.len(), set.test.part().to_string()), (3, "test".into()));
+        assert_eq!(folder.names(&set.test), ["images_002/images/2_000.png"]);
+    }
     folder.write("test_list.txt", "2_000.png\n1_000.png\n");
     let message = folder.refusal(table, &TableOptions::default());
     assert_eq!(message, "train_val_list.txt: 1_000.png is in test_list.txt, too; a picture is in one part");
@@ -128,6 +142,35 @@ fn chest_xray14_is_read() {
     folder.write(table, text.replace("|Effusion", "|Efusion"));
     let message = folder.refusal(table, &TableOptions::default());
     assert!(message.contains("line 2: \"Efusion\" is no finding of ChestX-ray14; they are Atelectasis, "), "{message}");
+}
+
+#[test]
+fn chest_xray14s_folder_is_read_as_its_table() {
+    let folder = nih();
+    let labels_of = |folder: &Folder| labels(&whole(folder.read("")));
+    let newer = labels_of(&folder);
+    assert_eq!(newer[3], "00000000010100");
+    fs::rename(folder.path("Data_Entry_2017_v2020.csv"), folder.path("Data_Entry_2017.csv")).unwrap();
+    assert_eq!(labels_of(&folder), newer);
+    // The newer edition is taken where both are there.
+    let row = "1_000.png,Mass,0,1,58,M,PA,2682,2749,0.143,0.143\n2_000.png,Mass,0,2,58,M,PA,2682,2749,0.143,0.143\n";
+    folder.write("Data_Entry_2017_v2020.csv", format!("{NIH}{row}"));
+    assert_eq!(labels_of(&folder), ["00000000010000"; 2]);
+}
+
+#[test]
+fn chest_xray14s_findings_can_be_chosen() {
+    let folder = nih();
+    let chosen = |names: &[&str]| TableOptions {
+        label_columns: names.iter().map(|name| name.to_string()).collect(),
+        ..TableOptions::default()
+    };
+    let all = whole(folder.read_with("", &chosen(&["Mass", "Cardiomegaly", " No Finding"])));
+    assert_eq!(all.classes(), ["Mass", "Cardiomegaly", "No Finding"]);
+    assert_eq!(labels(&all), ["010", "001", "000", "100"]);
+    let message = folder.refusal("", &chosen(&["Mass", "Efusion"]));
+    let expected = "no finding Efusion (--label-columns); ChestX-ray14's are Atelectasis, ";
+    assert!(message.contains(expected), "{message}");
 }
 
 /// Both sets' published tables, which torchxrayvision carries, row by row.

@@ -1,6 +1,7 @@
 //! How a set is divided, and how that is saved.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use densenet::data::{DataSet, TableOptions};
 
@@ -93,7 +94,7 @@ fn a_saved_split_is_read_back_to_the_very_same_pictures() {
     assert_eq!((again.train.labels(), again.train.groups().len()), (divided.train.labels(), divided.train.len()));
     for (line, wrong, expected) in [
         ("p/00.png,test", "p/99.png,test", "p/99.png is not in "),
-        ("p/00.png,test", "p/01.png,test", "p/01.png is not in "),
+        ("p/00.png,test", "p/01.png,test", "p/01.png stands in line "),
         ("p/00.png,test", "p/00.png,exam", "\"exam\" is no part; it is train, val or test"),
         ("picture,part", "picture,kind", "its header is not picture,part"),
         ("p/00.png,test", "p/00.png", "not a list of pictures: "),
@@ -115,6 +116,44 @@ fn a_folder_of_classes_is_divided_as_it_was() {
     let again = folder.read("").divide_as(&file).unwrap();
     assert_eq!(parts(&folder, &again), parts(&folder, &divided));
     assert_eq!((again.test.part(), again.chooses().part()), (divided.test.part(), divided.chooses().part()));
+}
+
+/// What is gone keeps its place, and what came is left out, so that the others are drawn as before.
+#[test]
+fn a_folder_of_classes_that_has_changed_is_divided_as_it_was() {
+    for inside in ["", "train/"] {
+        let folder = Folder::new();
+        (0..40).for_each(|i| folder.write(&format!("{inside}{}/{i}.png", ["x", "y"][i % 2]), ""));
+        let divided = folder.read("").divide(0.25, 1).unwrap();
+        let (file, begun) = (folder.path("split.csv"), parts(&folder, &divided));
+        divided.write_split(&file).unwrap();
+        fs::remove_file(folder.path(&begun[0][3])).unwrap();
+        ["x/new.png", "a/1.png", "a/2.png"].iter().for_each(|name| folder.write(&format!("{inside}{name}"), ""));
+        let is_as_begun = || {
+            let again = folder.read("").divide_as(&file).unwrap();
+            assert_eq!(parts(&folder, &again), begun);
+            assert_eq!(again.train.classes(), ["x", "y"]);
+            assert_eq!((again.train.labels(), again.test.labels()), (divided.train.labels(), divided.test.labels()));
+            assert!(matches!(again.train.picture(3), Err(densenet::Error::Io { .. })));
+        };
+        is_as_begun();
+        fs::remove_dir_all(folder.path(&format!("{inside}y"))).unwrap();
+        is_as_begun();
+        // Another folder is not this one, all of whose pictures are gone.
+        let other = Folder::of(&["train/x/98.png", "train/x/99.png", "train/y/98.png", "train/y/99.png"]);
+        let message = other.read("").divide_as(&file).unwrap_err().to_string();
+        assert!(message.contains("split.csv: line 2: ") && message.contains(" is not in "), "{message}");
+    }
+}
+
+#[test]
+fn too_few_pictures_are_the_datas_fault() {
+    let folder = Folder::of(&["x/1.png", "x/2.png", "y/1.png", "y/2.png"]);
+    let error = folder.read("").divide(0.1, 0).unwrap_err();
+    assert!(matches!(error, densenet::Error::DataSet { .. }), "{error:?}");
+    let expected = "no class has two training pictures, of which one could be held out; add some, or choose by the \
+                    test part (--val-fraction 0)";
+    assert!(error.to_string().ends_with(expected), "{error}");
 }
 
 /// Pictures in memory are told by their places.

@@ -1,5 +1,6 @@
 //! Every form of a table.
 
+use std::fs;
 use std::io::Write;
 
 use densenet::data::{Blank, TableOptions, Uncertain};
@@ -60,6 +61,9 @@ fn several_columns_of_0_and_1() {
     let of = |options| labels(&whole(folder.read_with("t.csv", &options)));
     assert_eq!(of(with(Uncertain::Zero, Blank::Ignore)), ["1?", "00", "?1", "00"]);
     assert_eq!(of(with(Uncertain::One, Blank::Zero)), ["10", "01", "01", "10"]);
+    folder.write("t.csv", ",path,sea\n0,p/a.jpg,1\n1,p/b.jpg,0\n");
+    let expected = format!("{}: the labels are sea; left out: column 1 (unnamed)", path.display());
+    assert_eq!(folder.read("t.csv").notes, [expected]);
 }
 
 #[test]
@@ -74,7 +78,7 @@ fn options_say_what_columns_do_not_tell() {
     let kinds = TableOptions { label_column: named("kind"), ..path.clone() };
     let all = whole(folder.read_with("t/t.csv", &kinds));
     assert_eq!((all.classes(), all.labels()), (["r", "s"].map(String::from).as_slice(), [1, 0, 1, 0].as_slice()));
-    let several = TableOptions { label_columns: ["label", "id"].map(String::from).into(), ..path.clone() };
+    let several = TableOptions { label_columns: ["label", " id "].map(String::from).into(), ..path.clone() };
     let all = whole(folder.read_with("t/t.csv", &several));
     assert_eq!(
         (all.classes(), labels(&all)),
@@ -111,10 +115,10 @@ fn hugging_faces_folders() {
     folder.write("metadata.csv", "file_name,label\ntrain/a.png,x\ntrain/b.png,y\ntest/c.png,y\n");
     let set = folder.read("");
     assert_eq!((set.train.len(), folder.names(&set.test)), (2, vec!["test/c.png".into()]));
-    std::fs::remove_file(folder.path("metadata.csv")).unwrap();
+    fs::remove_file(folder.path("metadata.csv")).unwrap();
     folder.write(
         "train/metadata.jsonl",
-        "{\"file_name\": \"a.png\", \"label\": 1}\n\n{\"label\": 0, \"file_name\": \"b.png\"}\n",
+        "\u{feff}{\"file_name\": \"a.png\", \"label\": 1}\n\n{\"label\": 0, \"file_name\": \"b.png\"}\n",
     );
     folder.write("test/metadata.jsonl", "{\"file_name\": \"c.png\", \"label\": 0, \"text\": null}\n");
     let set = folder.read("");
@@ -126,12 +130,47 @@ fn hugging_faces_folders() {
 }
 
 #[test]
+fn pictures_outside_hugging_faces_parts_are_counted() {
+    let folder = Folder::of(&["train/a.png", "train/b.png", "extra/c.png", "d.png", "test/e.png"]);
+    folder
+        .write("metadata.csv", "file_name,label\ntrain/a.png,x\ntrain/b.png,y\nextra/c.png,z\nd.png,x\ntest/e.png,y\n");
+    let set = folder.read("");
+    assert_eq!((set.train.len(), set.test.len(), set.train.classes()), (2, 1, ["x", "y"].map(String::from).as_slice()));
+    let (table, first) = (folder.path("metadata.csv"), folder.path("extra/c.png"));
+    let outside = "outside the folders train, val (valid, validation) and test, and left out";
+    let expected = format!("{}: 2 of 5 pictures are {outside}, as {} in line 4", table.display(), first.display());
+    assert_eq!(set.notes, [expected]);
+}
+
+#[test]
 fn a_folder_of_classes_with_captions_stays_one() {
     let folder = Folder::of(&["x/a.png", "x/b.png", "y/c.png", "y/d.png"]);
     folder.write("metadata.csv", "file_name,text\nx/a.png,a duck\n");
     let set = folder.read("");
     assert_eq!(set.train.classes(), ["x", "y"]);
     assert!(set.notes[0].ends_with("metadata.csv tells of no labelled pictures and is passed over"), "{:?}", set.notes);
+}
+
+/// What is no file is not there, and nothing waits for it.
+#[cfg(unix)]
+#[test]
+fn a_pipe_and_a_folder_are_no_pictures() {
+    use std::process::Command;
+    use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::Duration;
+    let folder = Folder::of(&PICTURES[..2]);
+    fs::create_dir(folder.path("p/c.jpg")).unwrap();
+    assert!(Command::new("mkfifo").arg(folder.path("p/d.jpg")).status().unwrap().success());
+    folder.write("t.csv", "path,label\np/a.jpg,x\np/b.jpg,y\np/c.jpg,y\np/d.jpg,x\n");
+    let set = folder.read("t.csv");
+    assert_eq!(set.missing, ["p/c.jpg", "p/d.jpg"].map(|name| folder.path(name)));
+    let (all, (tell, hear)) = (whole(set), channel());
+    thread::spawn(move || [2, 3].map(|index| tell.send(all.picture(index).unwrap_err().to_string())));
+    for _ in 0..2 {
+        let message = hear.recv_timeout(Duration::from_secs(20)).expect("nothing is waited for");
+        assert!(message.ends_with(".jpg: no file, but a folder, a pipe or a device"), "{message}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::Folder;
 #[test]
 fn tables_that_do_not_tell_what_is_what() {
     let folder = Folder::of(&["a.jpg"]);
-    let cases: [(&[u8], &str); 12] = [
+    let cases: [(&[u8], &str); 17] = [
         (b"", "t.csv: no rows; a table has a header and a row a picture"),
         (b"path,label\n", "t.csv: no rows; a table has a header and a row a picture"),
         (b"path,label,label\na.jpg,x,y\n", "t.csv: two columns are called label; names must differ"),
@@ -32,6 +32,17 @@ fn tables_that_do_not_tell_what_is_what() {
         ),
         (b"path,label\na.jpg,x\nb,c.jpg,x\n", "t.csv: line 3: the number of values is 3, that of columns 2"),
         (b"path,label\na.jpg,x\nb\xff.jpg,x\n", "t.csv: line 3: not UTF-8"),
+        (b"path,,\na.jpg,x,y\n", "t.csv: two columns have no name; names must differ"),
+        (b"name,\na.jpg,x\n", "; its columns are name, column 2 (unnamed)"),
+        (
+            b"path;label\na.jpg;x\n",
+            "; its columns are path;label; a table has commas between its values, not semicolons",
+        ),
+        (b"path\tlabel\na.jpg\tx\n", "label; a table has commas between its values, not tabs"),
+        (
+            b"path;label\na.jpg;x,y\n",
+            "line 2: the number of values is 2, that of columns 1; a table has commas between its values and its ",
+        ),
     ];
     for (text, expected) in cases {
         folder.write("t.csv", text);
@@ -69,7 +80,15 @@ fn rows_that_cannot_be_taken() {
             "path,label\nc.jpg,x\nd.jpg,y\n",
             "t.csv: none of its pictures is there, as c.jpg; name the folder that paths begin in with --images",
         ),
-        ("path,label\na.jpg,x\nb.jpg,y\n", "t.csv: no class has two pictures of which one could be held out; add some"),
+        (
+            "path,label\na.jpg,x\nb.jpg,y\n",
+            "t.csv: no class has two pictures, of which one could be held out; add some",
+        ),
+        ("path,sea\na.jpg,1\n", "t.csv: there are no two pictures, of which one could be held out; add some"),
+        // Lines are counted whatever they end in, blank ones, too.
+        ("path,label\r\na.jpg,x\r\n,y\r\n", "line 3: no path"),
+        ("path,label\ra.jpg,x\r,y\r", "line 3: no path"),
+        ("path,label\n\na.jpg,x\n\n\n,y\n", "line 6: no path"),
     ];
     for (text, expected) in cases {
         folder.write("t.csv", text);
@@ -103,6 +122,10 @@ fn options_that_a_table_does_not_bear_out() {
             TableOptions { label_column: named("label"), label_columns: vec!["sea".into()], ..plain() },
             "give one of the two",
         ),
+        (
+            TableOptions { label_columns: ["sea", " sea"].map(String::from).into(), ..plain() },
+            "--label-columns names sea twice",
+        ),
         (TableOptions { group_by: named("burst"), ..plain() }, "no column burst (--group-by); its columns are"),
         (TableOptions { group_by: named("who"), ..plain() }, "line 3: no group in column who; give the picture one"),
         (
@@ -119,6 +142,71 @@ fn options_that_a_table_does_not_bear_out() {
     assert!(message.contains("no table (.csv) tells of its pictures"), "{message}");
     let message = classes.refusal("x/a.png", &plain());
     assert!(message.contains("x/a.png: neither a folder nor a table (.csv, .csv.gz, .jsonl)"), "{message}");
+}
+
+/// Without options, such a folder would be one of the classes x and y.
+#[test]
+fn options_that_the_table_of_a_folder_does_not_bear_out() {
+    let folder = Folder::of(&["x/a.png", "x/b.png", "y/c.png", "y/d.png"]);
+    folder.write("train.csv", "path,label\nx/a.png,x\nx/b.png,x\ny/c.png,y\ny/d.png,y\n");
+    let named = |name: &str| Some(name.to_string());
+    let plain = TableOptions::default;
+    for (options, expected) in [
+        (TableOptions { label_column: named("kind"), ..plain() }, "train.csv: no column kind (--label-column); "),
+        (
+            TableOptions { label_columns: vec!["sea".into()], ..plain() },
+            "train.csv: no column sea (--label-columns); its columns are path, label",
+        ),
+        (TableOptions { path_column: named("file"), ..plain() }, "train.csv: no column file (--path-column); "),
+        (TableOptions { group_by: named("who"), ..plain() }, "train.csv: no column who (--group-by); "),
+    ] {
+        let message = folder.refusal("", &options);
+        assert!(message.contains(expected), "{message:?} lacks {expected:?}");
+    }
+    folder.write("train.csv", "epoch,loss\n1,0.5\n");
+    assert_eq!(folder.read("").train.classes(), ["x", "y"]);
+    let message = folder.refusal("", &TableOptions { group_by: named("who"), ..plain() });
+    assert!(message.contains("train.csv: no column of paths ("), "{message}");
+}
+
+#[test]
+fn one_group_cannot_be_parted() {
+    let folder = Folder::of(&["a.jpg", "b.jpg", "c.jpg"]);
+    folder.write("t.csv", "path,label,who\na.jpg,x,p\nb.jpg,x,p\nc.jpg,y,p\n");
+    let message = folder.refusal("t.csv", &TableOptions { group_by: Some("who".into()), ..TableOptions::default() });
+    let expected = "no class has two groups of pictures (--group-by), of which one could be held out; add some";
+    assert_eq!(message, format!("t.csv: {expected}"));
+}
+
+#[test]
+fn a_value_that_is_no_label_in_a_column_of_labels() {
+    let folder = Folder::new();
+    (0..20).for_each(|i| folder.write(&format!("{i}.jpg"), ""));
+    let mut rows: Vec<String> = (0..20).map(|i| format!("{i}.jpg,{},{},{i}\n", i % 2, i / 2 % 2)).collect();
+    let notes = |rows: &[String]| {
+        folder.write("t.csv", format!("path,sea,sky,age\n{}", rows.concat()));
+        let path = format!("{}: ", folder.path("t.csv").display());
+        folder.read("t.csv").notes.iter().map(|note| note.replace(&path, "")).collect::<Vec<String>>()
+    };
+    assert_eq!(notes(&rows), ["the labels are sea, sky; left out: age"]);
+    for value in ["2", "0.5", "inf", "yes"] {
+        rows[7] = format!("7.jpg,1,{value},7\n");
+        let what = format!("line 9: {value} in column sky, which is left out because of it");
+        let right = "a label is 1 or 0, -1 if uncertain, blank if not known; name sky in --label-columns to have other";
+        let stray = format!("{what}; {right} values refused");
+        assert_eq!(notes(&rows), ["the labels are sea; left out: sky, age".into(), stray]);
+    }
+    let sky = TableOptions { label_columns: vec!["sky".into()], ..TableOptions::default() };
+    assert!(folder.refusal("t.csv", &sky).contains("line 9: yes in column sky; a label is 1 or 0"));
+    // More than a tenth of all are no accident.
+    rows[8] = "8.jpg,0,yes,8\n".into();
+    assert_eq!(notes(&rows).len(), 2);
+    rows[9] = "9.jpg,1,yes,9\n".into();
+    assert_eq!(notes(&rows), ["the labels are sea; left out: sky, age"]);
+    // Where there is no other label, the value is the reason.
+    folder.write("t.csv", format!("path,sky\n0.jpg,x\n{}", "1.jpg,1\n".repeat(9)));
+    let message = folder.refusal("t.csv", &TableOptions::default());
+    assert!(message.contains("; its columns are path, sky; line 2: x in column sky, which is left out"), "{message}");
 }
 
 #[test]
@@ -153,6 +241,14 @@ fn lines_of_json_that_are_none() {
     let folder = Folder::of(&["a.jpg"]);
     folder.write("t.jsonl", "{\"path\": \"a.jpg\", \"label\": 1}\n[1]\n");
     assert!(folder.refusal("t.jsonl", &TableOptions::default()).contains("t.jsonl: line 2: not an object of JSON: "));
+    folder.write("t.jsonl", "{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \n");
+    assert_eq!(
+        folder.refusal("t.jsonl", &TableOptions::default()),
+        "t.jsonl: line 2: not an object of JSON: EOF while parsing a value at column 9"
+    );
+    folder.write("t.jsonl", b"{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \"b.jpg\", \"label\": \"h\xfcnd\"}\n");
+    let message = folder.refusal("t.jsonl", &TableOptions::default());
+    assert!(message.starts_with("t.jsonl: line 2: not UTF-8 ("), "{message}");
     folder.write("t.csv.gz", [0x1f, 0x8b, 8, 0, 0]);
     assert!(folder.refusal("t.csv.gz", &TableOptions::default()).starts_with("t.csv.gz: "));
 }
@@ -173,13 +269,10 @@ fn what_no_network_can_be_trained_on() {
     assert_eq!(classes("a.jpg,y;b.jpg,z;").unwrap(), "no pictures of x; a class needs at least one to train on");
     assert_eq!(classes("a.jpg,x;b.jpg,y;"), None);
     let labels = |rows: &str| unfit(&format!("path,sea,sky,split\n{}d.jpg,1,0,val\n", train(rows)));
-    assert_eq!(
-        labels("a.jpg,1,-1;b.jpg,0,;").unwrap(),
-        "sky is known of no training picture; take it out of --label-columns"
-    );
-    assert_eq!(
-        labels("a.jpg,1,0;b.jpg,1,1;").unwrap(),
-        "sea is 1 for all training pictures; take it out of --label-columns"
-    );
+    let right = "a label is learnt from pictures with it and from others; name only such with --label-columns";
+    assert_eq!(labels("a.jpg,1,-1;b.jpg,0,;").unwrap(), format!("sky is known of no training picture; {right}"));
+    assert_eq!(labels("a.jpg,1,0;b.jpg,1,1;").unwrap(), format!("sea is 1 for all training pictures; {right}"));
+    let both = "sea is 0 for all training pictures, sky is 1 for all training pictures";
+    assert_eq!(labels("a.jpg,0,1;b.jpg,0,1;").unwrap(), format!("{both}; {right}"));
     assert_eq!(labels("a.jpg,1,0;b.jpg,0,1;"), None);
 }

@@ -13,6 +13,8 @@ use crate::{Error, Result};
 pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts> {
     let Records { all, names, mut notes } = records;
     distinct(&all)?;
+    let (all, left_out) = parted(table, all);
+    notes.extend(left_out);
     let groups = groups(&all)?;
     let missing = missing(table, &all)?;
     if let Some(first) = missing.first() {
@@ -41,7 +43,23 @@ pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts
         (Some(validation), None) => (None, validation),
         (validation, test) => (validation, test.expect("what is held out is of one of the two parts")),
     };
-    Ok(Parts { train: whole.select(&train), validation, test, root: root.into(), undivided, missing, notes })
+    let (train, root, class_depth) = (whole.select(&train), root.into(), None);
+    Ok(Parts { train, validation, test, root, class_depth, undivided, missing, notes })
+}
+
+/// The records of the parts, where any is held out, and a note of those that are of none; all records where none is.
+fn parted(table: &Path, all: Vec<Record>) -> (Vec<Record>, Option<String>) {
+    if !all.iter().any(|record| matches!(record.part, Some(Part::Validation | Part::Test))) {
+        return (all, None);
+    }
+    let of = all.len();
+    let (parted, left_out): (Vec<Record>, Vec<Record>) = all.into_iter().partition(|record| record.part.is_some());
+    let note = left_out.first().map(|first| {
+        let (table, count) = (table.display(), left_out.len());
+        let outside = "outside the folders train, val (valid, validation) and test, and left out";
+        format!("{table}: {count} of {of} pictures are {outside}, as {} in line {}", first.file.display(), first.line)
+    });
+    (parted, note)
 }
 
 /// Refuses a picture of two rows.
@@ -88,7 +106,7 @@ fn error(record: &Record, reason: impl AsRef<str>) -> Error {
     Error::format(&*record.table, format!("line {}: {}", record.line, reason.as_ref()))
 }
 
-/// The pictures that are not there; an error if that is all of them.
+/// The pictures that are not there, or no files; an error if that is all of them.
 fn missing(table: &Path, records: &[Record]) -> Result<Vec<PathBuf>> {
     let missing: Vec<PathBuf> =
         records.iter().map(|record| &record.file).filter(|file| !file.is_file()).cloned().collect();
@@ -140,7 +158,7 @@ fn by_name(table: &Path, records: &[Record], whole: &Split) -> Result<(Vec<usize
     };
     let (kept, held) = divide::by_name(whole, name);
     match held.is_empty() {
-        true => Err(Error::format(table, "no class has two pictures of which one could be held out; add some")),
+        true => Err(Error::format(table, format!("{}; add some", divide::too_few(whole, "pictures")))),
         false => Ok((kept, [Vec::new(), held])),
     }
 }

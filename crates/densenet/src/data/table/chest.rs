@@ -63,11 +63,16 @@ pub(super) fn chest_xray14(table: &Table) -> Option<Columns> {
     Some(Columns {
         form: Form::ChestXray14,
         path: table.column("Image Index")?,
-        labels: Labels::Findings(table.column("Finding Labels")?),
+        labels: Labels::Findings(table.column("Finding Labels")?, FINDINGS.into()),
         no_finding: None,
         split: None,
         group: table.column("Patient ID").map(Group::Column),
     })
+}
+
+/// ChestX-ray14's finding of that name, "No Finding" among them.
+pub(super) fn finding(name: &str) -> Option<&'static str> {
+    FINDINGS.into_iter().chain([NO_FINDING]).find(|&known| known == name)
 }
 
 /// A label as both sets and torchxrayvision call it.

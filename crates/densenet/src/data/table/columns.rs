@@ -27,8 +27,8 @@ pub(super) enum Labels {
     Class(usize),
     /// A column of 0 and 1 for each label.
     Each(Vec<usize>),
-    /// A column of ChestX-ray14's findings, joined by `|`.
-    Findings(usize),
+    /// A column of ChestX-ray14's findings, joined by `|`, and those of them that are labels.
+    Findings(usize, Vec<&'static str>),
 }
 
 /// What tells which pictures must stay together.
@@ -41,9 +41,9 @@ pub(super) enum Group {
 
 impl Columns {
     /// The columns of `table` that are none of these.
-    pub fn left_out<'a>(&self, table: &'a Table) -> Vec<&'a str> {
+    pub fn left_out(&self, table: &Table) -> Vec<usize> {
         let labels: &[usize] = match &self.labels {
-            Labels::Class(column) | Labels::Findings(column) => &[*column],
+            Labels::Class(column) | Labels::Findings(column, _) => &[*column],
             Labels::Each(columns) => columns,
         };
         let taken = |column| {
@@ -51,13 +51,30 @@ impl Columns {
                 || [Some(self.path), self.no_finding, self.split].contains(&Some(column))
                 || self.group == Some(Group::Column(column))
         };
-        (0..table.columns.len()).filter(|&column| !taken(column)).map(|column| table.columns[column].as_str()).collect()
+        (0..table.columns.len()).filter(|&column| !taken(column)).collect()
     }
 }
 
 impl Table {
-    /// The place of the column of that very name.
+    /// The place of the column of that very name, but for blanks around it.
     pub fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column == name)
+        self.columns.iter().position(|column| column.trim() == name.trim())
+    }
+
+    /// What a column is called in words.
+    pub fn told(&self, column: usize) -> String {
+        match self.columns[column].as_str() {
+            "" => format!("column {} (unnamed)", column + 1),
+            name => name.into(),
+        }
+    }
+
+    /// All columns in words, and what seems to be between their names where that is no comma.
+    pub fn listed(&self) -> String {
+        let columns: Vec<String> = (0..self.columns.len()).map(|column| self.told(column)).collect();
+        let is_between = |mark: char| self.columns.len() == 1 && self.columns[0].contains(mark);
+        let marks = [(';', "semicolons"), ('\t', "tabs")].into_iter().find(|&(mark, _)| is_between(mark));
+        let right = |(_, marks): (char, &str)| format!("; a table has commas between its values, not {marks}");
+        columns.join(", ") + &marks.map_or(String::new(), right)
     }
 }

@@ -1,10 +1,10 @@
 //! Which columns of a table tell what: by their names and values, or as the options say.
 
 use super::TableOptions;
-use super::chest::{chest_xray14, chexpert};
+use super::chest::{FINDINGS, chest_xray14, chexpert, finding};
 use super::columns::{Columns, Form, Group, Labels};
-use super::rows::Table;
-use super::value::Known;
+use super::rows::{Row, Table};
+use super::value::{Known, VALUES};
 use crate::{Error, Result};
 
 /// Names of a column of paths, in small letters.
@@ -16,10 +16,14 @@ const CLASSES: [&str; 3] = ["label", "class", "target"];
 /// Names of a column of parts, in small letters.
 const SPLITS: [&str; 2] = ["split", "fold"];
 
+/// One in so many values of a column may be none of a label, and it still looks as if it were meant for one.
+const STRAY: usize = 10;
+
 impl Columns {
     /// Those of `table`, or none where no column tells what the pictures show.
     pub fn of(table: &Table, options: &TableOptions) -> Result<Option<Self>> {
-        let (chest, chosen) = (chexpert(table).or_else(|| chest_xray14(table)), chosen(table, options)?);
+        let chest = chexpert(table).or_else(|| chest_xray14(table));
+        let chosen = chosen(table, options, chest.as_ref())?;
         let columns = match chest {
             Some(chest) => Self { labels: chosen.unwrap_or(chest.labels), ..chest },
             None => {
@@ -46,14 +50,14 @@ fn path(table: &Table, options: &TableOptions) -> Result<usize> {
     }
     table.one_of(&PATHS, "the path", "say which with --path-column")?.ok_or_else(|| {
         let reason = format!("no column of paths ({}); name one with --path-column", PATHS.join(", "));
-        Error::format(&table.path, format!("{reason}; its columns are {}", table.columns.join(", ")))
+        Error::format(&table.path, format!("{reason}; its columns are {}", table.listed()))
     })
 }
 
-/// The labels that the options name.
-fn chosen(table: &Table, options: &TableOptions) -> Result<Option<Labels>> {
+/// The labels that the options name, for a table that is `chest`'s if any.
+fn chosen(table: &Table, options: &TableOptions, chest: Option<&Columns>) -> Result<Option<Labels>> {
     let wrong = |reason: String| Err(Error::format(&table.path, reason));
-    let names = &options.label_columns;
+    let names: Vec<&str> = options.label_columns.iter().map(|name| name.trim()).collect();
     if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
         return wrong(format!("--label-columns names {name} twice"));
     }
@@ -64,11 +68,26 @@ fn chosen(table: &Table, options: &TableOptions) -> Result<Option<Labels>> {
         }
         Some(name) => table.named(name, "--label-column").map(|column| Some(Labels::Class(column))),
         None if names.is_empty() => Ok(None),
-        None => {
-            let columns = names.iter().map(|name| table.named(name, "--label-columns")).collect::<Result<_>>()?;
-            Ok(Some(Labels::Each(columns)))
-        }
+        None => several(table, &names, chest).map(Some),
     }
+}
+
+/// The labels of those names: columns of 0 and 1, or findings where `chest` has a column of them.
+fn several(table: &Table, names: &[&str], chest: Option<&Columns>) -> Result<Labels> {
+    let column = match chest.map(|chest| &chest.labels) {
+        Some(&Labels::Findings(column, _)) if names.iter().any(|name| table.column(name).is_none()) => column,
+        _ => {
+            let columns = names.iter().map(|name| table.named(name, "--label-columns"));
+            return columns.collect::<Result<_>>().map(Labels::Each);
+        }
+    };
+    let found = |name: &&str| {
+        finding(name).ok_or_else(|| {
+            let reason = format!("no finding {name} (--label-columns); ChestX-ray14's are {}", FINDINGS.join(", "));
+            Error::format(&table.path, reason)
+        })
+    };
+    names.iter().map(found).collect::<Result<_>>().map(|findings| Labels::Findings(column, findings))
 }
 
 /// A column of classes by its name, or all the other columns of 0 and 1.
@@ -76,9 +95,10 @@ fn inferred(table: &Table, path: usize, options: &TableOptions) -> Result<Option
     if let Some(column) = table.one_of(&CLASSES, "the class", "say which with --label-column")? {
         return Ok(Some(Labels::Class(column)));
     }
+    let group = options.group_by.as_ref().and_then(|name| table.column(name));
     let is_other = |&column: &usize| {
         let name = &table.columns[column];
-        column != path && !name.is_empty() && options.group_by.as_ref() != Some(name) && !is_any(name, &SPLITS)
+        column != path && !name.is_empty() && group != Some(column) && !is_any(name, &SPLITS)
     };
     let columns: Vec<usize> = (0..table.columns.len()).filter(is_other).filter(|&c| table.is_of_labels(c)).collect();
     Ok((!columns.is_empty()).then_some(Labels::Each(columns)))
@@ -88,7 +108,7 @@ impl Table {
     /// The place of the column whose name `option` gives.
     fn named(&self, name: &str, option: &str) -> Result<usize> {
         self.column(name).ok_or_else(|| {
-            let reason = format!("no column {name} ({option}); its columns are {}", self.columns.join(", "));
+            let reason = format!("no column {} ({option}); its columns are {}", name.trim(), self.listed());
             Error::format(&self.path, reason)
         })
     }
@@ -106,8 +126,28 @@ impl Table {
 
     /// Whether a column holds 0 and 1, -1 and blanks alone, and not only what is unknown.
     fn is_of_labels(&self, column: usize) -> bool {
-        let mut values = self.rows.iter().map(|row| Known::read(&row.values[column]));
-        values.clone().all(|value| value.is_some()) && values.any(|value| matches!(value, Some(Known::Yes | Known::No)))
+        self.has_known(column) && self.strays(column).next().is_none()
+    }
+
+    /// What keeps a column from being one of labels, if nearly all of its values would not.
+    pub fn stray(&self, column: usize) -> Option<String> {
+        let name = &self.columns[column];
+        if name.is_empty() || self.strays(column).count() * STRAY > self.rows.len() || !self.has_known(column) {
+            return None;
+        }
+        let Row { line, values } = self.strays(column).next()?;
+        let reason = format!("line {line}: {} in column {name}, which is left out because of it", &values[column]);
+        Some(format!("{reason}; {VALUES}; name {name} in --label-columns to have other values refused"))
+    }
+
+    /// Whether a column holds 0 or 1.
+    fn has_known(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| matches!(Known::read(&row.values[column]), Some(Known::Yes | Known::No)))
+    }
+
+    /// The rows whose value in a column is none of 0 and 1, -1 and a blank.
+    fn strays(&self, column: usize) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(move |row| Known::read(&row.values[column]).is_none())
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a row says that its picture shows.
 
 use super::TableOptions;
-use super::chest::{DEVICES, FINDINGS, label_name};
+use super::chest::{DEVICES, FINDINGS, finding, label_name};
 use super::columns::{Columns, Form, Labels};
 use super::rows::{Row, Table};
-use super::value::Known;
+use super::value::{Known, VALUES};
 use crate::Result;
 
 /// What a picture shows.
@@ -24,7 +24,7 @@ impl Columns {
                 columns.iter().map(|&column| label_name(&table.columns[column]).into()).collect()
             }
             Labels::Each(columns) => columns.iter().map(|&column| table.columns[column].clone()).collect(),
-            Labels::Findings(_) => FINDINGS.map(String::from).into(),
+            Labels::Findings(_, findings) => findings.iter().map(|finding| finding.to_string()).collect(),
         }
     }
 
@@ -32,13 +32,20 @@ impl Columns {
     pub fn target(&self, table: &Table, row: &Row, options: &TableOptions) -> Result<Target> {
         let columns = match &self.labels {
             &Labels::Class(column) => return class(table, row, column).map(Target::Class),
-            &Labels::Findings(column) => return findings(table, row, column).map(Target::Labels),
+            Labels::Findings(column, labels) => return findings(table, row, *column, labels).map(Target::Labels),
             Labels::Each(columns) => columns,
         };
         let healthy = self.no_finding.is_some_and(|column| Known::read(&row.values[column]) == Some(Known::Yes));
-        let label = |&column: &usize| match healthy && table.columns[column] != DEVICES {
-            true => Ok(Some(false)),
-            false => Ok(known(table, row, column)?.meaning(options)),
+        let label = |&column: &usize| {
+            let of_no_finding = self.no_finding == Some(column);
+            if healthy && !of_no_finding && table.columns[column] != DEVICES {
+                return Ok(Some(false));
+            }
+            Ok(match known(table, row, column)? {
+                // CheXpert leaves it blank where it found something.
+                Known::Blank if of_no_finding => Some(false),
+                value => value.meaning(options),
+            })
         };
         columns.iter().map(label).collect::<Result<_>>().map(Target::Labels)
     }
@@ -57,19 +64,19 @@ fn known(table: &Table, row: &Row, column: usize) -> Result<Known> {
     let text = &row.values[column];
     Known::read(text).ok_or_else(|| {
         let name = &table.columns[column];
-        table.error(row, format!("{text} in column {name}; a label is 1 or 0, -1 if uncertain, blank if not known"))
+        table.error(row, format!("{text} in column {name}; {VALUES}"))
     })
 }
 
-/// `Cardiomegaly|Effusion`, or `No Finding`.
-fn findings(table: &Table, row: &Row, column: usize) -> Result<Vec<Option<bool>>> {
+/// Which of the `labels` are in `Cardiomegaly|Effusion`, or in `No Finding`.
+fn findings(table: &Table, row: &Row, column: usize, labels: &[&str]) -> Result<Vec<Option<bool>>> {
     let text = &row.values[column];
-    let found: Vec<&str> = text.split('|').map(str::trim).filter(|&finding| finding != "No Finding").collect();
-    match found.iter().find(|finding| !FINDINGS.contains(finding)) {
+    let found: Vec<&str> = text.split('|').map(str::trim).collect();
+    match found.iter().find(|name| finding(name).is_none()) {
         Some(stray) => {
             let reason = format!("{stray:?} is no finding of ChestX-ray14; they are {}", FINDINGS.join(", "));
             Err(table.error(row, reason))
         }
-        None => Ok(FINDINGS.iter().map(|finding| Some(found.contains(finding))).collect()),
+        None => Ok(labels.iter().map(|label| Some(found.contains(label))).collect()),
     }
 }

@@ -6,6 +6,7 @@ mod chest;
 mod columns;
 mod infer;
 mod labels;
+mod lines;
 mod lists;
 mod options;
 mod place;
@@ -22,10 +23,10 @@ pub(super) use sources::{Source, in_folder, is_table, of_file};
 use super::parts::Parts;
 use crate::Result;
 
-/// Whether a table has columns of paths and of labels.
-pub(super) fn is_of_pictures(source: &Source, options: &TableOptions) -> Result<bool> {
+/// Whether a table has columns of paths and of labels that are told without options.
+pub(super) fn is_of_pictures(source: &Source) -> Result<bool> {
     let table = rows::Table::read(&source.path)?;
-    Ok(matches!(columns::Columns::of(&table, options), Ok(Some(_))))
+    Ok(matches!(columns::Columns::of(&table, &TableOptions::default()), Ok(Some(_))))
 }
 
 /// Reads the tables of one set, which lies in `folder`.

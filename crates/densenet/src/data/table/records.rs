@@ -54,7 +54,7 @@ impl Records {
             let reason = format!("its labels are {}; those of the training pictures are ", listed(&names));
             return Err(Error::format(&table.path, reason + &listed(&self.names)));
         }
-        self.notes.extend(note(&table, &columns, &names));
+        self.notes.extend(notes(&table, &columns, &names, options));
         self.names = names;
         let mut reading = Reading::new(source, &table, &columns, options)?;
         for row in &table.rows {
@@ -67,8 +67,9 @@ impl Records {
         if self.all.is_empty() {
             let reason = "no column tells what the pictures show; name a column of classes with --label-column, or \
                           columns of 0 and 1 with --label-columns";
-            let columns = table.columns.join(", ");
-            return Err(Error::format(&table.path, format!("{reason}; its columns are {columns}")));
+            let strays = (0..table.columns.len()).filter_map(|column| table.stray(column));
+            let parts: Vec<String> = std::iter::once(table.listed()).chain(strays).collect();
+            return Err(Error::format(&table.path, format!("{reason}; its columns are {}", parts.join("; "))));
         }
         self.notes.push(format!("{} has no labels and is passed over", table.path.display()));
         Ok(())
@@ -79,14 +80,20 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "classes".into() } else { names.join(", ") }
 }
 
-/// What is taken for labels, and what for nothing, where the columns' names do not tell.
-fn note(table: &Table, columns: &Columns, names: &[String]) -> Option<String> {
+/// What is taken for labels and what for nothing, where the columns' names do not tell, and why of what nearly is one.
+fn notes(table: &Table, columns: &Columns, names: &[String], options: &TableOptions) -> Vec<String> {
     if columns.form != Form::Plain || names.is_empty() {
-        return None;
+        return Vec::new();
     }
-    let left_out = columns.left_out(table);
-    let rest = if left_out.is_empty() { String::new() } else { format!("; left out: {}", left_out.join(", ")) };
-    Some(format!("{}: the labels are {}{rest}", table.path.display(), names.join(", ")))
+    let (path, left_out) = (table.path.display(), columns.left_out(table));
+    let told: Vec<String> = left_out.iter().map(|&column| table.told(column)).collect();
+    let rest = if told.is_empty() { String::new() } else { format!("; left out: {}", told.join(", ")) };
+    let mut notes = vec![format!("{path}: the labels are {}{rest}", names.join(", "))];
+    if options.label_columns.is_empty() {
+        let strays = left_out.into_iter().filter_map(|column| table.stray(column));
+        notes.extend(strays.map(|stray| format!("{path}: {stray}")));
+    }
+    notes
 }
 
 /// A table while its rows are read.

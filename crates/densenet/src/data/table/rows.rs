@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use csv::{ErrorKind, ReaderBuilder, StringRecord, Trim};
 use serde_json::{Map, Value};
 
+use super::lines::Lines;
 use crate::data::gzip;
 use crate::{Error, Result};
 
@@ -37,6 +38,9 @@ impl Table {
         let table = if is_json { Self::of_json(path, source)? } else { Self::of_csv(path, source)? };
         let twice = table.columns.iter().enumerate().find(|(i, name)| table.columns[..*i].contains(name));
         match twice {
+            Some((_, name)) if name.is_empty() => {
+                Err(Error::format(path, "two columns have no name; names must differ"))
+            }
             Some((_, name)) => Err(Error::format(path, format!("two columns are called {name}; names must differ"))),
             None if table.rows.is_empty() => {
                 Err(Error::format(path, "no rows; a table has a header and a row a picture"))
@@ -45,12 +49,16 @@ impl Table {
         }
     }
 
-    fn of_csv(path: &Path, source: impl Read) -> Result<Self> {
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(source);
-        let columns = reader.headers().map_err(|error| broken(path, error))?.iter().map(String::from).collect();
+    fn of_csv(path: &Path, mut source: impl Read) -> Result<Self> {
+        let mut text = Vec::new();
+        source.read_to_end(&mut text).map_err(Error::io(path))?;
+        let mut lines = Lines::of(&text);
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_slice());
+        let header = reader.headers().map_err(|error| broken(path, error, &mut lines))?;
+        let columns = header.iter().map(String::from).collect();
         let rows = reader.into_records().map(|record| {
-            let values = record.map_err(|error| broken(path, error))?;
-            Ok(Row { line: values.position().map_or(0, csv::Position::line), values })
+            let values = record.map_err(|error| broken(path, error, &mut lines))?;
+            Ok(Row { line: lines.number(values.position()), values })
         });
         Ok(Self { path: path.into(), columns, rows: rows.collect::<Result<_>>()? })
     }
@@ -58,13 +66,10 @@ impl Table {
     /// Each key is a column; one that an object lacks is blank there.
     fn of_json(path: &Path, source: impl Read) -> Result<Self> {
         let (mut columns, mut objects) = (Vec::new(), Vec::new());
-        for (line, text) in (1..).zip(BufReader::new(source).lines()) {
+        for (line, text) in (1..).zip(BufReader::new(source).split(b'\n')) {
             let text = text.map_err(Error::io(path))?;
-            if text.trim().is_empty() {
-                continue;
-            }
-            let object: Map<String, Value> = serde_json::from_str(&text)
-                .map_err(|error| Error::format(path, format!("line {line}: not an object of JSON: {error}")))?;
+            let object = object(&text).map_err(|reason| Error::format(path, format!("line {line}: {reason}")))?;
+            let Some(object) = object else { continue };
             columns.extend(object.keys().filter(|key| !columns.contains(*key)).cloned().collect::<Vec<_>>());
             objects.push((line, object));
         }
@@ -81,6 +86,18 @@ impl Table {
     }
 }
 
+/// The object of JSON in a line; none in one of blanks alone. An error says what is wrong with the line.
+fn object(line: &[u8]) -> Result<Option<Map<String, Value>>, String> {
+    let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 ({error}); save the table as UTF-8"))?;
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    // To the parser, each line is the first.
+    let reason = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at column ");
+    serde_json::from_str(text).map(Some).map_err(|error| format!("not an object of JSON: {}", reason(error)))
+}
+
 /// What CSV would hold in a value's place.
 fn plain(value: &Value) -> String {
     match value {
@@ -91,17 +108,20 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// What is wrong with a file that is no CSV.
-fn broken(path: &Path, error: csv::Error) -> Error {
+/// What is wrong with a text that is no CSV.
+fn broken(path: &Path, error: csv::Error, lines: &mut Lines<'_>) -> Error {
     match error.into_kind() {
-        ErrorKind::Io(error) => Error::io(path)(error),
         ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.map_or(0, |position| position.line());
+            let line = lines.number(pos.as_ref());
             let reason = format!("line {line}: the number of values is {len}, that of columns {expected_len}");
-            Error::format(path, format!("{reason}; a value with a comma in it stands in quotes"))
+            let right = match expected_len {
+                1 => "a table has commas between its values and its columns' names",
+                _ => "a value with a comma in it stands in quotes",
+            };
+            Error::format(path, format!("{reason}; {right}"))
         }
         ErrorKind::Utf8 { pos, err } => {
-            let line = pos.map_or(0, |position| position.line());
+            let line = lines.number(pos.as_ref());
             Error::format(path, format!("line {line}: not UTF-8 ({err}); save the table as UTF-8"))
         }
         other => Error::format(path, format!("not a readable table: {other:?}")),

@@ -10,6 +10,9 @@ const SUFFIXES: [&str; 3] = ["csv", "csv.gz", "jsonl"];
 /// The name of a table in Hugging Face's folders.
 const METADATA: &str = "metadata";
 
+/// The names of ChestX-ray14's table, the newer edition's first.
+const CHEST_XRAY14: [&str; 2] = ["Data_Entry_2017_v2020", "Data_Entry_2017"];
+
 /// A table's file, and what its rows are for.
 pub(in crate::data) struct Source {
     pub path: PathBuf,
@@ -42,14 +45,17 @@ pub(in crate::data) fn of_file(path: &Path) -> Vec<Source> {
     with_held_out(path.into(), |name| find(folder, name))
 }
 
-/// The tables that tell of the pictures in a folder, if there are any: `train.csv` and those beside it, or
-/// `metadata.csv` in the folder or in the folders of its parts.
+/// The tables that tell of the pictures in a folder, if there are any: `train.csv` and those beside it, ChestX-ray14's
+/// table, or `metadata.csv` in the folder or in the folders of its parts.
 pub(in crate::data) fn in_folder(folder: &Path) -> Vec<Source> {
     if let Some(train) = find(folder, "train") {
         return of_file(&train);
     }
     if let Some(metadata) = find(folder, METADATA) {
         return vec![Source { by_folder: true, ..Source::new(metadata, None) }];
+    }
+    if let Some(entries) = CHEST_XRAY14.iter().find_map(|name| find(folder, name)) {
+        return vec![Source::new(entries, None)];
     }
     let of_part = |name: &str| find(&folder.join(name), METADATA);
     of_part("train").map_or(Vec::new(), |train| with_held_out(train, of_part))

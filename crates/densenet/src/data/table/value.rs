@@ -2,6 +2,9 @@
 
 use super::TableOptions;
 
+/// What the values of such a column are, in words.
+pub(super) const VALUES: &str = "a label is 1 or 0, -1 if uncertain, blank if not known";
+
 /// A value of a column of 0 and 1.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Known {
