@@ -1,6 +1,7 @@
 //! `densenet train`.
 
 mod begin;
+mod claim;
 mod command;
 mod finish;
 pub mod listened;
@@ -31,10 +32,7 @@ impl Train {
         }
         let ended = match Several::of(&self)? {
             Some(several) => several.run(&self, &how)?,
-            None => {
-                let (run, data, folder) = self.begin()?;
-                matches!(train(run, &data, &folder, &how, None)?, Ended::Done(_))
-            }
+            None => matches!(train(self.begin()?, &how, None)?, Ended::Done(_)),
         };
         Ok(exit(ended))
     }

@@ -1,10 +1,14 @@
 //! A training run as the person at the terminal sees it.
 
 use std::collections::HashSet;
+#[cfg(feature = "serve")]
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "serve")]
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,6 +17,8 @@ use densenet::data::{DataSet, Part, Unreadable};
 use densenet::evaluation::Evaluation;
 use densenet::training::{BEST, EpochReport, LAST, Measure, Observer, Run, StepReport};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+#[cfg(feature = "serve")]
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::eval::headline;
 use crate::output;
@@ -20,7 +26,7 @@ use crate::output;
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-/// Set by the first Ctrl-C; the second ends the program at once.
+/// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
 pub fn interruption() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let pressed = flag.clone();
@@ -30,8 +36,27 @@ pub fn interruption() -> Result<Arc<AtomicBool>> {
         }
         output::note("\nfinishing the step, then saving (once more to leave at once)");
     };
+    #[cfg(feature = "serve")]
+    at_termination(handler.clone()).context("listening for SIGTERM")?;
     ctrlc::set_handler(handler).context("listening for Ctrl-C")?;
     Ok(flag)
+}
+
+/// Calls `handler` at each SIGTERM, by which `docker stop`, systemd and batch queues end a program. What `ctrlc` has for it
+/// takes SIGHUP along, also where nohup has it ignored: a run would end with the terminal that it was to outlive.
+#[cfg(feature = "serve")]
+fn at_termination(handler: impl Fn() + Send + 'static) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut terminations = runtime.block_on(async { signal(SignalKind::terminate()) })?;
+    let listen = move || {
+        runtime.block_on(async {
+            while terminations.recv().await.is_some() {
+                handler();
+            }
+        });
+    };
+    thread::Builder::new().name("sigterm".into()).spawn(listen)?;
+    Ok(())
 }
 
 /// Says what is about to be done, and returns at which step it ends.
@@ -42,11 +67,11 @@ pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64
     let all = (of_epoch * settings.epochs) as u64;
     let steps = settings.max_steps.map_or(all, |limit| limit.min(all));
     output::note(format_args!(
-        "{} parameters; pictures of {}x{size}x{size}; {} in {}",
+        "{} parameters; pictures of {}x{size}x{size}; {} {}",
         output::count(parameters as u64),
         config.in_channels,
         parts(data),
-        output::counted(config.num_classes, "class"),
+        kinds(run),
         size = config.input_size,
     ));
     output::note(format_args!(
@@ -59,6 +84,15 @@ pub fn announce(run: &Run, data: &DataSet, folder: &Path, threads: usize) -> u64
         folder.display(),
     ));
     steps
+}
+
+/// How many classes or labels there are.
+fn kinds(run: &Run) -> String {
+    let count = run.card().config.num_classes;
+    match run.card().output().is_independent() {
+        true => format!("with {}", output::counted(count, "label")),
+        false => format!("in {}", output::counted(count, "class")),
+    }
 }
 
 /// How many pictures are for what.
@@ -83,8 +117,8 @@ fn joined(pictures: usize, steps: usize, batch: usize) -> String {
 pub fn summary(run: &Run, folder: &Path, chosen_by: Part, judged: Option<(Part, &Evaluation)>) -> String {
     let progress = run.progress();
     let weights = if progress.best.is_some() { BEST } else { LAST };
-    let (epochs, steps) = (output::counted(progress.epoch, "epoch"), output::count(progress.step));
-    let mut text = format!("trained for {epochs}, {steps} steps");
+    let (epochs, steps) = (output::counted(progress.epoch, "epoch"), output::counted(progress.step as usize, "step"));
+    let mut text = format!("trained for {epochs}, {steps}");
     text += &match progress.best {
         Some(best) => {
             let measure = if run.card().output().is_independent() { Measure::MeanAuc } else { Measure::Top1 };

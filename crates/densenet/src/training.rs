@@ -310,7 +310,7 @@ impl Run {
 
     fn finish_epoch(&mut self, evaluation: &Evaluation, part: Part, observer: &mut dyn Observer) -> Result<()> {
         let done = &self.progress;
-        let better = done.best.is_none_or(|best| evaluation.score() > best);
+        let better = done.is_better(evaluation.score(), evaluation.loss);
         let report = EpochReport {
             epoch: done.epoch + 1,
             train_loss: done.loss / done.images as f64,
@@ -329,6 +329,7 @@ impl Run {
         // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
         if better && self.keep(BEST, observer) {
             self.progress.best = Some(evaluation.score());
+            self.progress.best_loss = Some(evaluation.loss);
             self.progress.best_epoch = self.progress.epoch;
         }
         if let Some(cycle) = self.settings.cycle_ended(self.progress.epoch) {

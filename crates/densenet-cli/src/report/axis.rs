@@ -32,6 +32,12 @@ impl Axis {
         Self { low, high, step, logarithmic: false }
     }
 
+    /// The same of shares in percent, with no tick below 0 or above 100; from 0 to 100 where all are one.
+    pub fn shares(low: f64, high: f64, ticks: f64) -> Self {
+        let (low, high) = (low.max(0.0), high.min(100.0));
+        if low < high { Self::round(low, high, ticks) } else { Self::round(0.0, 100.0, ticks) }
+    }
+
     /// From the tick up to `low`, which is above 0, to the one from `high` on, on a logarithmic scale.
     pub fn logarithmic(low: f64, high: f64) -> Self {
         let decades = (high / low).log10();
@@ -125,6 +131,20 @@ mod tests {
         assert_eq!(labels(Axis::round(0.0, 0.0008, 4.0)), ["0", "2e-4", "4e-4", "6e-4", "8e-4"]);
         assert_eq!(labels(Axis::whole(39.97, 6.0)), ["0", "10", "20", "30", "40"]);
         assert_eq!(labels(Axis::whole(3.0, 6.0)), ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn shares_are_within_a_whole() {
+        let all = ["0", "20", "40", "60", "80", "100"];
+        for one in [0.0, 50.0, 97.5, 100.0] {
+            assert_eq!(labels(Axis::shares(one, one, 5.0)), all, "{one}");
+        }
+        assert_eq!(labels(Axis::shares(-3.0, 104.0, 5.0)), all);
+        assert_eq!(labels(Axis::shares(61.3, 95.4, 5.0)), ["60", "70", "80", "90", "100"]);
+        for low in [0.0, 12.0, 51.7, 93.0, 98.9, 99.99] {
+            let axis = Axis::shares(low, 100.0, 5.0);
+            assert!(axis.low <= low + 1e-9 && (axis.high - 100.0).abs() < 1e-9, "{axis:?}");
+        }
     }
 
     #[test]

@@ -137,14 +137,18 @@ impl Chart<'_> {
         // A bar that reaches down to 0 or beyond ends at the lower edge of a logarithmic chart.
         let of_spread = of_spread.filter(|end| !self.logarithmic[1] || *end > 0.0);
         let (low, high) = extent(points.map(|point| point[1]).chain(of_spread));
-        // Losses and rates are measured from zero; shares, which are high, from where they begin.
-        let from = if self.percent { low } else { low.min(0.0) };
         let x = match self.logarithmic[0] {
             true => Axis::logarithmic(left, right).close_to(left, right),
             false if left < 0.0 => Axis::round(left, right, 6.0),
             false => Axis::whole(right, 6.0),
         };
-        Frame::new(x, if self.logarithmic[1] { Axis::logarithmic(low, high) } else { Axis::round(from, high, 5.0) })
+        // Losses and rates are measured from zero; shares, which are high, from where they begin.
+        let y = match self.logarithmic[1] {
+            true => Axis::logarithmic(low, high),
+            false if self.percent => Axis::shares(low, high, 5.0),
+            false => Axis::round(low.min(0.0), high, 5.0),
+        };
+        Frame::new(x, y)
     }
 
     /// What the curves show, for those who do not see them.
@@ -311,6 +315,14 @@ mod tests {
         assert!(svg.contains("d=\"M165.3 214.0L408.0 18.0\""), "{svg}");
         assert!(svg.contains("aria-label=\"Accuracy by epoch; &lt;b&gt;: from 50 % to 75 %\""), "{svg}");
         assert!(svg.contains("data-values=\"1 50,3 75\"") && !svg.contains("none") && !svg.contains("<b>"), "{svg}");
+    }
+
+    #[test]
+    fn no_share_is_above_a_whole() {
+        let curve = Curve::new("training", "c0", vec![[1.0, 1.0], [2.0, 1.0]]);
+        let svg = Chart { x: "epoch", percent: true, curves: vec![curve], ..Chart::default() }.draw().into_string();
+        assert!(svg.contains(">100</text>") && svg.contains(">0</text>") && !svg.contains(">110</text>"), "{svg}");
+        assert!(svg.contains("d=\"M226.0 18.0L408.0 18.0\""), "{svg}");
     }
 
     #[test]

@@ -133,11 +133,11 @@ impl Log {
         !self.epochs.is_empty()
     }
 
-    /// The epoch that did best on the pictures that were held out; of equals the first.
+    /// The epoch that did best on the pictures that were held out; of equals the one of the lowest loss, and of these the first.
     pub fn best(&self) -> Option<&Epoch> {
-        let score = |epoch: &Epoch| epoch.held_out.score().unwrap_or(f64::NEG_INFINITY);
+        let rank = |epoch: &Epoch| Some((epoch.held_out.score()?, -epoch.held_out.loss.unwrap_or(f64::INFINITY)));
         let scored = self.epochs.iter().filter(|epoch| epoch.held_out.score().is_some());
-        scored.reduce(|best, epoch| if score(epoch) > score(best) { epoch } else { best })
+        scored.reduce(|best, epoch| if rank(epoch) > rank(best) { epoch } else { best })
     }
 
     /// The figure `of` the epochs that have it, by epochs done.
@@ -202,7 +202,7 @@ mod tests {
         ));
         assert_eq!(log.lr, [[1.0 / 1.5, 0.1], [2.0 / 1.5, 0.1], [2.0, 0.01]]);
         assert_eq!((log.steps, log.not_finite, log.unreadable, log.seconds()), (3, 0, 0, 7.5));
-        assert_eq!(log.best().unwrap().number, 1.0);
+        assert_eq!(log.best().unwrap().number, 2.0, "of equals the one of the lowest loss");
         assert_eq!(
             (log.epochs[1].part, log.curve(|epoch| epoch.train.top1)),
             ("validation", vec![[1.0, 0.5], [2.0, 0.8]])

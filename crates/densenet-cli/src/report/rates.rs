@@ -1,6 +1,6 @@
 //! The page of a search for the learning rate.
 
-use densenet::training::find_lr::Tried;
+use densenet::training::find_lr::{Tried, still_falls};
 use maud::html;
 
 use super::chart::{Chart, Curve};
@@ -26,6 +26,9 @@ pub fn rates(tried: &[Tried], suggested: f64) -> String {
         header { h1 { "Search for the learning rate" } }
         (section("Loss by learning rate", &html! {
             p { "The rate rises with every step. A tenth of that of the lowest loss is " b { (short(suggested)) } "." }
+            @if still_falls(tried) {
+                p { "The loss still fell at the highest rate that was tried: where it is lowest is not known." }
+            }
             div class="charts" { (chart.draw()) }
         }))
     };

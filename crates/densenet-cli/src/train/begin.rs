@@ -1,21 +1,35 @@
 //! From a recipe to a run: its data, its network and its folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use densenet::checkpoint::{Card, Reader};
-use densenet::data::{DataSet, Preprocessing, SPLIT, TableOptions, Targets};
-use densenet::network::{DenseNet, Memory};
+use densenet::data::{DataSet, Preprocessing, SPLIT, Targets};
+use densenet::network::DenseNet;
 use densenet::output::Output;
-use densenet::training::{Run, Settings};
+use densenet::training::{Freeze, RESUME, Run, Settings};
 use densenet::{Architecture, Config};
 
-use super::recipe::Recipe;
+use super::claim::Claim;
+use super::recipe::{self, Recipe};
 use crate::augmenting::usual;
 use crate::data_dir::DataDir;
 use crate::decoding::Decoding;
 use crate::model;
 use crate::output::{self, Misuse, counted};
+use crate::word::word_of;
+
+/// A run that is begun or gone on with.
+pub struct Begun {
+    pub run: Run,
+    pub data: DataSet,
+    /// Where it writes.
+    pub folder: PathBuf,
+    /// Where to go on with it: its folder, or that of all seeds.
+    pub resumed_in: PathBuf,
+    /// Its hold on the folder.
+    pub claim: Claim,
+}
 
 /// What a recipe stands for, before the first step.
 pub struct Prepared {
@@ -36,6 +50,7 @@ impl Prepared {
             return Err(Misuse("a new run needs --data".into()).into());
         };
         recipe.training.validate()?;
+        refuse_slow_body(&recipe)?;
         let data = divided(data_dir.open(&name, &recipe.table)?, &recipe.training, recipe.seed)?;
         let Base { config: preset, preprocessing } = Base::new(&recipe)?;
         let preprocessing = suited(preprocessing, &data);
@@ -66,54 +81,56 @@ impl Prepared {
     }
 
     /// Begins the run in `folder`.
-    pub fn start(self, folder: &Path) -> Result<(Run, DataSet)> {
+    ///
+    /// # Errors
+    /// A folder that another run writes into, that holds a run already or that cannot be written to.
+    pub fn start(self, folder: &Path) -> Result<Begun> {
         let Self { recipe, data, card, network } = self;
-        let run = Run::start(folder, card, network, recipe.training.clone())?;
+        let claim = Claim::of_new(folder)?;
         recipe.write(folder)?;
         data.write_split(&folder.join(SPLIT))?;
-        Ok((run, data))
+        // The state comes last: where it is, all is there that it takes to go on.
+        let run = Run::start(folder, card, network, recipe.training)?;
+        Ok(Begun { run, data, folder: folder.into(), resumed_in: folder.into(), claim })
     }
 }
 
-/// Goes on with the run in `folder`; `recipe` lays what is asked for now over what the run was begun with.
-pub fn resume(
-    folder: &Path,
-    data_dir: &DataDir,
-    recipe: impl FnOnce(&Recipe) -> Result<Recipe>,
-) -> Result<(Run, DataSet)> {
+/// Goes on with the run in `folder`; `recipe` lays what is asked for now over what the run was begun with. What comes of both
+/// is the run's recipe from now on.
+///
+/// # Errors
+/// A folder that another run writes into or in which something is missing, and what would make another run of it.
+pub fn resume(folder: &Path, data_dir: &DataDir, recipe: impl FnOnce(&Recipe) -> Result<Recipe>) -> Result<Begun> {
+    let claim = Claim::of(folder)?;
+    check_whole(folder)?;
     let mut run = Run::resume(folder)?;
     let begun = Recipe::of_run(&run, folder)?;
     let recipe = recipe(&begun)?;
     recipe.training.validate()?;
     let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
-    let data = data_dir.open(name, &recipe.table)?;
-    let data = match folder.join(SPLIT) {
-        path if path.exists() => data.divide_as(&path)?,
-        _ => divided(data, &recipe.training, recipe.seed)?,
-    };
+    let data = data_dir.open(name, &recipe.table)?.divide_as(&folder.join(SPLIT))?;
     refuse_changes(&run, folder, &begun, &recipe, &data)?;
     say_changed_rate(&run, &recipe.training, data.train.len());
+    recipe.write(folder)?;
     run.settings = recipe.training;
-    Ok((run, data))
+    Ok(Begun { run, data, folder: folder.into(), resumed_in: folder.into(), claim })
+}
+
+/// Refuses a run whose state is there, but not what says how and on which pictures it was begun.
+fn check_whole(folder: &Path) -> Result<()> {
+    let missing = [recipe::FILE, SPLIT].into_iter().find(|name| !folder.join(name).exists());
+    match missing.filter(|_| folder.join(RESUME).exists()) {
+        Some(name) => bail!(
+            "{}: missing, and without it the run would go on as another; bring the file back, or begin a new run",
+            folder.join(name).display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a recipe with which the run would not be the one that was begun.
 fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: &DataSet) -> Result<()> {
-    let may_change = |recipe: &Recipe| Recipe {
-        // The same data may lie elsewhere.
-        data: None,
-        table: TableOptions { images: None, ..recipe.table.clone() },
-        training: Settings {
-            epochs: 1,
-            max_steps: None,
-            patience: None,
-            max_bad: 0.0,
-            memory: Memory::Normal,
-            ..recipe.training.clone()
-        },
-        ..recipe.clone()
-    };
-    let mut changed = may_change(begun).differences(&may_change(now))?;
+    let mut changed = begun.changes(now)?;
     if data.train.classes() != run.card().labels {
         let (found, known) = (data.train.classes().len(), run.card().labels.len());
         changed.push(format!("data: other classes ({found}; the run knows {known})"));
@@ -124,6 +141,20 @@ fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: 
     let (folder, changed) = (folder.display(), changed.join("; "));
     Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
         .into())
+}
+
+/// Refuses a body of random weights that would learn more slowly than its classifier, or not at all.
+fn refuse_slow_body(recipe: &Recipe) -> Result<()> {
+    let Settings { freeze, body_lr, .. } = recipe.training;
+    if recipe.init.is_some() || freeze == Freeze::None && body_lr >= 1.0 {
+        return Ok(());
+    }
+    let (setting, what, right) = match freeze {
+        Freeze::None => (format!("body_lr is {body_lr}"), "learn at that share of the rate", "--body-lr 1"),
+        frozen => (format!("freeze is {}", word_of(&frozen)), "stay as they are", "--freeze none"),
+    };
+    let wrong = format!("{setting}, and without --init random weights would {what}");
+    Err(Misuse(format!("{wrong}; give --init weights that were trained, or {right}")).into())
 }
 
 /// Refuses a table too many of whose pictures are not there.

@@ -1,15 +1,14 @@
 //! The command line of `densenet train`, and the recipe that it stands for.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args;
-use densenet::data::DataSet;
 use densenet::optimiser::Kind;
-use densenet::training::Run;
 use toml::Table;
 
-use super::begin::{Prepared, resume};
+use super::begin::{Begun, Prepared, resume};
 use super::options::RecipeOptions;
 use super::recipe::{self, Recipe, layered};
 use crate::data_dir::DataDir;
@@ -19,9 +18,10 @@ use crate::threads::Threads;
 /// Trains a network and writes its weights and a log
 ///
 /// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors those of
-/// the epoch that did best on the validation part, DIR/recipe.toml all that determines the run. Ctrl-C finishes the step and
-/// saves; so does a minute within an epoch. The same recipe gives the same weights, interrupted or not. At the end the best
-/// weights get a reference to at most 10,000 of the training pictures, with which predict marks pictures unlike them.
+/// the epoch that did best on the validation part, DIR/recipe.toml all that determines the run. Ctrl-C or SIGTERM finishes
+/// the step and saves; so does a minute within an epoch. The same recipe gives the same weights, interrupted or not. At the
+/// end the best weights get a reference to at most 10,000 of the training pictures, with which predict marks pictures unlike
+/// them.
 #[derive(Args)]
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist\n\
@@ -55,16 +55,14 @@ pub struct Train {
 }
 
 impl Train {
-    /// The run that is begun or gone on with, and its folder.
-    pub fn begin(&self) -> Result<(Run, DataSet, PathBuf)> {
+    /// The run that is begun or gone on with.
+    pub fn begin(&self) -> Result<Begun> {
         if let Some(folder) = &self.resume {
-            let (run, data) = resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?))?;
-            return Ok((run, data, folder.clone()));
+            return resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?));
         }
         let recipe = self.recipe(Table::new())?;
         let folder = self.folder(&recipe)?;
-        let (run, data) = self.prepared(recipe)?.start(&folder)?;
-        Ok((run, data, folder))
+        self.prepared(recipe)?.start(&folder)
     }
 
     /// What `recipe` stands for, before the first step.
@@ -76,8 +74,19 @@ impl Train {
     }
 
     /// The recipe `base` with that of `--recipe` and the options above it.
+    ///
+    /// # Errors
+    /// A recipe's file that is wrong, or that has a setting with which no run can be.
     pub fn recipe(&self, base: Table) -> Result<Recipe> {
-        Recipe::of(layered(layered(base, self.named_recipe()?), Table::try_from(&self.options)?))
+        let named = self.named_recipe()?;
+        let recipe = Recipe::of(layered(layered(base, named.clone()), Table::try_from(&self.options)?))?;
+        if let (Some(source), Err(error)) = (&self.recipe, recipe.training.validate()) {
+            let alone = Recipe::of(named)?.training.validate();
+            if alone.is_err_and(|alone| alone.to_string() == error.to_string()) {
+                bail!("{}: {error}", source.display());
+            }
+        }
+        Ok(recipe)
     }
 
     fn named_recipe(&self) -> Result<Table> {
@@ -96,12 +105,54 @@ impl Train {
         if let Some(out) = &self.out {
             return Ok(out.clone());
         }
-        let init = recipe.init.as_ref().and_then(|path| Some(path.file_stem()?.to_string_lossy().into_owned()));
-        let data = recipe.data.as_deref().and_then(|data| Some(Path::new(data).file_stem()?.to_string_lossy()));
-        match (recipe.model.clone().or(init), data) {
-            (_, None) => Err(Misuse("a new run needs --data".into()).into()),
-            (None, _) => Err(Misuse("a new run needs --model or --init".into()).into()),
-            (Some(model), Some(data)) => Ok(Path::new("runs").join(format!("{model}-{data}"))),
+        let Some(data) = &recipe.data else { return Err(Misuse("a new run needs --data".into()).into()) };
+        let model = match (&recipe.model, &recipe.init) {
+            (Some(model), _) => model.clone(),
+            (None, Some(init)) => name_of(init)?,
+            (None, None) => return Err(Misuse("a new run needs --model or --init".into()).into()),
+        };
+        Ok(Path::new("runs").join(format!("{model}-{}", name_of(Path::new(data))?)))
+    }
+}
+
+/// What is at `path` is called: a file without the ending that tells its format, a folder by the whole of its name.
+///
+/// # Errors
+/// A folder that is called `..` and is not there, or that has no name since it holds all others.
+fn name_of(path: &Path) -> Result<String> {
+    let named = match path.file_name() {
+        Some(_) => path.to_path_buf(),
+        None => fs::canonicalize(path).with_context(|| path.display().to_string())?,
+    };
+    let name = if named.is_file() { named.file_stem() } else { named.file_name() };
+    let name = name.map(|name| name.to_string_lossy().into_owned());
+    let nameless = || format!("{} has no name that the run's folder could have; give one with --out", path.display());
+    name.ok_or_else(|| Misuse(nameless()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_called_by_the_whole_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let within = |name: &str| folder.path().join(name);
+        fs::create_dir_all(within("photos.v1/cats")).unwrap();
+        fs::write(within("labels.v2.csv"), "").unwrap();
+        for (path, name) in [
+            ("photos.v1", "photos.v1"),
+            ("photos.v1/", "photos.v1"),
+            ("photos.v1/.", "photos.v1"),
+            ("photos.v1/cats/..", "photos.v1"),
+            ("labels.v2.csv", "labels.v2"),
+        ] {
+            assert_eq!(name_of(&within(path)).unwrap(), name, "{path}");
         }
+        assert_eq!(name_of(Path::new("fashion-mnist")).unwrap(), "fashion-mnist");
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(name_of(Path::new(".")).unwrap(), here.file_name().unwrap().to_str().unwrap());
+        assert!(name_of(Path::new("/")).unwrap_err().is::<Misuse>());
+        assert!(name_of(Path::new("nowhere/..")).unwrap_err().to_string().contains("nowhere/.."));
     }
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use densenet::data::{DataSet, Part, Split, Views};
+use densenet::data::{DataSet, Part, Split, Unreadable, Views};
 use densenet::evaluation::{Evaluation, Intervals, Predictions, predictions};
 use densenet::metrics::temperature;
 use densenet::training::{BEST, Run};
 use densenet::{Card, DenseNet, Ensemble};
 
-use crate::{output, referencing};
+use crate::output::{self, count, counted};
+use crate::referencing;
 
 /// What the best network makes of the part that it is judged by: the test part, or where there is none what chose it.
 pub struct Judged {
@@ -44,8 +45,23 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
         network.save(&card, &path)?;
     }
     let Some(predictions) = predictions_of(&network, &card, &data.test, batch, interrupted)? else { return Ok(None) };
+    // What chose the best epoch was seen before, and what of it cannot be read was told then.
+    if data.validation.is_some() {
+        tell_untested(&predictions.unreadable, data.test.len());
+    }
     let evaluation = Evaluation { intervals: Some(Intervals::new(&predictions)), ..Evaluation::new(&predictions) };
     Ok(Some(Judged { part: data.test.part(), predictions, evaluation }))
+}
+
+/// Names the pictures that were not tested, for they could not be read, and tells how many of all these are.
+fn tell_untested(unreadable: &[Unreadable], all: usize) {
+    for picture in unreadable {
+        output::note(format_args!("densenet: warning: {picture}; the test goes without it"));
+    }
+    if !unreadable.is_empty() {
+        let (unreadable, all) = (count(unreadable.len() as u64), counted(all, "test picture"));
+        output::note(format_args!("{unreadable} of {all} could not be read"));
+    }
 }
 
 /// The network with a reference to the training pictures; without one where none can be made of them, which is said. None

@@ -45,7 +45,8 @@ pub fn train(
         return Err(Misuse("one run is trained here; --seeds and --find-lr are for the command line".into()).into());
     }
     let how = How { threads: rayon::current_num_threads(), tensorboard: command.tensorboard, interrupted };
-    let (run, data, folder) = command.begin()?;
-    let ended = train_run(run, &data, &folder, &how, Some(listener))?;
+    let begun = command.begin()?;
+    let folder = begun.folder.clone();
+    let ended = train_run(begun, &how, Some(listener))?;
     Ok(Trained { folder, done: matches!(ended, Ended::Done(_)) })
 }

@@ -16,6 +16,9 @@ use crate::share::share;
 use crate::table_options::TableArgs;
 use crate::word::word;
 
+/// The highest seed: the highest number of TOML.
+pub const HIGHEST_SEED: u64 = i64::MAX as u64;
+
 /// Options that stand above what the recipe says; serialised, they are a recipe that says only what was given.
 #[derive(Args, Serialize)]
 pub struct RecipeOptions {
@@ -37,7 +40,7 @@ pub struct RecipeOptions {
     #[arg(long, value_name = "P")]
     pub drop_rate: Option<f64>,
     /// Of the initial weights and all that is random [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=HIGHEST_SEED))]
     pub seed: Option<u64>,
     #[command(flatten)]
     pub training: TrainingOptions,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
-use densenet::training::find_lr::{STEPS, Tried, find_lr, suggested};
+use densenet::training::find_lr::{STEPS, Tried, find_lr, still_falls, suggested};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::begin::Prepared;
@@ -40,7 +40,17 @@ pub fn search(prepared: Prepared, folder: &Path, how: &How) -> Result<bool> {
     report::rates(&page, &tried, rate)?;
     let text = format!("{}\nsuggested: --lr {rate:.2e}\nas a page: {}\n", told(&tried), page.display());
     output::print(&text)?;
+    if let Some(doubt) = doubt(&tried, recipe.training.lr) {
+        output::note(doubt);
+    }
     Ok(true)
+}
+
+/// What is to be said of the suggested rate where the search came to no lowest loss; `usual` is the recipe's own.
+fn doubt(tried: &[Tried], usual: f64) -> Option<String> {
+    let why =
+        "the loss still fell at the highest rate that was tried; where it is lowest is not known, so this is a guess";
+    still_falls(tried).then(|| format!("{why}: compare a run with it and one with the recipe's own --lr {usual}"))
 }
 
 /// Every few rates with their losses, smoothed, as bars.
@@ -52,4 +62,20 @@ fn told(tried: &[Tried]) -> String {
         vec![format!("{:.1e}", tried.lr), format!("{:.3}", tried.smoothed), bar]
     });
     output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_without_a_lowest_loss_says_so() {
+        let of = |loss: fn(usize) -> f64| -> Vec<Tried> {
+            (0..STEPS).map(|step| Tried { lr: 0.1, loss: loss(step), smoothed: loss(step) }).collect()
+        };
+        let said = doubt(&of(|step| 100.0 - step as f64), 0.02).unwrap();
+        assert!(said.starts_with("the loss still fell at the highest rate that was tried; "), "{said}");
+        assert!(said.ends_with("and one with the recipe's own --lr 0.02"), "{said}");
+        assert_eq!(doubt(&of(|step| (step as f64 - 60.0).abs()), 0.02), None);
+    }
 }

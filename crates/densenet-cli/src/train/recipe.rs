@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use densenet::data::TableOptions;
 use densenet::files::write_whole;
+use densenet::network::Memory;
 use densenet::optimiser::Kind;
 use densenet::training::{Run, Settings};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ fn at_most_one(seeds: &u32) -> bool {
 }
 
 /// The table of the recipe `source`: a name, or a file.
+///
+/// # Errors
+/// A file that cannot be read, that is no TOML, or in which a name or the kind of a value is none of a recipe's.
 pub fn read(source: &Path) -> Result<Table> {
     if let Some((_, text)) = NAMED.iter().find(|(name, _)| source.as_os_str() == *name) {
         return Ok(spelled_out(text.parse().expect("a test reads the recipes that come along")));
@@ -73,7 +77,28 @@ pub fn read(source: &Path) -> Result<Table> {
         bail!("{}: no such recipe; there is {}, or give a TOML file", source.display(), names.join(", "));
     }
     let text = fs::read_to_string(source).with_context(|| source.display().to_string())?;
-    Ok(spelled_out(text.parse().with_context(|| source.display().to_string())?))
+    let wrong = |error: toml::de::Error| anyhow!("{}: {}", source.display(), in_its_line(&text, &error));
+    toml::from_str::<Recipe>(&text).map_err(wrong)?;
+    Ok(spelled_out(toml::from_str(&text).map_err(wrong)?))
+}
+
+/// What is wrong with `text`, and in which line of it.
+fn in_its_line(text: &str, error: &toml::de::Error) -> String {
+    let Some(span) = error.span() else { return in_words(error) };
+    let above = text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
+    let line = text.lines().nth(above).map_or("", str::trim);
+    format!("line {}, {line}: {}", above + 1, in_words(error))
+}
+
+/// What is wrong, without the names that Rust has for numbers.
+fn in_words(error: &toml::de::Error) -> String {
+    let message = error.message().replace('\n', " ");
+    let of_rust = |names: &[&str]| names.iter().find_map(|name| message.strip_suffix(*name));
+    match (of_rust(&["expected usize", "expected u64", "expected u32"]), of_rust(&["expected f64"])) {
+        (Some(before), _) => format!("{before}expected a whole number"),
+        (_, Some(before)) => format!("{before}expected a number"),
+        (None, None) => message,
+    }
 }
 
 /// `table` where a word for the augmentation is the table that it stands for, over which options can be laid.
@@ -108,29 +133,51 @@ impl Recipe {
         };
         let usual = Table::try_from(Self { training, ..Self::default() })?;
         // The spans of a text would be those of another.
-        layered(usual, table).try_into().map_err(|error: toml::de::Error| {
-            Misuse(format!("the recipe: {}", error.message().replace('\n', " "))).into()
-        })
+        layered(usual, table)
+            .try_into()
+            .map_err(|error: toml::de::Error| Misuse(format!("the recipe: {}", in_words(&error))).into())
     }
 
-    /// That of `run` in `folder`; for a run from before there were recipes, what its files tell.
+    /// That in `folder`.
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        Self::of(read(&folder.join(FILE))?)
+    }
+
+    /// That of `run` in `folder`, whose state has the last word.
     pub fn of_run(run: &Run, folder: &Path) -> Result<Self> {
-        let path = folder.join(FILE);
         let card = run.card();
         let (size, drop_rate) = (Some(card.config.input_size), Some(card.config.drop_rate));
-        let data = Some(card.dataset.clone());
-        let recipe = match path.exists() {
-            true => Self::of(read(&path)?).with_context(|| path.display().to_string())?,
-            false => Self { data, ..Self::default() },
-        };
-        let decoding = Decoding::of(card.preprocessing()?);
-        Ok(Self { size, drop_rate, seed: card.seed, decoding, training: run.settings.clone(), ..recipe })
+        let (decoding, training) = (Decoding::of(card.preprocessing()?), run.settings.clone());
+        Ok(Self { size, drop_rate, seed: card.seed, decoding, training, ..Self::of_folder(folder)? })
     }
 
     /// Writes it into the run's `folder`.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let text = toml::to_string_pretty(self)?;
         Ok(write_whole(&folder.join(FILE), |file| std::io::Write::write_all(file, text.as_bytes()))?)
+    }
+
+    /// What `now` says otherwise, a line each, but for what may change when a run of this recipe is gone on with.
+    pub fn changes(&self, now: &Self) -> Result<Vec<String>> {
+        self.lasting().differences(&now.lasting())
+    }
+
+    /// The same, in which what may change is always as here.
+    fn lasting(&self) -> Self {
+        Self {
+            // The same data may lie elsewhere.
+            data: None,
+            table: TableOptions { images: None, ..self.table.clone() },
+            training: Settings {
+                epochs: 1,
+                max_steps: None,
+                patience: None,
+                max_bad: 0.0,
+                memory: Memory::Normal,
+                ..self.training.clone()
+            },
+            ..self.clone()
+        }
     }
 
     /// What `other` says otherwise, a line each: `training.lr: 0.1, now 0.05`.
@@ -192,6 +239,29 @@ mod tests {
         assert_eq!((recipe.seed, recipe.training.epochs, recipe.training.lr), (3, 7, 0.5));
         assert!(of("sede = 3").unwrap_err().to_string().contains("unknown field `sede`"));
         assert!(of("[training]\nlearning_rate = 3").unwrap_err().to_string().contains("unknown field `learning_rate`"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        for (text, told) in [
+            ("seed = ", "line 1, seed =: "),
+            ("[training]\n  lr = 0.1 0.2 # fast\n", "line 2, lr = 0.1 0.2 # fast: "),
+            ("\nsede = 3", "line 2, sede = 3: unknown field `sede`, expected one of `model`"),
+            (
+                "[training]\nbatch = 8\nepochs = \"3\"\n",
+                "line 3, epochs = \"3\": invalid type: string \"3\", expected a whole number",
+            ),
+            ("[training]\nlr = true", "line 2, lr = true: invalid type: boolean `true`, expected a number"),
+            ("training = 3", "line 1, training = 3: invalid type: integer `3`"),
+            ("seed = 9223372036854775808", "line 1, seed = 9223372036854775808: u64 value was too large"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("{}: {told}", path.display())), "{error}");
+            assert!(!error.is::<Misuse>(), "{error}");
+        }
     }
 
     #[test]

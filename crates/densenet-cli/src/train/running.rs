@@ -1,13 +1,12 @@
 //! A run from its first step, or the next, to what its best network comes to.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
-use densenet::data::DataSet;
-use densenet::training::{LAST, Observer, Outcome, Run};
+use densenet::training::{LAST, Observer, Outcome};
 
+use super::begin::Begun;
 use super::finish::{Judged, finish};
 use super::recorder::Recorder;
 use crate::watch::{self, Watch};
@@ -24,23 +23,19 @@ pub struct How {
 pub enum Ended {
     /// With all its steps, and what its best network came to, if an epoch was done.
     Done(Option<Box<Judged>>),
-    /// By Ctrl-C; it can be resumed.
+    /// By Ctrl-C or SIGTERM; it can be resumed.
     Interrupted,
 }
 
-/// Trains `run` to its end, unless Ctrl-C or the `listener` is before it, and tells what became of it.
-pub fn train(
-    mut run: Run,
-    data: &DataSet,
-    folder: &Path,
-    how: &How,
-    listener: Option<&mut dyn Observer>,
-) -> Result<Ended> {
+/// Trains a run that is `begun` to its end, unless Ctrl-C, SIGTERM or the `listener` is before it, and tells what became of
+/// it. Nobody else may write into its folder as long.
+pub fn train(begun: Begun, how: &How, listener: Option<&mut dyn Observer>) -> Result<Ended> {
+    let Begun { mut run, data, folder, resumed_in, claim: _claim } = begun;
     let &How { threads, tensorboard, ref interrupted } = how;
-    let steps = watch::announce(&run, data, folder, threads);
+    let steps = watch::announce(&run, &data, &folder, threads);
     let done = run.progress().step;
     let watch = Watch::new(run.settings.epochs, steps, done, interrupted.clone());
-    let mut recorder = Recorder::new(watch, folder.into(), threads, done, tensorboard, listener)?;
+    let mut recorder = Recorder::new(watch, folder.clone(), threads, done, tensorboard, listener)?;
     let outcome = run.train(&data.train, data.chooses(), &mut recorder);
     let unreadable = recorder.count_of_unreadable();
     drop(recorder);
@@ -53,17 +48,17 @@ pub fn train(
         error => error.into(),
     });
     if outcome? == Outcome::Interrupted {
-        let (step, folder) = (run.progress().step, folder.display());
+        let (step, folder) = (run.progress().step, resumed_in.display());
         output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
         return Ok(Ended::Interrupted);
     }
-    let judged = finish(&run, data, folder, interrupted)?;
+    let judged = finish(&run, &data, &folder, interrupted)?;
     if let Some(Judged { predictions, evaluation, .. }) = &judged {
-        report::judged::save(folder, &data.test, predictions, evaluation)?;
+        report::judged::save(&folder, &data.test, predictions, evaluation)?;
     }
-    machine::save(folder, threads)?;
-    report::write(folder, false)?;
+    machine::save(&folder, threads)?;
+    report::write(&folder, false)?;
     let told = judged.as_ref().map(|judged| (judged.part, &judged.evaluation));
-    output::print(&watch::summary(&run, folder, data.chooses().part(), told))?;
+    output::print(&watch::summary(&run, &folder, data.chooses().part(), told))?;
     Ok(Ended::Done(judged.map(Box::new)))
 }

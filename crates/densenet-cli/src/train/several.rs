@@ -1,17 +1,19 @@
 //! Several networks of one recipe, each from a seed of its own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use densenet::training::RESUME;
 use toml::Table;
 
-use super::begin::{Prepared, resume};
+use super::begin::{Begun, Prepared, resume};
+use super::claim::{Claim, OF_SEED};
 use super::command::Train;
+use super::options::HIGHEST_SEED;
 use super::recipe::{self, Recipe};
 use super::running::{Ended, How, train};
-use crate::{output, report};
+use crate::output::{self, Misuse};
+use crate::report;
 
 /// A recipe that is trained from several seeds, and the folder of their runs.
 pub struct Several {
@@ -22,35 +24,76 @@ pub struct Several {
 impl Several {
     /// What `command` asks for, if it is several seeds: new ones, or such as were begun in the folder that it resumes.
     pub fn of(command: &Train) -> Result<Option<Self>> {
-        let (base, folder) = match &command.resume {
-            Some(folder) if folder.join(RESUME).exists() => return Ok(None),
-            Some(folder) if folder.join(recipe::FILE).exists() => {
-                (recipe::read(&folder.join(recipe::FILE))?, Some(folder.clone()))
-            }
-            Some(_) => return Ok(None),
-            None => (Table::new(), None),
-        };
-        let asked = command.recipe(base)?;
+        if let Some(folder) = &command.resume {
+            return Self::begun_in(folder, command);
+        }
+        let asked = command.recipe(Table::new())?;
         let recipe = Recipe { seeds: command.seeds.unwrap_or(asked.seeds), ..asked };
         if recipe.seeds <= 1 {
             return Ok(None);
         }
-        let folder = folder.map_or_else(|| command.folder(&recipe), Ok)?;
-        Ok(Some(Self { recipe, folder }))
+        let highest = HIGHEST_SEED - u64::from(recipe.seeds - 1);
+        if recipe.seed > highest {
+            let (first, seeds) = (recipe.seed, recipe.seeds);
+            return Err(Misuse(format!("--seed {first}: the first of {seeds} seeds may be {highest} at most")).into());
+        }
+        Ok(Some(Self { folder: command.folder(&recipe)?, recipe }))
+    }
+
+    /// Those that were begun in `folder`, if it is of several.
+    ///
+    /// # Errors
+    /// A recipe with which they would not be the ones that were begun, or that is no longer that of one of them.
+    fn begun_in(folder: &Path, command: &Train) -> Result<Option<Self>> {
+        if folder.join(RESUME).exists() || !folder.join(recipe::FILE).exists() {
+            return Ok(None);
+        }
+        let begun = Recipe::of_folder(folder)?;
+        if begun.seeds <= 1 {
+            return Ok(None);
+        }
+        let recipe = command.recipe(Table::try_from(&begun)?)?;
+        recipe.training.validate()?;
+        let changed = begun.changes(&recipe)?.join("; ");
+        if !changed.is_empty() {
+            let folder = folder.display();
+            let wrong = format!("the runs in {folder} were begun otherwise ({changed})");
+            return Err(Misuse(format!("{wrong}; leave that out, or begin new runs")).into());
+        }
+        let several = Self { recipe, folder: folder.into() };
+        several.check_recipes()?;
+        Ok(Some(several))
+    }
+
+    /// Fails where a run that was begun is not of the folder's recipe: its figure would be one of something else.
+    fn check_recipes(&self) -> Result<()> {
+        for seed in self.seeds() {
+            let folder = self.of_seed(seed);
+            // What a run lacks is said when it is gone on with.
+            if !folder.join(RESUME).exists() || !folder.join(recipe::FILE).exists() {
+                continue;
+            }
+            let changed = Recipe::of_folder(&folder)?.changes(&self.recipe_of(seed))?.join("; ");
+            if !changed.is_empty() {
+                bail!(
+                    "the run in {} was begun otherwise than {} says ({changed}); move it away, and its seed is trained \
+                     anew, or begin new runs",
+                    folder.display(),
+                    self.folder.join(recipe::FILE).display()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Trains one after the other, those that were begun before from where they are; whether all are done.
     pub fn run(self, command: &Train, how: &How) -> Result<bool> {
-        fs::create_dir_all(&self.folder).with_context(|| self.folder.display().to_string())?;
+        let _claim = self.claim(command)?;
         let mut accuracies = Vec::new();
         for seed in self.seeds() {
-            let folder = self.of_seed(seed);
             output::note(format_args!("seed {seed}:"));
-            let (run, data) = match command.resume.is_some() && folder.join(RESUME).exists() {
-                true => resume(&folder, &command.data_dir, |begun| command.recipe(Table::try_from(begun)?))?,
-                false => self.prepared(command, seed)?.start(&folder)?,
-            };
-            match train(run, &data, &folder, how, None)? {
+            let begun = Begun { resumed_in: self.folder.clone(), ..self.begin(command, seed)? };
+            match train(begun, how, None)? {
                 Ended::Interrupted => return Ok(false),
                 Ended::Done(judged) => accuracies.extend(judged.map(|judged| (seed, judged.evaluation.score()))),
             }
@@ -61,9 +104,29 @@ impl Several {
         Ok(true)
     }
 
+    /// The hold on the folder of all runs, in which nothing is written before. Where they are gone on with, the recipe that is
+    /// in force from now on is.
+    fn claim(&self, command: &Train) -> Result<Claim> {
+        if command.resume.is_none() {
+            return Claim::of_new(&self.folder);
+        }
+        let claim = Claim::of(&self.folder)?;
+        self.recipe.write(&self.folder)?;
+        Ok(claim)
+    }
+
+    /// The run of `seed`: a new one, or what was begun.
+    fn begin(&self, command: &Train, seed: u64) -> Result<Begun> {
+        let folder = self.of_seed(seed);
+        match command.resume.is_some() && folder.join(RESUME).exists() {
+            true => resume(&folder, &command.data_dir, |_| Ok(self.recipe_of(seed))),
+            false => self.prepared(command, seed)?.start(&folder),
+        }
+    }
+
     /// The run of `seed` before its first step. The folder's recipe has what the first of them was left to find out.
     fn prepared(&self, command: &Train, seed: u64) -> Result<Prepared> {
-        let recipe = Recipe { seed, seeds: 1, ..self.recipe.clone() };
+        let recipe = self.recipe_of(seed);
         let known = command.resume.is_some();
         let prepared =
             if known { Prepared::new(recipe, &command.data_dir, true)? } else { command.prepared(recipe)? };
@@ -72,12 +135,17 @@ impl Several {
         Ok(prepared)
     }
 
+    /// The recipe of the run of `seed`.
+    fn recipe_of(&self, seed: u64) -> Recipe {
+        Recipe { seed, seeds: 1, ..self.recipe.clone() }
+    }
+
     fn seeds(&self) -> impl Iterator<Item = u64> {
-        (0..u64::from(self.recipe.seeds)).map(|i| self.recipe.seed.wrapping_add(i))
+        (0..u64::from(self.recipe.seeds)).map(|i| self.recipe.seed + i)
     }
 
     fn of_seed(&self, seed: u64) -> PathBuf {
-        Path::new(&self.folder).join(format!("seed-{seed}"))
+        self.folder.join(format!("{OF_SEED}{seed}"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::folder::Folder;
+use crate::folder::{Folder, told};
 
 /// A folder to work in, with pictures of two classes in `set`.
 struct World(Folder);
@@ -71,12 +71,101 @@ fn a_recipe_is_written_with_the_run_and_taken_back() {
     assert_eq!(file("run"), file("again"), "the same weights, from the recipe alone");
     let (_, err) = world.exits(2, "train --resume run --recipe quick --epochs 3");
     assert!(err.contains("training.lr: 0.02, now 0.1") && err.contains("training.batch: 8, now 64"), "{err}");
-    world.exits(0, "train --resume run --epochs 3");
-    world.write("wrong.toml", "[training]\nlearning_rate = 1");
-    let (_, err) = world.train(2, "--recipe wrong.toml --data set");
-    assert!(err.contains("unknown field `learning_rate`"), "{err}");
+    assert_eq!(world.text("run/recipe.toml"), recipe, "what is refused changes nothing");
+    world.exits(0, "train --resume run --epochs 3 --patience 9");
+    let recipe = recipe.replace("epochs = 2\n", "epochs = 3\n").replace("max_bad", "patience = 9\nmax_bad");
+    assert_eq!(world.text("run/recipe.toml"), recipe, "the recipe that is in force");
+    assert!(world.text("run/report.html").contains("epochs = 3"));
+    world.exits(0, "train --recipe run/recipe.toml --max-steps 1 --out third");
+    assert!(world.text("third/recipe.toml").contains("epochs = 3\n"));
     let (_, err) = world.train(1, "--recipe nothing --data set");
     assert!(err.contains("nothing: no such recipe; there is paper-cifar"), "{err}");
+}
+
+#[test]
+fn what_is_wrong_in_a_recipes_file_is_told_with_its_place() {
+    let world = World::new();
+    for (text, told) in [
+        ("[training]\nlearning_rate = 1", "wrong.toml: line 2, learning_rate = 1: unknown field `learning_rate`"),
+        ("[training]\nlr = \"1\"", "wrong.toml: line 2, lr = \"1\": invalid type: string \"1\", expected a number"),
+        ("seed =", "wrong.toml: line 1, seed =: "),
+        ("[training]\nbatch = 0", "wrong.toml: training settings: batch is 0; it must be from 1 to 65536"),
+    ] {
+        world.write("wrong.toml", text);
+        let words = format!("train --init {INIT} --size 16 --recipe wrong.toml --data set --out run");
+        let (_, err) = world.exits(1, &words);
+        assert!(err.contains(told), "{told}: {err}");
+    }
+    let (_, err) = world.exits(2, &format!("train --init {INIT} --recipe quick --batch 0 --data set --out run"));
+    assert!(err.contains("error: training settings: batch is 0"), "{err}");
+    let (_, err) = world.train(2, "--data set --seed 9223372036854775808");
+    assert!(err.contains("--seed") && err.contains("0..=9223372036854775807"), "{err}");
+    let (_, err) = world.train(2, "--data set --seeds 3 --seed 9223372036854775806");
+    assert!(err.contains("the first of 3 seeds may be 9223372036854775805 at most"), "{err}");
+    assert!(!world.path("run").exists() && !world.path("runs").exists());
+}
+
+#[test]
+fn a_body_of_random_weights_learns_as_fast_as_its_classifier() {
+    let world = World::new();
+    for (words, told) in [
+        ("--recipe finetune", "body_lr is 0.1, and without --init random weights would learn at that share"),
+        ("--freeze body", "freeze is body, and without --init random weights would stay as they are"),
+        ("--freeze weights --unfreeze-every 1 --find-lr", "give --init weights that were trained, or --freeze none"),
+    ] {
+        let (_, err) = world.exits(2, &format!("train --model densenet-10-4 --data set --size 8 --out run {words}"));
+        assert!(err.contains(told) && !world.path("run").exists(), "{words}: {err}");
+    }
+    let words = "train --model densenet-10-4 --data set --size 8 --threads 1 --max-steps 1 --out run";
+    world.exits(0, &format!("{words} --recipe finetune --body-lr 1"));
+}
+
+#[test]
+fn a_run_without_a_folder_gets_one_of_the_whole_name_of_its_data() {
+    let world = World::new();
+    fs::rename(world.path("set"), world.path("photos.v1")).unwrap();
+    world.train(0, "--data photos.v1 --max-steps 1");
+    assert!(world.path("runs/torchvision-photos.v1/recipe.toml").exists());
+    let mut here = world.command(&format!("train --init {INIT} --size 16 --batch 8 --max-steps 1 --data ."));
+    let (code, _, err) = told(here.current_dir(world.path("photos.v1")).output().unwrap());
+    assert_eq!(code, Some(0), "{err}");
+    assert!(world.path("photos.v1/runs/torchvision-photos.v1/recipe.toml").exists(), "{err}");
+}
+
+/// As where a disk is full before the first state is written, or where somebody takes away what is written before it.
+#[test]
+fn a_run_is_gone_on_with_where_it_is_whole_and_begun_where_there_is_none() {
+    let world = World::new();
+    fs::create_dir_all(world.path("run/split.csv")).unwrap();
+    let words = "--data set --max-steps 1 --out run";
+    world.train(1, words);
+    assert!(world.path("run/recipe.toml").exists() && !world.path("run/resume.safetensors").exists());
+    fs::remove_dir(world.path("run/split.csv")).unwrap();
+    world.train(0, words);
+    for name in ["run/recipe.toml", "run/split.csv"] {
+        let text = world.text(name);
+        fs::remove_file(world.path(name)).unwrap();
+        let (_, err) = world.exits(1, "train --resume run --threads 1");
+        assert!(err.contains(&format!("{name}: missing, and without it the run would go on as another")), "{err}");
+        world.write(name, text);
+    }
+    world.exits(0, "train --resume run --max-steps 2 --threads 1");
+}
+
+#[test]
+fn test_pictures_that_cannot_be_read_are_named_and_counted() {
+    let world = World::new();
+    world.write("set/test/a/broken.jpg", b"");
+    let (_, err) = world.train(0, "--data set --epochs 1 --out run");
+    let named = "densenet: warning: set/test/a/broken.jpg: an empty file, not a picture; the test goes without it\n";
+    assert!(err.contains(named) && err.contains("1 of 13 test pictures could not be read\n"), "{err}");
+    world.write("set/val/b/broken.jpg", b"");
+    let (_, err) = world.train(0, "--data set --epochs 1 --out other");
+    assert_eq!(err.matches("broken.jpg").count(), 2, "each once: {err}");
+    // Where the test part chooses, training has named them.
+    fs::remove_dir_all(world.path("set/val")).unwrap();
+    let (_, err) = world.train(0, "--data set --epochs 1 --val-fraction 0 --out third");
+    assert!(err.matches("broken.jpg").count() == 1 && !err.contains("test pictures could not"), "{err}");
 }
 
 #[test]
@@ -123,6 +212,32 @@ fn several_seeds_are_trained_compared_and_gone_on_with() {
 }
 
 #[test]
+fn runs_of_several_seeds_stay_of_one_recipe() {
+    let world = World::new();
+    let words = "--data set --epochs 1 --augment flip --seeds 2 --out runs";
+    world.train(0, words);
+    let recipe = world.text("runs/recipe.toml");
+    for other in ["--lr 0.05 --seeds 3", "--lr 0.05 --seeds 2 --seed 5", "--lr 0.05"] {
+        let (_, err) = world.train(1, &format!("--data set --epochs 1 --out runs {other}"));
+        assert!(err.contains("runs: holds a training run already"), "{other}: {err}");
+        assert_eq!(world.text("runs/recipe.toml"), recipe, "{other}: nothing is written before that is known");
+    }
+    let (_, err) = world.exits(2, "train --resume runs --lr 0.05 --seed 5 --threads 1");
+    let told = "the runs in runs were begun otherwise (seed: 0, now 5; training.lr: 0.1, now 0.05); leave that out";
+    assert!(err.contains(told), "{err}");
+    assert!(!world.path("runs/seed-5").exists() && world.text("runs/recipe.toml") == recipe);
+    world.write("runs/recipe.toml", recipe.replace("\nlr = 0.1\n", "\nlr = 0.05\n"));
+    let (_, err) = world.exits(1, "train --resume runs --threads 1");
+    let told = "the run in runs/seed-0 was begun otherwise than runs/recipe.toml says (training.lr: 0.1, now 0.05)";
+    assert!(err.contains(told), "{err}");
+    world.write("runs/recipe.toml", recipe);
+    world.exits(0, "train --resume runs --epochs 2 --threads 1");
+    for name in ["runs", "runs/seed-0", "runs/seed-1"] {
+        assert!(world.text(&format!("{name}/recipe.toml")).contains("\nepochs = 2\n"), "{name}");
+    }
+}
+
+#[test]
 fn snapshots_answer_together() {
     let world = World::new();
     world.train(0, "--data set --epochs 2 --schedule snapshot --cycles 2 --out run");
@@ -163,6 +278,7 @@ fn any_number_of_labels_from_a_table_to_probabilities() {
     let options = "--recipe multilabel --data labels.csv --lr 0.01 --epochs 30 --out run";
     let (out, err) = world.train(0, options);
     assert!(out.contains("best by val mean AUC ") && out.contains("mean ROC-AUC "), "{out} {err}");
+    assert!(err.contains(" for testing with 2 labels\n"), "{err}");
     let log: Vec<Value> = world.text("run/log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let epoch = log.last().unwrap();
     assert!(epoch["val_auc"].is_number() && epoch["train_accuracy"].is_number() && epoch.get("val_top1").is_none());

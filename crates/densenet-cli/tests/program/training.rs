@@ -83,7 +83,8 @@ fn a_run_that_begins_with_a_checkpoint_of_other_classes_and_channels() {
 #[test]
 fn a_run_without_a_folder_gets_one_and_neither_batches_nor_threads_change_its_evaluation() {
     let world = World::new();
-    world.done(&format!("{TRAIN} --max-steps 1"));
+    let out = world.done(&format!("{TRAIN} --max-steps 1"));
+    assert!(out.starts_with("trained for 0 epochs, 1 step; no epoch is done"), "{out}");
     let words = "eval --weights runs/densenet-bc-40-12-fashion-mnist/last.safetensors --json";
     let whole = world.done(&format!("{words} --data ./fashion-mnist"));
     assert_eq!(world.done(&format!("{words} --data fashion-mnist --data-dir . --batch 7 --threads 2")), whole);
@@ -116,12 +117,12 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     world.fails(&format!("{TRAIN} --out run"), 1, &["run: holds a training run already"]);
 }
 
-/// Begins a run too long to end and waits for its fourth step.
-fn begin_long_run(world: &World) -> Child {
-    let mut command = world.command(&format!("{TRAIN} --epochs 100000 --out run"));
+/// Begins a run too long to end, whose folder is to be `folder` with these `options`, and waits for its fourth step.
+fn begin_long_run(world: &World, options: &str, folder: &str) -> Child {
+    let mut command = world.command(&format!("{TRAIN} --epochs 100000 {options}"));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while fs::read_to_string(world.path("run/log.jsonl")).map_or(0, |log| log.lines().count()) < 8 {
+    let (begun, log) = (Instant::now(), world.path(folder).join("log.jsonl"));
+    while fs::read_to_string(&log).map_or(0, |log| log.lines().count()) < 8 {
         assert!(begun.elapsed() < Duration::from_secs(120), "no steps in two minutes");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -131,7 +132,10 @@ fn begin_long_run(world: &World) -> Child {
 #[test]
 fn a_kill_leaves_checkpoints_that_load() {
     let world = World::new();
-    let mut child = begin_long_run(&world);
+    let mut child = begin_long_run(&world, "--out run", "run");
+    for words in [format!("{TRAIN} --out run"), "train --resume run".into()] {
+        world.fails(&words, 1, &["run: another run writes here; wait for its end, or choose another folder"]);
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     world.done("eval --weights run/last.safetensors --data ./fashion-mnist --json");
@@ -145,15 +149,22 @@ fn a_kill_leaves_checkpoints_that_load() {
 
 #[cfg(unix)]
 #[test]
-fn ctrl_c_saves_and_says_how_to_go_on() {
-    let world = World::new();
-    let child = begin_long_run(&world);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
-    let (code, _, err) = told(child.wait_with_output().unwrap());
-    assert_eq!(code, Some(130), "{err}");
-    assert!(err.contains("densenet train --resume run"), "{err}");
-    let steps = world.text("run/log.jsonl").lines().filter(|line| line.contains("\"step\"")).count();
-    assert!(err.contains(&format!("saved at step {steps};")), "{err}");
+fn ctrl_c_and_sigterm_save_and_say_how_to_go_on() {
+    for (signal, options, folder) in [
+        ("-INT", "--out run", "run"),
+        ("-TERM", "--out run", "run"),
+        ("-INT", "--seeds 2 --seed 4 --out run", "run/seed-4"),
+    ] {
+        let world = World::new();
+        let child = begin_long_run(&world, options, folder);
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let (code, _, err) = told(child.wait_with_output().unwrap());
+        assert_eq!(code, Some(130), "{signal}: {err}");
+        let log = world.text(&format!("{folder}/log.jsonl"));
+        let steps = log.lines().filter(|line| line.contains("\"step\"")).count();
+        let said = format!("saved at step {steps}; go on with: densenet train --resume run\n");
+        assert!(err.contains(&said), "{signal} {options}: {err}");
+    }
 }
 
 #[test]

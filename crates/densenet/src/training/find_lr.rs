@@ -89,7 +89,15 @@ fn smoothed(before: &[Tried], loss: f64) -> f64 {
     before.last().map_or(loss, |last| KEPT * last.smoothed + (1.0 - KEPT) * loss)
 }
 
-/// The rate to train with: a tenth of that of the lowest loss, where it still falls; none where no step was taken.
+/// The rate to train with: a tenth of that of the lowest loss, where it still falls; none where no step was taken. It is worth
+/// less where the loss [`still_falls`].
 pub fn suggested(tried: &[Tried]) -> Option<f64> {
     tried.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).map(|lowest| lowest.lr / 10.0)
+}
+
+/// Whether the loss of those that were `tried` was the lowest at the highest rate of a search: where it is lowest is not known
+/// then, and what is [`suggested`] is a guess.
+pub fn still_falls(tried: &[Tried]) -> bool {
+    let last = tried.last().filter(|_| tried.len() == STEPS);
+    last.is_some_and(|last| tried.iter().all(|other| other.smoothed >= last.smoothed))
 }

@@ -16,6 +16,9 @@ pub struct Progress {
     /// The best [measure](super::Measure) of the held-out pictures so far.
     #[serde(alias = "best_top1")]
     pub best: Option<f64>,
+    /// The loss of the held-out pictures in that epoch.
+    #[serde(default)]
+    pub(super) best_loss: Option<f64>,
     /// The epoch, from 1, that was the best so far.
     #[serde(default)]
     pub best_epoch: usize,
@@ -41,7 +44,15 @@ pub struct Progress {
 impl Progress {
     /// That at the beginning of the next epoch.
     pub(super) fn next_epoch(&self) -> Self {
-        let Self { epoch, step, best, best_epoch, ref unreadable, .. } = *self;
-        Self { epoch: epoch + 1, step, best, best_epoch, unreadable: unreadable.clone(), ..Self::default() }
+        let Self { epoch, step, best, best_loss, best_epoch, ref unreadable, .. } = *self;
+        let unreadable = unreadable.clone();
+        Self { epoch: epoch + 1, step, best, best_loss, best_epoch, unreadable, ..Self::default() }
+    }
+
+    /// Whether held-out pictures of that measure and loss are better than the best so far: of equal measures, as few pictures
+    /// often have, the lower loss is.
+    pub(super) fn is_better(&self, score: f64, loss: f64) -> bool {
+        let lower = self.best_loss.is_some_and(|least| loss < least);
+        self.best.is_none_or(|best| score > best || score == best && lower)
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::architecture::Tensor;
 use crate::data::{Augmentation, ColorJitter, RandAugment};
-use crate::training::find_lr::{find_lr, suggested};
+use crate::training::find_lr::{STEPS, Tried, find_lr, still_falls, suggested};
 use crate::training::fine_tuning::first_of_classifier;
 use crate::training::{Balance, Freeze, snapshot};
 
@@ -162,4 +162,19 @@ fn a_search_raises_the_rate_until_the_loss_rises() {
     assert!(tried.len() > 50 && heard >= tried.len() - 1);
     let suggested = suggested(&tried).unwrap();
     assert!((1e-4..1.0).contains(&suggested), "{suggested}");
+}
+
+#[test]
+fn a_loss_that_is_lowest_at_the_highest_rate_still_falls() {
+    let of = |losses: Vec<f64>| -> Vec<Tried> {
+        losses.into_iter().map(|loss| Tried { lr: 0.1, loss, smoothed: loss }).collect()
+    };
+    let falling: Vec<f64> = (0..STEPS).map(|step| 2.0 - step as f64 / 100.0).collect();
+    assert!(still_falls(&of(falling.clone())));
+    let rises_at_last = [&falling[..STEPS - 1], &[1.5]].concat();
+    // The next step was far too much, and has no loss.
+    let diverges = falling[..STEPS - 1].to_vec();
+    for found in [rises_at_last, diverges, Vec::new()] {
+        assert!(!still_falls(&of(found)));
+    }
 }
