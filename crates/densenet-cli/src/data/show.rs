@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use densenet::data::{Augmentation, Picture, Preprocessing, Split};
 use densenet::files::write_whole;
@@ -57,13 +57,16 @@ pub struct Show {
 impl Show {
     pub fn run(self) -> Result<ExitCode> {
         self.threads.start()?;
+        if !self.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+            return Err(Misuse(format!("--out {}: the sheet is a PNG; name it FILE.png", self.out.display())).into());
+        }
         let data = self.data_options.open(&self.data)?;
         let augmentation = self.augmenting.over(usual(&data).into());
         let preprocessing = self.size.map_or(data.preprocessing.clone(), |size| data.preprocessing.with_size(size));
         let preprocessing = self.decoding.overrule(preprocessing);
         augmentation.validate().map_err(|error| Misuse(error.to_string()))?;
         preprocessing.validate().map_err(|error| Misuse(error.to_string()))?;
-        let shown = Shown::new(&data.train, self.count as usize);
+        let shown = Shown::new(&data.train, self.count as usize)?;
         let mut columns = vec![shown.as_they_are()?];
         for epoch in self.epoch..self.epoch.saturating_add(EPOCHS) {
             columns.push(shown.augmented(&preprocessing, &augmentation, self.seed, epoch)?);
@@ -85,20 +88,26 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// So many pictures from all over `split`, if it has as many.
-    fn new(split: &'a Split, count: usize) -> Self {
+    /// So many pictures from all over `split`, if it has as many; those that cannot be read are told and left out.
+    ///
+    /// # Errors
+    /// When none of them can be read.
+    fn new(split: &'a Split, count: usize) -> Result<Self> {
         let count = count.min(split.len());
-        let indices: Vec<usize> = (0..count).map(|row| row * split.len() / count).collect();
+        let can_be_read =
+            |index: &usize| split.picture(*index).map_err(|error| output::complain("warning", &error.into())).is_ok();
+        let indices: Vec<usize> = (0..count).map(|row| row * split.len() / count).filter(can_be_read).collect();
+        ensure!(!indices.is_empty(), "none of {count} pictures can be read; densenet data check lists all such");
         let names = split.classes().len();
-        let targets = Array2::from_shape_fn((count, names), |(row, name)| {
+        let targets = Array2::from_shape_fn((indices.len(), names), |(row, name)| {
             split.targets().shows(indices[row], name, names).map_or(f32::NAN, |shows| f32::from(u8::from(shows)))
         });
-        Self { split, indices, targets }
+        Ok(Self { split, indices, targets })
     }
 
     fn as_they_are(&self) -> Result<Column> {
         let cell = |(&index, targets)| {
-            let picture = self.split.picture(index).context("densenet data check lists what cannot be read")?;
+            let picture = self.split.picture(index)?;
             anyhow::Ok(Cell { picture: rgb(&picture), caption: caption(targets, self.split.classes()) })
         };
         let cells = self.indices.iter().zip(self.targets.rows()).map(cell).collect::<Result<_>>()?;

@@ -193,13 +193,20 @@ fn wrong_words_are_told() {
         ("--mixup 0.001", "mixup is 0.001; it must be 0 or from 0.01 to 100"),
         ("--size 0", "size is 0"),
         ("--augment turn", "resized-crop"),
+        ("--out sheet.jpg", "--out sheet.jpg: the sheet is a PNG; name it FILE.png"),
     ] {
         let (code, _, err) = run(folder.path(), &format!("data show set {words}"));
         assert_eq!(code, Some(2), "{words}: {err}");
         assert!(err.contains(part), "{words}: {err}");
     }
+}
+
+#[test]
+fn a_sheet_goes_without_pictures_that_cannot_be_read() {
+    let folder = sound();
     fs::write(file(folder.path(), "train/bird/00.bmp"), b"BM").unwrap();
-    let (code, _, err) = run(folder.path(), "data show set");
-    assert_eq!(code, Some(1));
-    assert!(err.contains("00.bmp") && err.contains("densenet data check lists"), "{err}");
+    let (code, _, err) = run(folder.path(), "data show set --count 3");
+    assert!(code == Some(0) && err.contains("00.bmp") && err.contains("2 pictures"), "{err}");
+    let (code, _, err) = run(folder.path(), "data show set --count 1");
+    assert!(code == Some(1) && err.contains("none of 1 pictures can be read; densenet data check"), "{err}");
 }
