@@ -36,7 +36,8 @@ def network(model: str, init: Path | None) -> nn.Module:
     net = models.article(3) if model == "seed" else models.MODELS[model]()
     if init:
         with safe_open(init, "pt") as file:
-            held = {name: file.get_tensor(name) for name in file.offset_keys() if not name.startswith("classifier.")}
+            names = [name for name in file.offset_keys() if not name.startswith(("classifier.", "reference."))]
+            held = {name: file.get_tensor(name) for name in names}
         # Both have the parameters in the order of the network, and then the running statistics.
         running = [value for name, value in net.named_buffers() if not name.endswith("num_batches_tracked")]
         for value, (name, our) in zip([*net.parameters()][:-2] + running, held.items(), strict=True):
