@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import densenet
 import numpy as np
@@ -205,7 +206,11 @@ def test_a_model_is_pickled(cifar10, pixels):
     assert again.card == cifar10.card and np.array_equal(again.logits(pixels), cifar10.logits(pixels))
 
 
-def test_a_network_predicts_with_fewer_bits(cifar10, pixels, tmp_path):
+def test_a_network_predicts_with_fewer_bits(cifar10, tmp_path):
+    # Photographs: noise is far from what the scales without data are for.
+    root = Path(__file__).parents[3]
+    photographs = ("docs/guide/pictures/cat.jpg", "crates/densenet/tests/goldens/preprocessing/dress.jpg")
+    pixels = np.stack([np.asarray(Image.open(root / path).convert("RGB").resize((48, 48))) for path in photographs])
     assert cifar10.precision == "f32"
     file = tmp_path / "int8.safetensors"
     subprocess.run([sys.executable, "-m", "densenet", "quantize", "--weights", "cifar10", "--out", file], check=True)
@@ -222,8 +227,7 @@ def test_a_network_predicts_with_fewer_bits(cifar10, pixels, tmp_path):
         with pytest.raises(ValueError, match="picture 1 holds values that are not finite"):
             model.logits(inputs(1, np.nan))
         logits = model.logits(pixels)
-        # The pixels are noise, of which the scales, which the batch-norms tell, know nothing.
-        assert np.linalg.norm(logits - expected) < 0.2 * np.linalg.norm(expected)
+        assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
         again = pickle.loads(pickle.dumps(model))
         assert again.precision == model.precision and np.array_equal(again.logits(pixels), logits)
     with pytest.raises(ValueError, match="holds no integers"):
