@@ -12,8 +12,7 @@ use densenet::metrics::temperature;
 use densenet::training::{BEST, Run};
 use densenet::{Card, DenseNet, Ensemble};
 
-use crate::output::{self, count, counted};
-use crate::referencing;
+use crate::{output, referencing};
 
 /// What the best network makes of the part that it is judged by: the test part, or where there is none what chose it.
 pub struct Judged {
@@ -58,10 +57,7 @@ fn tell_untested(unreadable: &[Unreadable], all: usize) {
     for picture in unreadable {
         output::note(format_args!("densenet: warning: {picture}; the test goes without it"));
     }
-    if !unreadable.is_empty() {
-        let (unreadable, all) = (count(unreadable.len() as u64), counted(all, "test picture"));
-        output::note(format_args!("{unreadable} of {all} could not be read"));
-    }
+    output::count_unreadable(unreadable.len(), all);
 }
 
 /// The network with a reference to the training pictures; without one where none can be made of them, which is said. None

@@ -158,7 +158,7 @@ fn test_pictures_that_cannot_be_read_are_named_and_counted() {
     world.write("set/test/a/broken.jpg", b"");
     let (_, err) = world.train(0, "--data set --epochs 1 --out run");
     let named = "densenet: warning: set/test/a/broken.jpg: an empty file, not a picture; the test goes without it\n";
-    assert!(err.contains(named) && err.contains("1 of 13 test pictures could not be read\n"), "{err}");
+    assert!(err.contains(named) && err.contains("1 of 13 inputs could not be read\n"), "{err}");
     world.write("set/val/b/broken.jpg", b"");
     let (_, err) = world.train(0, "--data set --epochs 1 --out other");
     assert_eq!(err.matches("broken.jpg").count(), 2, "each once: {err}");
