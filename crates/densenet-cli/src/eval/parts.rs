@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use densenet::data::{SPLIT, Split};
+use densenet::data::{Part, SPLIT, Split};
 
 use super::Eval;
 use crate::networks::Networks;
@@ -11,25 +11,24 @@ use crate::output;
 
 impl Eval {
     /// The part that is asked for, else what is held out. Where the weights stand in the folder of the run that trained them
-    /// on these very data, the parts are that run's.
+    /// on these very data, parts that the data do not have are that run's; a test part of the data is scored as it is now.
     pub(super) fn pictures(&self, networks: &Networks) -> Result<Split> {
         let data = self.data_options.open(&self.data)?;
         let trained_on = is_same(&networks.card().dataset, &self.data);
-        if let Some(list) = self.list_of_run().filter(|_| trained_on) {
+        let made_by_run = data.is_undivided() || matches!(self.part, Some(Part::Train | Part::Validation));
+        if let Some(list) = self.list_of_run().filter(|_| trained_on && made_by_run) {
             let split = data.divide_as(&list)?.into_part(self.part)?;
             output::note(format_args!("evaluating the part {} of {}", split.part(), list.display()));
             return Ok(split);
         }
-        let held_out = data.test.len();
-        let split = data.into_part(self.part)?;
-        if trained_on && self.part.is_none() && split.len() > held_out {
+        if trained_on && self.part.is_none() && data.is_undivided() {
             output::note(format_args!(
                 "{} has no parts, and no {SPLIT} of a run is beside the weights: all its pictures are evaluated, also those \
                  that the network was trained on, which makes the figures too good",
                 self.data
             ));
         }
-        Ok(split)
+        Ok(data.into_part(self.part)?)
     }
 
     /// The list of the parts in the folder of the run that all weights are of, if there is one.

@@ -94,6 +94,25 @@ fn weights_of_a_run_are_evaluated_by_its_parts() {
     assert!(images == 28 && !err.contains("trained on"), "{images} {err}");
 }
 
+/// What data hold out themselves is theirs, also what came since; the validation part is the run's.
+#[test]
+fn a_test_part_of_the_data_is_evaluated_as_it_is() {
+    let world = World::new();
+    fs::create_dir(world.path("parts")).unwrap();
+    fs::rename(world.path("set"), world.path("parts/train")).unwrap();
+    for class in 0..CLASSES {
+        fs::create_dir_all(world.path(&format!("parts/test/c{class}"))).unwrap();
+        world.picture(&format!("parts/test/c{class}/0.ppm"), 5 * class);
+    }
+    world.exits(0, "train --model densenet-bc-16-4 --size 16 --epochs 1 --data parts --out run --threads 1");
+    world.picture("parts/test/c0/new.ppm", 3);
+    let images =
+        |part: &str| world.json(&format!("eval --weights run/best.safetensors --data parts {part}"))["images"].clone();
+    assert_eq!(images(""), CLASSES + 1);
+    let split = fs::read_to_string(world.path("run/split.csv")).unwrap();
+    assert_eq!(images("--part val"), split.lines().filter(|line| line.ends_with(",val")).count());
+}
+
 #[test]
 fn a_temperature_of_the_card_is_in_every_answer() {
     let world = World::new();

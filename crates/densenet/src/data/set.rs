@@ -150,6 +150,11 @@ impl DataSet {
         self.validation.as_ref().unwrap_or(&self.test)
     }
 
+    /// Whether nothing in it was held out, so that its parts were made here.
+    pub fn is_undivided(&self) -> bool {
+        self.undivided
+    }
+
     /// One part; where none is named all pictures of a folder of classes, and what is held out of a set that has parts.
     ///
     /// # Errors
