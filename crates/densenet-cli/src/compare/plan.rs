@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use densenet::Config;
 use densenet::config::{Activation, Joining};
 use densenet::data::Augment;
@@ -161,7 +161,7 @@ impl Plan {
                 bail!("{}: no such plan; there is {names}, or give a TOML file", source.display());
             }
         };
-        let wrong = |reason: String| Misuse(format!("{}: {reason}", source.display()));
+        let wrong = |reason: String| anyhow!("{}: {reason}", source.display());
         let plan: Self = toml::from_str(&text).map_err(|error: toml::de::Error| wrong(error.to_string()))?;
         plan.validate().map_err(wrong)?;
         Ok(plan)
@@ -281,7 +281,7 @@ impl Images {
     pub fn of(&self, all: usize) -> Result<usize> {
         match self {
             Self::Count(count) if *count > all || *count == 0 => {
-                Err(Misuse(format!("images = {count}; the data have {all} training pictures")).into())
+                bail!("images = {count}; the data have {all} training pictures")
             }
             Self::Count(count) => Ok(*count),
             Self::Word(_) => Ok(all),

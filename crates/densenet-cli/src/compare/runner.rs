@@ -1,5 +1,6 @@
 //! The runs of a plan, one after the other.
 
+use std::collections::HashSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use densenet::config::Joining;
 use densenet::data::{Augment, Augmentation, DataSet, Preprocessing, Split, Views};
 use densenet::evaluation::{Evaluation, Predictions, predictions, ranking};
@@ -25,7 +26,7 @@ use super::measure::gradients;
 use super::networks::{config, depth};
 use super::plan::{Experiment, Match, Network, Plan};
 use super::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, RESULTS, RunResult, append, read};
-use crate::output::{self, Misuse, counted};
+use crate::output::{self, counted};
 
 /// Pictures that gradients are measured on.
 const MEASURED: usize = 128;
@@ -92,7 +93,7 @@ impl Comparison {
     /// everything.
     ///
     /// # Errors
-    /// More pictures than there are, networks that cannot be made alike, and settings that no run can have.
+    /// More pictures than there are, networks that cannot be made alike, settings that no run can have, and the same run twice.
     pub fn tasks(&self) -> Result<Vec<Task>> {
         let base = self.base()?;
         let mut tasks = Vec::new();
@@ -105,7 +106,13 @@ impl Comparison {
         // The plan has been checked, but for what depends on the epochs, as a number of cycles.
         for task in &tasks {
             let settings = self.settings(task, task.images);
-            settings.validate().map_err(|error| Misuse(format!("{}: {error}", task.id)))?;
+            settings.validate().map_err(|error| anyhow!("{}: {error}", task.id))?;
+        }
+        let mut known = HashSet::new();
+        if let Some(Task { id, images, .. }) = tasks.iter().find(|task| !known.insert(&task.id)) {
+            bail!(
+                "{id} is in the plan twice: two of its images are {images} pictures, or two of its augment are alike"
+            );
         }
         Ok(tasks)
     }
