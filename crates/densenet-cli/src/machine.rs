@@ -23,6 +23,15 @@ pub fn save(folder: &Path, threads: usize) -> Result<()> {
     Ok(write_whole(&folder.join("machine.json"), |file| writeln!(file, "{object}"))?)
 }
 
+/// Bytes of memory that this process can have at the most: the machine's, or less where a control group has less.
+pub fn memory() -> Option<usize> {
+    let limit = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<usize>().ok();
+    let limits =
+        ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].into_iter().filter_map(limit);
+    let machine = mib("/proc/meminfo", "MemTotal:").map(|mib| mib as usize * (1 << 20));
+    limits.chain(machine).min()
+}
+
 /// The most memory that this process ever held.
 pub fn peak_rss_mib() -> Option<f64> {
     mib("/proc/self/status", "VmHWM:")

@@ -5,6 +5,7 @@ mod claim;
 mod command;
 mod finish;
 pub mod listened;
+mod memory;
 mod options;
 mod rates;
 pub mod recipe;

@@ -199,6 +199,20 @@ impl Run {
         Ok(())
     }
 
+    /// Bytes that a run of the network of `card` on so many training pictures needs at the least: of a step, of the batch under
+    /// way and the one that is made meanwhile, and of parameters, gradients and the optimiser's state.
+    ///
+    /// # Errors
+    /// A card of no network, or pictures that are too small for it.
+    pub fn least_memory(card: &Card, settings: &Settings, pictures: usize) -> Result<usize> {
+        let (architecture, size) = (Architecture::new(&card.config)?, card.preprocessing()?.size);
+        let batch = settings.batch.min(pictures);
+        let images = if settings.freeze == Freeze::Body { batch } else { batch.div_ceil(settings.accumulate) };
+        let step = settings.memory.step_bytes(&architecture, [images, size, size])?;
+        let values = 2 * batch * card.config.in_channels * size * size + 3 * architecture.num_parameters();
+        Ok(step + values * size_of::<f32>())
+    }
+
     /// Takes the steps that are left of the epoch; an outcome where the run ends within it.
     fn steps(&mut self, train: &Split, observer: &mut dyn Observer) -> Result<Option<Outcome>> {
         let steps = self.settings.steps(train.len());

@@ -76,12 +76,12 @@ impl Train {
     /// The recipe `base` with that of `--recipe` and the options above it.
     ///
     /// # Errors
-    /// A recipe's file that is wrong, or that has a setting with which no run can be.
+    /// A recipe's file that is wrong, or that has a network or a setting with which no run can be.
     pub fn recipe(&self, base: Table) -> Result<Recipe> {
         let named = self.named_recipe()?;
         let recipe = Recipe::of(layered(layered(base, named.clone()), Table::try_from(&self.options)?))?;
-        if let (Some(source), Err(error)) = (&self.recipe, recipe.training.validate()) {
-            let alone = Recipe::of(named)?.training.validate();
+        if let (Some(source), Err(error)) = (&self.recipe, recipe.validate()) {
+            let alone = Recipe::of(named)?.validate();
             if alone.is_err_and(|alone| alone.to_string() == error.to_string()) {
                 bail!("{}: {error}", source.display());
             }

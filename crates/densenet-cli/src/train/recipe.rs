@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use densenet::Config;
 use densenet::data::TableOptions;
 use densenet::files::write_whole;
 use densenet::network::Memory;
@@ -136,6 +137,17 @@ impl Recipe {
         layered(usual, table)
             .try_into()
             .map_err(|error: toml::de::Error| Misuse(format!("the recipe: {}", in_words(&error))).into())
+    }
+
+    /// Checks that there is such a network, and that a run can have the settings.
+    ///
+    /// # Errors
+    /// The first of these that is wrong.
+    pub fn validate(&self) -> densenet::Result<()> {
+        if let Some(model) = &self.model {
+            Config::preset(model)?;
+        }
+        self.training.validate()
     }
 
     /// That in `folder`.

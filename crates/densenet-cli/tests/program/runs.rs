@@ -89,6 +89,7 @@ fn what_is_wrong_in_a_recipes_file_is_told_with_its_place() {
         ("[training]\nlearning_rate = 1", "wrong.toml: line 2, learning_rate = 1: unknown field `learning_rate`"),
         ("[training]\nlr = \"1\"", "wrong.toml: line 2, lr = \"1\": invalid type: string \"1\", expected a number"),
         ("seed =", "wrong.toml: line 1, seed =: "),
+        ("model = \"densenet-7\"", "wrong.toml: configuration: "),
         ("[training]\nbatch = 0", "wrong.toml: training settings: batch is 0; it must be from 1 to 65536"),
     ] {
         world.write("wrong.toml", text);

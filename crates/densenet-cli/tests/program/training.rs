@@ -40,6 +40,15 @@ fn every_option_of_training_does_what_it_says() {
 }
 
 #[test]
+fn a_run_that_the_machine_has_no_memory_for_is_refused_before_its_first_step() {
+    let world = World::new();
+    let large = TRAIN.replace("--model densenet-bc-40-12", "--model densenet161").replace("--size 8 ", "--size 8192 ");
+    let words = format!("{large} --out large");
+    world.fails(&words, 1, &["a step on 8 pictures of 8192x8192 needs", ", and this machine has"]);
+    assert!(!world.path("large").exists());
+}
+
+#[test]
 fn a_schedule_sets_the_rate_of_every_step() {
     let world = World::new();
     let rates = |schedule: &str| -> Vec<f64> {

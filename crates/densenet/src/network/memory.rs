@@ -8,8 +8,8 @@ use densenet_kernels::Grid;
 use serde::{Deserialize, Serialize};
 
 use super::shape::conv_shape;
-use crate::Architecture;
 use crate::architecture::Block;
+use crate::{Architecture, Result};
 
 /// What a training step keeps from its forward pass for its backward pass. Both give the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,19 @@ pub enum Memory {
     /// Feature maps, and of the bottlenecks' outputs as many, from the last layer back, as fit into the memory that the
     /// gradients need later anyway; the others are recomputed in the backward pass (activation checkpointing).
     Low,
+}
+
+impl Memory {
+    /// Bytes that a training step on `images` pictures of `height` x `width` keeps from its forward pass and needs for its
+    /// backward pass, in single precision. Pictures and parameters come on top.
+    ///
+    /// # Errors
+    /// Pictures that are too small for the network.
+    pub fn step_bytes(self, architecture: &Architecture, [images, height, width]: [usize; 3]) -> Result<usize> {
+        let sizes = architecture.block_sizes(height, width)?;
+        let plan = Plan::new(architecture, Grid { images, height, width }, &sizes, self);
+        Ok(plan.len * size_of::<f32>())
+    }
 }
 
 /// Where a step's values lie in its arena, in elements.
