@@ -53,7 +53,7 @@ fn fine_tuning_prepares_pictures_as_for_the_weights_it_begins_with() {
         world.exits(0, &format!("train --init {init} --size {size} --data set --batch 8 --max-steps 1 --out {out}"));
         preprocessing(&format!("{out}/last.safetensors"))
     };
-    assert_eq!(tuned("fashion-mnist", 32, "grey"), preprocessing("fashion-mnist"));
+    assert_eq!(tuned("fashion-mnist", 28, "grey"), preprocessing("fashion-mnist"));
     // A file that does not say how: ImageNet's, as for any folder.
     assert_eq!(tuned(INIT, 16, "colour")["mean"].as_array().unwrap().len(), 3);
 }
