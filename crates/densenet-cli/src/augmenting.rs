@@ -6,40 +6,41 @@ use serde::Serialize;
 
 use crate::word::word;
 
-/// [`Augmentation`] as options; serialised, it is one that says only what was given.
+/// [`Augmentation`] as options; serialised, it holds only the options that were given.
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Augmentation")]
 pub struct Augmenting {
-    /// none, flip, crop-flip (as usual for CIFAR) or resized-crop (as usual for photographs) [default: the usual one of the
+    /// none, flip, crop-flip (usual for CIFAR) or resized-crop (usual for photographs) [default: what is usual for the
     /// data set]
     #[arg(long = "augment", value_parser = word::<Augment>, value_name = "WORD")]
     pub base: Option<Augment>,
-    /// Black pixels around a picture that --augment crop-flip crops [default: 4]
+    /// Black pixels that --augment crop-flip adds around a picture before it crops [default: 4]
     #[arg(long, value_name = "PIXELS")]
     crop_padding: Option<usize>,
-    /// Least share of a picture's area that --augment resized-crop takes [default: 0.08]
+    /// Smallest share of a picture's area that --augment resized-crop keeps [default: 0.08]
     #[arg(long, value_name = "X")]
     crop_scale: Option<f64>,
-    /// Change brightness, contrast and saturation by up to that share, and the hue by up to that part of a turn, as
-    /// 0.4,0.4,0.4,0.1; one number is for the first three [default: 0]
+    /// Jitter brightness, contrast and saturation by up to these shares, and hue by up to this part of a turn, e.g.
+    /// 0.4,0.4,0.4,0.1; a single number sets the first three [default: 0]
     #[arg(long, value_name = "X|B,C,S,H", value_parser = color_jitter)]
     color_jitter: Option<ColorJitter>,
-    /// RandAugment: N operations of magnitude M, from 0 to 30, as 2,9; a number alone has magnitude 9 [default: 0]
+    /// RandAugment: N operations of magnitude M, from 0 to 30, e.g. 2,9; without M the magnitude is 9 [default: 0]
     #[arg(long, value_name = "N|N,M", value_parser = rand_augment)]
     rand_augment: Option<RandAugment>,
     /// Probability that a rectangle of a picture is erased [default: 0]
     #[arg(long, value_name = "P")]
     random_erasing: Option<f64>,
-    /// Mixup: mix each picture with another of its batch, by shares of Beta(ALPHA, ALPHA) [default: 0]
+    /// Mixup: mix each picture with another of its batch, with shares drawn from Beta(ALPHA, ALPHA) [default: 0]
     #[arg(long, value_name = "ALPHA")]
     mixup: Option<f64>,
-    /// CutMix: put a rectangle of another picture into each; with --mixup, a coin chooses for each batch [default: 0]
+    /// CutMix: paste a rectangle of another picture into each; with --mixup, a coin toss picks one of the two for each
+    /// batch [default: 0]
     #[arg(long, value_name = "ALPHA")]
     cutmix: Option<f64>,
 }
 
 impl Augmenting {
-    /// The augmentation `base` with what the command line says.
+    /// The augmentation `base`, overridden by the command line.
     pub fn over(&self, base: Augmentation) -> Augmentation {
         Augmentation {
             base: self.base.unwrap_or(base.base),
@@ -67,7 +68,7 @@ fn color_jitter(text: &str) -> Result<ColorJitter, String> {
     match numbers::<f64>(text)?[..] {
         [all] => Ok(ColorJitter { brightness: all, contrast: all, saturation: all, hue: 0.0 }),
         [brightness, contrast, saturation, hue] => Ok(ColorJitter { brightness, contrast, saturation, hue }),
-        _ => Err("it takes one number or four, as 0.4,0.4,0.4,0.1".into()),
+        _ => Err("expected one number or four, such as 0.4,0.4,0.4,0.1".into()),
     }
 }
 
@@ -75,7 +76,7 @@ fn rand_augment(text: &str) -> Result<RandAugment, String> {
     match numbers::<usize>(text)?[..] {
         [ops] => Ok(RandAugment { ops, ..RandAugment::default() }),
         [ops, magnitude] => Ok(RandAugment { ops, magnitude }),
-        _ => Err("it takes one whole number or two, as 2,9".into()),
+        _ => Err("expected one whole number or two, such as 2,9".into()),
     }
 }
 

@@ -52,7 +52,7 @@ struct Infer {
     /// Predict with int8, bf16 or f32
     #[arg(long, value_name = "P", value_enum, default_value = "f32")]
     precision: Precision,
-    /// Tell where the time goes, layer by layer, and how each is computed
+    /// Show where the time goes, layer by layer, and how each layer is computed
     #[arg(long)]
     profile: bool,
 }
@@ -65,14 +65,15 @@ struct Train {
     /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass
     #[arg(long, value_parser = word::<Memory>, value_name = "WORD", default_value = "normal")]
     memory: Memory,
-    /// Tell where the time goes: forward, to the inputs, to the weights, and the rest, of each part of the network
+    /// Show where the time goes in each part of the network: forward pass, input gradients, weight gradients, and the
+    /// rest
     #[arg(long)]
     profile: bool,
 }
 
 #[derive(Args)]
 struct Case {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth, a built-in model, or a weight file
+    /// The network (densenet-L-k and densenet-bc-L-k may have any depth), a built-in model, or a weight file
     #[arg(long, value_parser = named)]
     model: String,
     /// Pictures at a time
@@ -91,7 +92,7 @@ struct Case {
     json: bool,
 }
 
-/// What was measured; the words of `--json`.
+/// What was measured; the fields of `--json`.
 #[derive(Serialize)]
 struct Figures {
     model: String,
@@ -103,7 +104,7 @@ struct Figures {
     median_ms: f64,
     min_ms: f64,
     images_per_s: f64,
-    /// Of the whole process; none where the system does not tell.
+    /// Of the whole process; none where the system does not report it.
     peak_rss_mib: Option<f64>,
     /// Of the network's multiply-adds as direct convolutions take them, three times as many in training.
     gflops: f64,
@@ -123,11 +124,11 @@ enum Breakdown {
 
 /// A time to measure.
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().map_err(|_| "a number of seconds is needed".to_string())?;
+    let seconds = text.parse().map_err(|_| "expected a number of seconds".to_string())?;
     if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 3600".into()) }
 }
 
-/// The name of a network that there is, or of weights of one.
+/// The name of a known network, or of weights.
 fn named(name: &str) -> Result<String, String> {
     if model::has_weights(name) { Ok(name.into()) } else { model::preset(name) }
 }
@@ -140,7 +141,7 @@ fn config(name: &str) -> Result<Config> {
     }
 }
 
-/// One run of what is timed; it tells a profile, if any, where the time goes.
+/// One run of what is timed; it records where the time goes in a profile, if there is one.
 type Run = Box<dyn FnMut(Option<&Profile>) -> Result<()>>;
 
 /// What is timed.
@@ -217,7 +218,7 @@ impl Figures {
         let Self { model, batch, size, threads, isa, median_ms, min_ms, images_per_s, .. } = self;
         let memory = self.peak_rss_mib.map_or("unknown".into(), |mib| format!("{mib:.0} MiB"));
         format!(
-            "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (least {min_ms:.2}, {} runs), \
+            "{model}, {batch} x {size}x{size}, {threads} threads, {isa}: {median_ms:.2} ms (min {min_ms:.2}, {} runs), \
              {images_per_s:.1} images/s\n\
              {:.0} GFLOP/s, {:.2} of the processor's {:.0}; peak memory {memory}\n{}",
             self.runs,
@@ -229,7 +230,7 @@ impl Figures {
     }
 }
 
-/// Uniform numbers of the network's channels.
+/// Uniform random numbers with the network's channels.
 fn pictures(config: &Config, batch: usize, size: usize) -> Array4<f32> {
     let stream = Stream::new(0, 0);
     let mut index = 0;
@@ -273,7 +274,7 @@ fn train(config: &Config, images: Array4<f32>, memory: Memory) -> Result<Timed> 
 }
 
 impl Timed {
-    /// Where the time goes, over so many `runs`, on a processor of `peak` GFLOP/s.
+    /// Where the time goes, over that many `runs`, on a processor with a peak of `peak` GFLOP/s.
     fn breakdown(&mut self, runs: usize, peak: f64) -> Result<Breakdown> {
         let Some(steps) = &self.steps else {
             let profile = Profile::default();
@@ -287,7 +288,7 @@ impl Timed {
 }
 
 impl Breakdown {
-    /// As a table, against a processor of `peak` GFLOP/s.
+    /// As a table, against a processor with a peak of `peak` GFLOP/s.
     fn table(&self, peak: f64) -> String {
         match self {
             Self::Layers(layers) => layers.table(),
@@ -296,7 +297,7 @@ impl Breakdown {
     }
 }
 
-/// Seconds of each run, in rising order.
+/// Seconds of each run, in ascending order.
 fn measure(run: &mut dyn FnMut(Option<&Profile>) -> Result<()>, seconds: f64) -> Result<Vec<f64>> {
     for _ in 0..WARM_UP {
         run(None)?;

@@ -26,11 +26,11 @@ use crate::report::REPORT;
 use crate::threads::Threads;
 use crate::{machine, watch};
 
-/// Puts the article's claims to the test: trains dense, residual and plain networks of the same layers
+/// Tests the article's claims: trains dense, residual and plain networks with the same layers
 ///
-/// DIR gets plan.toml, results.jsonl with a line for each run that is done, and report.html. The same command again goes on
-/// where it was. Results of several machines, each with a --part of its own, are put together by joining their
-/// results.jsonl.
+/// Writes plan.toml, results.jsonl with a line per finished run, and report.html to DIR. Running the same command again
+/// resumes the comparison. To combine the results of several machines, each with its own --part, concatenate their
+/// results.jsonl files.
 #[derive(Args)]
 #[command(after_help = "Example: densenet compare --plan quick --out runs/compare\n\
     or:      densenet compare --plan article --dry-run\n\
@@ -42,16 +42,16 @@ pub struct Compare {
     /// The comparison's folder [default: runs/compare-PLAN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// List the runs with what they cost, about, and train nothing
+    /// List the runs with their approximate cost, and train nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do every N-th run alone, from the I-th on, as 2/3
+    /// Do only every N-th run, starting with the I-th, e.g. 2/3
     #[arg(long, value_name = "I/N", value_parser = part)]
     part: Option<Part>,
-    /// Print the plan and end
+    /// Print the plan and exit
     #[arg(long)]
     print_plan: bool,
-    /// Only make the page of a comparison's folder anew, of the runs that are done
+    /// Only rebuild the page of a comparison's folder from its finished runs
     #[arg(long, value_name = "DIR", conflicts_with_all = ["plan", "out", "dry_run", "part", "print_plan"])]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -71,7 +71,7 @@ fn part(text: &str) -> Result<Part, String> {
     let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
     match numbers {
         Some((i, n)) if (1..=n).contains(&i) => Ok(Part { first: i - 1, of: n }),
-        _ => Err("it must be I/N with I from 1 to N, as 2/3".into()),
+        _ => Err("it must be I/N with I from 1 to N, such as 2/3".into()),
     }
 }
 
@@ -90,7 +90,7 @@ impl Compare {
         let threads = self.threads.start()?;
         let data = self.data_dir.open(&plan.data, &TableOptions::default())?;
         if data.train.classes().len() < 2 || data.train.labels().len() != data.train.len() {
-            return Err(Misuse(format!("{}: a comparison takes pictures of two classes or more", plan.data)).into());
+            return Err(Misuse(format!("{}: a comparison needs pictures of at least two classes", plan.data)).into());
         }
         let comparison = Comparison::new(plan, data, self.folder());
         let tasks = comparison.tasks()?;
@@ -128,12 +128,12 @@ fn compare(comparison: &Comparison, tasks: &[Task], threads: usize) -> Result<Ex
     report::write(folder)?;
     match ended {
         Ended::Done => output::note(format_args!("wrote {}", folder.join(REPORT).display())),
-        Ended::Interrupted => output::note("saved; the same command goes on"),
+        Ended::Interrupted => output::note("saved; run the same command again to resume"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the runs cost, a line for each network of an experiment.
+/// What the runs cost, one line for each network of an experiment.
 fn costs(comparison: &Comparison, tasks: &[Task]) -> Result<String> {
     let header = ["experiment", "network", "parameters", "multiply-adds", "runs", "minutes, estimated"];
     let mut rows = vec![header.map(String::from).to_vec()];
@@ -152,7 +152,7 @@ fn costs(comparison: &Comparison, tasks: &[Task]) -> Result<String> {
     }
     let (table, runs) = (output::table(&rows), counted(tasks.len(), "run"));
     let (steps, minutes) = (comparison.plan.steps, seconds / 60.0);
-    Ok(format!("{table}\n{runs} of {steps} steps each, about {minutes:.0} minutes in all; the same run is done once\n"))
+    Ok(format!("{table}\n{runs} of {steps} steps each, about {minutes:.0} minutes in all; duplicates are run once\n"))
 }
 
 fn cost(task: &Task, runs: usize, seconds: f64) -> Result<Vec<String>> {

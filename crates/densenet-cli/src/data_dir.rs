@@ -13,7 +13,7 @@ use crate::output;
 /// Where data sets are.
 #[derive(Args)]
 pub struct DataDir {
-    /// Folder that holds data sets, each in a folder of its name [default: $DENSENET_DATA, then the user's cache]
+    /// Folder that holds data sets, each in a subfolder with its name [default: $DENSENET_DATA, else the user's cache]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -26,8 +26,8 @@ impl DataDir {
         self.max_pixels.get()
     }
 
-    /// Opens the data set `name`, a table as `options` say, shows a download if it takes one, and says what of it is not
-    /// taken.
+    /// Opens the data set `name`, a table as `options` say, shows the download if there is one, and reports what is
+    /// skipped.
     pub fn open(&self, name: &str, options: &TableOptions) -> Result<DataSet> {
         let mut bar: Option<ProgressBar> = None;
         let data = data::open(name, self.data_dir.as_deref(), options, &mut |progress| {

@@ -1,4 +1,4 @@
-//! What the command line and recipes say of how a picture's file becomes pixels.
+//! What the command line and recipes say about how a picture's file becomes pixels.
 
 use clap::Args;
 use densenet::data::{Grey16, Orientation, Preprocessing, Transparency};
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::word::word;
 
-/// How a picture's file becomes pixels, as far as it is said.
+/// How a picture's file becomes pixels, as far as it is given.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[command(next_help_heading = "Picture files")]
 #[serde(default, deny_unknown_fields)]
 pub struct Decoding {
-    /// Whether pictures that a camera noted to be turned are turned upright: ignore or apply
+    /// Whether to turn pictures upright by the camera's EXIF orientation: ignore or apply
     #[arg(long, value_name = "ignore|apply", value_parser = word::<Orientation>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     orientation: Option<Orientation>,
-    /// What becomes of transparency: drop, as torchvision's loader does, or white or black, on which the picture is laid
+    /// What to do with transparency: drop it, as torchvision's loader does, or lay the picture on white or black
     #[arg(long, value_name = "drop|white|black", value_parser = word::<Transparency>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     transparency: Option<Transparency>,
-    /// What becomes of 16-bit grey: high-byte, or clip, as PIL does, which makes white of all above 255
+    /// How 16-bit grey becomes 8-bit: high-byte, or clip, as PIL does, which turns everything above 255 white
     #[arg(long, value_name = "high-byte|clip", value_parser = word::<Grey16>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     grey16: Option<Grey16>,

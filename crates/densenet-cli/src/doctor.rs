@@ -28,18 +28,18 @@ const KEPT: usize = 4;
 /// Pictures of a trial in the first, the second and the last round, at most.
 const PICTURES: [usize; 3] = [128, 384, 2_000];
 
-/// Pictures of each class in the first round, at most, where these are more: as many as tell the order of classes.
+/// Pictures of each class in the first round, at most, where these are more: enough to find the order of classes.
 const PICTURES_OF_CLASS: usize = 5;
 
 /// Pictures of a trial at least: below that, chance decides.
 const FEWEST: usize = 32;
 
-/// Finds the settings that weights want, by trying them on labelled pictures
+/// Finds the settings that weights need, by trying them on labelled pictures
 ///
-/// What a weight file cannot tell (pooling, the last ReLU, the order of maps) and how pictures are prepared (mean and
-/// deviation, range of values, size, crop, interpolation, order of channels) is tried: everything on a few pictures, and
-/// then less and less on more and more. The best settings are printed with their accuracies and as options, and --out writes
-/// them as a card for --card.
+/// Tries what a weight file does not say (pooling, the last ReLU, the order of maps) and how pictures may be prepared
+/// (mean and standard deviation, value range, size, crop, interpolation, channel order): first everything on a few
+/// pictures, then fewer and fewer settings on more and more pictures. Prints the best settings with their accuracies
+/// and as options; --out writes them as a card for --card.
 #[derive(Args)]
 #[command(after_help = "Example: densenet doctor densenet121.pth photos/val --out card.json\n\
     then:    densenet predict --weights densenet121.pth --card card.json photo.jpg")]
@@ -47,11 +47,11 @@ pub struct Doctor {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(value_name = "WEIGHTS")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
-    /// (.csv, .csv.gz, .jsonl); its test part is taken
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv,
+    /// .csv.gz, .jsonl); its test part is used
     #[arg(value_name = "DATA")]
     data: String,
-    /// About how long to try
+    /// About how long to search
     #[arg(long, value_name = "X", default_value_t = 100)]
     seconds: u32,
     /// Write the best settings as a card
@@ -106,12 +106,12 @@ impl Doctor {
         let mut last = last?;
         last.sort_by_key(|(_, score)| std::cmp::Reverse(score.correct));
         if last.is_empty() {
-            bail!("no settings are left: none of them suits a picture of this network's size");
+            bail!("no settings are left: none of them suits pictures of this network's size");
         }
         Ok(last)
     }
 
-    /// Pictures of a trial in each round, so that all takes about as long as was asked for: fewer for slow networks.
+    /// Pictures of a trial in each round, so that everything takes about the requested time: fewer for slow networks.
     fn pictures(&self, patient: &Patient, split: &Split, first_trials: usize) -> Result<[usize; 3]> {
         let rate = patient.pictures_per_second(split)?;
         let share = |trials: usize| (rate * f64::from(self.seconds) / 3.0 / trials as f64) as usize;
@@ -164,17 +164,17 @@ fn in_words(weights: &Path, tried: &[(Setting, Score)], labels: Option<&[String]
     let images = counted(tried[0].1.images, "picture");
     let mut text = format!("on {images}, 95 % intervals in brackets, the best first:\n{}", output::table(&rows));
     if let Some(labels) = labels {
-        text += &format!("\nthe network's classes are in another order than the data's: {}\n", labels.join(", "));
+        text += &format!("\nthe network's classes are in a different order from the data's: {}\n", labels.join(", "));
     }
     let (best, best_score) = &tried[0];
-    text += &format!("\n{} wants {}\n", weights.display(), best.options());
+    text += &format!("\n{} needs {}\n", weights.display(), best.options());
     for (setting, score) in tried[1..].iter().filter(|(_, score)| does_as_well(score, best_score)) {
         text += &format!("it does as well with {}: {:.1} %\n", setting.beyond(best), 100.0 * score.top1());
     }
     text
 }
 
-/// Whether an accuracy lies within the interval of the best, so that so many pictures do not tell them apart.
+/// Whether an accuracy lies within the interval of the best, so that this many pictures cannot tell them apart.
 fn does_as_well(score: &Score, best: &Score) -> bool {
     score.top1() >= best.interval().0
 }
@@ -213,7 +213,7 @@ mod tests {
             ]
         );
         assert!(
-            text.contains("\nw.pth wants --mean 0.5071,0.4865,0.4409 --std 0.2673,0.2564,0.2762 --size 32 "),
+            text.contains("\nw.pth needs --mean 0.5071,0.4865,0.4409 --std 0.2673,0.2564,0.2762 --size 32 "),
             "{text}"
         );
     }

@@ -36,30 +36,30 @@ use crate::word::word;
     or:      densenet eval --weights cifar10 --data cifar10 --unlike fashion-mnist,photos"
 )]
 pub struct Eval {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; of several, the mean of their
-    /// probabilities is taken
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; with several, their
+    /// probabilities are averaged
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
     weights: Vec<PathBuf>,
     /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
     /// (.csv, .csv.gz, .jsonl)
     #[arg(long, value_name = "D")]
     data: String,
-    /// The part of the data to score: train, val or test [default: what is held out, by the weights' run or else by the data;
-    /// all of a folder that has no parts]
+    /// The part of the data to score: train, val or test [default: the test part of the data, else of the weights' run;
+    /// all of a folder without parts]
     #[arg(long, value_name = "PART", value_parser = word::<Part>)]
     part: Option<Part>,
-    /// Other views of each picture whose probabilities are averaged, too: mirrored, the four corners of the resized picture,
-    /// or both
+    /// Other views of each picture to average the probabilities over: mirrored, the four corners of the resized
+    /// picture, or both
     #[arg(long, value_name = "flip,crops", value_delimiter = ',', hide_possible_values = true)]
     tta: Vec<View>,
-    /// Other data sets or folders of pictures: how well their pictures are told from those of the data, by the distance to
-    /// the training pictures and by what the network says
+    /// Other data sets or folders of pictures: report how well their pictures are told apart from the data's, by the
+    /// distance to the training pictures and by the network's outputs
     #[arg(long, value_name = "D[,D...]", value_delimiter = ',')]
     unlike: Vec<String>,
     /// Inputs that go through the network at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
-    /// Draw the first N pictures with what the network takes them for
+    /// Draw the first N pictures with the network's predictions
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "json")]
     show: usize,
     #[command(flatten)]
@@ -87,9 +87,9 @@ enum View {
 struct Told<'a> {
     #[serde(flatten)]
     evaluation: &'a Evaluation,
-    /// The names of the classes, in the order of all that is said of each.
+    /// The names of the classes, in the order of all figures per class.
     labels: &'a [String],
-    /// How well pictures of other data sets are told from these.
+    /// How well pictures of other data sets are told apart from these.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unlike: Vec<Unlike>,
 }
@@ -117,7 +117,7 @@ impl Eval {
         Ok(if evaluation.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// How well pictures of other data sets are told from those of `split`.
+    /// How well pictures of other data sets are told apart from those of `split`.
     fn unlike(&self, networks: &Networks, split: &Split) -> Result<Vec<Unlike>> {
         match networks.only() {
             _ if self.unlike.is_empty() => Ok(Vec::new()),

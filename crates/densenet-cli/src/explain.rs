@@ -29,8 +29,8 @@ const PAGE: &str = "index.html";
 
 /// Shows what in a picture speaks for a class
 ///
-/// The folder of --out gets a page, index.html, with the maps of each --method side by side over the pictures, and each
-/// map as .npy. A class activation map is exact: its mean and the bias of the class add up to the logit.
+/// Writes to the folder of --out a page, index.html, with the maps of each --method side by side over the pictures, and
+/// each map as .npy. A class activation map is exact: its mean and the class's bias add up to the logit.
 #[derive(Args)]
 #[command(after_help = "Example: densenet explain --weights cifar10 ship.png --out why\n\
     or:      densenet explain --weights cifar10 pets/*.png --class cat --against dog --occlusion 8 --out why\n\
@@ -45,7 +45,7 @@ pub struct Explain {
     /// The folder that the page and the maps are written to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The class that is explained [default: the likeliest of each picture]
+    /// The class to explain [default: the most likely one of each picture]
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
     /// Explain what speaks for the class rather than for this one

@@ -15,30 +15,29 @@ use crate::reading::Reading;
 
 /// Writes weights for other programs
 ///
-/// ONNX files read "images" (N, C, H, W), normalised as in training, and make "logits" (N, classes); labels,
-/// preprocessing and the rest of what the weights say of themselves are in their metadata. Weights of eight bits become a QDQ
-/// graph.
+/// ONNX models take "images" (N, C, H, W), normalised as in training, and return "logits" (N, classes); their metadata
+/// hold the labels, the preprocessing and the rest of the weights' card. int8 weights become a QDQ graph.
 #[derive(Args)]
 #[command(after_help = "Example: densenet export --weights best.safetensors --fold --out model.onnx\n\
     or:      densenet export --weights densenet121.pth --preset imagenet --out densenet121.onnx")]
 pub struct Export {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; ONNX takes several, whose
-    /// probabilities it averages
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; with several, an ONNX
+    /// model averages their probabilities
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required = true)]
     weights: Vec<PathBuf>,
     /// The file to write, or the folder for timm
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What to write [default: as the file's name ends, where that tells]
+    /// What to write [default: by the suffix of the file's name, where that is enough]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// ONNX: take batch-norms into the convolutions before them where that is exact
+    /// ONNX: fold batch-norms into the convolutions before them where that is exact
     #[arg(long)]
     fold: bool,
-    /// ONNX: leave height and width of the pictures open
+    /// ONNX: leave the pictures' height and width dynamic
     #[arg(long)]
     dynamic_size: bool,
-    /// Terms that the weights may be used under, to be put into the file
+    /// Licence of the weights, to be put into the file
     #[arg(long, value_name = "TEXT")]
     licence: Option<String>,
     #[command(flatten)]
@@ -53,9 +52,9 @@ enum Format {
     Torchvision,
     /// ONNX, opset 17
     Onnx,
-    /// A folder of model.safetensors and config.json, as timm and model hubs have them
+    /// A folder with model.safetensors and config.json, as used by timm and model hubs
     Timm,
-    /// Safetensors as densenet train writes them
+    /// Safetensors as written by densenet train
     Densenet,
 }
 
@@ -83,7 +82,7 @@ impl Export {
     /// Writes several networks as one.
     fn average(&self, format: Format, options: onnx::Options) -> Result<ExitCode> {
         if format != Format::Onnx {
-            return Err(Misuse("several networks become one file in --format onnx alone".into()).into());
+            return Err(Misuse("several networks become one file only with --format onnx".into()).into());
         }
         let networks = self.reading.load_all(&self.weights, &self.preparing)?;
         let (first, licence) = (networks.card(), self.licence.clone());
@@ -97,12 +96,12 @@ impl Export {
     /// What to write, if the options agree.
     fn format(&self) -> Result<Format, Misuse> {
         let format = self.format.or_else(|| implied(&self.out)).ok_or_else(|| {
-            let reason = "its name does not tell the format; say --format torchvision, timm, onnx or densenet";
+            let reason = "its name does not determine the format; use --format torchvision, timm, onnx or densenet";
             Misuse(format!("{}: {reason}", self.out.display()))
         })?;
         for (name, given) in [("--fold", self.fold), ("--dynamic-size", self.dynamic_size)] {
             if given && format != Format::Onnx {
-                return Err(Misuse(format!("{name} is for --format onnx alone")));
+                return Err(Misuse(format!("{name} is only for --format onnx")));
             }
         }
         Ok(format)

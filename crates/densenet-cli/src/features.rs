@@ -37,7 +37,7 @@ use crate::preparing::Preparing;
 use crate::reading::Reading;
 use crate::threads::Threads;
 
-/// Writes what a network makes of pictures before it classifies them, draws a map of it, and finds like pictures
+/// Writes a network's features of pictures, draws a map of them, and finds similar pictures
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet features --weights runs/photos/best.safetensors photos --out features.npy --page map.html\n\
@@ -47,25 +47,25 @@ pub struct Features {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
-    /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
+    /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, already normalised
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// Write the features to this file: an array of N by values of float32, whose paths go to F.txt, or a table of both
+    /// Write the features to this file: a float32 array (N, values), with the paths in F.txt, or a table of both
     #[arg(long, value_name = "F.npy|F.csv|F.parquet", required_unless_present_any = ["page", "neighbours"])]
     out: Option<PathBuf>,
-    /// Take the mean over the pixels of block N's maps, from 1 [default: what the classifier reads]
+    /// Use the mean over the pixels of block N's maps, counted from 1 [default: what the classifier reads]
     #[arg(long, value_name = "N")]
     block: Option<usize>,
     /// Write a map of the features, of at most 2,000 inputs, as an HTML page that shows the picture under the pointer
     #[arg(long, value_name = "F.html")]
     page: Option<PathBuf>,
-    /// How the features become places of the map
+    /// How the features are laid out on the map
     #[arg(long, value_name = "M", requires = "page", default_value = "pca")]
     map: Method,
-    /// For each input, find the K pictures of --of whose features are most like its own
+    /// For each input, find the K pictures of --of whose features are most similar to its own
     #[arg(long, value_name = "K", requires = "of", value_parser = clap::value_parser!(u32).range(1..))]
     neighbours: Option<u32>,
-    /// Where neighbours are looked for: the training part of a data set, named as for eval, or a folder of pictures
+    /// Where to look for neighbours: the training part of a data set, named as for eval, or a folder of pictures
     #[arg(long, value_name = "D", requires = "neighbours")]
     of: Option<String>,
     /// Inputs that go through the network at a time
@@ -89,11 +89,11 @@ impl Features {
         self.threads.start()?;
         let format = self.out.as_deref().map(Format::of).transpose()?;
         if self.out.is_some() && self.out == self.page {
-            bail!(Misuse("--out and --page are one file; each needs its own".into()));
+            bail!(Misuse("--out and --page name the same file; each needs its own".into()));
         }
         let model = self.reading.load(&self.weights, &self.preparing)?;
         let mut collector = Collector::new(&model.network, self.block, usize::from(self.batch))?;
-        // What cannot be written is better known before the work.
+        // Files that cannot be written are better known before the work.
         let page = self.page.as_deref().map(WholeFile::create).transpose()?;
         let files = self.out.as_deref().zip(format).map(|(path, format)| file::create(path, format)).transpose()?;
         let reference = self.of.as_deref().map(|of| Reference::open(of, &self.data_dir)).transpose()?;
@@ -181,7 +181,7 @@ impl Features {
         output::print(&lines(neighbours.unwrap_or_default()))?;
         for path in self.out.iter().chain(&self.page) {
             let (inputs, values) = (counted(inputs, "input"), counted(values, "value"));
-            output::note(format_args!("wrote {}: {inputs} of {values} each", path.display()));
+            output::note(format_args!("wrote {}: {inputs}, {values} each", path.display()));
         }
         Ok(())
     }

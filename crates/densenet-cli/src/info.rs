@@ -20,18 +20,18 @@ use crate::output;
 use crate::preparing;
 use crate::reading::{Found, Reading};
 
-/// Says what a network or a weight file is and costs: parameters, multiply-adds, and a row per layer
+/// Describes a network or weight file and its cost: parameters, multiply-adds, and a row per layer
 #[derive(Args)]
 #[command(after_help = "Example: densenet info densenet121\n\
     or:      densenet info densenet121 --draw densenet121.svg")]
 pub struct Info {
-    /// Name of a model, built in or not yet trained, or a weight file
+    /// Name of a built-in model or of a network, or a weight file
     #[arg(value_name = "MODEL")]
     name: String,
     /// Height and width of the picture [default: the network's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Draw the network, too: blocks, transitions, and what goes from layer to layer (SVG)
+    /// Also draw the network: blocks, transitions, and the connections between layers (SVG)
     #[arg(long, value_name = "FILE")]
     draw: Option<PathBuf>,
     /// Print one JSON object
@@ -43,7 +43,7 @@ pub struct Info {
 
 impl Info {
     pub fn run(self) -> Result<ExitCode> {
-        // Weights are read, too, so that a damaged file is not taken for a sound one.
+        // Weights are read, too, so that a damaged file is not taken for an intact one.
         let description = match model::has_weights(&self.name) {
             true => {
                 let Found { card, inferred, .. } = self.reading.read(Path::new(&self.name))?;
@@ -76,10 +76,10 @@ impl Info {
     }
 }
 
-/// What there is to say of a network.
+/// What there is to say about a network.
 struct Description {
     config: Config,
-    /// What its file says, or what could be told of it.
+    /// What its file says, or what could be inferred from it.
     card: Option<Card>,
     /// What was inferred from a file that does not say what it is.
     inferred: Option<Inferred>,
@@ -103,7 +103,7 @@ fn describe(name: &str, costs: &info::Info, description: &Description) -> String
     )
 }
 
-/// What is known of the network beside its costs, a line each.
+/// What is known about the network besides its costs, a line each.
 fn about(Description { config, card, inferred }: &Description) -> String {
     let preset = model::name(config).map(|name| format!("{name}: ")).unwrap_or_default();
     let mut lines = vec![preset + &model::structure(config)];
@@ -119,10 +119,10 @@ fn about(Description { config, card, inferred }: &Description) -> String {
         lines.extend(card.licence.as_ref().map(|licence| format!("licence: {licence}")));
     }
     if let Some(inferred) = inferred {
-        lines.push(format!("names of tensors: {}", inferred.spelling));
+        lines.push(format!("tensor names: {}", inferred.spelling));
         let taken = inferred.assumptions.iter();
         lines.extend(
-            taken.map(|a| format!("not told by the file: {} (assumed: {}; option {})", a.what, a.taken, a.option)),
+            taken.map(|a| format!("not stated in the file: {} (assumed: {}; option {})", a.what, a.taken, a.option)),
         );
         lines.extend(inferred.notes.iter().chain(&inferred.remarks).cloned());
     }

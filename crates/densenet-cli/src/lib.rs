@@ -1,6 +1,6 @@
-//! The program `densenet` as a library, for what else runs it: the Python package.
+//! The program `densenet` as a library, for the Python package, which also runs it.
 //!
-//! [`run`] is the program, [`train`] the command `densenet train` with somebody who listens.
+//! [`run`] is the program, [`train`] the command `densenet train` with a listener.
 
 mod augmenting;
 mod bench;
@@ -87,7 +87,7 @@ enum Command {
     Bench(bench::Bench),
 }
 
-/// Runs the program with `arguments`, of which the first is its name. Help, and words that it does not know, end the process.
+/// Runs the program with `arguments`, the first of which is its name. `--help` and unknown arguments end the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     silence_decoders();
     let outcome = match Program::parse_from(arguments).command {
@@ -116,7 +116,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// Leaves the panics of a picture's decoder unsaid, which the library catches and makes an error of.
+/// Silences panics in a picture's decoder, which the library catches and turns into an error.
 fn silence_decoders() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -126,7 +126,7 @@ fn silence_decoders() {
     }));
 }
 
-/// 2 where a word of the command line is at fault, else 1.
+/// 2 where an argument of the command line is at fault, else 1.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     use densenet::Error::{Config, PictureSize, Settings};
     match error.downcast_ref() {

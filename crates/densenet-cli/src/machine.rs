@@ -1,4 +1,4 @@
-//! The machine that work is done on, as far as Linux tells it.
+//! The machine that runs are made on, as far as Linux describes it.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use densenet::files::write_whole;
 use densenet_kernels::simd::Isa;
 use serde_json::json;
 
-/// Writes `machine.json` in a run's `folder`: what the run was made on with so many `threads`.
+/// Writes `machine.json` in a run's `folder`: the machine that the run was made on, and the number of `threads`.
 pub fn save(folder: &Path, threads: usize) -> Result<()> {
     let object = json!({
         "processor": processor(),
@@ -23,7 +23,7 @@ pub fn save(folder: &Path, threads: usize) -> Result<()> {
     Ok(write_whole(&folder.join("machine.json"), |file| writeln!(file, "{object}"))?)
 }
 
-/// Bytes of memory that this process can have at the most: the machine's, or less where a control group has less.
+/// Bytes of memory that this process can have at most: the machine's, or less where its control group has less.
 pub fn memory() -> Option<usize> {
     let limit = |file: &str| fs::read_to_string(file).ok()?.trim().parse::<usize>().ok();
     let limits =
@@ -37,14 +37,14 @@ pub fn peak_rss_mib() -> Option<f64> {
     mib("/proc/self/status", "VmHWM:")
 }
 
-/// The amount of memory after `name` in a file of the kernel's, which counts in KiB.
+/// The amount of memory after `name` in one of the kernel's files, which count in KiB.
 fn mib(file: &str, name: &str) -> Option<f64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse::<f64>().ok().map(|kib| (kib / 1024.0).round())
 }
 
-/// What the processor is called.
+/// The processor's name.
 fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;

@@ -15,13 +15,13 @@ use crate::npy::npy;
 pub struct MapFolder(PathBuf);
 
 impl MapFolder {
-    /// The folder `path`, which is made if it is not there.
+    /// The folder `path`, which is created if it does not exist.
     pub fn create(path: &Path) -> Result<Self> {
         fs::create_dir_all(path).with_context(|| path.display().to_string())?;
         Ok(Self(path.into()))
     }
 
-    /// Writes the `map` of an `input` in the way of a `method`, and returns where it is.
+    /// Writes the `map` of an `input` by a `method`, and returns its path.
     pub fn write(&self, input: &str, method: &str, map: &Array2<f32>) -> Result<PathBuf> {
         let path = self.0.join(file_name(input, method));
         let bytes = npy(map)?;
@@ -34,7 +34,7 @@ impl MapFolder {
 fn file_name(input: &str, method: &str) -> String {
     let plain = |letter: char| if letter.is_alphanumeric() || "._-".contains(letter) { letter } else { '_' };
     let name = Path::new(input).file_name().map_or(input.into(), |name| name.to_string_lossy());
-    // Of a name as long as file systems allow, room is left for what is added.
+    // If a name is as long as file systems allow, room is left for what is added.
     let name: String = name.chars().take(50).map(plain).collect();
     let hash: String = Sha256::digest(input).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{name}.{hash}.{method}.npy")

@@ -1,4 +1,4 @@
-//! Weight files, as the command line names them, and what it says of those that do not say it themselves.
+//! Weight files, as the command line names them, and what it adds where they do not describe themselves.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use densenet::{Architecture, Config};
 use crate::output::{self, Misuse, counted};
 use crate::text;
 
-/// The name of a network that there is.
+/// The name of a known network.
 pub fn preset(name: &str) -> Result<String, String> {
     Config::preset(name).map(|_| name.into()).map_err(|error| error.to_string())
 }
@@ -24,7 +24,7 @@ pub fn has_weights(name: &str) -> bool {
     models::find(name).is_some() || Path::new(name).is_file() || is_of_hub(Path::new(name))
 }
 
-/// Whether `path` is a folder as model hubs have them.
+/// Whether `path` is a folder in the layout of model hubs.
 fn is_of_hub(path: &Path) -> bool {
     HUB_WEIGHTS.iter().any(|name| path.join(name).is_file())
 }
@@ -41,11 +41,12 @@ pub fn untrained(name: &str) -> Result<Config> {
     Ok(Config::preset(name)?)
 }
 
-/// Opens a built-in model, a weight file or a folder of a model hub; of several networks in a file, that of the key `entry`.
+/// Opens a built-in model, a weight file or a folder of a model hub; of several networks in a file, the one with the
+/// key `entry`.
 pub fn open(weights: &Path, entry: Option<&str>) -> Result<Reader> {
     let built_in = weights.to_str().and_then(models::find).is_some();
     if !built_in && !weights.exists() {
-        bail!("{}: neither a file nor a built-in model; densenet models lists these", weights.display());
+        bail!("{}: neither a file nor a built-in model; densenet models lists the built-in ones", weights.display());
     }
     if !built_in && weights.is_dir() && !is_of_hub(weights) {
         bail!(a_folder(weights));
@@ -56,7 +57,7 @@ pub fn open(weights: &Path, entry: Option<&str>) -> Result<Reader> {
     }
 }
 
-/// That `path` is a folder, and which weight file is in it where it is that of a training run.
+/// Says that `path` is a folder, and names the weight file in it if it is a training run's.
 fn a_folder(path: &Path) -> String {
     let files = ["best.safetensors", "last.safetensors"].map(|name| path.join(name));
     let instead = match files.iter().find(|file| file.is_file()) {
@@ -66,11 +67,11 @@ fn a_folder(path: &Path) -> String {
     format!("{}: a folder; {instead}", path.display())
 }
 
-/// A network that predicts, and what is known of it.
+/// A network that predicts, and what is known about it.
 pub struct Model {
     /// The network with its weights.
     pub network: DenseNet,
-    /// What the file and the command line say of it.
+    /// What the file and the command line say about it.
     pub card: Card,
     /// Its file.
     pub path: PathBuf,
@@ -82,7 +83,7 @@ impl Model {
         self.card.preprocessing.as_ref().ok_or_else(|| {
             let names = PREPROCESSINGS.join(", ");
             let reason = format!(
-                "{} does not say how pictures are prepared for it; say it with --preset (one of {names}), or with \
+                "{} does not say how pictures are prepared for it; set it with --preset (one of {names}), or with \
                  --mean, --std and --size",
                 self.path.display()
             );
@@ -96,15 +97,15 @@ impl Model {
     }
 }
 
-/// The names of `count` classes, one a line of the file `path`.
+/// The names of `count` classes, one per line of the file `path`.
 pub fn class_names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = text::read(path).with_context(|| format!("{}: no text of the classes' names", path.display()))?;
+    let text = text::read(path).with_context(|| format!("{}: not a text file of class names", path.display()))?;
     let names: Vec<String> = text::lines(&text).map(String::from).collect();
     if let Some(line) = names.iter().position(String::is_empty) {
         bail!("{}: line {} is empty; each must name a class", path.display(), line + 1);
     }
     if names.len() != count {
-        bail!("{}: {} names of classes, one a line; the network has {count} classes", path.display(), names.len());
+        bail!("{}: {} class names, one per line; the network has {count} classes", path.display(), names.len());
     }
     Ok(names)
 }
@@ -125,7 +126,7 @@ pub fn network(config: &Config) -> String {
     format!("{what}, {}, {}", counted(channels, "input channel"), counted(classes, "class"))
 }
 
-/// The preset that a network is, whatever its channels and classes.
+/// The preset that matches a network, whatever its channels and classes.
 pub fn name(config: &Config) -> Option<&'static str> {
     let Config { in_channels, num_classes, drop_rate, input_size, .. } = *config;
     let same = |name: &&str| {
@@ -158,7 +159,7 @@ pub fn structure(config: &Config) -> String {
     )
 }
 
-/// What is unusual of the end of a network.
+/// What is unusual about the end of a network.
 fn head(config: &Config) -> String {
     let pool = match config.head_pool {
         HeadPool::Average => "",

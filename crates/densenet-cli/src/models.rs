@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::output;
 
-/// Lists the trained networks inside the program
+/// Lists the built-in trained networks
 ///
-/// Their names stand wherever a weight file can; densenet predict takes the first if no weights are named.
+/// Their names can be used wherever a weight file can; densenet predict uses the first if no weights are given.
 #[derive(Args)]
 #[command(after_help = "Example: densenet models\n\
     then:    densenet predict --weights fashion-mnist shirt.png")]
@@ -52,7 +52,7 @@ fn describe(model: &Model, card: &Card) -> Result<String> {
     Ok(format!(
         "{}: {:.2} % of the {} test pictures of {}\n  \
          {} parameters, {} KiB, pictures of {}x{size}x{size}, licence {}\n  \
-         classes: {}\n  trained by: {}\n",
+         classes: {}\n  trained with: {}\n",
         model.name,
         100.0 * model.top1(),
         output::count(model.images),

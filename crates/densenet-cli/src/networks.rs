@@ -18,7 +18,7 @@ impl Networks {
     /// Takes `models`, at least one.
     ///
     /// # Errors
-    /// Networks that do not predict the same classes, or do not take the same pictures; it names their files.
+    /// Networks that do not predict the same classes, or do not take the same pictures; the error names their files.
     pub fn new(models: Vec<Model>) -> Result<Self> {
         let (first, others) = models.split_first().expect("the command line names weights");
         others.iter().try_for_each(|other| check(first, other))?;
@@ -45,7 +45,7 @@ impl Networks {
         &self.0[0].network
     }
 
-    /// What the network keeps of the pictures that it was trained on; several networks have none in common.
+    /// What the network keeps about the pictures that it was trained on; several networks have nothing in common.
     pub fn reference(&self) -> Option<&Reference> {
         self.only()?.network.reference()
     }
@@ -68,7 +68,7 @@ impl Networks {
         self.0.iter().map(|model| (model.network.contents(&model.card), model.card.output())).collect()
     }
 
-    /// The networks, to be asked.
+    /// The networks, ready to predict.
     pub fn ensemble(&self) -> Result<Ensemble<'_>> {
         Ok(Ensemble::new(self.0.iter().map(|model| (&model.network, model.card.output())))?)
     }
@@ -80,35 +80,33 @@ fn check(first: &Model, other: &Model) -> Result<()> {
     let (labels, known) = (other.labels(), first.labels());
     if labels.len() != known.len() {
         bail!(
-            "{file} knows {} classes, {against} {}; networks that predict together know the same",
+            "{file} knows {} classes, {against} {}; networks that predict together must agree",
             labels.len(),
             known.len()
         );
     }
     if let Some(class) = (0..labels.len()).find(|&class| labels[class] != known[class]) {
         let (label, known) = (&labels[class], &known[class]);
-        bail!("class {class} of {file} is {label}, of {against} {known}; networks that predict together know the same");
+        bail!("class {class} of {file} is {label}, of {against} {known}; networks that predict together must agree");
     }
     if other.card.output().is_independent() != first.card.output().is_independent() {
         bail!(
-            "the outputs of one of {file} and {against} are softmax's, of the other sigmoid's; --output says it for both"
+            "of {file} and {against}, one has softmax outputs and the other sigmoid outputs; --output sets it for both"
         );
     }
     if other.card.preprocessing != first.card.preprocessing {
         let in_words =
-            |model: &Model| model.card.preprocessing.as_ref().map_or("nothing said".into(), preparing::in_words);
+            |model: &Model| model.card.preprocessing.as_ref().map_or("not stated".into(), preparing::in_words);
         bail!(
-            "{file} takes pictures prepared otherwise than {against} ({} against {}); if that is wrong, options as --preset \
-             and --size say it for both",
+            "{file} takes pictures prepared differently from {against} ({} against {}); if that is wrong, set it for \
+             both with options such as --preset and --size",
             in_words(other),
             in_words(first)
         );
     }
     let (channels, wanted) = (other.card.config.in_channels, first.card.config.in_channels);
     if channels != wanted {
-        bail!(
-            "{file} takes {channels} input channels, {against} {wanted}; networks that predict together take the same"
-        );
+        bail!("{file} takes {channels} input channels, {against} {wanted}; networks that predict together must agree");
     }
     Ok(())
 }

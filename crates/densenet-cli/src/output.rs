@@ -11,7 +11,7 @@ use densenet::data::{Orientation, Preprocessing};
 use densenet::files::WholeFile;
 use serde::Serialize;
 
-/// An error in the words of the command line, for which the program exits with 2.
+/// An error in the command line's arguments, for which the program exits with 2.
 #[derive(Debug)]
 pub struct Misuse(pub String);
 
@@ -37,7 +37,7 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&format!("{}\n", serde_json::to_string(value)?))
 }
 
-/// Writes a line to stderr; that nobody reads it is no error.
+/// Writes a line to stderr; it is no error if nobody reads it.
 pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -47,7 +47,7 @@ pub fn complain(kind: &str, error: &anyhow::Error) {
     note(format_args!("densenet: {kind}: {}", with_causes(error)));
 }
 
-/// An error and its causes, but for those that it already ends with.
+/// An error and its causes, except those that it already ends with.
 pub fn with_causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for part in error.chain().map(ToString::to_string) {
@@ -60,7 +60,7 @@ pub fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
-/// Says how many of so many inputs could not be read, where it is any of several.
+/// Reports how many of the inputs could not be read, if there are any and there is more than one input.
 pub fn count_unreadable(unreadable: usize, of: usize) {
     if unreadable > 0 && of > 1 {
         note(format_args!("{} of {} could not be read", count(unreadable as u64), counted(of, "input")));
@@ -73,18 +73,18 @@ pub fn check_place(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Says how many pictures are not stored upright, where they are read as they are stored.
+/// Reports how many pictures are not stored upright, where they are read as stored.
 pub fn note_turned(pictures: usize, preprocessing: &Preprocessing) {
     if pictures == 0 || preprocessing.orientation == Orientation::Apply {
         return;
     }
-    let (say, they, are, them) = match pictures {
-        1 => ("says", "it", "is", "it"),
-        _ => ("say", "they", "are", "them"),
+    let (they, are, them) = match pictures {
+        1 => ("it", "is", "it"),
+        _ => ("they", "are", "them"),
     };
     note(format_args!(
-        "{} {say} by EXIF that {they} {are} not stored upright; {they} {are} read as stored, as torchvision does; \
-         --orientation apply turns {them}",
+        "{} {are} not stored upright according to EXIF; {they} {are} read as stored, as torchvision does; \
+         --orientation apply turns {them} upright",
         counted(pictures, "picture"),
     ));
 }

@@ -40,30 +40,30 @@ use crate::threads::Threads;
     or:      densenet predict --weights w.safetensors photos --out photos.1.csv --shard 1/8 --resume"
 )]
 pub struct Predict {
-    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; of several, the mean of their
-    /// probabilities is taken [default: the first of densenet models]
+    /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model; with several, their
+    /// probabilities are averaged [default: the first that densenet models lists]
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',')]
     weights: Vec<PathBuf>,
-    /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, normalised already
+    /// Pictures, folders of pictures, or .npy files of N,C,H,W float32, already normalised
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
-    /// The likeliest classes to name
+    /// Number of most likely classes to show
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
-    /// Write the predictions to this file instead of stdout, as they are made: a row or a line each
+    /// Write the predictions to this file instead of stdout as they are made, one row or line each
     #[arg(long, value_name = "F.csv|F.jsonl")]
     out: Option<PathBuf>,
-    /// Go on with the file of --out, if it is there: what is in it is not predicted again
+    /// Resume the file of --out, if it exists: what is in it is not predicted again
     #[arg(long, requires = "out", conflicts_with = "logits")]
     resume: bool,
-    /// Predict the I-th of N parts of the inputs, which the hashes of their paths share out
+    /// Predict only the I-th of N parts of the inputs, which are divided by hashes of their paths
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     shard: Option<Shard>,
-    /// Write the network's raw outputs, N by classes of float32, in the order of the inputs; NaN for one that cannot be read
+    /// Write the logits as a float32 array (N, classes), in the order of the inputs; NaN for inputs that cannot be read
     #[arg(long, value_name = "OUT.npy")]
     logits: Option<PathBuf>,
-    /// Write to this folder, for each input, the class activation map of its likeliest class as .npy, H by W of
-    /// float32: what each place adds to the logit
+    /// Write to this folder, for each input, the class activation map of its most likely class as a float32 .npy (H,
+    /// W): what each place adds to the logit
     #[arg(long, value_name = "DIR")]
     map: Option<PathBuf>,
     /// Inputs that go through the network at a time
@@ -184,9 +184,9 @@ impl Predict {
     }
 }
 
-/// The first built-in model, which is announced.
+/// The first built-in model, which is named in a note.
 fn default_weights() -> PathBuf {
     let name = MODELS[0].name;
-    output::note(format_args!("with the built-in model {name}; --weights takes another"));
+    output::note(format_args!("using the built-in model {name}; --weights selects another"));
     name.into()
 }

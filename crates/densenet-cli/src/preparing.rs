@@ -1,4 +1,4 @@
-//! What the command line says of pictures and of what the network predicts, over what a model's card says.
+//! What the command line says about pictures and predictions, overriding what a model's card says.
 
 use std::path::{Path, PathBuf};
 
@@ -21,40 +21,40 @@ use crate::word::{word, word_of};
 #[derive(Args)]
 #[command(next_help_heading = "Pictures and predictions [default: as the file's card says]")]
 pub struct Preparing {
-    /// A JSON file of a card, or of some of its fields, that overrule the file's; info --json prints one
+    /// A JSON file with a card or some of its fields, which override the file's; info --json prints one
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
     /// Prepare pictures as for imagenet, cifar10, cifar100, fashion-mnist, mnist or xray
     #[arg(long, value_parser = PREPROCESSINGS, hide_possible_values = true, value_name = "NAME")]
     preset: Option<String>,
-    /// Mean of each channel, in the range of values
+    /// Mean of each channel, on the scale of --value-range
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "std", allow_negative_numbers = true)]
     mean: Option<Vec<f32>>,
-    /// Standard deviation of each channel, in the range of values
+    /// Standard deviation of each channel, on the scale of --value-range
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', requires = "mean")]
     std: Option<Vec<f32>>,
-    /// Height and width of the input [default: as the card or the preset says, else the network's usual]
+    /// Height and width of the input [default: from the card or the preset, else the network's usual size]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// Which sides are resized: short keeps the picture's proportions, squash does not
+    /// Which sides to resize: short keeps the picture's proportions, squash does not
     #[arg(long, value_name = "short|squash", value_parser = word::<Resize>)]
     resize: Option<Resize>,
     /// The input's share of the resized side, above 0 and at most 1; the rest is cropped
     #[arg(long, value_name = "F")]
     crop_fraction: Option<f64>,
-    /// The filter that resizes, antialiased: bilinear or bicubic
+    /// The resizing filter, antialiased: bilinear or bicubic
     #[arg(long, value_name = "FILTER", value_parser = word::<Interpolation>)]
     interpolation: Option<Interpolation>,
-    /// Order of colour channels: rgb, or bgr as OpenCV and Caffe have it
+    /// Order of colour channels: rgb, or bgr as in OpenCV and Caffe
     #[arg(long, value_name = "rgb|bgr", value_parser = word::<ChannelOrder>)]
     channel_order: Option<ChannelOrder>,
     /// What black and white become before the mean is subtracted: 0,1 or 0,255 or -1024,1024
     #[arg(long, value_name = "LOW,HIGH", value_parser = value_range, allow_hyphen_values = true)]
     value_range: Option<[f32; 2]>,
-    /// What the logits mean: softmax of classes that exclude each other, or sigmoid of independent labels
+    /// What the logits mean: softmax for mutually exclusive classes, or sigmoid for independent labels
     #[arg(long, value_name = "softmax|sigmoid", value_parser = output)]
     output: Option<Output>,
-    /// A text file of the classes' names, one a line [default: as the card says, else the preset's data set]
+    /// A text file of class names, one per line [default: from the card, else from the preset's data set]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub struct Preparing {
 }
 
 impl Preparing {
-    /// The `card` with what the command line says of pictures, classes and outputs.
+    /// The `card`, overridden by what the command line says about pictures, classes and outputs.
     pub fn complete(&self, card: Card) -> Result<Card> {
         let card = match &self.card {
             Some(path) => merged(&card, path)?,
@@ -83,7 +83,7 @@ impl Preparing {
         Ok(Card { preprocessing, labels, output, ..card })
     }
 
-    /// How pictures are prepared for the network of `card`: as the command line says, else as the card does.
+    /// How pictures are prepared for the network of `card`: by the command line, else by the card.
     fn preprocessing(&self, card: &Card) -> Result<Option<Preprocessing>> {
         let config = &card.config;
         let named = self.preset.as_deref().map(Preprocessing::named).transpose()?;
@@ -101,9 +101,7 @@ impl Preparing {
         preprocessing.validate().map_err(|error| Misuse(error.to_string()))?;
         if preprocessing.channels() != config.in_channels {
             let (given, wanted) = (preprocessing.channels(), config.in_channels);
-            return Err(
-                Misuse(format!("mean and deviation are of {given} channels; the network takes {wanted}")).into()
-            );
+            return Err(Misuse(format!("mean and deviation have {given} channels; the network takes {wanted}")).into());
         }
         Ok(Some(preprocessing))
     }
@@ -121,7 +119,7 @@ impl Preparing {
         })
     }
 
-    /// Names of the classes of the data set that pictures are prepared as, if there are so many.
+    /// Names of the classes of the preset's data set, if there are that many.
     fn classes(&self, count: usize) -> Option<Vec<String>> {
         data::classes(self.preset.as_deref()?).filter(|classes| classes.len() == count)
     }
@@ -129,8 +127,8 @@ impl Preparing {
 
 fn value_range(text: &str) -> Result<[f32; 2], String> {
     let ends: Vec<f32> =
-        text.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| "it takes two numbers")?;
-    ends.try_into().map_err(|_| "it takes two numbers, as 0,255".into())
+        text.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| "expected two numbers")?;
+    ends.try_into().map_err(|_| "expected two numbers, such as 0,255".into())
 }
 
 fn output(text: &str) -> Result<Output, String> {
@@ -152,7 +150,8 @@ fn merged(card: &Card, path: &Path) -> Result<Card> {
     Ok(card)
 }
 
-/// Pictures as is usual for a network of `config`, with the mean and deviation of a data set that is prepared as `data` says.
+/// Pictures prepared as is usual for a network of `config`, with the mean and deviation of a data set that is prepared
+/// as `data` says.
 pub fn usual(config: &Config, data: &Preprocessing) -> Preprocessing {
     let Preprocessing { mean, std, .. } = data.with_channels(config.in_channels);
     Preprocessing { mean, std, ..usual_framing(config) }

@@ -22,14 +22,14 @@ use crate::threads::Threads;
 /// Pictures that go through the network at a time.
 const BATCH: usize = 32;
 
-/// What is said where nothing is known of the pictures.
-const UNKNOWN: &str = "the weights do not say how pictures are prepared for them; their numbers are taken to be normalised, and \
-    those outside of -4 to 4 are cut off. Say it by --preset, or --mean, --std and --size";
+/// The note where nothing is known about the pictures.
+const UNKNOWN: &str = "the weights do not say how pictures are prepared for them; inputs are assumed to be normalised, \
+    and values outside -4 to 4 are clipped. Set it with --preset, or with --mean, --std and --size";
 
-/// Makes eight-bit integers of weights, for inference
+/// Quantizes weights to int8, for inference
 ///
-/// The file that is written is a little more than a third of the size and is read by every command that reads weights. Scales
-/// come from pictures of the training part, or without any from the batch-norms.
+/// The file that is written is a little more than a third of the size and is read by every command that reads weights.
+/// Scales come from calibration on training pictures, or without any from the batch-norms.
 #[derive(Args)]
 #[command(after_help = "Example: densenet quantize --weights best.safetensors --data photos --out int8.safetensors\n\
     or:      densenet quantize --weights densenet121.pth --preset imagenet --out densenet121-int8.safetensors")]
@@ -37,12 +37,12 @@ pub struct Quantize {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
-    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
-    /// (.csv, .csv.gz, .jsonl), whose
-    /// training pictures tell how large values become [default: none; the batch-norms tell it]
+    /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table (.csv,
+    /// .csv.gz, .jsonl), whose training pictures are used for calibration [default: none; scales come from the
+    /// batch-norms]
     #[arg(long, value_name = "D")]
     data: Option<String>,
-    /// Pictures that are taken, spread over all of the training part
+    /// Number of calibration pictures, spread over the whole training part
     #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pictures: u32,
     /// The file to write
@@ -70,7 +70,7 @@ struct Told {
     bytes: u64,
     /// What the weights would take in single precision.
     f32_bytes: u64,
-    /// Pictures that told how large values become; none where the batch-norms did.
+    /// Calibration pictures; 0 where the scales come from the batch-norms.
     pictures: usize,
 }
 
@@ -79,11 +79,11 @@ impl Quantize {
         self.threads.start()?;
         let model = self.reading.load(&self.weights, &self.preparing)?;
         if model.network.quantization().is_some() {
-            bail!(Misuse(format!("{}: its weights are integers already", self.weights.display())));
+            bail!(Misuse(format!("{}: its weights are already integers", self.weights.display())));
         }
         if model.network.reference().is_some() {
             output::note(
-                "the reference to training pictures is of float32 and is left out; densenet reference makes another",
+                "the reference to training pictures is for float32 and is left out; densenet reference makes another",
             );
         }
         output::check_place(&self.out)?;
@@ -111,7 +111,7 @@ impl Quantize {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What some of the training pictures of `data` tell, and how many.
+    /// Calibrates on some of the training pictures of `data`, and returns how many these were.
     fn measured(&self, model: &Model, data: &str) -> Result<(Calibration, usize)> {
         let preprocessing = model.preprocessing()?;
         let split = self.data_options.open(data)?.train;
@@ -125,7 +125,7 @@ impl Quantize {
     }
 }
 
-/// What those of `pictures` of `split` tell that can be read, and how many these are.
+/// Calibrates on those of the `pictures` of `split` that can be read, and returns how many these are.
 fn see(
     network: &DenseNet,
     split: &Split,
@@ -148,10 +148,10 @@ impl Told {
     fn describe(&self) -> String {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let from = match self.pictures {
-            0 => "what the batch-norms tell".into(),
+            0 => "the batch-norms".into(),
             pictures => counted(pictures, "picture"),
         };
         let (out, bytes, f32_bytes) = (self.out.display(), mib(self.bytes), mib(self.f32_bytes));
-        format!("wrote {out}: {bytes:.2} MiB for {f32_bytes:.2} MiB of f32, with scales from {from}")
+        format!("wrote {out}: {bytes:.2} MiB instead of {f32_bytes:.2} MiB in f32, with scales from {from}")
     }
 }

@@ -1,4 +1,4 @@
-//! Weight files of other programs, and what the command line says of them.
+//! Weight files of other programs, and what the command line says about them.
 
 use std::path::{Path, PathBuf};
 
@@ -19,19 +19,19 @@ use crate::word::word;
 
 /// What a weight file of another program does not say.
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Weights of other programs [default: what the file tells]")]
+#[command(next_help_heading = "Weights of other programs [default: as the file says]")]
 pub struct Reading {
-    /// Of several networks in a file, that of this key, or of these keys joined by dots [default: an average of the weights
-    /// before the weights]
+    /// Which of several networks in a file: its key, or its keys joined by dots [default: averaged weights if there are
+    /// any, else the weights]
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
-    /// The network that the file holds, but for its input channels, and the pooling and linear layers at its end
+    /// The network in the file, except for its input channels, and the pooling and linear layers at its end
     #[arg(long, value_name = "NAME", value_parser = model::preset, conflicts_with = "config")]
     model: Option<String>,
     /// A JSON file of the network's configuration, as info --json prints it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The step of the stem's convolution, in pixels [default: 2 for a 7x7 kernel, else 1]
+    /// Stride of the stem's convolution, in pixels [default: 2 for a 7x7 kernel, else 1]
     #[arg(long, value_name = "N")]
     stem_stride: Option<usize>,
     /// Pooling in the stem: none, max:K, max:K,S, max:K,S,P (kernel, stride, padding), or average:... [default: max:3,2,1
@@ -41,12 +41,12 @@ pub struct Reading {
     /// Whether a ReLU follows the last batch-norm [default: yes]
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no, action = ArgAction::Set)]
     final_relu: Option<bool>,
-    /// Pooling before the classifier: average, max, or none for a classifier of all pixels [default: average, or none where
-    /// the classifier reads as many values]
+    /// Pooling before the classifier: average, max, or none for a classifier of all pixels [default: average, or none
+    /// where the classifier reads that many values]
     #[arg(long, value_name = "POOL")]
     head_pool: Option<HeadPool>,
-    /// Where a layer's new maps stand among those that the next layer reads: first or last [default: as running statistics
-    /// tell, else last]
+    /// Where a layer's new maps stand among those that the next layer reads: first or last [default: inferred from the
+    /// running statistics, else last]
     #[arg(long, value_name = "first|last", value_parser = word::<NewMaps>)]
     new_maps: Option<NewMaps>,
     /// Compute with int8, bf16 or f32 [default: int8 where the file holds integers, else f32]
@@ -57,15 +57,15 @@ pub struct Reading {
 /// What a network computes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// Eight-bit integers before the classifier
+    /// 8-bit integers before the classifier
     Int8,
-    /// Products of bfloat16, where this processor is faster at them; all else in single precision
+    /// bfloat16 products, where this processor is faster at them; everything else in single precision
     Bf16,
     /// Single precision
     F32,
 }
 
-/// A stem's pooling, or that there is none.
+/// A stem's pooling, or none.
 #[derive(Clone, Copy, Debug)]
 struct Pool(Option<StemPool>);
 
@@ -87,7 +87,7 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 
 /// A weight file that was read.
 pub struct Found {
-    /// What the file says of itself, or what could be told.
+    /// What the file says about itself, or what could be inferred.
     pub card: Card,
     /// Its weights.
     pub weights: Weights,
@@ -95,9 +95,9 @@ pub struct Found {
     pub inferred: Option<Inferred>,
     /// Whether another program wrote it.
     foreign: bool,
-    /// The network that it says it holds, or that its tensors tell, whatever the command line says.
+    /// The network that it claims to hold, or that its tensors imply, whatever the command line says.
     held: Option<Config>,
-    /// What it keeps of the training pictures, which only predictions need.
+    /// What it keeps about the training pictures, which only predictions need.
     reference: densenet::Result<Option<Reference>>,
 }
 
@@ -126,12 +126,12 @@ impl Reading {
         Ok(Found { card, weights, inferred, foreign, held, reference })
     }
 
-    /// The same, of layers whose new maps stand there.
+    /// The same, for layers whose new maps are there.
     pub fn with_new_maps(&self, new_maps: NewMaps) -> Self {
         Self { new_maps: Some(new_maps), ..self.clone() }
     }
 
-    /// What the tensors tell; none where the command line says what they are.
+    /// What the tensors imply; none where the command line says what they are.
     fn infer(&self, reader: &Reader) -> Result<Option<Inferred>> {
         match reader.infer() {
             Ok(inferred) => Ok(Some(inferred)),
@@ -140,7 +140,7 @@ impl Reading {
         }
     }
 
-    /// The network that the file is `held` to hold, where the command line does not say otherwise.
+    /// The network that the file is `held` to hold, unless the command line says otherwise.
     fn overrule(&self, held: Option<&Config>) -> Result<Config> {
         let mut config = match (&self.model, &self.config, held) {
             (Some(model), _, Some(held)) => between_ends(held, Config::preset(model)?),
@@ -161,8 +161,8 @@ impl Reading {
         Ok(config)
     }
 
-    /// Loads `path`, or the built-in model of that name, to predict pictures prepared as `preparing` says, and writes to
-    /// stderr what the file does not.
+    /// Loads `path`, or the built-in model of that name, to predict pictures prepared as `preparing` says, and writes
+    /// to stderr what the file does not say.
     pub fn load(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
         let (model, reference) = self.load_with(path, preparing)?;
         let network = match reference? {
@@ -173,18 +173,18 @@ impl Reading {
         Ok(Model { network: self.at_precision(network, path)?, ..model })
     }
 
-    /// The same of a file whatever it keeps of the training pictures.
+    /// The same for a file, whatever it keeps about the training pictures.
     pub fn load_without_reference(&self, path: &Path, preparing: &Preparing) -> Result<Model> {
         let (model, _) = self.load_with(path, preparing)?;
         Ok(Model { network: self.at_precision(model.network, path)?, ..model })
     }
 
-    /// The network as the file holds it, but without what this keeps of the training pictures, and that.
+    /// The network as the file holds it, without what the file keeps about the training pictures, and the latter.
     fn load_with(&self, path: &Path, preparing: &Preparing) -> Result<(Model, densenet::Result<Option<Reference>>)> {
         let Found { card, weights, inferred, foreign, held, reference } = self.read(path)?;
         let before = card.preprocessing.clone();
         let card = preparing.complete(card)?;
-        // A network that the command line changes has other features than those that the file's reference is of.
+        // A network that the command line changes has other features than those in the file's reference.
         let reference = if held.as_ref() == Some(&card.config) { reference } else { Ok(None) };
         if let Some(inferred) = &inferred {
             output::note(brief(path, inferred));
@@ -197,7 +197,7 @@ impl Reading {
         Ok((Model { network, card, path: path.into() }, reference))
     }
 
-    /// The network at the precision that is asked for.
+    /// The network at the requested precision.
     fn at_precision(&self, network: DenseNet, path: &Path) -> Result<DenseNet> {
         match (self.precision, network.quantization().is_some()) {
             (Some(Precision::Int8), false) => {
@@ -213,32 +213,32 @@ impl Reading {
         }
     }
 
-    /// The same of all of `paths`, whose networks predict together.
+    /// The same for all of `paths`, whose networks predict together.
     pub fn load_all(&self, paths: &[PathBuf], preparing: &Preparing) -> Result<Networks> {
         Networks::new(paths.iter().map(|path| self.load(path, preparing)).collect::<Result<_>>()?)
     }
 }
 
-/// The network in floating point, whose features differ from those that its reference, if it has one, is of.
+/// The network in floating point, whose features differ from those in its reference, if it has one.
 fn dequantized(network: DenseNet) -> DenseNet {
     if network.reference().is_some() {
         output::note(
-            "the reference to training pictures is of eight bits and is left out; densenet reference makes another",
+            "the reference to training pictures is for int8 and is left out; densenet reference makes another",
         );
     }
     network.dequantized()
 }
 
-/// The network with products of bfloat16, where they are faster.
+/// The network with bfloat16 products, where they are faster.
 pub fn with_bf16(network: DenseNet) -> DenseNet {
     let network = network.with_math_mode(MathMode::Bf16);
     if network.math_mode() == MathMode::Strict {
-        output::note("bf16: this processor is hardly faster at products of bfloat16, or has none; predicting with f32");
+        output::note("bf16: this processor is hardly faster at bfloat16 products, or has none; predicting with f32");
     }
     network
 }
 
-/// The network of `preset` between what a file is `held` to begin and end with, which its tensors tell.
+/// The network of `preset`, with the beginning and end that a file is `held` to have, as its tensors imply.
 fn between_ends(held: &Config, preset: Config) -> Config {
     let &Config { in_channels, num_classes, head_pool, .. } = held;
     let input_size = if head_pool == HeadPool::None { held.input_size } else { preset.input_size };
@@ -255,15 +255,16 @@ fn configuration(path: &Path) -> Result<Config> {
     }
     match serde_json::from_value(value) {
         Ok(config) => Ok(config),
-        Err(error) => bail!("{}: no configuration of a network: {error}", path.display()),
+        Err(error) => bail!("{}: not a network configuration: {error}", path.display()),
     }
 }
 
-/// What was inferred: a line for what it is, one for what is assumed where the file does not tell, and one for each choice.
+/// What was inferred: a line for what it is, one for what is assumed where the file does not say, and one for each
+/// choice.
 fn brief(path: &Path, inferred: &Inferred) -> String {
     let taken = inferred.assumptions.iter().filter(|assumption| !assumption.input);
     let taken: Vec<String> = taken.map(|a| format!("{} {} ({})", a.what, a.taken, a.option)).collect();
     let network = model::network(&inferred.config);
-    let first = format!("{}: {network}\nnot told by the file, so assumed: {}", path.display(), taken.join(", "));
+    let first = format!("{}: {network}\nnot stated in the file, so assumed: {}", path.display(), taken.join(", "));
     [first].into_iter().chain(inferred.notes.iter().cloned()).collect::<Vec<_>>().join("\n")
 }

@@ -16,11 +16,12 @@ use crate::reading::Reading;
 use crate::referencing;
 use crate::threads::Threads;
 
-/// Keeps a reference to the training pictures beside weights, so that pictures unlike them are marked
+/// Adds a reference to the training pictures to weights, so that pictures unlike them are marked
 ///
-/// Training does so by itself. This is for weights of other programs, of earlier versions, and of eight bits. The file that
-/// is written is read by every command that reads weights; of at most 10,000 training pictures it keeps the mean of each
-/// class, their covariance, and some embeddings, and what 99 % of at most 10,000 other pictures stay within.
+/// Training does so by itself. This command is for weights of other programs or earlier versions, and for int8 weights.
+/// The file that is written is read by every command that reads weights. From at most 10,000 training pictures it keeps
+/// the mean of each class, their covariance and some embeddings; from at most 10,000 other pictures, the distances that
+/// 99 % of them stay within.
 #[derive(Args)]
 #[command(
     after_help = "Example: densenet reference --weights densenet121.pth --preset imagenet --data photos --out marked.safetensors\n\
@@ -30,8 +31,9 @@ pub struct Reference {
     /// A weight file (safetensors, or a PyTorch checkpoint), or the name of a built-in model
     #[arg(long, value_name = "W")]
     weights: PathBuf,
-    /// What the weights were trained on: fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR
-    /// binaries, or a table (.csv, .csv.gz, .jsonl); its validation part, or else its test part, tells what is still near
+    /// What the weights were trained on: fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or
+    /// CIFAR binaries, or a table (.csv, .csv.gz, .jsonl); its validation part, or else its test part, sets which
+    /// distances still count as near
     #[arg(long, value_name = "D")]
     data: String,
     /// The file to write
@@ -70,7 +72,7 @@ impl Reference {
     }
 }
 
-/// What a reference is made of.
+/// What a reference is made from.
 fn describe(kept: &Kept) -> String {
     let (origin, reach) = (kept.origin(), kept.reach());
     format!(

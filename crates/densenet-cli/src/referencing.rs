@@ -1,4 +1,4 @@
-//! References to training pictures, with a bar of the time left.
+//! References to training pictures, with a progress bar.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! `densenet report`, and the page that a training writes of itself.
+//! `densenet report`, and the page that training writes about itself.
 
 mod axis;
 pub mod chart;
@@ -37,17 +37,17 @@ use crate::output;
 /// The page in a run's folder.
 pub const REPORT: &str = "report.html";
 
-/// Makes a page of a training run, or one that compares several
+/// Makes a report page for a training run, or one that compares several
 ///
-/// The page is one HTML file that needs nothing else: curves, confusion matrix, calibration, figures of every class,
-/// the most confident mistakes, the likeliest wrong labels, the recipe and the machine, as far as the folder has their
-/// files. Training writes it, too. Of several runs the page has their curves in one chart, in what their recipes
-/// differ, and the mean and deviation of those that differ in their seed alone.
+/// The page is a single self-contained HTML file: curves, confusion matrix, calibration, figures for every class, the
+/// most confident mistakes, the most likely wrong labels, the recipe and the machine, as far as the folder has their
+/// files. Training writes it, too. For several runs, the page shows their curves in one chart, the differences between
+/// their recipes, and the mean and standard deviation over runs that differ only in their seed.
 #[derive(Args)]
 #[command(after_help = "Example: densenet report runs/seed-fashion-mnist\n\
     then:    densenet report runs/first runs/second --out comparison.html")]
 pub struct Report {
-    /// Folders of runs; one of several seeds stands for all its runs
+    /// Folders of runs; the folder of several seeds stands for all their runs
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<PathBuf>,
     /// Where to write the page [default: DIR/report.html; report.html here for several runs]
@@ -91,7 +91,7 @@ fn runs_in(folder: &Path) -> Result<Vec<PathBuf>> {
     if within.is_empty() {
         bail!("{}: no training run is here; its log would be {}", folder.display(), folder.join(LOG).display());
     }
-    // The ninth seed before the tenth.
+    // The ninth seed goes before the tenth.
     within.sort_by_key(|folder| (folder.as_os_str().len(), folder.clone()));
     Ok(within)
 }
@@ -105,11 +105,11 @@ pub fn compare(folders: &[PathBuf], path: &Path) -> Result<()> {
     save(path, &compare::compare(&runs))
 }
 
-/// Writes the page of the run in `folder` as [`REPORT`] in it. A page of a run that is `under_way` says so, and
-/// browsers read it again every half minute.
+/// Writes the page of the run in `folder` as [`REPORT`] in it. The page of a run that is `under_way` says so, and
+/// browsers reload it every half minute.
 ///
 /// # Errors
-/// A folder without a log, a file that holds something else than it should, or whatever the file system reports.
+/// A folder without a log, a file with unexpected contents, or whatever the file system reports.
 pub fn write(folder: &Path, under_way: bool) -> Result<()> {
     save(&folder.join(REPORT), &single::single(&Run::read(folder)?, under_way))
 }

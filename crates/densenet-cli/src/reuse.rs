@@ -19,11 +19,11 @@ use crate::preparing::Preparing;
 use crate::reading;
 use crate::threads::Threads;
 
-/// Draws how much each layer of trained weights makes of each layer before it, as the article's figure 5
+/// Draws how much each layer of trained weights uses each layer before it, as in figure 5 of the paper
 ///
 /// The picture has a heat map for each dense block: the mean absolute weight from each map, the block's input first, to
-/// each layer that reads it, the transition or the classifier last. With --cut it says what is left of the accuracy when
-/// weak connections are cut.
+/// each layer that reads it, the transition or the classifier last. With --cut it reports how much accuracy is left
+/// when weak connections are cut.
 #[derive(Args)]
 #[command(after_help = "Example: densenet reuse --weights cifar10 --out reuse.svg\n\
     or:      densenet reuse --weights cifar10 --cut 0.2 --data cifar10")]
@@ -74,7 +74,7 @@ impl Reuse {
     }
 }
 
-/// A row for each block: how its connections spread. A layer that reads one map alone says nothing of that.
+/// A row for each block: how its connections spread. A layer that reads only one map says nothing about that.
 fn describe(blocks: &[BlockReuse]) -> String {
     let header = ["block", "connections", "below 0.2", "below 0.5", "strongest: the map before"].map(String::from);
     let rows = blocks.iter().enumerate().map(|(i, block)| {

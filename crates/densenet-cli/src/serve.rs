@@ -65,7 +65,7 @@ use crate::preparing::Preparing;
 use crate::reading::Reading;
 use crate::threads::Threads;
 
-/// How long requests that are being served may take once the server is to end.
+/// How long requests that are being served may take once the server is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// How long a client may take to send the head of a request, or a small body.
@@ -74,7 +74,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection of gRPC may be silent: clients reply to a ping more often than that.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Connections at a time, where nothing else is said.
+/// Connections at a time, by default.
 const CONNECTIONS: usize = 1 << 14;
 
 /// Requests at a time of one connection of gRPC.
@@ -86,7 +86,7 @@ const STREAMS: u32 = 128;
     or:      densenet serve --model-file cifar=cifar.safetensors --model-file fashion=fashion.safetensors --port 8000\n\
     then:    curl --data-binary @picture.jpg http://127.0.0.1:8080/predict")]
 pub struct Serve {
-    /// A weight file, or the name of a built-in model; of several, the mean of their probabilities is served
+    /// A weight file, or the name of a built-in model; with several, the mean of their probabilities is served
     #[arg(long, value_name = "W[,W...]", value_delimiter = ',', required_unless_present = "models")]
     weights: Vec<PathBuf>,
     /// What clients call the model of --weights
@@ -95,28 +95,28 @@ pub struct Serve {
     /// One more model to serve; may be given several times
     #[arg(long = "model-file", value_name = "NAME=FILE", value_parser = named)]
     models: Vec<(String, PathBuf)>,
-    /// The address to listen at
+    /// The address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
-    /// The port for HTTP; 0 takes a free one
+    /// The port for HTTP; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
-    /// The port for gRPC; 0 takes a free one [default: no gRPC]
+    /// The port for gRPC; 0 picks a free one [default: no gRPC]
     #[arg(long, value_name = "N")]
     grpc_port: Option<u16>,
-    /// Inputs that go through the network at a time, at most
+    /// Most inputs that go through the network at a time
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     max_batch: u16,
-    /// How long a batch waits for requests that have arrived and are being decoded, in milliseconds, at most
+    /// How long a batch waits at most, in milliseconds, for requests that have arrived and are being decoded
     #[arg(long, value_name = "MS", default_value_t = 1)]
     max_delay: u16,
-    /// Inputs that are prepared or wait, at most; requests beyond that are refused with 503
+    /// Most inputs that are being prepared or waiting; requests beyond that are refused with 503
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     max_queue: u32,
-    /// MiB of a request's body, at most; of all bodies together it is 16 times as much
+    /// Largest body of a request in MiB; all bodies together may have 16 times as much
     #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     max_body: u16,
-    /// Connections at a time, at most; those beyond are closed at once [default: 16384, or as many as the system allows]
+    /// Most connections at a time; those beyond are closed at once [default: 16384, or as many as the system allows]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     max_connections: Option<u32>,
     /// A file with the token that clients must send, as Authorization: Bearer TOKEN
@@ -174,7 +174,7 @@ impl Serve {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Loads all models; those that are counted go on being counted.
+    /// Loads all models; the counts of those that are known already continue.
     fn load(&self, metrics: &Metrics, machine: &Machine) -> Result<Models> {
         let batching = Batching {
             max_batch: self.max_batch.into(),
@@ -199,7 +199,7 @@ impl Serve {
         let Some(path) = &self.token_file else {
             if !self.host.is_loopback() && !self.tls.is_given() {
                 output::note(format_args!(
-                    "warning: everybody who reaches {} can use this server; --token-file and --tls-cert with --tls-key \
+                    "warning: anybody who can reach {} can use this server; --token-file and --tls-cert with --tls-key \
                      protect it",
                     self.host
                 ));
@@ -262,13 +262,13 @@ impl Serve {
 
     fn listen(&self, port: u16) -> Result<(std::net::TcpListener, SocketAddr)> {
         let address = SocketAddr::new(self.host, port);
-        let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening at {address}"))?;
+        let listener = std::net::TcpListener::bind(address).with_context(|| format!("listening on {address}"))?;
         listener.set_nonblocking(true).context("listening")?;
         let bound = listener.local_addr().context("listening")?;
         Ok((listener, bound))
     }
 
-    /// Serves gRPC, if that is wanted, until it is `ended`.
+    /// Serves gRPC, if requested, until it is `ended`.
     async fn serve_grpc(
         &self,
         listener: Option<(std::net::TcpListener, SocketAddr)>,
@@ -279,7 +279,7 @@ impl Serve {
     ) -> Result<()> {
         let Some((listener, _)) = listener else { return Ok(()) };
         let listener = tokio::net::TcpListener::from_std(listener).context("listening")?;
-        // A client that is gone without a word leaves its place.
+        // A client that vanishes without closing its connection frees its place.
         let mut builder = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(PATIENCE))
             .max_concurrent_streams(Some(STREAMS));
@@ -301,16 +301,16 @@ impl Serve {
         router.serve_with_incoming_shutdown(incoming, ended.notified()).await.context("serving gRPC")
     }
 
-    /// Loads all models anew at each SIGHUP. Where one cannot be read, those before are served on.
+    /// Reloads all models at each SIGHUP. Where one cannot be read, the previous ones stay in service.
     async fn reload(&self, server: Arc<Server>, machine: Machine) -> Result<()> {
         let mut hangup = signal(SignalKind::hangup()).context("waiting for SIGHUP")?;
         while hangup.recv().await.is_some() {
             match tokio::task::block_in_place(|| self.load(&server.metrics, &machine)) {
                 Ok(models) => {
                     server.replace(models);
-                    output::note(format_args!("loaded {} anew", names(&server)));
+                    output::note(format_args!("reloaded {}", names(&server)));
                 }
-                Err(error) => output::complain("error; the models before are served on", &error),
+                Err(error) => output::complain("error; the previous models stay in service", &error),
             }
         }
         Ok(())
@@ -323,7 +323,7 @@ fn names(server: &Server) -> String {
 
 /// All addresses.
 fn routes(server: Arc<Server>) -> Router {
-    // Small replies gain nothing, and MLServer's client does not unpack errors.
+    // Compressing small replies gains nothing, and MLServer's client does not decompress errors.
     let large = DefaultPredicate::new().and(SizeAbove::new(1 << 10));
     let protected = v2::routes().merge(plain::routes());
     let protected = protected.layer(middleware::from_fn_with_state(server.clone(), authorised));
@@ -332,7 +332,7 @@ fn routes(server: Arc<Server>) -> Router {
         .merge(plain::page())
         .fallback(|| async { Refusal { status: StatusCode::NOT_FOUND, reason: "there is nothing here".into() } })
         .method_not_allowed_fallback(|| async {
-            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, reason: "this address takes another method".into() }
+            Refusal { status: StatusCode::METHOD_NOT_ALLOWED, reason: "this address takes a different method".into() }
         })
         .with_state(server)
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(large))

@@ -3,7 +3,7 @@
 /// A share as a number, or in per cent.
 ///
 /// # Errors
-/// What is neither.
+/// A text that is neither.
 pub fn share(text: &str) -> Result<f64, String> {
     let number = match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse().map(|percent: f64| percent / 100.0),

@@ -9,7 +9,7 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::output;
 
-/// Text, and the ground that every picture has of its own.
+/// The style of text; every picture has its own background.
 const STYLE: &str = "text{font-family:system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:#1f2933}\
                      .title{font-size:20px;font-weight:600}.name{font-size:14px;font-weight:600}.quiet{fill:#52606d}\
                      .middle{text-anchor:middle}.end{text-anchor:end}";
@@ -22,9 +22,9 @@ pub struct Svg<'a> {
     pub height: f64,
     /// What it shows, in a line.
     pub title: &'a str,
-    /// Rules of style beside those that all pictures share.
+    /// Style rules besides those that all pictures share.
     pub style: &'static str,
-    /// What is drawn on the ground.
+    /// What is drawn on the background.
     pub body: Markup,
 }
 
@@ -41,7 +41,7 @@ impl Svg<'_> {
                 (body)
             }
         };
-        // Characters that no XML may have, though the name of a file can.
+        // Characters that XML forbids, though a file's name may have them.
         svg.into_string().replace(|c: char| c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'), "") + "\n"
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rayon::ThreadPoolBuilder;
 
-/// How much of the machine to take.
+/// How much of the machine to use.
 #[derive(Args)]
 pub struct Threads {
     /// Threads to work with [default: one per core]

@@ -39,7 +39,7 @@ impl Train {
     }
 }
 
-/// That of what was `done`, or interrupted.
+/// The exit code of a command that was `done`, or interrupted.
 fn exit(done: bool) -> ExitCode {
     if done { ExitCode::SUCCESS } else { ExitCode::from(130) }
 }

@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::eval::headline;
 use crate::output;
 
-/// Between two lines where there is no terminal.
+/// The time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Set by the first Ctrl-C or SIGTERM; the second ends the program at once.
@@ -34,7 +34,7 @@ pub fn interruption() -> Result<Arc<AtomicBool>> {
         if pressed.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        output::note("\nfinishing the step, then saving (once more to leave at once)");
+        output::note("\nfinishing the step, then saving (interrupt again to quit at once)");
     };
     #[cfg(feature = "serve")]
     at_termination(handler.clone()).context("listening for SIGTERM")?;
@@ -42,8 +42,9 @@ pub fn interruption() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// Calls `handler` at each SIGTERM, by which `docker stop`, systemd and batch queues end a program. What `ctrlc` has for it
-/// takes SIGHUP along, also where nohup has it ignored: a run would end with the terminal that it was to outlive.
+/// Calls `handler` at each SIGTERM, with which `docker stop`, systemd and batch queues end a program. The option of
+/// `ctrlc` for it also takes SIGHUP, even where nohup ignores it: a run would end with the terminal that it was meant
+/// to outlive.
 #[cfg(feature = "serve")]
 fn at_termination(handler: impl Fn() + Send + 'static) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -105,15 +106,15 @@ fn parts(data: &DataSet) -> String {
     format!("{}{validation} and {test}", of(data.train.len(), "training"))
 }
 
-/// That the last batch of an epoch takes in what is too little for one of its own, if it is so.
+/// Says that the last batch of an epoch takes in a remainder that is too small for a batch of its own, if it does.
 fn joined(pictures: usize, steps: usize, batch: usize) -> String {
     match pictures - (steps - 1) * batch {
-        last if last > batch => format!(" (the last of an epoch of {last}: what is left is too little for batch-norm)"),
+        last if last > batch => format!(" (the last of an epoch of {last}: the remainder is too small for batch-norm)"),
         _ => String::new(),
     }
 }
 
-/// What a finished run came to, and where its weights are; `judged` is what its best network makes of what it is judged by.
+/// The results of a finished run, and where its weights are; `judged` is its best network's evaluation.
 pub fn summary(run: &Run, folder: &Path, chosen_by: Part, judged: Option<(Part, &Evaluation)>) -> String {
     let progress = run.progress();
     let weights = if progress.best.is_some() { BEST } else { LAST };
@@ -133,7 +134,7 @@ pub fn summary(run: &Run, folder: &Path, chosen_by: Part, judged: Option<(Part, 
     text + &format!("weights: {}\n", folder.join(weights).display())
 }
 
-/// A measure's value as people read it.
+/// A measure's value, formatted for people.
 pub fn scored(measure: Measure, value: f64) -> String {
     match measure {
         Measure::Top1 => format!("accuracy {:.2} %", 100.0 * value),
@@ -155,7 +156,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Of a run of `steps` in all, of which `done` were done before.
+    /// A watch of a run of `steps` in all, of which `done` were done before.
     pub fn new(epochs: usize, steps: u64, done: u64, interrupted: Arc<AtomicBool>) -> Self {
         let style = ProgressStyle::with_template("{msg}  {bar:30} {pos}/{len}  {eta} left");
         let bar = ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

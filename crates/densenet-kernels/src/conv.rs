@@ -1,5 +1,5 @@
-//! Convolution of a pre-activation, forward and backward: the operation that a DenseNet consists of. This is where the
-//! algorithm is chosen, [direct] or [Winograd's](crate::winograd).
+//! Convolution of a pre-activation, forward and backward: the operation that a DenseNet consists of. The algorithm,
+//! [direct] or [Winograd's](crate::winograd), is chosen here.
 
 use crate::batch_norm::{Moments, NormGradient, Normalised, Uncorrected, Write};
 use crate::direct;
@@ -12,25 +12,25 @@ use crate::scalar::{Bf16, Scalar};
 use crate::shapes::{Grid, Window};
 use crate::winograd::{self, Filters, TileSize};
 
-/// Input channels from which Winograd's transforms pay.
+/// Number of input channels from which Winograd's transforms pay off.
 const MIN_CHANNELS: usize = 16;
 
-/// Rows of maps from which 4x4 tiles pay in training, where a batch shares the weights.
+/// Height of maps from which 4x4 tiles pay off in training, where a batch shares the weights.
 const MIN_ROWS_IN_TRAINING: usize = 3;
 
-/// Rows from which 4x4 tiles pay in inference. Below it the 2.3 times larger weights cost more to read than the fewer
-/// multiplications save.
+/// Height from which 4x4 tiles pay off in inference. Below it, reading the 2.3 times larger weights costs more than the
+/// saved multiplications.
 const MIN_ROWS_OF_FOUR: usize = 20;
 
-/// Rows from which 2x2 tiles pay in inference. Below it little more than the weights is read at all.
+/// Height from which 2x2 tiles pay off in inference. Below it, little more than the weights is read.
 const MIN_ROWS_OF_TWO: usize = 5;
 
 /// Channels and window of a convolution, whose weights are `[out][in][kernel][kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
-    /// Channels that it reads.
+    /// Input channels.
     pub in_channels: usize,
-    /// Channels that it makes.
+    /// Output channels.
     pub out_channels: usize,
     /// Its kernel extent, stride and padding.
     pub window: Window,
@@ -39,16 +39,16 @@ pub struct ConvShape {
 /// A way to compute a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// The sum as its definition says.
+    /// The sum as in its definition.
     Direct,
-    /// The same of factors rounded to bfloat16.
+    /// The same with factors rounded to bfloat16.
     Bf16,
     /// Winograd's minimal filtering.
     Winograd(TileSize),
 }
 
 impl ConvShape {
-    /// Multiply-adds of the direct sum for an output of `grid`.
+    /// Multiply-adds of the direct sum, for an output of `grid`.
     pub fn macs(&self, grid: Grid) -> u64 {
         let Self { in_channels, out_channels, window } = self;
         (window.kernel * window.kernel * in_channels * out_channels * grid.pixels()) as u64
@@ -58,7 +58,7 @@ impl ConvShape {
         self.window == winograd::WINDOW && self.in_channels >= MIN_CHANNELS
     }
 
-    /// The faster algorithm, forward and backward, in training on maps of `grid`.
+    /// The faster algorithm for training on maps of `grid`, forward and backward.
     pub fn algorithm_in_training(&self, grid: Grid) -> Algorithm {
         match self.suits_winograd() && grid.height >= MIN_ROWS_IN_TRAINING {
             true => Algorithm::Winograd(TileSize::Four),
@@ -66,25 +66,25 @@ impl ConvShape {
         }
     }
 
-    /// The faster algorithm in inference on maps that are usually `height` pixels high.
+    /// The faster algorithm for inference on maps that are usually `height` pixels high.
     pub fn algorithm_in_inference(&self, height: usize, mode: MathMode) -> Algorithm {
         match self.suits_winograd() {
             true if height >= MIN_ROWS_OF_FOUR => Algorithm::Winograd(TileSize::Four),
             true if height >= MIN_ROWS_OF_TWO => Algorithm::Winograd(TileSize::Two),
-            // Products are of pairs of channels.
+            // Products are computed for pairs of channels.
             _ if mode == MathMode::Bf16 && self.in_channels.is_multiple_of(2) => Algorithm::Bf16,
             _ => Algorithm::Direct,
         }
     }
 }
 
-/// What floating-point products may be made of: oneDNN's floating-point math mode.
+/// The precision of products in floating point, like oneDNN's floating-point math mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MathMode {
-    /// Numbers as they are.
+    /// Factors are not rounded.
     #[default]
     Strict,
-    /// Numbers rounded to bfloat16, where that saves time; their products are added up as they are.
+    /// Factors are rounded to bfloat16 where that saves time; their products are accumulated without rounding.
     Bf16,
 }
 
@@ -120,11 +120,12 @@ impl<T: Scalar> PackedConv<T> {
 }
 
 instantiate! {
-    /// Packs weights `[out][in][kernel][kernel]` for inference on maps that are usually `height` pixels high. Winograd's
-    /// products stay as they are in any `mode`: they are fewer, and their transforms would magnify what rounding loses.
+    /// Packs weights `[out][in][kernel][kernel]` for inference on maps that are usually `height` pixels high.
+    /// Winograd's products are never rounded, in any `mode`: there are fewer of them, and the transforms would amplify
+    /// rounding errors.
     ///
     /// # Panics
-    /// There are not as many weights as `shape` says.
+    /// If the number of weights does not match `shape`.
     pub fn pack<T>(shape: ConvShape, weight: &[T], height: usize, mode: MathMode) -> PackedConv<T> {
         let ConvShape { in_channels, out_channels, window } = shape;
         let weights = match shape.algorithm_in_inference(height, mode) {
@@ -139,10 +140,10 @@ instantiate! {
         PackedConv { shape, weights }
     }
 
-    /// `output[image][y][x][channel]` of a convolution of `input`.
+    /// Computes `output[image][y][x][channel]` of a convolution of `input`.
     ///
     /// # Panics
-    /// `input` or `output` do not fit the convolution.
+    /// If `input` or `output` do not fit the convolution.
     pub fn forward<T>(conv: &PackedConv<T>, input: &Input<'_, T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
         match &conv.weights {
             Weights::Direct(weights) => direct::forward(input, conv.shape.window, weights, epilogue, output),
@@ -151,10 +152,10 @@ instantiate! {
         }
     }
 
-    /// `output` of a convolution of `input` in training, and the batch statistics of what it makes.
+    /// Computes the `output` of a convolution of `input` in training, and its batch statistics.
     ///
     /// # Panics
-    /// `weight`, `input` or `output` do not fit `shape`.
+    /// If `weight`, `input` or `output` do not fit `shape`.
     pub fn forward_with_moments<T>(
         shape: ConvShape,
         input: &Input<'_, T>,
@@ -175,8 +176,8 @@ instantiate! {
         }
     }
 
-    /// The output of [`forward_with_moments`] of a 1x1 convolution again, to the same bits and without its statistics:
-    /// activation checkpointing.
+    /// Recomputes the output of [`forward_with_moments`] for a 1x1 convolution, bitwise the same, without its
+    /// statistics: activation checkpointing.
     pub fn recompute_1x1<T>(
         shape: ConvShape,
         input: &Input<'_, T>,
@@ -188,7 +189,7 @@ instantiate! {
         direct::recompute(input, Window::POINT, &weights, epilogue, output);
     }
 
-    /// Takes the gradient `dy` of a convolution's output back to the maps that it read, in training: see
+    /// Propagates the gradient `dy` of a convolution's output back to its input maps, in training: see
     /// [`direct::backward_data`].
     pub fn backward_data<T>(
         shape: ConvShape,
@@ -245,14 +246,14 @@ mod tests {
     struct Layer {
         name: &'static str,
         shape: ConvShape,
-        /// Rows and columns of what it reads, before any pooling.
+        /// Rows and columns of its input, before any pooling.
         extent: usize,
         pooling: Pooling,
     }
 
     const THREE: Window = winograd::WINDOW;
 
-    /// The kinds of convolution of DenseNet-121: of each block's bottlenecks the first and the last.
+    /// The kinds of convolution in DenseNet-121: the first and the last bottleneck of each block.
     fn layers() -> Vec<Layer> {
         let layer = |name, in_channels, out_channels, window, extent, pooling| {
             let shape = ConvShape { in_channels, out_channels, window };
@@ -275,7 +276,7 @@ mod tests {
         layers
     }
 
-    /// Pieces of the forward pass of one picture on so many threads.
+    /// Number of pieces into which the forward pass of one picture is cut for this many threads.
     fn pieces(layer: &Layer, threads: usize) -> usize {
         let Layer { shape, extent, pooling, .. } = *layer;
         let grid = Grid { images: 1, height: extent, width: extent };
@@ -313,7 +314,7 @@ mod tests {
             );
             assert!(counts[1] >= 2, "{}: two threads have {} pieces", layer.name, counts[1]);
             if window == Window::POINT {
-                // The share of the last thread to finish, against an even share.
+                // The share of the last thread to finish, compared with an even share.
                 for (count, threads) in counts.into_iter().zip(THREADS).filter(|&(_, threads)| threads <= 8) {
                     let share = count.div_ceil(threads) as f64 / count as f64;
                     assert!(share * threads as f64 <= 1.25, "{}: {count} pieces for {threads} threads", layer.name);

@@ -1,4 +1,4 @@
-//! Dropout of feature maps. Masks are drawn again wherever they are needed instead of being stored.
+//! Dropout of feature maps. Masks are not stored, but drawn again wherever they are needed.
 
 use rayon::prelude::*;
 
@@ -9,25 +9,25 @@ use crate::shapes::Grid;
 /// Zeroes elements with probability `rate` and scales the rest by `1 / (1 - rate)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
-    /// Where the masks come from.
+    /// The random stream of the masks.
     pub stream: Stream,
     /// Probability of a zero, in `[0, 1)`.
     pub rate: f64,
 }
 
-/// Pixels that one piece of a map's dropout works on.
+/// Pixels per piece of work.
 const PIECE: usize = 512;
 
 impl Dropout {
-    /// [`Self::apply`] to a whole feature map, on all threads.
+    /// [`Self::apply`] for a whole feature map, using all threads.
     pub fn apply_to_map<T: Scalar>(&self, map: &mut [T], channels: usize, grid: Grid) {
         let pieces = map.par_chunks_mut(PIECE * channels).enumerate();
         pieces.for_each(|(i, pixels)| self.apply(pixels, channels, grid, i * PIECE));
     }
 
-    /// Applies it to some pixels, `[pixel][channel]`, the first of which is number `first` of
-    /// `grid`. The same function takes the gradient back. Elements are numbered as in N, C, H, W, whatever the order in
-    /// memory, so that the mask is that of [`crate::reference::dropout`].
+    /// Applies it to some pixels, `[pixel][channel]`, the first of which is number `first` of `grid`. The same function
+    /// propagates the gradient back. Elements are numbered as in N, C, H, W, whatever their order in memory, so that
+    /// the mask is that of [`crate::reference::dropout`].
     pub fn apply<T: Scalar>(&self, pixels: &mut [T], channels: usize, grid: Grid, first: usize) {
         let scale = T::of(1.0 / (1.0 - self.rate));
         let plane = grid.height * grid.width;

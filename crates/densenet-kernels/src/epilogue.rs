@@ -1,4 +1,4 @@
-//! What is added to and done with a convolution's sums.
+//! The epilogue of a convolution: what is done to its sums.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ use crate::shapes::Grid;
 use crate::simd::Simd;
 use crate::simd::strided::MatrixMut;
 
-/// What is added to and done with a convolution's sums, in this order.
+/// The operations on a convolution's sums, in this order.
 #[derive(Clone, Copy, Debug)]
 pub struct Epilogue<'a, T> {
-    /// One value an output channel.
+    /// The bias, one value per output channel.
     pub bias: Option<&'a [T]>,
-    /// Whether negative results become zero.
+    /// Whether negative results are set to zero.
     pub relu: bool,
-    /// Zeroes results at random.
+    /// Sets results to zero at random.
     pub dropout: Option<Dropout>,
-    /// Added last: what a residual connection carries around the convolution, laid out as the output.
+    /// Added last: the input of a residual connection around the convolution, laid out like the output.
     pub skip: Option<&'a [T]>,
 }
 
@@ -30,13 +30,13 @@ pub(crate) struct EpilogueLanes<S: Simd> {
 }
 
 impl<T: Scalar> Epilogue<'_, T> {
-    /// What the sums of a panel are added to.
+    /// The initial values of a panel's sums.
     #[inline(always)]
     pub(crate) fn beta(&self, panel: &Panel) -> Beta<'_, T> {
         self.bias.map_or(Beta::Zero, |bias| Beta::Bias(&bias[panel.first..panel.first + panel.n]))
     }
 
-    /// Lower bound of the sums with their bias.
+    /// Lower bound of the sums including bias.
     #[inline(always)]
     pub(crate) fn lower_clamp(&self) -> T {
         if self.relu { T::zero() } else { T::neg_infinity() }
@@ -51,7 +51,7 @@ impl<T: Scalar> Epilogue<'_, T> {
         }
     }
 
-    /// Dropout and skip connection of `channels` of some pixels, the first of which is number `first` of `grid`, where the
+    /// Dropout and skip connection for `channels` of some pixels, the first of which is number `first` of `grid`; the
     /// output has `all` channels.
     pub(crate) fn finish(
         &self,

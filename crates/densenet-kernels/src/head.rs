@@ -16,7 +16,7 @@ use crate::simd::pre_activation::NormLanes;
 use crate::simd::strided::Matrix;
 use crate::simd::{Dispatch, MAX_LANES, Operation, Simd};
 
-/// What becomes of an image's last maps: its features.
+/// How an image's last maps are reduced to its features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
     /// Means over the pixels, `[channel]`.
@@ -28,7 +28,7 @@ pub enum Pool {
 }
 
 impl Pool {
-    /// Features of an image whose maps have so many `channels`.
+    /// Number of features of an image whose maps have this many `channels`.
     fn features(self, grid: Grid, channels: usize) -> usize {
         match self {
             Self::Average | Self::Max => channels,
@@ -49,8 +49,8 @@ instantiate! {
         });
     }
 
-    /// Takes the gradient `dy` of the features, `[image][feature]`, back to the maps: `dx` gets `gamma * dz`, see
-    /// [`crate::direct::backward_data`]. That of a maximum goes to its first pixel.
+    /// Propagates the gradient `dy` of the features, `[image][feature]`, back to the maps: writes `gamma * dz` to `dx`,
+    /// see [`crate::direct::backward_data`]. The gradient of a maximum goes to its first pixel.
     pub fn backward<T>(reader: &Normalised<'_, T>, relu: bool, pool: Pool, dy: &[T], dx: &mut [T]) -> NormGradient<T> {
         let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
         let (plane, count) = (grid.height * grid.width, pool.features(grid, channels));
@@ -115,7 +115,7 @@ struct PreActivation<'a, S: Simd> {
     pixels: &'a [S::T],
     /// The map's channels.
     channels: usize,
-    /// Those of the vector.
+    /// The channels of the vector.
     lanes: Range<usize>,
 }
 
@@ -134,7 +134,7 @@ impl<S: Simd> PreActivation<'_, S> {
         sum
     }
 
-    /// The largest; NaN if any is.
+    /// The largest value; NaN if any is NaN.
     #[inline(always)]
     fn largest(&self, simd: S) -> S::V {
         let mut most = simd.splat(S::T::neg_infinity());
@@ -166,7 +166,7 @@ struct Backward<'a, 'b, T> {
     pool: Pool,
     dy: &'a [T],
     plane: usize,
-    /// Room for the gradient of every pixel, `[pixel][channel]`.
+    /// Memory for the gradient of every pixel, `[pixel][channel]`.
     rows: &'a mut [T],
 }
 
@@ -193,7 +193,7 @@ impl<T: Scalar> Operation<T> for Backward<'_, '_, T> {
                 }
             }
         }
-        // Every pixel of a mean has the same gradient: rows that are all the same memory.
+        // Every pixel of a mean has the same gradient, so all rows share the same memory.
         let ld = if pool == Pool::Average { 0 } else { channels };
         let places = Places { first: 0, outputs: plane, width: plane };
         let tile = Tile { dy: Matrix { data: rows, ld }, channels: 0..channels, pixels: plane, places };
@@ -201,8 +201,9 @@ impl<T: Scalar> Operation<T> for Backward<'_, '_, T> {
     }
 }
 
-/// Writes the gradient `dy`, `[channel]`, of a map's maxima to the first pixel that has it, and zeros to the others, of
-/// `rows`, `[pixel][channel]`, which have the `channels` of all maps. The image begins at pixel `first` of the map.
+/// Writes the gradient `dy`, `[channel]`, of a map's maxima to the first pixel with the maximum, and zeros to the
+/// others, in `rows`, `[pixel][channel]`, which have the `channels` of all maps. The image begins at pixel `first` of
+/// the map.
 #[inline(always)]
 fn to_largest<S: Simd>(
     simd: S,

@@ -1,11 +1,11 @@
 //! Explicit instantiation: generic operations that are compiled in this crate.
 //!
-//! A generic function is compiled where it is used: once more in every crate, test and benchmark. These are large, since
-//! each is compiled for every instruction set, so their bodies are methods of a trait that is implemented here for `f32`
-//! and `f64`.
+//! A generic function is compiled where it is used: again in every crate, test and benchmark. These are large, since
+//! each is compiled for every instruction set, so their bodies are methods of a trait that is implemented here for
+//! `f32` and `f64`.
 
-/// Makes functions over a number `T` whose bodies are compiled here. Each calls the method of its name of the module's
-/// trait `Instance`, which is implemented for `f32` and `f64`.
+/// Defines functions over a number type `T` whose bodies are compiled here. Each calls the method of the same name in
+/// the module's trait `Instance`, which is implemented for `f32` and `f64`.
 macro_rules! instantiate {
     ($(
         $(#[$about:meta])*
@@ -17,7 +17,7 @@ macro_rules! instantiate {
         }
 
         $crate::instantiate::instantiate!(@of f32 inline(never): $($name($($argument: $kind),*) ($(-> $out)?) $body)*);
-        // In a release build `f64` is compiled by the crates that use it: few do.
+        // In a release build `f64` is compiled by the crates that use it, which are few.
         $crate::instantiate::instantiate!(
             @of f64 cfg_attr(not(debug_assertions), inline): $($name($($argument: $kind),*) ($(-> $out)?) $body)*
         );

@@ -1,8 +1,8 @@
 //! Arrays and operations of a DenseNet, without networks.
 //!
-//! [`mod@reference`] holds a plain, readable form of every operation, forward and backward, that the fast ones are held to.
-//! The fast ones work on [feature maps](FeatureMaps) and go through [`simd`], which picks the instruction set; they are
-//! generic over `f32`, for work, and `f64`, to check the same code to fourteen digits.
+//! [`mod@reference`] contains a plain, readable form of every operation, forward and backward, against which the fast
+//! ones are checked. The fast ones work on [feature maps](FeatureMaps) and go through [`simd`], which selects the
+//! instruction set; they are generic over `f32`, for use, and `f64`, to check the same code to fourteen digits.
 
 pub mod batch_norm;
 pub mod conv;
@@ -34,7 +34,7 @@ pub use pack::Input;
 pub use scalar::{Bf16, Precision, Scalar};
 pub use shapes::{Affine, FeatureMap, FeatureMaps, Grid, Pooling, Window};
 
-/// A number for which all operations are compiled: `f32` or `f64`.
+/// A number type for which all operations are compiled: `f32` or `f64`.
 pub trait Real:
     simd::Dispatch
     + Scratch

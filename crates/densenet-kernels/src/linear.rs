@@ -13,12 +13,12 @@ use crate::shapes::{Grid, Window};
 pub struct PackedLinear<T: Precision>(PackedWeights<T>);
 
 impl<T: Precision> PackedLinear<T> {
-    /// Features that it reads.
+    /// Number of input features.
     pub fn in_features(&self) -> usize {
         self.0.k()
     }
 
-    /// Features that it makes.
+    /// Number of output features.
     pub fn out_features(&self) -> usize {
         self.0.n()
     }
@@ -36,28 +36,30 @@ instantiate! {
         PackedLinear(direct::pack_forward(weight, out, weight.len() / out, 1))
     }
 
-    /// `y` `(N, out)` of `x` `(N, in)`, followed by a ReLU or not.
+    /// Computes `y` `(N, out)` from `x` `(N, in)`, optionally followed by a ReLU.
     ///
     /// # Panics
-    /// `x`, `bias` or `y` do not fit the weights.
+    /// If `x`, `bias` or `y` do not fit the weights.
     pub fn forward<T>(x: &[T], weights: &PackedLinear<T>, bias: &[T], relu: bool, y: &mut [T]) {
         let epilogue = Epilogue { bias: Some(bias), relu, ..Epilogue::default() };
         direct::forward(&rows(x, weights.in_features()), Window::POINT, &weights.0, &epilogue, y);
     }
 
-    /// The gradient `dx` `(N, in)` of what the layer read, from the gradient `dy` `(N, out)` and weights `[out][in]`.
+    /// Computes the gradient `dx` `(N, in)` of the layer's input from the gradient `dy` `(N, out)` and weights
+    /// `[out][in]`.
     pub fn backward_data<T>(dy: &[T], weight: &[T], out: usize, dx: &mut [T]) {
         let weights = direct::pack_backward(weight, out, weight.len() / out, 1);
         direct::forward(&rows(dy, out), Window::POINT, &weights, &Epilogue::default(), dx);
     }
 
-    /// Takes the gradient `dy` of a ReLU, which made `y`, back in its place.
+    /// Propagates the gradient `dy` of a ReLU with output `y` back, in place.
     pub fn backward_relu<T>(y: &[T], dy: &mut [T]) {
         assert_eq!(y.len(), dy.len(), "gradient of a ReLU");
         dy.iter_mut().zip(y).filter(|&(_, &y)| y <= 0.0).for_each(|(dy, _)| *dy = 0.0);
     }
 
-    /// The gradients `dw`, `[out][in]`, and `db` of weights and bias, from `x` `(N, in)` and the gradient `dy` `(N, out)`.
+    /// Computes the gradients `dw`, `[out][in]`, and `db` of weights and bias from `x` `(N, in)` and the gradient `dy`
+    /// `(N, out)`.
     pub fn backward_weights<T>(x: &[T], dy: &[T], dw: &mut [T], db: &mut [T]) {
         let channels = db.len();
         let dy_rows = OutputGradient::Finished { dy, channels };

@@ -2,22 +2,22 @@
 
 use crate::scalar::Scalar;
 
-/// What training minimises, a mean over a batch.
+/// The loss that training minimises, a mean over a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss<'a> {
-    /// Softmax cross-entropy, for classes that exclude each other; a picture's targets are its share of each class and add up
-    /// to 1.
+    /// Softmax cross-entropy, for mutually exclusive classes; a picture's targets are its share of each class and add
+    /// up to 1.
     CrossEntropy {
         /// Share of the targets that is spread evenly over all classes, in `[0, 1]`.
         label_smoothing: f64,
-        /// What a picture of each class counts; 1 each where there are none. The mean is a weighted one, as
-        /// `torch.nn.CrossEntropyLoss` takes it of class indices.
+        /// Weight of the pictures of each class; `None` for 1 each. The mean is weighted, as in
+        /// `torch.nn.CrossEntropyLoss` with class indices.
         class_weights: Option<&'a [f32]>,
     },
-    /// Binary cross-entropy of each label by itself, by `torch.nn.BCEWithLogitsLoss`; targets are from 0 to 1, or NaN where
-    /// nobody knows, which is left out of the mean.
+    /// Binary cross-entropy of independent labels, as in `torch.nn.BCEWithLogitsLoss`; targets are from 0 to 1, or NaN
+    /// where not known, which is left out of the mean.
     BinaryCrossEntropy {
-        /// What a label counts where a picture has it; 1 each where there are none.
+        /// Weight of each label in the pictures that have it; `None` for 1 each.
         pos_weight: Option<&'a [f32]>,
     },
 }
@@ -29,8 +29,8 @@ impl Default for Loss<'_> {
 }
 
 impl Loss<'_> {
-    /// What the mean divides by: the weight of all pictures, or the number of labels that are known. `targets` are
-    /// `(N, classes)`.
+    /// The divisor of the mean: the weight of all pictures, or the number of known labels. `targets` are `(N,
+    /// classes)`.
     pub fn weight<T: Scalar>(&self, targets: &[T], classes: usize) -> f64 {
         match self {
             Self::CrossEntropy { class_weights, .. } => {
@@ -41,11 +41,11 @@ impl Loss<'_> {
         }
     }
 
-    /// The mean loss of `logits` for `targets`, both `(N, classes)`, and its gradient, laid out as they are; 0 where the
-    /// [weight](Self::weight) is.
+    /// The mean loss of `logits` for `targets`, both `(N, classes)`, and its gradient, laid out like them; 0 if the
+    /// [weight](Self::weight) is 0.
     ///
     /// # Panics
-    /// There are not as many targets as logits.
+    /// If the numbers of targets and logits differ.
     pub fn evaluate<T: Scalar>(&self, logits: &[T], targets: &[T], classes: usize) -> (T, Vec<T>) {
         assert_eq!(logits.len(), targets.len(), "logits and targets differ in number");
         let weight = self.weight(targets, classes);
@@ -72,7 +72,7 @@ fn of_class(weights: Option<&[f32]>, class: usize) -> f64 {
     weights.map_or(1.0, |weights| weights[class].into())
 }
 
-/// The loss of a picture; its gradient, times `scale`, goes after `dlogits`.
+/// The loss of a picture; its gradient, times `scale`, is appended to `dlogits`.
 fn cross_entropy<T: Scalar>(logits: &[T], target: impl Fn(usize) -> T, scale: T, dlogits: &mut Vec<T>) -> T {
     let log_sum = log_sum_exp(logits);
     let whole: T = (0..logits.len()).map(&target).sum();
@@ -81,8 +81,8 @@ fn cross_entropy<T: Scalar>(logits: &[T], target: impl Fn(usize) -> T, scale: T,
     logits.iter().enumerate().map(|(c, &logit)| target(c) * (log_sum - logit)).sum()
 }
 
-/// The sum of the losses of a picture's known labels, `y w softplus(-z) + (1 - y) softplus(z)`; its gradient, times `scale`,
-/// goes after `dlogits`.
+/// The sum of the losses of a picture's known labels, `y w softplus(-z) + (1 - y) softplus(z)`; its gradient, times
+/// `scale`, is appended to `dlogits`.
 fn binary_cross_entropy<T: Scalar>(
     logits: &[T],
     targets: &[T],
@@ -105,16 +105,16 @@ fn binary_cross_entropy<T: Scalar>(
     total
 }
 
-/// Logarithm of the sum of exponentials; the largest is taken out so that none overflows.
+/// Logarithm of the sum of exponentials; the largest is factored out so that none overflows.
 fn log_sum_exp<T: Scalar>(logits: &[T]) -> T {
     let largest = logits.iter().copied().fold(T::neg_infinity(), T::max);
     largest + logits.iter().map(|&logit| (logit - largest).exp()).sum::<T>().ln()
 }
 
-/// Targets `(N, classes)` of pictures of one class each: 1 at each of the `labels`.
+/// Targets `(N, classes)` for pictures of one class each: 1 at each of the `labels`.
 ///
 /// # Panics
-/// A label is not below `classes`.
+/// If a label is not below `classes`.
 pub fn one_hot<T: Scalar>(labels: &[usize], classes: usize) -> Vec<T> {
     let mut targets = vec![T::zero(); labels.len() * classes];
     for (row, &label) in targets.chunks_exact_mut(classes).zip(labels) {

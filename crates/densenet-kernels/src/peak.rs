@@ -1,4 +1,4 @@
-//! The most that this processor could do: what a benchmark's figures are a fraction of.
+//! The peak performance of this processor, for expressing a benchmark's figures as a fraction of it.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,22 +10,23 @@ use crate::scalar::{Bf16, Scalar};
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// Independent sums: enough to fill two units of a latency of five.
+/// Number of independent sums: enough to fill two units with a latency of five.
 const SUMS: usize = 12;
 
-/// Multiply-adds of each sum in one measurement, a few milliseconds.
+/// Multiply-adds per sum in one measurement, a few milliseconds.
 const LENGTH: usize = 1 << 21;
 
-/// Measurements, of which the best counts.
+/// Number of measurements, of which the best counts.
 const TRIES: usize = 10;
 
-/// Multiply-adds of `f32` as floating-point operations (two each) per second, on all threads of the current pool at once.
+/// The peak of `f32` multiply-adds, in floating-point operations (two each) per second, on all threads of the current
+/// pool at once.
 pub fn fma_peak() -> f64 {
     let best = rayon::broadcast(|_| (0..TRIES).map(|_| f32::dispatch(MultiplyAdds)).fold(0.0, f64::max));
     best.into_iter().sum()
 }
 
-/// Multiply-adds that wait for nothing but their own sum.
+/// Multiply-adds that depend only on their own sum.
 struct MultiplyAdds;
 
 impl<T: Scalar> Operation<T> for MultiplyAdds {
@@ -51,13 +52,13 @@ impl<T: Scalar> Operation<T> for MultiplyAdds {
     }
 }
 
-/// Multiply-adds a second of factors of bfloat16 on this thread, as a multiple of those of `T`; 0 where there is no instruction
-/// for them. It takes about a millisecond.
+/// Multiply-adds per second with bfloat16 factors on this thread, relative to those of `T`; 0 if there is no
+/// instruction for them. It takes about a millisecond.
 pub fn bf16_gain<T: Dispatch>() -> f64 {
     T::dispatch(Bf16Gain)
 }
 
-/// A product that the first level of the cache holds, of both kinds of factors.
+/// A product that fits into the first-level cache, for both kinds of factors.
 struct Bf16Gain;
 
 /// Its extent along K.
@@ -75,7 +76,7 @@ impl<T: Scalar> Operation<T> for Bf16Gain {
     }
 }
 
-/// The least that a micro-tile takes, of some tries.
+/// The shortest time for a micro-tile, of several tries.
 #[inline(always)]
 fn seconds<P: Factors, S: Simd<T = P::Accumulator>>(simd: S) -> f64 {
     const VECTORS: usize = 2;

@@ -1,12 +1,12 @@
 //! Random numbers that are a pure function of seed, stream and index.
 //!
-//! Nothing is carried from one number to the next, so any thread may draw any of them in any order, and a forward pass
+//! No state is carried from one number to the next, so any thread may draw any of them in any order, and a forward pass
 //! that is computed twice draws the same dropout mask twice.
 //!
 //! # Quality
-//! A stream is the sequence of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from a starting state that seed and
-//! stream are mixed into; that generator passes BigCrush. All streams walk the same cycle of 2^64 states from different
-//! places: two streams of `n` numbers share any of them with probability `n / 2^63`. It is not for secrets.
+//! A stream is the sequence of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) from a starting state mixed from seed
+//! and stream; that generator passes BigCrush. All streams follow the same cycle of 2^64 states from different starting
+//! points: two streams of `n` numbers overlap with probability `n / 2^63`. It is not suitable for secrets.
 
 /// The odd increment of SplitMix64: 2^64 divided by the golden ratio.
 const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -18,7 +18,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of that number under `seed`.
+    /// The stream with this number under `seed`.
     pub fn new(seed: u64, stream: u64) -> Self {
         Self { state: mix(mix(seed.wrapping_add(INCREMENT)) ^ stream) }
     }
@@ -35,15 +35,15 @@ impl Stream {
         (self.bits(index) >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// A number of the standard normal distribution (Box and Muller), the same bits on every machine.
+    /// A number from the standard normal distribution (Box and Muller), the same bits on every machine.
     pub fn normal(self, index: u64) -> f64 {
         let radius = (-2.0 * libm::log(1.0 - self.uniform(index.wrapping_mul(2)))).sqrt();
         let angle = std::f64::consts::TAU * self.uniform(index.wrapping_mul(2).wrapping_add(1));
         radius * libm::cos(angle)
     }
 
-    /// Whether dropout of probability `p`, in `[0, 1)`, keeps the element: [`Self::uniform`] is at least `p`, decided
-    /// in integers.
+    /// Whether dropout with probability `p`, in `[0, 1)`, keeps the element: whether [`Self::uniform`] is at least `p`,
+    /// decided in integers.
     #[inline]
     pub fn keep(self, index: u64, p: f64) -> bool {
         self.bits(index) >> 11 >= (p * (1u64 << 53) as f64).ceil() as u64
@@ -93,7 +93,7 @@ mod tests {
         }
     }
 
-    /// Neighbouring seeds and streams agree on a coin's side half the time.
+    /// Neighbouring seeds and streams agree in half of their bits.
     #[test]
     #[cfg_attr(miri, ignore = "large")]
     fn neighbours_are_unrelated() {

@@ -1,4 +1,4 @@
-//! Element types: what operations compute with, and what a matrix product stores, packs and accumulates.
+//! Element types: those that operations compute with, and those that a matrix product stores, packs and accumulates.
 
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
@@ -11,8 +11,8 @@ use num_traits::{Float, FromPrimitive};
 
 /// The element types of a matrix product, and how many of them the micro-kernel multiplies at a time.
 ///
-/// A floating-point product has one type throughout, but for [`Bf16`]. An integer product packs narrow integers, of which one
-/// instruction multiplies a group and adds the products to one wide sum.
+/// A floating-point product has the same type throughout, except for [`Bf16`]. An integer product packs narrow
+/// integers; one instruction multiplies a group of them and adds the products to one wide sum.
 pub trait Precision: Copy + Send + Sync + 'static {
     /// An element of the packed left operand: feature maps.
     type Input: Pod + Debug + Send + Sync;
@@ -20,11 +20,11 @@ pub trait Precision: Copy + Send + Sync + 'static {
     type Weight: Pod + Debug + Send + Sync;
     /// An element of the sums.
     type Accumulator: Pod + Debug + Send + Sync;
-    /// Neighbouring elements along K that one instruction multiplies and adds up: 1, 2 or 4.
+    /// Neighbouring elements along K that one instruction multiplies and sums: 1, 2 or 4.
     const K_GROUP: usize;
 }
 
-/// A floating-point number: `f32` for work, `f64` to check the same code to fourteen digits.
+/// A floating-point number: `f32` for use, `f64` to check the same code to fourteen digits.
 pub trait Scalar:
     Precision<Input = Self, Weight = Self, Accumulator = Self>
     + Float
@@ -38,12 +38,12 @@ pub trait Scalar:
     + Display
     + Pod
 {
-    /// The nearest number to `value`.
+    /// The number nearest to `value`.
     fn of(value: f64) -> Self {
         Self::from_f64(value).expect("every f64 has a nearest float")
     }
 
-    /// The nearest bfloat16, by way of single precision.
+    /// The nearest bfloat16, rounded through single precision.
     fn bf16(self) -> bf16 {
         bf16::from_f32(self.to_f32().expect("every float is near an f32"))
     }
@@ -69,7 +69,7 @@ macro_rules! floating_point {
 
 floating_point!(f32, f64);
 
-/// Factors of bfloat16, of which one instruction multiplies a pair and adds the products to a sum of `T`.
+/// Factors in bfloat16; one instruction multiplies a pair and adds the products to a sum of `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bf16<T>(PhantomData<T>);
 

@@ -1,5 +1,5 @@
-//! What follows the stem's convolution: `pool(relu(bn(x)))`, in the ImageNet stem with the maximum of 3x3 pixels, stride 2
-//! and padding 1 (table 1 of the paper); with [`Pool::NONE`] it is `relu(bn(x))`.
+//! The operations after the stem's convolution: `pool(relu(bn(x)))`, which in the ImageNet stem takes the maximum of
+//! 3x3 pixels with stride 2 and padding 1 (table 1 of the paper); with [`Pool::NONE`] it is `relu(bn(x))`.
 
 use std::ops::Range;
 
@@ -15,29 +15,30 @@ use crate::simd::pre_activation::{NormLanes, SumLanes};
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// What becomes of the pixels of a window, which holds at least one: padding is at most half of the kernel.
+/// How the pixels of a window are combined. A window contains at least one, since padding is at most half of the
+/// kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// The largest.
+    /// The maximum.
     Max(Window),
-    /// The mean, in which padding counts as zeros.
+    /// The average, in which padding counts as zeros.
     Average(Window),
 }
 
 impl Pool {
-    /// That of the ImageNet stem.
+    /// The pooling of the ImageNet stem.
     pub const IMAGENET: Self = Self::Max(Window { kernel: 3, stride: 2, padding: 1 });
     /// No pooling.
     pub const NONE: Self = Self::Max(Window::POINT);
 
-    /// The pixels that become one.
+    /// The window of pixels that are combined into one.
     pub fn window(self) -> Window {
         match self {
             Self::Max(window) | Self::Average(window) => window,
         }
     }
 
-    /// Part of an average that each pixel of its window has.
+    /// Each pixel's share of an average over its window.
     fn share<T: Scalar>(self) -> T {
         let kernel = self.window().kernel;
         T::of(1.0 / (kernel * kernel) as f64)
@@ -53,7 +54,7 @@ instantiate! {
         partition.run(output, &|block, output| forward.run_row_block(&block, output));
     }
 
-    /// [`forward`], and the batch statistics of what it makes.
+    /// [`forward`], and the batch statistics of its output.
     pub fn forward_with_moments<T>(
         maps: &FeatureMaps<'_, T>,
         affine: Affine<'_, T>,
@@ -65,9 +66,9 @@ instantiate! {
         run_with_moments(&forward.partition(), output, &|block, output| forward.run_row_block(&block, output))
     }
 
-    /// Takes the gradient `dy` of what [`forward`] makes back to the map: `dx` gets `gamma * dz`, where `dz` goes to the first
-    /// of the largest values of each window, or to all of an averaged one, and the sums over `dz` are returned, as in
-    /// [`crate::direct::backward_data`].
+    /// Propagates the gradient `dy` of the output of [`forward`] back to the map: writes `gamma * dz` to `dx`, where
+    /// `dz` goes to the first of the largest values of each window, or to all values of an averaged one, and returns
+    /// the sums over `dz`, as in [`crate::direct::backward_data`].
     pub fn backward<T>(reader: &Normalised<'_, T>, pool: Pool, dy: &[T], dx: &mut [T]) -> NormGradient<T> {
         let (grid, channels) = (reader.maps.grid(), reader.maps.channels());
         let (plane, pooled) = (grid.height * grid.width * channels, pool.window().output(grid));
@@ -91,7 +92,7 @@ fn the_map<'a, T>(maps: &FeatureMaps<'a, T>) -> FeatureMap<'a, T> {
     maps.iter().next().expect("one map")
 }
 
-/// Where the pixels of a window lie.
+/// Where the pixels of a window are.
 struct Pixels {
     rows: Range<usize>,
     columns: Range<usize>,
@@ -102,7 +103,7 @@ struct Pixels {
 }
 
 impl Pixels {
-    /// Those of the window of the output pixel in row `y` and column `x`.
+    /// The pixels in the window of the output pixel in row `y` and column `x`.
     #[inline(always)]
     fn of(window: Window, y: usize, x: usize, grid: Grid, channels: usize) -> Self {
         let rows = window.inputs(y, grid.height);
@@ -184,8 +185,8 @@ fn largest<S: Simd>(
     image: &[S::T],
     lanes: Range<usize>,
 ) -> S::V {
-    // `max` forgets a NaN that is not a window's last. In the usual stems none gets lost for that: the convolution before
-    // spreads a NaN of the picture over neighbours, of which one is some window's last.
+    // `max` drops a NaN unless it is the last value of a window. In the usual stems none is lost because of that: the
+    // convolution before spreads a NaN of the picture over neighbours, one of which is the last value of some window.
     let mut most = simd.splat(S::T::default());
     for y in rows.clone() {
         for x in columns.clone() {
@@ -235,7 +236,7 @@ impl<T: Scalar> Operation<T> for Backward<'_, T> {
         let Self { norm, grid, pool, x: map, dy, dx, sums } = self;
         let (channels, window, share) = (norm.map.channels, pool.window(), simd.splat(pool.share()));
         let (pooled, row) = (window.output(grid), grid.width * channels);
-        // Rows are cleared right before the first window over them is taken back.
+        // Rows are cleared right before the first window over them is processed.
         let mut cleared = 0;
         for (y, dy) in dy.chunks_exact(pooled.width * channels).take(pooled.height).enumerate() {
             let end = window.inputs(y, grid.height).end;
@@ -261,7 +262,7 @@ impl<T: Scalar> Operation<T> for Backward<'_, T> {
     }
 }
 
-/// Takes the gradient `dy` of [`largest`] back: adds `gamma * dz` to `dx`.
+/// Propagates the gradient `dy` of [`largest`] back: adds `gamma * dz` to `dx`.
 #[inline(always)]
 fn largest_backward<S: Simd>(
     simd: S,
@@ -274,7 +275,8 @@ fn largest_backward<S: Simd>(
 ) -> SumLanes<S> {
     let zero = simd.splat(S::T::default());
     let most = largest(simd, AffineLanes { scale: norm.scale, shift: norm.shift }, pixels, map, lanes.clone());
-    // A window without a value above zero passes nothing on; else the first of the largest takes all.
+    // A window without a positive value passes nothing on; otherwise the first of the largest values receives the whole
+    // gradient.
     let mut left = simd.select_le(most, zero, zero, dy);
     let mut sums = SumLanes { dz: left, dz_deviation: zero };
     for y in pixels.rows.clone() {
@@ -292,7 +294,7 @@ fn largest_backward<S: Simd>(
     sums
 }
 
-/// Takes the gradient `dy` of [`sum`] back, as [`largest_backward`].
+/// Propagates the gradient `dy` of [`sum`] back, like [`largest_backward`].
 #[inline(always)]
 fn sum_backward<S: Simd>(
     simd: S,

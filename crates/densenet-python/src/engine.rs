@@ -1,4 +1,4 @@
-//! Forward and backward passes for a framework that holds the weights itself and works out the loss.
+//! Forward and backward passes for a framework that holds the weights and computes the loss itself.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,16 +15,16 @@ use rayon::prelude::*;
 use crate::errors::exception;
 use crate::threads;
 
-/// A name and a shape for each tensor.
+/// The name and shape of each tensor.
 type Layout = Vec<(String, Vec<usize>)>;
 
-/// What an engine computes with.
+/// The number types that an engine can compute with.
 pub trait Real: densenet_kernels::Real + Element {}
 
 impl Real for f32 {}
 impl Real for f64 {}
 
-/// A network without classifier whose weights come from elsewhere, and the memory of its passes.
+/// A network without classifier whose weights come from outside, and the memory of its passes.
 #[pyclass(frozen)]
 pub struct Engine {
     passes: Mutex<Precision>,
@@ -42,7 +42,8 @@ struct Passes<T: Real> {
     memory: Memory,
 }
 
-/// The network of `config`, a JSON text: its parameters and running statistics in their order, and its features.
+/// The layout of the network of `config`, a JSON text: its parameters and running statistics in order, and its number
+/// of features.
 #[pyfunction]
 pub fn layout(config: &str) -> PyResult<(Layout, Layout, usize)> {
     let architecture = Architecture::new(&parsed(config)?).map_err(exception)?;
@@ -76,7 +77,7 @@ impl Engine {
         }
     }
 
-    /// The features of `images` in training, and what the running statistics become.
+    /// The features of `images` in training, and the updated running statistics.
     fn forward<'py>(
         &self,
         py: Python<'py>,
@@ -91,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// The gradients of all parameters, after the forward pass on `images` with that `seed`.
+    /// The gradients of all parameters, after the forward pass on `images` with this `seed`.
     fn backward<'py>(
         &self,
         py: Python<'py>,
@@ -107,7 +108,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Waits for another thread's pass while Python runs, which that thread needs to end it.
+    /// Waits for another thread's pass without holding Python's lock, which that thread needs to finish it.
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Precision> {
         self.passes.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,8 +177,8 @@ impl<T: Real> Passes<T> {
         StepOptions { dropout_seed: seed, memory: self.memory, ..StepOptions::default() }
     }
 
-    /// Takes over the values of all parameters and running statistics. Values that are as before leave the weights packed for
-    /// inference: comparing takes less than packing.
+    /// Copies the values of all parameters and running statistics. Unchanged values leave the weights packed for
+    /// inference: comparing is faster than packing.
     fn take(&mut self, py: Python<'_>, parameters: &Bound<'_, PyAny>, running: &Bound<'_, PyAny>) -> PyResult<()> {
         let architecture = self.network.architecture();
         let parameters = Values::<T>::of(parameters, &architecture.parameters)?;
@@ -203,12 +204,12 @@ impl<'py, T: Real> Values<'py, T> {
         let take = |array: PyResult<Bound<'py, PyAny>>| array?.extract().map_err(|_| wrong_type());
         let arrays: Vec<PyReadonlyArrayDyn<'py, T>> = arrays.try_iter()?.map(take).collect::<PyResult<_>>()?;
         if arrays.len() != tensors.len() {
-            return Err(PyValueError::new_err(format!("{} tensors; there are {}", arrays.len(), tensors.len())));
+            return Err(PyValueError::new_err(format!("{} tensors; {} are needed", arrays.len(), tensors.len())));
         }
         for (array, tensor) in arrays.iter().zip(tensors) {
             if array.as_array().shape() != tensor.shape {
                 let (found, Tensor { name, shape, .. }) = (array.as_array().shape().to_vec(), tensor);
-                return Err(PyValueError::new_err(format!("{name} of shape {found:?}; {shape:?} is needed")));
+                return Err(PyValueError::new_err(format!("{name} has shape {found:?}; {shape:?} is needed")));
             }
         }
         Ok(Self { arrays })
@@ -219,7 +220,7 @@ impl<'py, T: Real> Values<'py, T> {
     }
 }
 
-/// Makes the values of an arena those of `slices`, one after the other.
+/// Sets the values of an arena to those of `slices`, one after the other.
 fn fill<T: Real>(mut arena: &mut [T], slices: &[&[T]]) {
     for slice in slices {
         let (part, rest) = arena.split_at_mut(slice.len());
@@ -228,7 +229,7 @@ fn fill<T: Real>(mut arena: &mut [T], slices: &[&[T]]) {
     }
 }
 
-/// Whether the values of an arena are those of `slices`, one after the other.
+/// Whether the values of an arena equal those of `slices`, one after the other.
 fn unchanged<T: Real>(slices: &[&[T]], arena: &[T]) -> bool {
     let mut rest = arena;
     let mut parts = Vec::with_capacity(slices.len());

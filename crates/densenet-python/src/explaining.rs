@@ -1,4 +1,4 @@
-//! Maps of what in a picture speaks for a class.
+//! Maps of what in a picture supports a class.
 
 use densenet::explain::{ActivationMaps, IntegratedGradients, Noise, Target, grad_cam, occlusion, smooth_grad};
 use ndarray::{Array2, ArrayView3, Axis};
@@ -10,27 +10,27 @@ use crate::errors::exception;
 use crate::network::{Network, check_finite};
 use crate::threads;
 
-/// How methods are set.
+/// Settings of the methods.
 #[derive(FromPyObject)]
 pub struct Settings {
-    /// Of Grad-CAM, the block, counted from 1; the last if it is none.
+    /// For Grad-CAM: the block, counted from 1; `None` for the last.
     #[pyo3(item)]
     block: Option<usize>,
-    /// Of integrated gradients.
+    /// For integrated gradients: the number of steps.
     #[pyo3(item)]
     steps: usize,
-    /// Of SmoothGrad, the noisy copies.
+    /// For SmoothGrad: the number of noisy copies.
     #[pyo3(item)]
     samples: usize,
-    /// Of SmoothGrad, the noise's standard deviation as a share of the picture's range.
+    /// For SmoothGrad: the noise's standard deviation as a share of the picture's range.
     #[pyo3(item)]
     noise: f64,
-    /// Of occlusion, the square's side in pixels.
+    /// For occlusion: the square's side in pixels.
     #[pyo3(item)]
     square: usize,
 }
 
-/// The map, by `method`, of what in a network's input `(C, H, W)` speaks for `class`, or for it against another.
+/// The map, by `method`, of what in a network's input `(C, H, W)` supports `class`, alone or against another class.
 #[pyfunction]
 pub fn explain<'py>(
     py: Python<'py>,
@@ -45,19 +45,19 @@ pub fn explain<'py>(
     check_finite(py, image.insert_axis(Axis(0)))?;
     let blocks = network.network.architecture().blocks.len();
     if let Some(block) = settings.block.filter(|block| !(1..=blocks).contains(block)) {
-        return Err(PyValueError::new_err(format!("block {block}; they are counted from 1 to {blocks}")));
+        return Err(PyValueError::new_err(format!("block {block}; blocks are counted from 1 to {blocks}")));
     }
     let work = || map(network, image, target, method, &settings);
     match threads::run(py, work)? {
         Some(map) => Ok(map.map_err(exception)?.into_pyarray(py)),
         None => {
             let known = "cam, grad-cam, integrated-gradients, smooth-grad and occlusion";
-            Err(PyValueError::new_err(format!("no method is called {method:?}; there are {known}")))
+            Err(PyValueError::new_err(format!("no method is called {method:?}; choose from {known}")))
         }
     }
 }
 
-/// The map, if there is such a method.
+/// The map, or `None` if there is no such method.
 fn map(
     Network { network, card }: &Network,
     image: ArrayView3<'_, f32>,

@@ -10,7 +10,7 @@ use crate::errors::exception;
 use crate::network::Network;
 use crate::threads;
 
-/// Writes the network to `path` as `format` has it; what the format has not of it.
+/// Writes the network to `path` in `format`; returns what the format cannot express.
 #[pyfunction]
 pub fn export(
     py: Python<'_>,
@@ -24,7 +24,7 @@ pub fn export(
     let card = Card { licence: licence.or(network.card.licence.clone()), ..network.card.clone() };
     let contents = network.network.contents(&card);
     if format != "onnx" && (fold || dynamic_size) {
-        return Err(PyValueError::new_err("fold and dynamic_size are for the format onnx alone"));
+        return Err(PyValueError::new_err("fold and dynamic_size are only for the format onnx"));
     }
     let beyond = if format == "torchvision" { torchvision::beyond(&card.config) } else { Vec::new() };
     let write = || match format {
@@ -37,7 +37,7 @@ pub fn export(
     match threads::run(py, write)? {
         Some(written) => written.map(|()| beyond).map_err(exception),
         None => {
-            let reason = format!("no format is called {format:?}; there are torchvision, timm, onnx and densenet");
+            let reason = format!("no format is called {format:?}; choose from torchvision, timm, onnx and densenet");
             Err(PyValueError::new_err(reason))
         }
     }

@@ -1,6 +1,7 @@
-//! The native half of the Python package `densenet`: conversions between Python and the library, and no logic of its own.
+//! The native half of the Python package `densenet`: conversions between Python and the library, without logic of its
+//! own.
 //!
-//! What is public in Python, with its documentation, is in `python/densenet/`.
+//! The public Python interface and its documentation are in `python/densenet/`.
 
 mod engine;
 mod errors;

@@ -1,4 +1,4 @@
-//! A network with its weights and what is known of it.
+//! A network with its weights and its card.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::errors::exception;
 use crate::sources::{Readable, Source};
 use crate::threads;
 
-/// What a network makes of pictures before it classifies them.
+/// A network's output before the classifier.
 type Features<'py> = (Bound<'py, PyArray2<f32>>, Vec<Bound<'py, PyArray4<f32>>>);
 
 /// A network with its weights and its card.
@@ -29,7 +29,7 @@ pub struct Network {
 
 #[pymethods]
 impl Network {
-    /// Reads a weight file, a folder of a model hub or a built-in model; the rest overrules what it says of itself.
+    /// Reads a weight file, a folder from a model hub or a built-in model; the other arguments override its card.
     #[staticmethod]
     #[pyo3(signature = (weights, *, entry=None, preset=None, size=None, labels=None, card=None, precision=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
@@ -49,7 +49,7 @@ impl Network {
         Ok(Self { network: at_precision(network, precision)?, card })
     }
 
-    /// An untrained network of a name.
+    /// An untrained network, by name.
     #[staticmethod]
     #[pyo3(signature = (name, *, num_classes=None, in_channels=None, drop_rate=None, seed=0, preset=None, size=None, labels=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
@@ -76,19 +76,19 @@ impl Network {
         Ok(Self { network, card })
     }
 
-    /// What is known of the network, as JSON.
+    /// The network's card, as JSON.
     #[getter]
     fn card(&self) -> PyResult<String> {
         serde_json::to_string(&self.card).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Names of the classes, or `class N` where nobody has named them.
+    /// Names of the classes, or `class N` if they have none.
     #[getter]
     fn labels(&self) -> Vec<String> {
         (0..self.card.config.num_classes).map(|class| self.card.label(class)).collect()
     }
 
-    /// What it predicts with: int8, bf16 or f32.
+    /// The arithmetic that it predicts with: int8, bf16 or f32.
     #[getter]
     fn precision(&self) -> &'static str {
         match (self.network.quantization(), self.network.math_mode()) {
@@ -98,19 +98,19 @@ impl Network {
         }
     }
 
-    /// Learnable values.
+    /// Number of learnable values.
     #[getter]
     fn num_parameters(&self) -> usize {
         self.network.architecture().num_parameters()
     }
 
-    /// How many values of a picture the classifier reads.
+    /// Number of values per picture that the classifier reads.
     #[getter]
     fn num_features(&self) -> usize {
         self.network.architecture().num_features
     }
 
-    /// Pictures as the network's input, `(N, C, H, W)`.
+    /// Prepares pictures as the network's input, `(N, C, H, W)`.
     fn prepare<'py>(&self, py: Python<'py>, pictures: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray4<f32>>> {
         let sources = Source::list(pictures)?;
         let readable: Vec<_> = sources.iter().map(Source::readable).collect();
@@ -119,7 +119,7 @@ impl Network {
         Ok(images.into_pyarray(py))
     }
 
-    /// What the network sees of an input `(C, H, W)`, as pixels `(H, W, C)`.
+    /// The picture that corresponds to an input `(C, H, W)`, as pixels `(H, W, C)`.
     fn picture_of<'py>(
         &self,
         py: Python<'py>,
@@ -127,7 +127,7 @@ impl Network {
     ) -> PyResult<Bound<'py, PyArray3<u8>>> {
         let (preprocessing, image) = (self.preprocessing()?, image.as_array());
         if image.dim() != (preprocessing.channels(), preprocessing.size, preprocessing.size) {
-            return Err(PyValueError::new_err(format!("an input of {:?} of another size", image.dim())));
+            return Err(PyValueError::new_err(format!("an input of {:?} is not the network's size", image.dim())));
         }
         let picture = preprocessing.picture_of(image.as_standard_layout().as_slice().expect("standard layout"));
         let shape = (picture.height(), picture.width(), picture.channels());
@@ -135,7 +135,7 @@ impl Network {
         Ok(pixels.into_pyarray(py))
     }
 
-    /// Logits of pictures, so many at a time; the next are prepared meanwhile.
+    /// Logits of pictures, `batch` at a time; the next ones are prepared meanwhile.
     fn logits_of<'py>(
         &self,
         py: Python<'py>,
@@ -145,7 +145,7 @@ impl Network {
         self.rows_of(py, pictures, batch, Rows::Logits)
     }
 
-    /// What the classifier reads of pictures, so many at a time; the next are prepared meanwhile.
+    /// The classifier's input for pictures, `batch` at a time; the next ones are prepared meanwhile.
     fn pooled_of<'py>(
         &self,
         py: Python<'py>,
@@ -155,7 +155,7 @@ impl Network {
         self.rows_of(py, pictures, batch, Rows::Pooled)
     }
 
-    /// Logits of the network's inputs, `(N, C, H, W)`, so many at a time.
+    /// Logits for network inputs, `(N, C, H, W)`, `batch` at a time.
     fn logits<'py>(
         &self,
         py: Python<'py>,
@@ -165,7 +165,7 @@ impl Network {
         self.rows(py, images.as_array(), batch, Rows::Logits)
     }
 
-    /// What the classifier reads of the network's inputs, `(N, C, H, W)`, so many at a time.
+    /// The classifier's input for network inputs, `(N, C, H, W)`, `batch` at a time.
     fn pooled<'py>(
         &self,
         py: Python<'py>,
@@ -175,7 +175,7 @@ impl Network {
         self.rows(py, images.as_array(), batch, Rows::Pooled)
     }
 
-    /// What the network makes of its inputs, `(N, C, H, W)`, before it classifies them: pooled, and of each block.
+    /// The features of network inputs, `(N, C, H, W)`, before the classifier: pooled, and after each block.
     fn features<'py>(&self, py: Python<'py>, images: PyReadonlyArray4<'py, f32>) -> PyResult<Features<'py>> {
         let images = images.as_array();
         check_finite(py, images)?;
@@ -184,7 +184,7 @@ impl Network {
         Ok((features.pooled.into_pyarray(py), blocks))
     }
 
-    /// Probabilities of logits, `(N, classes)`.
+    /// Probabilities from logits, `(N, classes)`.
     fn probabilities<'py>(
         &self,
         py: Python<'py>,
@@ -193,7 +193,7 @@ impl Network {
         let (output, logits) = (self.card.output(), logits.as_array());
         if logits.ncols() != self.card.config.num_classes {
             let (found, wanted) = (logits.ncols(), self.card.config.num_classes);
-            return Err(PyValueError::new_err(format!("logits of {found} classes; the network has {wanted}")));
+            return Err(PyValueError::new_err(format!("logits for {found} classes; the network has {wanted}")));
         }
         let values = logits.rows().into_iter().flat_map(|logits| output.probabilities(logits)).collect();
         let probabilities = Array2::from_shape_vec(logits.dim(), values).expect("a probability a logit");
@@ -201,7 +201,7 @@ impl Network {
     }
 }
 
-/// What a network makes of a picture as one row.
+/// A network output with one row per picture.
 #[derive(Clone, Copy)]
 enum Rows {
     Logits,
@@ -209,7 +209,7 @@ enum Rows {
 }
 
 impl Network {
-    /// How a picture becomes the network's input.
+    /// How pictures are prepared for the network.
     pub fn preprocessing(&self) -> PyResult<&Preprocessing> {
         self.card.preprocessing.as_ref().ok_or_else(|| {
             let names = data::PREPROCESSINGS.join(", ");
@@ -277,22 +277,22 @@ impl Network {
     }
 }
 
-/// Refuses inputs `(N, C, H, W)` with values that are not finite: eight-bit integers would make finite logits of them.
+/// Rejects inputs `(N, C, H, W)` with values that are not finite: int8 would turn them into finite logits.
 pub fn check_finite(py: Python<'_>, images: ArrayView4<'_, f32>) -> PyResult<()> {
     match threads::run(py, || images.outer_iter().position(|image| !is_finite(image)))? {
         None => Ok(()),
         Some(place) => Err(PyValueError::new_err(format!(
-            "picture {place} holds values that are not finite (NaN or infinity); a network takes finite ones"
+            "picture {place} contains values that are not finite (NaN or infinity); inputs must be finite"
         ))),
     }
 }
 
-/// Whether all values are. It looks at every one, which is faster than to end at the first that is not.
+/// Whether all values are finite. It checks every value, which is faster than stopping at the first that is not.
 fn is_finite(image: ArrayView3<'_, f32>) -> bool {
     image.fold(true, |finite, value| finite & value.is_finite())
 }
 
-/// Rows that were found batch by batch.
+/// Rows collected batch by batch.
 struct Found {
     width: usize,
     values: Vec<f32>,
@@ -317,7 +317,7 @@ fn prepared(pictures: &[Readable<'_>], preprocessing: &Preprocessing) -> densene
     preprocessing.batch_of(pictures, |picture, out| preprocessing.apply(&picture.open()?, out))
 }
 
-/// The network of `weights`, and what they say of themselves or what can be told.
+/// The network of `weights`, and its card or what can be inferred.
 fn read(weights: &Path, entry: Option<&str>) -> densenet::Result<(DenseNet, Card)> {
     let mut file = match entry {
         None => models::open(weights)?,
@@ -326,7 +326,7 @@ fn read(weights: &Path, entry: Option<&str>) -> densenet::Result<(DenseNet, Card
     DenseNet::read(&mut file)
 }
 
-/// The network at a precision; none for that of its file.
+/// The network at a precision; `None` for that of its file.
 fn at_precision(network: DenseNet, precision: Option<&str>) -> PyResult<DenseNet> {
     let floats = |network: DenseNet| if network.quantization().is_some() { network.dequantized() } else { network };
     match precision {
@@ -334,12 +334,12 @@ fn at_precision(network: DenseNet, precision: Option<&str>) -> PyResult<DenseNet
         Some("f32") => Ok(floats(network).with_math_mode(MathMode::Strict)),
         Some("bf16") => Ok(floats(network).with_math_mode(MathMode::Bf16)),
         Some("int8") if network.quantization().is_some() => Ok(network),
-        Some("int8") => Err(PyValueError::new_err("the file holds no integers; densenet quantize makes one that does")),
-        Some(other) => Err(PyValueError::new_err(format!("precision {other:?}; there are int8, bf16 and f32"))),
+        Some("int8") => Err(PyValueError::new_err("the file holds no integers; use densenet quantize to make one")),
+        Some(other) => Err(PyValueError::new_err(format!("precision {other:?}; choose from int8, bf16 and f32"))),
     }
 }
 
-/// What a caller says of a network, over what its card says.
+/// What a caller says about a network, which overrides its card.
 struct Said<'a> {
     preset: Option<&'a str>,
     size: Option<usize>,
@@ -349,10 +349,10 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// The `card` with what is said.
+    /// The `card` with these overrides.
     ///
     /// # Errors
-    /// What is wrong, with what would be right.
+    /// What is wrong, and what would be right.
     fn over(self, card: Card) -> Result<Card, String> {
         let mut card = match self.card {
             None => card,
@@ -373,7 +373,7 @@ impl Said<'_> {
     }
 }
 
-/// The `card` with the fields that a JSON object has, of which the configuration can only be that of the network.
+/// The `card` with the fields of a JSON object; its configuration, if given, must be that of the network.
 fn merged(card: &Card, text: &str) -> Result<Card, String> {
     let given: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if given.get("config").is_some_and(|config| !is_config(config, &card.config)) {
@@ -382,7 +382,7 @@ fn merged(card: &Card, text: &str) -> Result<Card, String> {
     card.with_fields(&given)
 }
 
-/// Whether a JSON value stands for `config`.
+/// Whether a JSON value represents `config`.
 fn is_config(value: &Value, config: &Config) -> bool {
     serde_json::from_value::<Config>(value.clone()).is_ok_and(|other| other == *config)
 }

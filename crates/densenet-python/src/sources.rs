@@ -1,4 +1,4 @@
-//! Where pictures come from.
+//! The sources of pictures.
 
 use std::path::{Path, PathBuf};
 
@@ -14,24 +14,24 @@ use pyo3::pybacked::PyBackedBytes;
 pub enum Source<'py> {
     /// A file.
     File(PathBuf),
-    /// A file's content, and what errors call it.
+    /// A file's content, and its name for errors.
     Encoded(PyBackedBytes, String),
     /// `(H, W, C)` pixels.
     Pixels(PyReadonlyArray3<'py, u8>),
 }
 
-/// The same, readable without Python.
+/// The same, readable without Python's lock.
 pub enum Readable<'a> {
     /// A file.
     File(&'a Path),
-    /// A file's content, and what errors call it.
+    /// A file's content, and its name for errors.
     Encoded(&'a [u8], &'a str),
     /// `(H, W, C)` pixels.
     Pixels(ArrayView3<'a, u8>),
 }
 
 impl<'py> Source<'py> {
-    /// The pictures that a list of paths, bytes and arrays stands for.
+    /// The pictures in a list of paths, bytes and arrays.
     pub fn list(objects: &Bound<'py, PyAny>) -> PyResult<Vec<Self>> {
         objects.try_iter()?.enumerate().map(|(place, object)| Self::of(&object?, place)).collect()
     }
@@ -49,7 +49,7 @@ impl<'py> Source<'py> {
         })
     }
 
-    /// The picture, while Python holds it.
+    /// The picture, as long as Python holds it.
     pub fn readable(&self) -> Readable<'_> {
         match self {
             Self::File(path) => Readable::File(path),
@@ -63,7 +63,7 @@ impl<'a> Readable<'a> {
     /// The picture, decoded.
     ///
     /// # Errors
-    /// A file that cannot be read or decoded, or pixels that are none.
+    /// A file that cannot be read or decoded, or invalid pixels.
     pub fn open(&self) -> Result<Picture<'a>> {
         match *self {
             Self::File(path) => Picture::open(path),

@@ -1,4 +1,4 @@
-//! `densenet train` with Python listening.
+//! `densenet train`, reporting to Python.
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -19,10 +19,10 @@ use serde::Serialize;
 use crate::errors::exception;
 use crate::threads;
 
-/// Between two looks at whether Ctrl-C was pressed.
+/// Time between checks for Ctrl-C.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What is told of a run, and where the answer goes: whether to go on.
+/// A report from a run, and the channel for the reply: whether to continue.
 struct Told {
     /// `step` or `epoch`.
     kind: &'static str,
@@ -31,7 +31,7 @@ struct Told {
     answer: SyncSender<bool>,
 }
 
-/// Tells the thread that Python waits on, whose signals and output are Python's.
+/// Reports to the waiting Python thread, which owns signals and output.
 struct Teller {
     to: SyncSender<Told>,
     interrupted: Arc<AtomicBool>,
@@ -63,13 +63,13 @@ impl Observer for Teller {
     }
 
     fn epoch(&mut self, epoch: &EpochReport) {
-        // What it answers is heard at the next step.
+        // Its reply is read at the next step.
         let _ = self.tell("epoch", epoch);
     }
 }
 
-/// Trains a network as `densenet train` does with these `arguments`. `listener` is called with `step` or `epoch` and a line of
-/// the log, and says whether to go on. The run's folder, and whether it came to its end.
+/// Trains a network as `densenet train` does with these `arguments`. `listener` is called with `step` or `epoch` and a
+/// line of the log, and returns whether to continue. Returns the run's folder, and whether the run finished.
 #[pyfunction]
 pub fn train(py: Python<'_>, arguments: Vec<OsString>, listener: &Bound<'_, PyAny>) -> PyResult<(PathBuf, bool)> {
     let (pool, interrupted) = (threads::threads()?, Arc::new(AtomicBool::new(false)));
@@ -82,7 +82,7 @@ pub fn train(py: Python<'_>, arguments: Vec<OsString>, listener: &Bound<'_, PyAn
         let failure = listen(py, &told, listener, &interrupted);
         (failure, py.detach(|| run.join()))
     });
-    let Ok(trained) = trained else { return Err(PyRuntimeError::new_err("the run ended by a panic")) };
+    let Ok(trained) = trained else { return Err(PyRuntimeError::new_err("the run ended with a panic")) };
     match (failure, trained) {
         (Some(failure), _) => Err(failure),
         (None, Ok(Trained { folder, done })) => Ok((folder, done)),
@@ -93,7 +93,7 @@ pub fn train(py: Python<'_>, arguments: Vec<OsString>, listener: &Bound<'_, PyAn
     }
 }
 
-/// Hands on what is told until the run ends. A failure of the listener, or Ctrl-C, interrupts the run.
+/// Passes on reports until the run ends. A failure of the listener, or Ctrl-C, interrupts the run.
 fn listen(
     py: Python<'_>,
     told: &Mutex<Receiver<Told>>,
@@ -110,7 +110,7 @@ fn listen(
         match next {
             Ok(Told { kind, line, answer }) => {
                 let goes_on = listener.call1((kind, line)).and_then(|answer| answer.is_truthy());
-                // The run waits for it, or has ended.
+                // The run is waiting for it, or has ended.
                 let _ = answer.send(*goes_on.as_ref().unwrap_or(&false));
                 goes_on.map_or_else(&mut fail, drop);
             }
@@ -121,7 +121,7 @@ fn listen(
     }
 }
 
-/// Runs the program with `arguments`, of which the first is its name, and returns its exit code.
+/// Runs the program with `arguments`, the first of which is its name, and returns its exit code.
 #[pyfunction]
 pub fn run(py: Python<'_>, arguments: Vec<OsString>) -> Option<u8> {
     let code = py.detach(|| densenet_cli::run(arguments));

@@ -1,4 +1,4 @@
-"""What the tests have in common."""
+"""Fixtures shared by the tests."""
 
 from pathlib import Path
 

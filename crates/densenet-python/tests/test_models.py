@@ -1,4 +1,4 @@
-"""Networks from files and names, into files, and explained."""
+"""Loading, creating, saving and explaining networks."""
 
 import densenet
 import numpy as np
@@ -59,7 +59,7 @@ def test_what_a_file_does_not_say_is_told(saved, files, tmp_path):
         saved, card={"preprocessing": {"size": 64, "mean": [0, 0, 0], "std": [1, 1, 1]}, "licence": "MIT"}
     )
     assert model.prepare(files).shape == (5, 3, 64, 64) and model.card["licence"] == "MIT"
-    with pytest.raises(ValueError, match="3 names of classes for a network of 4"):
+    with pytest.raises(ValueError, match="3 class names for a network of 4"):
         densenet.load(saved, labels=["ant", "bee", "cat"])
     with pytest.raises(ValueError, match="unknown field"):
         densenet.load(saved, card={"pictures": 3})
@@ -84,7 +84,7 @@ def test_names_of_networks():
         densenet.create("densenet-bc-40-12", seed=seed).logits(np.ones((1, 3, 32, 32), np.float32)) for seed in (1, 2)
     )
     assert not np.array_equal(one, other)
-    with pytest.raises(ValueError, match='no model is called "densenet122"; there are seed, densenet121'):
+    with pytest.raises(ValueError, match='no model is called "densenet122"; choose from seed, densenet121'):
         densenet.create("densenet122")
     with pytest.raises(FileNotFoundError, match="nothing.pth"):
         densenet.load("nothing.pth")
@@ -138,13 +138,13 @@ def test_files_of_its_own_keep_everything(cifar10, files, tmp_path):
 
 def test_wrong_exports_are_told(cifar10, tmp_path):
     for arguments, words in [
-        ((tmp_path / "a.safetensors",), "does not tell the format"),
+        ((tmp_path / "a.safetensors",), "does not say the format"),
         ((tmp_path / "a.xyz", "xyz"), 'no format is called "xyz"'),
         ((tmp_path / "a", "timm"), "timm has no such network"),
     ]:
         with pytest.raises(ValueError, match=words):
             cifar10.export(*arguments)
-    with pytest.raises(ValueError, match="for the format onnx alone"):
+    with pytest.raises(ValueError, match="only for the format onnx"):
         cifar10.export(tmp_path / "a", "torchvision", fold=True)
     with pytest.warns(UserWarning, match="3x3 stem"):
         cifar10.export(tmp_path / "a.safetensors", "torchvision")
@@ -184,7 +184,7 @@ def test_other_methods_have_maps_of_their_size(cifar10, files):
 @pytest.mark.parametrize(
     ("arguments", "settings", "words"),
     [
-        (("crane",), {}, "no class is called crane; there are airplane"),
+        (("crane",), {}, "no class is called crane; the classes are airplane"),
         ((10,), {}, "class 10 of 10"),
         ((-1,), {}, "class -1 of 10"),
         ((np.int64(10),), {}, "class 10 of 10"),
@@ -193,8 +193,8 @@ def test_other_methods_have_maps_of_their_size(cifar10, files):
         ((3.0,), {}, "no class is called 3.0"),
         (("cat",), {"against": 3}, "cat against itself"),
         (("cat",), {"against": "cat"}, "cat against itself"),
-        (("cat",), {"method": "x"}, 'no method is called "x"; there are cam'),
-        (("cat",), {"method": "grad-cam", "block": 4}, "block 4; they are counted from 1 to 3"),
+        (("cat",), {"method": "x"}, 'no method is called "x"; choose from cam'),
+        (("cat",), {"method": "grad-cam", "block": 4}, "block 4; blocks are counted from 1 to 3"),
         (("cat",), {"method": "occlusion", "square": 64}, "64 pixels"),
     ],
 )
@@ -214,7 +214,7 @@ def test_classes_are_told_by_numbers_of_any_kind(cifar10, files):
 
 def test_only_finite_inputs_are_explained(cifar10):
     for method in ("cam", "grad-cam", "integrated-gradients", "smooth-grad", "occlusion"):
-        with pytest.raises(ValueError, match="picture 0 holds values that are not finite"):
+        with pytest.raises(ValueError, match="picture 0 contains values that are not finite"):
             cifar10.explain(np.full((1, 3, 32, 32), np.inf, np.float32), "cat", method=method)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of all kinds, and what comes of them."""
+"""Pictures of all kinds, and their predictions."""
 
 import io
 import multiprocessing
@@ -92,7 +92,7 @@ def test_no_pictures_are_no_rows(cifar10):
 
 
 def inputs(place=0, value=0.0, size=(32, 32)):
-    """Three inputs, one of which has a value that is set."""
+    """Three inputs, with one value of one of them set."""
     images = np.zeros((3, 3, *size), np.float32)
     images[place, ..., -1:] = value
     return images
@@ -102,8 +102,8 @@ def inputs(place=0, value=0.0, size=(32, 32)):
     ("pictures", "error", "words"),
     [
         ("nothing.png", FileNotFoundError, "nothing.png"),
-        ([3], TypeError, "int is no picture"),
-        (3, TypeError, "int is no picture"),
+        ([3], TypeError, "int is not a picture"),
+        (3, TypeError, "int is not a picture"),
         (b"no picture", ValueError, "picture 0"),
         (np.zeros((2, 8, 8, 2), np.uint8), ValueError, "2 channels"),
         (np.zeros((2, 8, 8, 3), np.int64), TypeError, "int64"),
@@ -113,10 +113,10 @@ def inputs(place=0, value=0.0, size=(32, 32)):
         (inputs(size=(0, 0)), ValueError, "picture size 0x0"),
         (inputs(size=(0, 32)), ValueError, "picture size 0x32"),
         (inputs(size=(32, 0)), ValueError, "picture size 32x0"),
-        (inputs(1, np.nan), ValueError, "picture 1 holds values that are not finite"),
-        (inputs(2, np.inf), ValueError, "picture 2 holds values that are not finite"),
-        (list(inputs(0, -np.inf)), ValueError, "picture 0 holds values that are not finite"),
-        (inputs(2, np.inf).swapaxes(2, 3).astype(np.float64), ValueError, "picture 2 holds values"),
+        (inputs(1, np.nan), ValueError, "picture 1 contains values that are not finite"),
+        (inputs(2, np.inf), ValueError, "picture 2 contains values that are not finite"),
+        (list(inputs(0, -np.inf)), ValueError, "picture 0 contains values that are not finite"),
+        (inputs(2, np.inf).swapaxes(2, 3).astype(np.float64), ValueError, "picture 2 contains values"),
     ],
 )
 def test_wrong_pictures_are_told(cifar10, pictures, error, words):
@@ -130,7 +130,7 @@ def test_wrong_pictures_are_told(cifar10, pictures, error, words):
     [
         (inputs()[:0], "no pictures"),
         (inputs(size=(0, 0)), "picture size 0x0"),
-        (inputs(1, np.nan), "picture 1 holds values that are not finite"),
+        (inputs(1, np.nan), "picture 1 contains values that are not finite"),
     ],
 )
 def test_wrong_inputs_have_no_features(cifar10, images, words):
@@ -187,7 +187,7 @@ def test_threads_are_set_in_one_place(cifar10, pixels):
             assert np.array_equal(cifar10.logits(pixels), expected)
     finally:
         densenet.set_num_threads(before)
-    with pytest.raises(ValueError, match="0 threads; from 1 to 1024"):
+    with pytest.raises(ValueError, match="0 threads; use from 1 to 1024"):
         densenet.set_num_threads(0)
 
 
@@ -224,7 +224,7 @@ def test_a_network_predicts_with_fewer_bits(cifar10, tmp_path):
     ):
         model = densenet.load(weights, precision=precision)
         assert model.precision in found
-        with pytest.raises(ValueError, match="picture 1 holds values that are not finite"):
+        with pytest.raises(ValueError, match="picture 1 contains values that are not finite"):
             model.logits(inputs(1, np.nan))
         logits = model.logits(pixels)
         assert np.linalg.norm(logits - expected) < 0.1 * np.linalg.norm(expected)
@@ -232,5 +232,5 @@ def test_a_network_predicts_with_fewer_bits(cifar10, tmp_path):
         assert again.precision == model.precision and np.array_equal(again.logits(pixels), logits)
     with pytest.raises(ValueError, match="holds no integers"):
         densenet.load("cifar10", precision="int8")
-    with pytest.raises(ValueError, match='precision "fp16"; there are int8, bf16 and f32'):
+    with pytest.raises(ValueError, match='precision "fp16"; choose from int8, bf16 and f32'):
         densenet.load("cifar10", precision="fp16")

@@ -1,4 +1,4 @@
-"""Predictions by Ray Data on this machine."""
+"""Predictions with Ray Data on this machine."""
 
 import os
 

@@ -245,7 +245,7 @@ def test_gradients_that_are_pytorch_s():
         model.eval()(images).sum().backward()
         found.append(images.grad)
     assert torch.allclose(*found)
-    assert own.dispatch(ours, pictures()) == "PyTorch: gradients in evaluation mode are wanted"
+    assert own.dispatch(ours, pictures()) == "PyTorch: gradients in evaluation mode are required"
     with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
         assert own.dispatch(ours, pictures()) == "PyTorch: autocast"
     assert own.dispatch(ours, pictures().to("meta")) == "PyTorch: not on the CPU"

@@ -1,4 +1,4 @@
-"""Runs from Python, which are the program's."""
+"""Runs from Python, which are the same as the program's."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_arrays_become_files_that_a_run_can_go_on_with(arrays, tmp_path):
 
 
 def written(run):
-    """What lies in the folder of a run's pictures, by class."""
+    """The files in the folder of a run's pictures, by class."""
     return {path.relative_to(run / "pictures"): path.read_bytes() for path in (run / "pictures").glob("*/*")}
 
 

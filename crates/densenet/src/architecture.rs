@@ -1,9 +1,9 @@
 //! What a [`Config`] implies: every operation of the network in order, and every tensor with its place.
 //!
 //! Learnable values live in one arena, running statistics in another; an operation holds ranges into them. Names are
-//! torchvision's (`features.denseblock1.denselayer1.norm1.weight`, ..., `classifier.bias`), so weights travel unchanged. A
-//! classifier of several layers has the names of a `Sequential(Linear, ReLU, Linear, ...)` in its place: `classifier.0`,
-//! `classifier.2`, ...
+//! torchvision's (`features.denseblock1.denselayer1.norm1.weight`, ..., `classifier.bias`), so weights can be exchanged
+//! unchanged. A classifier with several layers uses the names of a `Sequential(Linear, ReLU, Linear, ...)` instead:
+//! `classifier.0`, `classifier.2`, ...
 
 use std::ops::Range;
 
@@ -17,14 +17,14 @@ pub struct Tensor {
     pub name: String,
     /// Extents, outermost first: `[out, in, height, width]` for a convolution.
     pub shape: Vec<usize>,
-    /// Elements it occupies in its arena.
+    /// Elements that it occupies in its arena.
     pub range: Range<usize>,
 }
 
 /// A batch-norm over `channels`.
 #[derive(Clone, Debug)]
 pub struct Norm {
-    /// Name without the last part, as `features.norm5`.
+    /// Name without the last part, e.g. `features.norm5`.
     pub name: String,
     /// Channels that it normalises.
     pub channels: usize,
@@ -36,21 +36,21 @@ pub struct Norm {
     pub mean: Range<usize>,
     /// Running (unbiased) variance, in the running statistics.
     pub variance: Range<usize>,
-    /// Leading channels that an earlier reader has in common with this one, with the same places in the arenas; 0 but in
-    /// post-activation networks.
+    /// Leading channels that this batch-norm shares with an earlier reader, at the same places in the arenas; 0 except
+    /// in post-activation networks.
     pub seen: usize,
-    /// Whether a later reader has all channels in common with this one.
+    /// Whether a later reader shares all channels with this one.
     pub seen_again: bool,
 }
 
 /// A square convolution.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// Name without the last part, as `features.conv0`.
+    /// Name without the last part, e.g. `features.conv0`.
     pub name: String,
-    /// Channels read.
+    /// Input channels.
     pub in_channels: usize,
-    /// Channels made.
+    /// Output channels.
     pub out_channels: usize,
     /// Height and width of the kernel.
     pub kernel: usize,
@@ -60,18 +60,18 @@ pub struct Conv {
     pub padding: usize,
     /// `[out, in, kernel, kernel]`, in the parameters.
     pub weight: Range<usize>,
-    /// `[out]`, in the parameters; none without bias.
+    /// `[out]`, in the parameters; `None` without bias.
     pub bias: Option<Range<usize>>,
 }
 
 impl Conv {
-    /// Output extent along one axis for an input extent, or none where the kernel does not fit.
+    /// Output extent along one axis for an input extent, or `None` where the kernel does not fit.
     pub fn output_extent(&self, input: usize) -> Option<usize> {
         (input + 2 * self.padding).checked_sub(self.kernel).map(|room| room / self.stride + 1)
     }
 }
 
-/// The one operation after the stem: `conv(relu(bn(x)))`.
+/// The only operation after the stem: `conv(relu(bn(x)))`.
 #[derive(Clone, Debug)]
 pub struct PreAct {
     /// The batch-norm.
@@ -83,13 +83,13 @@ pub struct PreAct {
 /// A linear layer.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// Name without the last part, as `classifier`.
+    /// Name without the last part, e.g. `classifier`.
     pub name: String,
-    /// Values read.
+    /// Input values.
     pub in_features: usize,
-    /// Values made.
+    /// Output values.
     pub out_features: usize,
-    /// Whether a ReLU follows, as it does but for the last.
+    /// Whether a ReLU follows, as it does after every layer except the last.
     pub relu: bool,
     /// `[out, in]`, in the parameters.
     pub weight: Range<usize>,
@@ -100,13 +100,13 @@ pub struct Linear {
 /// A layer `H` of a dense block: an optional 1x1 bottleneck, then the 3x3.
 #[derive(Clone, Debug)]
 pub struct DenseLayer {
-    /// BN-ReLU-Conv(1x1), of the B and BC networks.
+    /// BN-ReLU-Conv(1x1), in the B and BC networks.
     pub bottleneck: Option<PreAct>,
     /// BN-ReLU-Conv(3x3).
     pub conv: PreAct,
 }
 
-/// A block of layers and the transition after it (none after the last).
+/// A dense block and the transition after it (`None` after the last block).
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Channels that the block starts with.
@@ -118,7 +118,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Widths of the block's feature maps in the order they are made: the input, then each layer's output.
+    /// Widths of the block's feature maps in the order in which they are made: the input, then each layer's output.
     pub fn widths(&self) -> impl Iterator<Item = usize> + '_ {
         std::iter::once(self.in_channels).chain(self.layers.iter().map(|layer| layer.conv.conv.out_channels))
     }
@@ -127,21 +127,21 @@ impl Block {
 /// The whole network, as operations over arenas.
 #[derive(Clone, Debug)]
 pub struct Architecture {
-    /// What it was made from.
+    /// The configuration that it was made from.
     pub config: Config,
     /// The first convolution.
     pub stem_conv: Conv,
     /// The stem's batch-norm, which a ReLU follows.
     pub stem_norm: Option<Norm>,
-    /// What follows the stem's ReLU, if anything.
+    /// The pooling after the stem's ReLU, if any.
     pub stem_pool: Option<StemPool>,
     /// The blocks, each with its transition.
     pub blocks: Vec<Block>,
     /// The batch-norm after the last block.
     pub final_norm: Norm,
-    /// Features of a picture: what [`HeadPool`] leaves of the last block's maps.
+    /// Features of a picture: what [`HeadPool`] makes of the last block's maps.
     pub num_features: usize,
-    /// The linear layers from features to classes, a ReLU between each two; none in a backbone.
+    /// The linear layers from features to classes, with a ReLU between each two; none in a backbone.
     pub classifier: Vec<Linear>,
     /// Learnable tensors in network order; together they fill the parameter arena.
     pub parameters: Vec<Tensor>,
@@ -153,7 +153,8 @@ impl Architecture {
     /// Lays out the network of `config`.
     ///
     /// # Errors
-    /// What [`Config::validate`] finds wrong, and an input size that leaves nothing to a classifier of all pixels.
+    /// Everything that [`Config::validate`] rejects, and an input size that leaves nothing for a classifier of all
+    /// pixels.
     pub fn new(config: &Config) -> Result<Self> {
         config.validate()?;
         let mut arena = Arena { bias: config.bias, ..Arena::default() };
@@ -197,12 +198,12 @@ impl Architecture {
         })
     }
 
-    /// Learnable values in all.
+    /// The total number of learnable values.
     pub fn num_parameters(&self) -> usize {
         self.parameters.last().map_or(0, |tensor| tensor.range.end)
     }
 
-    /// Running statistics in all.
+    /// The total number of running statistics.
     pub fn num_running(&self) -> usize {
         self.running.last().map_or(0, |tensor| tensor.range.end)
     }
@@ -226,7 +227,8 @@ impl Architecture {
         self.stem_norm.iter().chain(blocks).chain(std::iter::once(&self.final_norm))
     }
 
-    /// What the network makes of a picture: a logit a class, or the features of a backbone, which has no classifier.
+    /// Outputs of the network for a picture: one logit per class, or the features of a backbone, which has no
+    /// classifier.
     pub fn num_outputs(&self) -> usize {
         if self.classifier.is_empty() { self.num_features } else { self.config.num_classes }
     }
@@ -234,11 +236,11 @@ impl Architecture {
     /// Checks that there is a classifier.
     ///
     /// # Errors
-    /// A backbone, which makes features and no logits.
+    /// A backbone, which computes features and no logits.
     pub fn check_classifier(&self) -> Result<()> {
         if self.classifier.is_empty() {
             let message =
-                "the network has no classifier (num_classes is 0): it makes features, and no class can be told";
+                "the network has no classifier (num_classes is 0): it computes features and cannot predict classes";
             return Err(Error::Config(message.into()));
         }
         Ok(())
@@ -247,8 +249,9 @@ impl Architecture {
     /// Height and width of the feature maps of each block for a picture of `height` by `width`.
     ///
     /// # Errors
-    /// A picture that some layer shrinks to nothing; the message names the layer and the smallest size that works. Where
-    /// all pixels are classified, a picture that leaves more or fewer of them than one of the network's input size.
+    /// A picture that some layer shrinks to nothing; the message names the layer and the smallest size that works.
+    /// Where all pixels are classified, a picture that leaves a different number of them than one of the network's
+    /// input size.
     pub fn block_sizes(&self, height: usize, width: usize) -> Result<Vec<(usize, usize)>> {
         let wrong = |reason| Err(Error::PictureSize { height, width, reason });
         let sizes: Vec<(usize, usize)> = match (self.block_extents(height), self.block_extents(width)) {
@@ -276,7 +279,7 @@ impl Architecture {
     }
 }
 
-/// Extent along one axis of the feature maps of each of so many `blocks`, or the layer at which nothing is left.
+/// Extent along one axis of the feature maps of each of `blocks` blocks, or the layer at which nothing is left.
 fn block_extents(stem: &Conv, pool: Option<StemPool>, blocks: usize, input: usize) -> Result<Vec<usize>, String> {
     let mut extent = stem.output_extent(input).filter(|&extent| extent > 0).ok_or("features.conv0")?;
     if let Some(pool) = pool {
@@ -293,7 +296,7 @@ fn block_extents(stem: &Conv, pool: Option<StemPool>, blocks: usize, input: usiz
     Ok(extents)
 }
 
-/// Values of all pixels of maps of `channels`, of the last of these `extents` that are left of a picture of `size`.
+/// Number of values in all pixels of the last block's maps of `channels`, for a picture of `size` and these `extents`.
 fn all_pixels(channels: usize, size: usize, extents: Result<Vec<usize>, String>) -> Result<usize> {
     let extents = extents.map_err(|layer| {
         Error::Config(format!("nothing is left at {layer} of an input of {size}x{size}; a larger input_size is needed"))
@@ -303,7 +306,7 @@ fn all_pixels(channels: usize, size: usize, extents: Result<Vec<usize>, String>)
     if features > MOST_FEATURES {
         return Err(Error::Config(format!(
             "an input of {size}x{size} leaves {extent}x{extent} pixels of {channels} channels, {features} values; without \
-             pooling before the classifier at most {MOST_FEATURES} are taken"
+             pooling before the classifier at most {MOST_FEATURES} are accepted"
         )));
     }
     Ok(features)
@@ -375,7 +378,7 @@ impl Arena {
         PreAct { norm, conv }
     }
 
-    /// The layer `name` that makes `output` channels of what `norm` reads.
+    /// The layer `name` that makes `output` channels from what `norm` reads.
     fn layer(&mut self, config: &Config, name: &str, norm: Norm, output: usize) -> DenseLayer {
         let [conv1, norm2, conv2] = ["conv1", "norm2", "conv2"].map(|part| format!("{name}.{part}"));
         match config.bn_size {
@@ -389,7 +392,7 @@ impl Arena {
         }
     }
 
-    /// Block `number`, with the batch-norm that its readers share if they do.
+    /// Block `number`, with the batch-norm that its readers share, if they do.
     fn block(
         &mut self,
         config: &Config,
@@ -423,10 +426,11 @@ impl Arena {
     }
 }
 
-/// The batch-norm of a post-activation block: over all its maps, one scale and shift a channel for all that read it.
+/// The batch-norm of a post-activation block: over all its maps, with one scale and shift per channel for all readers.
 ///
-/// To normalise and rectify a map after its convolution, once, is to do so before each convolution that reads it with the
-/// same scale and shift. So a post-activation network is a pre-activation network whose readers have theirs in common.
+/// Normalising and rectifying a map once, after its convolution, is the same as doing so with the same scale and shift
+/// before each convolution that reads it. So a post-activation network is a pre-activation network whose readers share
+/// their scales and shifts.
 struct SharedNorm {
     norm: Norm,
     /// Channels of each map.
@@ -466,7 +470,7 @@ mod tests {
     use super::*;
     use crate::config::{PoolKind, Stem, StemShape};
 
-    /// Blocks of 2 and 2 layers that end with 12 channels; of 32x32 pixels 16x16 are left.
+    /// Blocks of 2 and 2 layers that end with 12 channels; of 32x32 pixels, 16x16 are left.
     fn small() -> Config {
         let preset = Config::preset("densenet-bc-40-12").unwrap();
         Config { num_init_features: 8, growth_rate: 4, block_config: vec![2, 2], ..preset }

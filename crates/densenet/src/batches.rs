@@ -1,4 +1,4 @@
-//! Batches of a data set, and what becomes of pictures that cannot be read.
+//! Batches of a data set, and how unreadable pictures are handled.
 
 use ndarray::{Array4, Axis};
 
@@ -10,9 +10,9 @@ use crate::{Error, Result};
 pub(crate) struct Batch {
     /// `(N, C, H, W)`.
     pub images: Array4<f32>,
-    /// `(N)`: which pictures of their split they are.
+    /// `(N)`: the pictures' indices in their split.
     pub indices: Vec<usize>,
-    /// Pictures that were asked for but could not be read.
+    /// Pictures that were requested but could not be read.
     pub unreadable: Vec<Unreadable>,
 }
 
@@ -22,16 +22,16 @@ pub(crate) struct Source<'a> {
     pub split: &'a Split,
     pub preprocessing: &'a Preprocessing,
     pub augment: Augmentation,
-    /// Of the random changes to the pictures.
+    /// Seed of the random changes to the pictures.
     pub seed: u64,
 }
 
 impl Source<'_> {
-    /// As many pictures as `indices`: the place of one that cannot be read is taken by the next that can, so that no batch
-    /// becomes too small to train on.
+    /// As many pictures as `indices`: the next picture that can be read takes the place of one that cannot, so that no
+    /// batch becomes too small to train on.
     ///
     /// # Errors
-    /// A batch of which no picture can be read.
+    /// A batch in which no picture can be read.
     pub fn full(&self, indices: &[usize]) -> Result<Batch> {
         let (channels, size) = (self.preprocessing.channels(), self.preprocessing.size);
         let mut images = Array4::zeros((indices.len(), channels, size, size));

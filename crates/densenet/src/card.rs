@@ -1,4 +1,4 @@
-//! What a model file says of itself: what the network expects and what it predicts.
+//! What a model file says about itself: what the network expects and what it predicts.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,44 +9,44 @@ use crate::data::Preprocessing;
 use crate::output::Output;
 use crate::{Architecture, Config, Error, Result};
 
-/// The key of a file's metadata under which its card stands, as a JSON text.
+/// The metadata key under which a file keeps its card, as JSON text.
 pub(crate) const KEY: &str = "densenet_card";
 
-/// The version of the card's form that is written; older ones are read.
+/// The version of the card format that is written; older ones can be read.
 pub const CARD_VERSION: u32 = 1;
 
-/// What a model file says of itself, the same in safetensors, in ONNX and in what `densenet info --json` prints;
+/// What a model file says about itself: the same in safetensors, in ONNX and in the output of `densenet info --json`;
 /// `docs/card.md` has an example of each field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
-    /// The version of the card's form: 1; 0 for files from before it had one.
+    /// The version of the card format: 1; 0 for files from before cards had a version.
     #[serde(default)]
     pub card_version: u32,
     /// The network.
     pub config: Config,
-    /// How a picture becomes its input; none where it is not known.
+    /// How pictures are prepared for it; `None` if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
-    /// What its logits mean; none where it is not said, so that the [usual](Output::usual) is taken.
+    /// What its logits mean; `None` if not stated, in which case the [usual meaning](Output::usual) applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Output>,
-    /// Names of the classes, in the order of the logits; empty where it is not known.
+    /// Names of the classes, in the order of the logits; empty if not known.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// The data set it was trained on; empty where it is not known.
+    /// The data set that it was trained on; empty if not known.
     #[serde(default)]
     pub dataset: String,
-    /// The seed it was trained from.
+    /// The seed of its training run.
     #[serde(default)]
     pub seed: u64,
-    /// Epochs that it was trained for.
+    /// Number of epochs of training.
     #[serde(default)]
     pub epoch: usize,
-    /// Terms that the weights may be used under, as `MIT OR Apache-2.0`.
+    /// License of the weights, e.g. `MIT OR Apache-2.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub licence: Option<String>,
-    /// PyTorch's counters of batches (`num_batches_tracked`), kept for the way back to it; 0 where there were none.
+    /// PyTorch's batch counters (`num_batches_tracked`), kept for the way back to PyTorch; 0 where there were none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub batches_tracked: u64,
     /// The version of this library that wrote it.
@@ -59,7 +59,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Card {
-    /// That of a network of which nothing else is known.
+    /// A card for a network of which nothing else is known.
     pub fn of(config: Config) -> Self {
         Self {
             card_version: CARD_VERSION,
@@ -76,42 +76,46 @@ impl Card {
         }
     }
 
-    /// How a picture becomes the network's input.
+    /// How pictures are prepared for the network.
     ///
     /// # Errors
-    /// A card that does not say it.
+    /// A card that does not say so.
     pub fn preprocessing(&self) -> Result<&Preprocessing> {
         self.preprocessing.as_ref().ok_or_else(|| {
-            Error::Preprocessing("the weights do not say how pictures are prepared for them; give it by --preset, or --mean, --std and --size".into())
+            Error::Preprocessing(
+                "the weights do not say how pictures are prepared for them; use --preset, or --mean, --std \
+                 and --size"
+                    .into(),
+            )
         })
     }
 
-    /// What the logits mean: as the card says, else what is usual for so many.
+    /// What the logits mean: as the card says, else the usual meaning for that many.
     pub fn output(&self) -> Output {
         self.output.clone().unwrap_or_else(|| Output::usual(self.config.num_classes))
     }
 
-    /// Height and width of the pictures that the network is meant for.
+    /// Height and width of the pictures that the network is meant for, in pixels.
     pub fn input_size(&self) -> usize {
         self.preprocessing.as_ref().map_or(self.config.input_size, |preprocessing| preprocessing.size)
     }
 
-    /// The name of a class, or `class 3` where nobody has named it.
+    /// The name of a class, or e.g. `class 3` if it has none.
     pub fn label(&self, class: usize) -> String {
         self.labels.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
     }
 
-    /// The card as it travels in a file's metadata.
+    /// The card as stored in a file's metadata.
     pub(crate) fn metadata(&self) -> BTreeMap<String, String> {
         let text = serde_json::to_string(self).expect("a card is plain data");
         BTreeMap::from([(KEY.into(), text)])
     }
 
-    /// The card in a file's metadata, before it is [validated](Self::validate); none where the metadata are another
-    /// program's.
+    /// The card in a file's metadata, before it is [validated](Self::validate); `None` if another program wrote the
+    /// metadata.
     ///
     /// # Errors
-    /// What is wrong with a card that is there.
+    /// What is wrong with the card, if there is one.
     pub(crate) fn of_metadata(texts: &HashMap<String, String>) -> Option<Result<Self, String>> {
         let value = match texts.get(KEY) {
             Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
@@ -120,36 +124,36 @@ impl Card {
         Some(value.and_then(Self::of_value))
     }
 
-    /// The card with the fields of a JSON object in place of its own, before it is [validated](Self::validate).
+    /// The card with its fields replaced by those of a JSON object, before it is [validated](Self::validate).
     ///
     /// # Errors
-    /// What is wrong with them, with what would be right.
+    /// What is wrong with the fields, and what would be right.
     pub fn with_fields(&self, fields: &Value) -> Result<Self, String> {
         let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
         let (Some(all), Some(fields)) = (whole.as_object_mut(), fields.as_object()) else {
-            return Err("no card; it must be a JSON object of a card's fields, as preprocessing or labels".into());
+            return Err("not a card; it must be a JSON object with a card's fields, as preprocessing or labels".into());
         };
         all.extend(fields.clone());
         Self::of_value(whole)
     }
 
-    /// The card of a JSON object.
+    /// The card in a JSON object.
     ///
     /// # Errors
-    /// What is wrong with it, with what would be right.
+    /// What is wrong with it, and what would be right.
     fn of_value(value: Value) -> Result<Self, String> {
         let version = value.get("card_version").map_or(0, |version| version.as_u64().unwrap_or(u64::MAX));
         if version > CARD_VERSION.into() {
-            return Err(format!("its card is of version {version}; this program reads up to {CARD_VERSION}"));
+            return Err(format!("its card has version {version}; this program reads up to {CARD_VERSION}"));
         }
         let card: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
         Ok(Self { card_version: CARD_VERSION, ..card })
     }
 
-    /// Checks that what the card says fits together.
+    /// Checks that the card's fields are consistent.
     ///
     /// # Errors
-    /// The first thing that does not, with what would be right.
+    /// The first inconsistency, and what would be right.
     pub fn validate(&self) -> Result<()> {
         let Self { config, preprocessing, output, labels, .. } = self;
         preprocessing.as_ref().map_or(Ok(()), Preprocessing::validate)?;
@@ -159,7 +163,7 @@ impl Card {
         let prepared = preprocessing.as_ref().map(Preprocessing::channels);
         let named = (!labels.is_empty()).then_some(labels.len());
         let counts = [
-            ("names of classes", named, classes, "classes"),
+            ("class names", named, classes, "classes"),
             ("channels prepared", prepared, config.in_channels, "input channels"),
         ];
         for (what, found, wanted, of) in counts {
@@ -171,10 +175,10 @@ impl Card {
     }
 }
 
-/// The card of a file from before cards had a version: each field a text of its own. Other programs write a `config`, too,
-/// but none with a `block_config` in it.
+/// The card of a file from before cards had a version, where each field was a text of its own. Other programs write a
+/// `config`, too, but none with a `block_config` in it.
 fn before_versions(texts: &HashMap<String, String>) -> Option<Value> {
-    // What a run carries on stands beside the card.
+    // What a run needs to resume is stored beside the card.
     let fields = texts.iter().filter(|(name, _)| *name != "training");
     let fields = fields.filter_map(|(name, text)| Some((name.clone(), serde_json::from_str(text).ok()?)));
     let value = Value::Object(fields.collect());

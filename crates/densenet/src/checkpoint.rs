@@ -1,11 +1,11 @@
-//! Weights in and out of files.
+//! Weights in files.
 //!
-//! What is written is safetensors that says what it is: tensors have torchvision's names and are little-endian f32; the
-//! header's `__metadata__` holds a [`Card`] as a JSON text. A file that a run can go on from holds besides what
-//! the optimiser carries on and the weights' average, as tensors `momentum.NAME` and the like, and the state of the run,
-//! as the text `training`.
+//! Files are written as safetensors that describe themselves: tensors have torchvision's names and are little-endian
+//! f32; the header's `__metadata__` holds a [`Card`] as JSON text. A file from which a run can resume also holds the
+//! optimiser's state and the moving average of the weights, as tensors `momentum.NAME` and the like, and the state of
+//! the run, as the text `training`.
 //!
-//! What is read is any DenseNet in a safetensors file or a PyTorch checkpoint, whatever its tensors are called and
+//! Any DenseNet in a safetensors file or a PyTorch checkpoint can be read, whatever its tensors are called and
 //! whichever floating-point type they have: see [`Reader`].
 
 mod adapt;
@@ -53,18 +53,18 @@ pub use map_order::NewMaps;
 pub use reader::Reader;
 pub use stored::Stored;
 
-/// What stands before the name of a parameter whose momentum a tensor is.
+/// Prefix of the tensor that holds a parameter's momentum.
 pub const MOMENTUM: &str = "momentum.";
-/// The same of AdamW's mean of the gradients.
+/// Prefix of the tensor that holds AdamW's moving average of a parameter's gradients.
 pub const FIRST_MOMENT: &str = "first_moment.";
-/// The same of AdamW's mean of their squares.
+/// Prefix of the tensor that holds AdamW's moving average of the squared gradients.
 pub const SECOND_MOMENT: &str = "second_moment.";
-/// The same of a parameter's or running statistic's moving average.
+/// Prefix of the tensor that holds the moving average of a parameter or running statistic.
 pub const AVERAGE: &str = "average.";
-/// All of them.
+/// All of these prefixes.
 const CARRIED: [&str; 4] = [MOMENTUM, FIRST_MOMENT, SECOND_MOMENT, AVERAGE];
 
-/// What the name of a PyTorch batch-norm's counter of batches ends in.
+/// The last part of the name of a PyTorch batch-norm's batch counter.
 pub(crate) const COUNTER: &str = "num_batches_tracked";
 
 /// The values of a network: its two arenas.
@@ -74,12 +74,12 @@ pub struct Weights {
     pub parameters: Vec<f32>,
     /// Running statistics, laid out as [`Architecture::running`].
     pub running: Vec<f32>,
-    /// The integers of a network that predicts in eight bits; the parameters that these stand for are then zeros.
+    /// The integers of an int8 network; the parameters that they stand for are then zeros.
     pub quantization: Option<Quantization>,
 }
 
 impl Weights {
-    /// The same weights without integers: what these stand for is among the parameters.
+    /// The same weights without integers: the values that they stand for are put among the parameters.
     pub fn dequantized(mut self, architecture: &Architecture) -> Self {
         if let Some(quantization) = self.quantization.take() {
             quantization.dequantize(architecture, &mut self.parameters);
@@ -87,7 +87,7 @@ impl Weights {
         self
     }
 
-    /// Names of the tensors that hold a value that is not finite.
+    /// Names of the tensors that contain a value that is not finite.
     pub fn non_finite(&self, architecture: &Architecture) -> Vec<String> {
         let arenas = [(&architecture.parameters, &self.parameters), (&architecture.running, &self.running)];
         let tensors = arenas.iter().flat_map(|(tensors, values)| tensors.iter().map(|t| (t, &values[t.range.clone()])));
@@ -95,9 +95,9 @@ impl Weights {
     }
 }
 
-/// What a weight file is written from.
+/// The data that a weight file is written from.
 pub struct Contents<'a> {
-    /// What the file says of itself.
+    /// What the file says about itself.
     pub card: &'a Card,
     /// Names and places of the values.
     pub architecture: &'a Architecture,
@@ -105,9 +105,9 @@ pub struct Contents<'a> {
     pub parameters: &'a [f32],
     /// Running statistics.
     pub running: &'a [f32],
-    /// The integers that stand for some of the values, where the file is to hold these.
+    /// The integers that stand for some of the values, if the file is to hold them.
     pub quantization: Option<&'a Quantization>,
-    /// What is kept of the training pictures.
+    /// What is kept of the training pictures, if anything.
     pub reference: Option<&'a Reference>,
 }
 
@@ -115,7 +115,7 @@ impl Contents<'_> {
     /// Saves the weights.
     ///
     /// # Errors
-    /// A file that cannot be written; what was at `path` before is still there.
+    /// A file that cannot be written; what was at `path` before is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut metadata = self.card.metadata();
         let shapes = self.reference.map(reference_tensors::Shapes::of);
@@ -130,11 +130,11 @@ impl Contents<'_> {
         }
     }
 
-    /// Saves the weights with what it takes to go on training them: the arenas `carried` on from step to step, and the
+    /// Saves the weights with everything needed to resume training: the arenas `carried` from step to step, and the
     /// `state` of the run.
     ///
     /// # Errors
-    /// A file that cannot be written; what was at `path` before is still there.
+    /// A file that cannot be written; what was at `path` before is kept.
     pub fn save_training(&self, path: &Path, carried: &[Group<'_>], state: &impl Serialize) -> Result<()> {
         let mut fields = self.card.metadata();
         fields.insert("training".into(), json!(state).to_string());
@@ -149,10 +149,10 @@ impl Contents<'_> {
     }
 }
 
-/// The tensors of one arena, as they are named in a file.
+/// The tensors of one arena, with their names in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Group<'a> {
-    /// What stands before their names.
+    /// The prefix of their names.
     pub prefix: &'static str,
     /// Names and places.
     pub tensors: &'a [Tensor],
@@ -217,7 +217,7 @@ mod tests {
         }
     }
 
-    /// A saved network, its file and the folder that goes away with it.
+    /// A saved network, its file and the folder that is deleted with it.
     fn saved() -> (Card, Architecture, Weights, PathBuf, tempfile::TempDir) {
         let (card, architecture, weights) = network();
         let folder = tempfile::tempdir().unwrap();
@@ -242,7 +242,7 @@ mod tests {
         let colour = Preprocessing::new(32, [0.1; 3], [0.3; 3]);
         let small = Preprocessing { size: 2, ..card.preprocessing.clone().unwrap() };
         let wrong = [
-            (Card { labels: vec!["bag".into()], ..card.clone() }, "1 names of classes for a network of 2 classes"),
+            (Card { labels: vec!["bag".into()], ..card.clone() }, "1 class names for a network of 2 classes"),
             (Card { preprocessing: Some(colour), ..card.clone() }, "3 channels prepared"),
             (Card { preprocessing: Some(small), ..card }, "2x2"),
         ];
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(stem.data(), bytemuck::cast_slice::<f32, u8>(&weights.parameters[range]));
     }
 
-    /// As torchvision's networks are saved: no card, and PyTorch's counters of batches.
+    /// As torchvision's networks are saved: no card, and PyTorch's batch counters.
     #[test]
     fn weights_that_another_program_wrote_come_back_without_a_card() {
         let (_, architecture, weights, path, _folder) = saved();

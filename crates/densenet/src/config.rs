@@ -1,4 +1,4 @@
-//! One configuration for the whole family, with the field's names, and the presets.
+//! One configuration for the whole family, with the terms of the field, and the presets.
 
 mod head;
 mod limits;
@@ -13,10 +13,10 @@ pub use head::HeadPool;
 use limits::{LARGEST, check};
 pub use stem::{PoolKind, Stem, StemPool, StemShape};
 
-/// Most values that the last block may leave of a picture where nothing pools them.
+/// The most values that the last block may leave per picture where nothing pools them.
 pub(crate) const MOST_FEATURES: usize = 1 << 20;
 
-/// How a layer's output `H(x)` meets its input `x`: the three patterns that the article compares.
+/// How a layer's output `H(x)` is combined with its input `x`: the three patterns that the article compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Joining {
@@ -30,8 +30,8 @@ pub enum Joining {
 }
 
 impl Joining {
-    /// The maps of its block that layer `i` reads, or, past the last layer, what follows the block: all before it, or the
-    /// newest.
+    /// The maps of its block that layer `i` reads (past the last layer: that the operation after the block reads): all
+    /// earlier ones, or the newest.
     pub(crate) fn read_by(self, i: usize) -> Range<usize> {
         match self {
             Self::Dense => 0..i + 1,
@@ -44,10 +44,10 @@ impl Joining {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// Before each convolution, each reader of a map with a scale and shift of its own ("composite function" in section 3).
+    /// Before each convolution; each reader of a map has its own scale and shift ("composite function" in section 3).
     #[default]
     Pre,
-    /// After each convolution: a map is normalised and rectified once for all that read it.
+    /// After each convolution: a map is normalised and rectified once for all its readers.
     Post,
 }
 
@@ -63,20 +63,20 @@ impl Activation {
 pub struct Config {
     /// Channels of the input picture; 1 is grayscale, 3 is RGB.
     pub in_channels: usize,
-    /// Outputs of the classifier; 0 in a backbone, which has none and gives its features alone.
+    /// Outputs of the classifier; 0 in a backbone, which has no classifier and outputs its features.
     pub num_classes: usize,
-    /// What stands before the first block.
+    /// The layers before the first block.
     pub stem: Stem,
-    /// Channels that the stem makes.
+    /// Output channels of the stem.
     pub num_init_features: usize,
     /// Layers of each dense block.
     pub block_config: Vec<usize>,
     /// Channels `k` that each layer adds.
     pub growth_rate: usize,
-    /// Width of the 1x1 bottleneck in units of `k`; none for the basic layer.
+    /// Width of the 1x1 bottleneck in units of `k`; `None` for the basic layer.
     pub bn_size: Option<usize>,
-    /// Factor `theta` by which a transition narrows its input; above 0, at most 1. Where layers are not joined densely, up to 2:
-    /// a residual network widens.
+    /// Factor `theta` by which a transition narrows its input: above 0, at most 1. Where layers are not densely
+    /// connected, up to 2: a residual network widens.
     pub compression: f64,
     /// Probability that dropout zeroes an output of a dense layer's convolution; from 0 up to, not including, 1.
     #[serde(default)]
@@ -87,17 +87,17 @@ pub struct Config {
     /// Whether a ReLU stands between the last batch-norm and the global pooling.
     #[serde(default = "yes")]
     pub final_relu: bool,
-    /// What the last block's maps become before they are classified.
+    /// How the last block's maps are reduced before they are classified.
     #[serde(default, skip_serializing_if = "HeadPool::is_average")]
     pub head_pool: HeadPool,
     /// Outputs of the linear layers, each with a bias and a ReLU, between the features and the classifier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hidden: Vec<usize>,
-    /// How layers join.
+    /// How layers are connected.
     #[serde(default = "dense")]
     pub joining: Joining,
-    /// Where batch-norm and ReLU stand. [`Activation::Post`] takes dense and plain networks, a stem without batch-norm, and a
-    /// final ReLU.
+    /// Where batch-norm and ReLU stand. [`Activation::Post`] requires a dense or plain network, a stem without
+    /// batch-norm, and a final ReLU.
     #[serde(default, skip_serializing_if = "Activation::is_pre")]
     pub activation: Activation,
     /// Native height and width of the input picture.
@@ -112,7 +112,7 @@ fn dense() -> Joining {
     Joining::Dense
 }
 
-/// The published networks' names that [`Config::preset`] knows.
+/// The names of the published networks that [`Config::preset`] knows.
 pub const PRESETS: [&str; 13] = [
     "seed",
     "densenet121",
@@ -130,11 +130,11 @@ pub const PRESETS: [&str; 13] = [
 ];
 
 impl Config {
-    /// The preset of that name (see [`PRESETS`]), or the CIFAR network of any depth and growth rate that is named in the
-    /// same way: `densenet-L-k` or `densenet-bc-L-k`.
+    /// The preset of that name (see [`PRESETS`]), or a CIFAR network of any depth and growth rate named in the same
+    /// way: `densenet-L-k` or `densenet-bc-L-k`.
     ///
     /// # Errors
-    /// An unknown name; the message lists the known ones. A depth that does not divide into three blocks.
+    /// An unknown name (the message lists the known ones), or a depth that does not divide into three blocks.
     pub fn preset(name: &str) -> Result<Self> {
         Ok(match name {
             "seed" => Self::seed(),
@@ -149,14 +149,14 @@ impl Config {
 
     /// The CIFAR network called `densenet-L-k` or `densenet-bc-L-k`.
     fn cifar_named(name: &str) -> Result<Self> {
-        let unknown = || Error::Config(format!("no model is called {name:?}; there are {}", PRESETS.join(", ")));
+        let unknown = || Error::Config(format!("no model is called {name:?}; choose from {}", PRESETS.join(", ")));
         let numbers = name.strip_prefix("densenet-").ok_or_else(unknown)?;
         let (numbers, bc) = numbers.strip_prefix("bc-").map_or((numbers, false), |numbers| (numbers, true));
         let (depth, growth_rate) = numbers.split_once('-').ok_or_else(unknown)?;
         let [depth, growth_rate] = [depth, growth_rate].map(|text| text.parse::<u32>().map_err(|_| unknown()));
         let (depth, growth_rate, layer) = (depth? as usize, growth_rate? as usize, if bc { 6 } else { 3 });
         check(depth > 4 && (depth - 4) % layer == 0, || {
-            format!("{name} has depth {depth}; it must be 4 and {layer} for each layer of the three blocks")
+            format!("{name} has depth {depth}; it must be 4 plus {layer} for each layer of a block")
         })?;
         let config = if bc { Self::cifar_bc(depth, growth_rate) } else { Self::cifar(depth, growth_rate) };
         config.validate()?;
@@ -175,7 +175,7 @@ impl Config {
         }
     }
 
-    /// The paper's ImageNet networks (table 1), bottlenecked and compressed.
+    /// The paper's ImageNet networks (table 1), with bottlenecks and compression.
     fn imagenet(block_config: &[usize], growth_rate: usize) -> Self {
         Self {
             in_channels: 3,
@@ -210,7 +210,7 @@ impl Config {
         }
     }
 
-    /// The paper's DenseNet-BC for CIFAR (table 2): depth `L` is three blocks of `(L - 4) / 6` bottlenecked layers.
+    /// The paper's DenseNet-BC for CIFAR (table 2): depth `L` is three blocks of `(L - 4) / 6` bottleneck layers.
     fn cifar_bc(depth: usize, growth_rate: usize) -> Self {
         Self {
             num_init_features: 2 * growth_rate,
@@ -221,10 +221,10 @@ impl Config {
         }
     }
 
-    /// Checks that a network of this configuration can be.
+    /// Checks that this configuration describes a possible network.
     ///
     /// # Errors
-    /// The first value that is wrong, with what would be right.
+    /// Names the first wrong value, and what would be right.
     pub fn validate(&self) -> Result<()> {
         let positive = [
             ("in_channels", self.in_channels),
@@ -240,7 +240,7 @@ impl Config {
         self.validate_head()?;
         check(!self.block_config.is_empty(), || "block_config is empty; it needs at least one block".into())?;
         check(self.block_config.len() <= 16, || {
-            format!("block_config has {} blocks; at most 16 are taken", self.block_config.len())
+            format!("block_config has {} blocks; at most 16 are accepted", self.block_config.len())
         })?;
         for (i, &layers) in self.block_config.iter().enumerate() {
             check((1..=1024).contains(&layers), || {
@@ -260,7 +260,7 @@ impl Config {
         for (i, &layers) in self.block_config.iter().enumerate() {
             channels = self.block_out(channels, layers);
             check(channels <= LARGEST, || {
-                format!("block {} ends with {channels} channels; at most {LARGEST} are taken", i + 1)
+                format!("block {} ends with {channels} channels; at most {LARGEST} are accepted", i + 1)
             })?;
             if i + 1 < self.block_config.len() {
                 channels = self.compressed(channels);
@@ -293,14 +293,14 @@ impl Config {
         check(*num_classes > 0 || hidden.is_empty(), || {
             "a backbone, whose num_classes is 0, has no hidden layers".into()
         })?;
-        check(hidden.len() <= 16, || format!("hidden has {} layers; at most 16 are taken", hidden.len()))?;
+        check(hidden.len() <= 16, || format!("hidden has {} layers; at most 16 are accepted", hidden.len()))?;
         for (i, width) in hidden.iter().enumerate() {
             check((1..=LARGEST).contains(width), || format!("hidden[{i}] is {width}; it must be from 1 to {LARGEST}"))?;
         }
         Ok(())
     }
 
-    /// Channels at the end of a block of `layers` that starts with `channels`.
+    /// Channels at the end of a block of `layers` layers that starts with `channels`.
     pub(crate) fn block_out(&self, channels: usize, layers: usize) -> usize {
         match self.joining {
             Joining::Dense => channels + layers * self.growth_rate,
@@ -318,7 +318,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    /// What files had to say before there was anything but a mean and one linear layer after the last block.
+    /// Files from before there was any head but average pooling and one linear layer.
     #[test]
     fn files_without_a_head_have_the_usual_one() {
         let old = r#"{"in_channels": 3, "num_classes": 10, "stem": {"other": {"kernel": 5, "stride": 1, "norm": true,
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!((bc.block_config, bc.growth_rate, bc.bn_size, bc.num_init_features), (vec![26; 3], 12, Some(4), 24));
         assert_eq!(Config::preset("densenet-22-8").unwrap().block_config, [6; 3]);
         let wrong = [
-            ("densenet-bc-101-12", "depth 101; it must be 4 and 6"),
+            ("densenet-bc-101-12", "depth 101; it must be 4 plus 6 for each layer"),
             ("densenet-bc-4-12", "depth 4;"),
             ("densenet-bc-40-0", "num_init_features is 0"),
             ("densenet-bc-40", "no model"),

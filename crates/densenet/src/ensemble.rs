@@ -1,5 +1,5 @@
-//! Networks whose predictions are averaged, as those of several seeds or of the cycles of one training (Huang et al. 2017,
-//! arXiv 1704.00109).
+//! Networks whose predictions are averaged, e.g. those from several seeds or from the cycles of one training run (Huang
+//! et al. 2017, arXiv 1704.00109).
 
 use ndarray::{Array2, ArrayView4};
 
@@ -7,40 +7,41 @@ use crate::network::DenseNet;
 use crate::output::{Output, mean_logits};
 use crate::{Error, Result};
 
-/// Networks that predict together: the probability of a class or label is the mean of theirs. They take the same input.
+/// Networks that predict together: the probability of a class or label is the mean of theirs. All take the same input.
 #[derive(Clone, Debug)]
 pub struct Ensemble<'a> {
     members: Vec<(&'a DenseNet, Output)>,
 }
 
 impl<'a> Ensemble<'a> {
-    /// Networks and what their logits mean; at least one.
+    /// Combines networks, each with the meaning of its logits; at least one.
     ///
     /// # Errors
-    /// No network, one without a classifier, or networks of other numbers of classes, or of classes and of labels.
+    /// No network, one without a classifier, or networks that differ in the number of classes or in whether they
+    /// predict classes or labels.
     pub fn new(members: impl IntoIterator<Item = (&'a DenseNet, Output)>) -> Result<Self> {
         let members: Vec<_> = members.into_iter().collect();
         let kind = |(network, output): &(&DenseNet, Output)| {
             (network.architecture().config.num_classes, output.is_independent())
         };
         let Some(first) = members.first().map(kind) else {
-            return Err(Error::Config("networks that predict together are at least one".into()));
+            return Err(Error::Config("an ensemble needs at least one network".into()));
         };
         members.iter().try_for_each(|(network, _)| network.architecture().check_classifier())?;
         if members.iter().any(|member| kind(member) != first) {
-            let reason = "networks that predict together must have as many classes as each other, and all softmax or all sigmoid";
+            let reason = "an ensemble's networks must have equally many classes, and be all softmax or all sigmoid";
             return Err(Error::Config(reason.into()));
         }
         Ok(Self { members })
     }
 
-    /// Classes or labels.
+    /// Number of classes or labels.
     pub fn num_classes(&self) -> usize {
         self.members[0].0.architecture().config.num_classes
     }
 
-    /// What [`logits`](Self::logits) mean: of one network what its own do, of several there are no thresholds and no
-    /// temperature any more.
+    /// What [`logits`](Self::logits) mean: for one network the same as its own; for several, without thresholds and
+    /// temperature.
     pub fn output(&self) -> Output {
         match &*self.members {
             [(_, output)] => output.clone(),
@@ -48,7 +49,8 @@ impl<'a> Ensemble<'a> {
         }
     }
 
-    /// Logits `(N, classes)` of `images` `(N, C, H, W)`: those of the network, or of several those of the mean probability.
+    /// Logits `(N, classes)` for `images` `(N, C, H, W)`: the network's own, or for several networks the logits of
+    /// their mean probability.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`].

@@ -1,11 +1,11 @@
-//! What can go wrong, in words that name the file, line or value and what would be right.
+//! What can go wrong, in messages that name the file, line or value and what would be right.
 
 use std::path::PathBuf;
 
-/// The library's result.
+/// The library's result type.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The library's error.
+/// The library's error type.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A configuration that no network can have.
@@ -14,7 +14,7 @@ pub enum Error {
     /// Settings that no training run can have.
     #[error("training settings: {0}")]
     Settings(String),
-    /// A training run that left the finite numbers.
+    /// A training run whose values are no longer finite.
     #[error("{what} at step {step}, learning rate {lr}; try a lower one")]
     Diverged {
         /// The step, from 1.
@@ -24,12 +24,12 @@ pub enum Error {
         /// What is not finite.
         what: String,
     },
-    /// A training step that there is no memory for.
+    /// A training step for which there is not enough memory.
     #[error(
         "no {mib} MiB of memory for a training step: {reason}; try a smaller batch or picture, micro-batches, or the low memory level"
     )]
     Memory {
-        /// Memory that is needed, in units of 1,048,576 bytes.
+        /// Memory needed, in units of 1,048,576 bytes (MiB).
         mib: usize,
         /// The operating system's reason.
         reason: std::io::Error,
@@ -41,18 +41,18 @@ pub enum Error {
         height: usize,
         /// Width in pixels.
         width: usize,
-        /// Why not, and what would do.
+        /// Why not, and what would work.
         reason: String,
     },
-    /// A preprocessing that no picture can go through.
+    /// A preprocessing that cannot be applied to any picture.
     #[error("preprocessing: {0}")]
     Preprocessing(String),
-    /// A data set that is not on this machine and could not be fetched.
+    /// A data set that is not on this machine and could not be downloaded.
     #[error("data set {name}: {reason}")]
     DataSet {
         /// The data set, as it was named.
         name: String,
-        /// Why not, where it was looked for, and what would help.
+        /// Why not, where the library looked for it, and what would help.
         reason: String,
     },
     /// A file that could not be read or written.

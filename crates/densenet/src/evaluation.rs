@@ -21,10 +21,10 @@ pub use self::intervals::Intervals;
 pub use self::predictions::Predictions;
 pub use crate::output::{log_softmax, ranking};
 
-/// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number seen so far; none
-/// when that breaks. Pictures that cannot be read are left out and told.
+/// Evaluates `network` on `split`, `batch` pictures at a time, and calls `progress` with the number of pictures
+/// processed so far; returns `None` if `progress` breaks. Pictures that cannot be read are left out and reported.
 ///
-/// Classes are the softmax's of the logits, labels the sigmoid's; there are no [intervals](Intervals).
+/// Classes have a softmax over the logits, labels a sigmoid each; there are no [intervals](Intervals).
 ///
 /// # Errors
 /// Those of [`predictions()`].
@@ -44,13 +44,13 @@ pub fn evaluate(
     Ok(predictions.map(|predictions| Evaluation::new(&predictions)))
 }
 
-/// What `ensemble` says of the pictures of `split`, `batch` inputs at a time: the mean over the `views` of each. It calls
-/// `progress` with the number of pictures seen so far; none when that breaks. Pictures that cannot be read are left out and
-/// told.
+/// The predictions of `ensemble` for the pictures of `split`, `batch` inputs at a time, averaged over the `views` of
+/// each picture. Calls `progress` with the number of pictures processed so far, and returns `None` if it breaks.
+/// Pictures that cannot be read are left out and reported.
 ///
 /// # Errors
-/// Classes or labels that are none of the networks', no picture that can be read, a size that the networks cannot take, or
-/// [views](Views::validate) that the preprocessing has not.
+/// Classes or labels that the networks do not have, no picture that can be read, a size that the networks cannot take,
+/// or [views](Views::validate) that the preprocessing does not provide.
 pub fn predictions(
     ensemble: &Ensemble<'_>,
     split: &Split,
@@ -83,7 +83,7 @@ pub fn predictions(
     }
 }
 
-/// What `ensemble` says of each picture of `images` `(N * views, C, H, W)`: a row of logits.
+/// The predictions of `ensemble` for `images` `(N * views, C, H, W)`: a row of logits per picture.
 fn mean_of_views(ensemble: &Ensemble<'_>, images: Array4<f32>, views: Views) -> Result<Vec<Vec<f32>>> {
     let (logits, output) = (ensemble.logits(images.view())?, ensemble.output());
     let rows: Vec<_> = logits.rows().into_iter().map(|row| (&output, row)).collect();
@@ -94,10 +94,10 @@ fn mean_of_views(ensemble: &Ensemble<'_>, images: Array4<f32>, views: Views) -> 
     Ok(rows.chunks(views.count()).map(of_picture).collect())
 }
 
-/// The predictions about a whole split: pictures and their logits, and those that could not be read.
+/// The predictions for a whole split: pictures and their logits, and those that could not be read.
 ///
 /// # Errors
-/// No picture that was read.
+/// No picture could be read.
 fn gathered(
     ensemble: &Ensemble<'_>,
     split: &Split,
@@ -116,7 +116,7 @@ fn gathered(
     Ok(Predictions { logits, output, targets: split.targets().select(&pictures, names), pictures, unreadable })
 }
 
-/// Refuses classes or labels that are none of a network's.
+/// Rejects classes or labels that a network does not have.
 pub(crate) fn check_labels(split: &Split, classes: usize) -> Result<()> {
     let stray = split.labels().iter().enumerate().find(|&(_, &label)| label >= classes);
     match (split.targets(), stray) {
@@ -125,7 +125,7 @@ pub(crate) fn check_labels(split: &Split, classes: usize) -> Result<()> {
         }
         (Targets::Labels(_), _) if split.classes().len() != classes => {
             let labels = split.classes().len();
-            Err(Error::Config(format!("{labels} labels a picture; this network has {classes} outputs, one a label")))
+            Err(Error::Config(format!("{labels} labels per picture; this network has {classes} outputs, one for each")))
         }
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Files that are whole or not there: written beside their place, synced, then renamed into it.
+//! Files that are complete or absent: written next to their destination, synced, then renamed into place.
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use tempfile::NamedTempFile;
 
 use crate::{Error, Result};
 
-/// Writes `path` through `content`. A failure or a kill at any moment leaves what was there before.
+/// Writes `path` through `content`. A failure or a kill at any moment leaves the previous content in place.
 ///
 /// # Errors
-/// Whatever the file system or `content` reports, as a full disk.
+/// Whatever the file system or `content` reports, e.g. a full disk.
 pub fn write_whole(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<NamedTempFile>) -> std::io::Result<()>,
@@ -20,39 +20,39 @@ pub fn write_whole(
     file.finish()
 }
 
-/// A file that is written over a while, and that is in its place only when it is finished.
+/// A file that is written over time, and appears in its place only when finished.
 pub struct WholeFile {
     path: PathBuf,
     writer: BufWriter<NamedTempFile>,
 }
 
 impl WholeFile {
-    /// Begins what will be `path`. What was there before stays until the new file is finished.
+    /// Begins a new `path`. Its previous content stays until the new file is finished.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a folder that is not there.
+    /// Whatever the file system reports, e.g. a missing folder.
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
-        // A temporary file is private by default; the finished one is as open as the user's umask allows.
+        // A temporary file is private by default; the finished one gets the permissions of the user's umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let temporary = builder.prefix(".densenet-").tempfile_in(folder).map_err(Error::io(path))?;
         Ok(Self { path: path.into(), writer: BufWriter::new(temporary) })
     }
 
-    /// Adds to the file.
+    /// Appends to the file.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a full disk.
+    /// Whatever the file system reports, e.g. a full disk.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write_all(bytes).map_err(Error::io(&self.path))
     }
 
-    /// Syncs the file and puts it in its place.
+    /// Syncs the file and renames it into place.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a full disk.
+    /// Whatever the file system reports, e.g. a full disk.
     pub fn finish(self) -> Result<()> {
         let temporary = self.writer.into_inner().map_err(|error| Error::io(&self.path)(error.into_error()))?;
         temporary.as_file().sync_all().map_err(Error::io(&self.path))?;

@@ -1,4 +1,4 @@
-//! What a network costs: parameters and multiply-adds, in all and layer by layer.
+//! What a network costs: parameters and multiply-adds, in total and per layer.
 
 use serde::Serialize;
 
@@ -8,13 +8,13 @@ use crate::{Architecture, Result};
 /// Parameters, multiply-adds and layers of a network for one picture.
 #[derive(Clone, Debug, Serialize)]
 pub struct Info {
-    /// Learnable values.
+    /// Number of learnable values.
     pub params: usize,
     /// Multiply-adds of the convolutions and the linear layers for one picture.
     pub macs: u64,
     /// Channels, height and width of the picture.
     pub input: [usize; 3],
-    /// A row per layer in network order; parameters and multiply-adds add up to the totals.
+    /// One row per layer in network order; parameters and multiply-adds add up to the totals.
     pub layers: Vec<Layer>,
 }
 
@@ -23,9 +23,9 @@ pub struct Info {
 pub struct Layer {
     /// torchvision's name; a dense layer and a transition are one row each.
     pub name: String,
-    /// Channels, height and width of what it makes; values alone of a linear layer.
+    /// Channels, height and width of its output; the number of values for a linear layer.
     pub output: Vec<usize>,
-    /// Learnable values.
+    /// Number of learnable values.
     pub params: usize,
     /// Multiply-adds of its convolutions or linear map.
     pub macs: u64,
@@ -34,8 +34,8 @@ pub struct Layer {
 impl Info {
     /// Costs of `architecture` for a picture of `size` by `size` pixels.
     ///
-    /// A transition's convolution is counted before its pooling, as the paper and PyTorch have it, though
-    /// pooling first gives the same values for a quarter of the work.
+    /// A transition's convolution is counted before its pooling, as in the paper and PyTorch, although pooling first
+    /// gives the same values for a quarter of the work.
     ///
     /// # Errors
     /// A picture too small for the network.
@@ -102,7 +102,7 @@ fn norm_layer(norm: &Norm, extent: usize) -> Layer {
     Layer { name: norm.name.clone(), output, params: norm_params(norm), macs: 0 }
 }
 
-/// Those that no reader before it has counted.
+/// Parameters that no earlier reader has counted.
 fn norm_params(norm: &Norm) -> usize {
     2 * (norm.channels - norm.seen)
 }
@@ -134,7 +134,7 @@ mod tests {
     use crate::Config;
     use crate::config::{HeadPool, PRESETS};
 
-    /// A published unit of multiply-adds and how many of them.
+    /// A published unit of multiply-adds, and a number of such units.
     type Macs = Option<(f64, u64)>;
 
     /// Published parameters, and multiply-adds in units of the last digit published.

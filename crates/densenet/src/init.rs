@@ -1,9 +1,9 @@
-//! Initial values, as torchvision's DenseNet has them.
+//! Initial values, as in torchvision's DenseNet.
 //!
-//! Convolutions take Kaiming's normal distribution over their inputs (He et al., 2015, section 2.2): deviation
-//! `sqrt(2 / fan_in)`. Weights of linear layers are uniform within `1 / sqrt(fan_in)`, PyTorch's default, and so are the
-//! biases of those that a ReLU follows. Scales are 1, every other bias and shift is 0, running means are 0 and running
-//! variances 1.
+//! Convolutions are drawn from Kaiming's normal distribution over their inputs (He et al., 2015, section 2.2), with
+//! standard deviation `sqrt(2 / fan_in)`. Weights of linear layers are uniform within `1 / sqrt(fan_in)`, PyTorch's
+//! default, and so are the biases of those followed by a ReLU. Scales are 1, every other bias and shift is 0, running
+//! means are 0 and running variances 1.
 
 use std::ops::Range;
 
@@ -13,11 +13,12 @@ use densenet_kernels::random::Stream;
 use crate::Architecture;
 use crate::architecture::Tensor;
 
-/// Number of the first tensor's stream. Dropout counts its streams from 0, so the two share none under one seed.
+/// Number of the first tensor's random stream. Dropout counts its streams from 0, so the two never share one under the
+/// same seed.
 const FIRST_STREAM: u64 = 1 << 32;
 
-/// Parameters and running statistics to start training from, each in its arena's order. A seed gives the same bits on
-/// every machine and any number of threads.
+/// Initial parameters and running statistics, each in its arena's order. A seed gives the same bits on every machine
+/// and with any number of threads.
 pub fn initial<T: Scalar>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
     let mut parameters = vec![T::zero(); arch.num_parameters()];
     for (i, tensor) in arch.parameters.iter().enumerate() {
@@ -38,7 +39,7 @@ pub fn initial<T: Scalar>(arch: &Architecture, seed: u64) -> (Vec<T>, Vec<T>) {
     (parameters, running)
 }
 
-/// Inputs of each output of the layer that a tensor belongs to; none for a tensor that is not drawn.
+/// Number of inputs per output of a tensor's layer; `None` for a tensor that is not drawn at random.
 fn fan_in(arch: &Architecture, tensor: &Tensor) -> Option<usize> {
     let mut hidden = arch.classifier.iter().filter(|layer| layer.relu);
     match &*tensor.shape {
@@ -82,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Pins the bits: a change of them would make old seeds mean other networks.
+    /// Pins the bits: a change would give old seeds different networks.
     #[test]
     fn bits_do_not_change() {
         let arch = Architecture::new(&Config::preset("densenet-bc-40-12").unwrap()).unwrap();

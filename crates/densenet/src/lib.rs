@@ -5,7 +5,7 @@
 //!
 //! # Predicting
 //!
-//! A loaded network is `Send + Sync`: one serves any number of threads. See also `examples/features.rs`.
+//! A loaded network is `Send + Sync`: one instance serves any number of threads. See also `examples/features.rs`.
 //!
 //! ```no_run
 //! use densenet::DenseNet;
@@ -64,7 +64,7 @@ pub use error::{Error, Result};
 pub use network::DenseNet;
 pub use prefetch::prefetch;
 
-/// The programs in the guide, which are tested with the documentation's.
+/// The guide's programs, tested along with the doc tests.
 #[cfg(doctest)]
 mod guide {
     #[doc = include_str!("../../../docs/guide/dense-block.md")]

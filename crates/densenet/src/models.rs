@@ -1,18 +1,18 @@
-//! Small trained networks that are part of the library, so that a machine with nothing else can predict.
+//! Small trained networks that are built into the library, so that it can predict without any files.
 
 use std::path::Path;
 
 use crate::Result;
 use crate::checkpoint::Reader;
 
-/// A trained network that is part of the library.
+/// A trained network that is built into the library.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// What it is called where a weight file could be named.
+    /// Its name, which can be given in place of a weight file.
     pub name: &'static str,
-    /// The test pictures that it puts in their class, of those of the data set that its card names.
+    /// Number of correctly classified test pictures of the data set named in its card.
     pub correct: u64,
-    /// The test pictures of that data set.
+    /// Number of test pictures in that data set.
     pub images: u64,
     /// The command that trained it.
     pub command: &'static str,
@@ -20,7 +20,7 @@ pub struct Model {
     pub file: &'static [u8],
 }
 
-/// The built-in models; the first is the one to take where none is named.
+/// The built-in models; the first is the default.
 pub const MODELS: [Model; 2] = [
     Model {
         name: "cifar10",
@@ -43,7 +43,7 @@ pub fn find(name: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| model.name == name)
 }
 
-/// Opens the built-in model that is named where a weight file could be, else the file.
+/// Opens the built-in model with that name, or else the weight file.
 ///
 /// # Errors
 /// Those of [`Reader::open`].
@@ -63,7 +63,7 @@ impl Model {
         Reader::in_memory(self.name, self.file)
     }
 
-    /// Share of the test pictures that it puts in their class; from 0 to 1.
+    /// Share of correctly classified test pictures; from 0 to 1.
     pub fn top1(&self) -> f64 {
         self.correct as f64 / self.images as f64
     }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::Architecture;
 
-    /// Of each file, in bytes.
+    /// Size limit for each file, in bytes.
     const LARGEST: usize = 1_500_000;
 
     #[test]

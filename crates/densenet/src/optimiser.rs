@@ -1,7 +1,7 @@
-//! Optimisers, by PyTorch's definitions.
+//! Optimisers, as PyTorch defines them.
 //!
-//! Each is one pass over the parameter arena, on all threads in pieces whose size is fixed, and so is the order of the
-//! only sum, the gradient's norm: the same bits on any number of threads and with every instruction set.
+//! Each is one pass over the parameter arena, on all threads in pieces of fixed size. The only sum, the gradient's
+//! norm, has a fixed order, too. So the bits are the same with any number of threads and every instruction set.
 
 mod adamw;
 mod average;
@@ -18,10 +18,10 @@ pub use sgd::Sgd;
 use densenet_kernels::Real;
 use serde::{Deserialize, Serialize};
 
-/// Values that a piece of work over an arena goes over.
+/// Number of values in one piece of work over an arena.
 pub(crate) const PIECE: usize = 1 << 14;
 
-/// The optimisers by name.
+/// The optimisers, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -41,7 +41,7 @@ pub enum Optimiser<T> {
 }
 
 impl<T: Real> Optimiser<T> {
-    /// One step of `learning_rate` down `gradients`; all in the arena's order.
+    /// Takes one step of `learning_rate` down `gradients`; all in the arena's order.
     pub fn step<'a>(
         &mut self,
         learning_rate: impl Into<Rates>,

@@ -1,28 +1,28 @@
-//! From logits to what a network predicts: the probabilities of classes that exclude each other, or of labels each by itself.
+//! From logits to predictions: the probabilities of mutually exclusive classes, or of independent labels.
 
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 /// What the logits of a network mean.
 ///
-/// Logits are divided by the temperature first. It is above 0, and 1 where none was fitted; see
+/// Logits are first divided by the temperature. It is above 0, and 1 if none was fitted; see
 /// [`temperature`](crate::metrics::temperature).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Output {
-    /// One of the classes is right: their probabilities are the softmax of the logits and add up to 1.
+    /// Exactly one of the classes is right: their probabilities are the softmax of the logits and add up to 1.
     Softmax {
-        /// What logits are divided by.
+        /// The temperature by which logits are divided.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         temperature: f64,
     },
     /// Any number of the labels may be right: the probability of each is the sigmoid of its logit.
     Sigmoid {
-        /// For each label the probability from which it counts as found, between 0 and 1; none where nobody has chosen one.
-        /// Absent where no label has one.
+        /// For each label, the probability from which it counts as found, between 0 and 1; `None` if nobody has chosen
+        /// one. Absent if no label has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thresholds: Option<Vec<Option<f32>>>,
-        /// What logits are divided by, before the thresholds.
+        /// The temperature by which logits are divided, before the thresholds apply.
         #[serde(default = "one", skip_serializing_if = "is_one")]
         temperature: f64,
     },
@@ -43,17 +43,17 @@ impl Default for Output {
 }
 
 impl Output {
-    /// One of the classes is right; a temperature of 1.
+    /// Exactly one of the classes is right; the temperature is 1.
     pub fn softmax() -> Self {
         Self::Softmax { temperature: 1.0 }
     }
 
-    /// Any number of the labels may be right; no thresholds, a temperature of 1.
+    /// Any number of the labels may be right; no thresholds, and the temperature is 1.
     pub fn sigmoid() -> Self {
         Self::Sigmoid { thresholds: None, temperature: 1.0 }
     }
 
-    /// What a network of so many outputs means where nobody says it: a single output can only be a label's.
+    /// The default meaning for a network with this many outputs: a single output can only be a label's.
     pub fn usual(num_classes: usize) -> Self {
         if num_classes == 1 { Self::sigmoid() } else { Self::softmax() }
     }
@@ -63,7 +63,7 @@ impl Output {
         matches!(self, Self::Sigmoid { .. })
     }
 
-    /// What logits are divided by.
+    /// The temperature by which logits are divided.
     pub fn temperature(&self) -> f64 {
         match self {
             Self::Softmax { temperature } | Self::Sigmoid { temperature, .. } => *temperature,
@@ -78,21 +78,22 @@ impl Output {
         }
     }
 
-    /// The same without thresholds and temperature: what [`mean_logits`] are.
+    /// The same without thresholds and temperature, as for the result of [`mean_logits`].
     pub fn plain(&self) -> Self {
         if self.is_independent() { Self::sigmoid() } else { Self::softmax() }
     }
 
     /// Probabilities from 0 to 1, in the order of the `logits`.
     ///
-    /// Those of labels with thresholds are scaled as torchxrayvision's `op_norm` does it, so that 0.5 is the threshold:
-    /// `p / 2t` below `t`, else `1 - (1 - p) / 2(1 - t)`; a label without one, where others have one, has 0.5.
+    /// Probabilities of labels with thresholds are scaled like torchxrayvision's `op_norm`, so that 0.5 is the
+    /// threshold: `p / 2t` below `t`, else `1 - (1 - p) / 2(1 - t)`; a label without one, where others have one, gets
+    /// 0.5.
     pub fn probabilities(&self, logits: ArrayView1<'_, f32>) -> Vec<f64> {
         self.log_probabilities(logits).into_iter().map(|[is, _]| is.exp()).collect()
     }
 
-    /// Natural logarithms of the [probability](Self::probabilities) that each class or label is right, and of that that it
-    /// is not.
+    /// Natural logarithms of the [probability](Self::probabilities) that each class or label is right, and of the
+    /// probability that it is not.
     pub(crate) fn log_probabilities(&self, logits: ArrayView1<'_, f32>) -> Vec<[f64; 2]> {
         let warm = logits.iter().map(|&logit| f64::from(logit) / self.temperature());
         match self {
@@ -108,10 +109,10 @@ impl Output {
         }
     }
 
-    /// Checks what came from a file or a person against the number of outputs.
+    /// Checks values from a file or a user against the number of outputs.
     ///
     /// # Errors
-    /// What is wrong, with what would be right.
+    /// What is wrong, and what would be right.
     pub(crate) fn validate(&self, num_classes: usize) -> Result<(), String> {
         let temperature = self.temperature();
         if !(temperature.is_finite() && temperature > 0.0) {
@@ -128,8 +129,8 @@ impl Output {
     }
 }
 
-/// The logits, of a [plain](Output::plain) output, whose probabilities are the means of those of several `predictions` about one
-/// picture: what outputs of one kind say, each with its logits. At least one.
+/// The logits of a [plain](Output::plain) output whose probabilities are the means over several `predictions` for the
+/// same picture, given as outputs of one kind with their logits. At least one is required.
 pub fn mean_logits(predictions: &[(&Output, ArrayView1<'_, f32>)]) -> Vec<f32> {
     let independent = predictions[0].0.is_independent();
     let logs: Vec<_> = predictions.iter().map(|(output, logits)| output.log_probabilities(*logits)).collect();
@@ -141,14 +142,15 @@ pub fn mean_logits(predictions: &[(&Output, ArrayView1<'_, f32>)]) -> Vec<f32> {
     (0..logs[0].len()).map(|class| logit(class) as f32).collect()
 }
 
-/// Classes from the most to the least likely; of equals the first comes first.
+/// Classes from the most to the least likely; equal ones keep their order.
 pub fn ranking(logits: ArrayView1<'_, f32>) -> Vec<usize> {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     order
 }
 
-/// Classes from the most to the least probable; of equals that of the higher logit comes first, and of those the first.
+/// Classes from the most to the least probable; equal ones are ordered by logit, highest first, and then keep their
+/// order.
 pub fn likeliest_first(probabilities: &[f64], logits: ArrayView1<'_, f32>) -> Vec<usize> {
     let mut order: Vec<usize> = (0..logits.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(logits[b].total_cmp(&logits[a])));
@@ -168,13 +170,13 @@ fn log_sum_exp(values: &[f64]) -> f64 {
     highest + values.iter().map(|value| (value - highest).exp()).sum::<f64>().ln()
 }
 
-/// Logarithms of the sigmoid of `logit` and of what it lacks to 1.
+/// Logarithms of the sigmoid of `logit` and of 1 minus the sigmoid.
 fn log_sigmoid(logit: f64) -> [f64; 2] {
     let small = (-logit.abs()).exp().ln_1p();
     [logit.min(0.0) - small, -logit.max(0.0) - small]
 }
 
-/// Logarithms of a label's probability, and of what it lacks to 1, once its `threshold` is at 0.5.
+/// Logarithms of a label's probability and of 1 minus that, once its `threshold` is mapped to 0.5.
 fn scaled([is, is_not]: [f64; 2], threshold: Option<f32>) -> [f64; 2] {
     let half = 0.5f64.ln();
     match threshold.map(f64::from) {

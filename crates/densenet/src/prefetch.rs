@@ -1,15 +1,15 @@
-//! Work on one thing while the next is being made.
+//! Prefetching: working on one item while the next is being prepared.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-/// Calls `work`, in order, with what `make` makes of each of `items`, until it breaks.
+/// Calls `work`, in order, with the result of `make` for each of `items`, until it breaks.
 ///
-/// Another thread makes the next one meanwhile and then waits, so that at most two are there at a time.
+/// Another thread prepares the next result meanwhile and then waits, so there are at most two at a time.
 ///
 /// # Errors
-/// The first error of `make` or `work`; nothing is worked on after it.
+/// The first error of `make` or `work`; nothing is processed after it.
 pub fn prefetch<I, M, B, E>(
     items: impl IntoIterator<Item = I, IntoIter: Send>,
     make: impl Fn(I) -> Result<M, E> + Send,
@@ -23,7 +23,7 @@ where
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(0);
         scope.spawn(move || {
-            // The other end hangs up when it has had enough.
+            // The other end disconnects when it has had enough.
             items.try_for_each(|item| sender.send(make(item)))
         });
         for made in receiver {

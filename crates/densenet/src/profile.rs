@@ -1,44 +1,46 @@
-//! Where a network's time goes: seconds and multiply-adds, added up by stage and by kind of work.
+//! Where a network's time goes: seconds and multiply-adds, summed by stage and by kind of work.
 //!
-//! Work is timed only where it is wanted: a [`Probe`] without a [`Profile`] just runs what it is given.
+//! Work is timed only on request: a [`Probe`] without a [`Profile`] just runs it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-/// What a piece of work is for.
+/// The purpose of a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pass {
-    /// A convolution or linear layer forward, with the pre-activation in its packing and the statistics in its epilogue.
+    /// A convolution or linear layer forward, including the pre-activation in its packing and the statistics in its
+    /// epilogue.
     Forward,
-    /// The same once more in the backward pass, since its output was not kept.
+    /// The same again in the backward pass, since its output was not kept.
     Recompute,
-    /// A convolution's or linear layer's gradient to its input, with batch-norm's sums in its epilogue.
+    /// The gradient of a convolution or linear layer with respect to its input, including batch-norm's sums in its
+    /// epilogue.
     DataGradient,
-    /// A convolution's or linear layer's gradient to its weights.
+    /// The gradient of a convolution or linear layer with respect to its weights.
     WeightGradient,
-    /// Both gradients of a convolution in one sweep over what it read; its multiply-adds count twice.
+    /// Both gradients of a convolution in one sweep over its input; its multiply-adds count twice.
     Gradients,
     /// Everything else: pooling, batch-norm's corrections, the loss, the optimiser.
     Rest,
 }
 
-/// What was spent on one kind of work at one stage.
+/// The time spent on one kind of work in one stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The stage, as the work named it: `block 1`, `features.denseblock1.denselayer1.conv1`.
+    /// The stage, as named by the work: `block 1`, `features.denseblock1.denselayer1.conv1`.
     pub stage: String,
     /// The kind of work.
     pub pass: Pass,
     /// Time spent.
     pub time: Duration,
-    /// Multiply-adds done, as direct convolutions count them; an algorithm that does fewer looks the faster for it.
+    /// Multiply-adds, counted as for direct convolutions; an algorithm that does fewer appears faster accordingly.
     pub macs: u64,
 }
 
-/// Rows of time, in the order in which their stages and kinds of work were first met. Shared by reference with the work
+/// Rows of time, in the order in which their stages and kinds of work first occurred. Shared by reference with the work
 /// that is timed.
 #[derive(Debug, Default)]
 pub struct Profile {
@@ -64,7 +66,7 @@ impl Profile {
     }
 }
 
-/// The stage of a network that is under way, and the profile, if any, that its time goes to.
+/// The current stage of a network, and the profile, if any, that its time goes to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Probe<'a> {
     profile: Option<&'a Profile>,

@@ -1,5 +1,5 @@
-//! The network in its textbook form, which the fast one is held to: real concatenation, a batch-norm of two passes at
-//! every reader, nothing shared, everything kept. Generic, so that it can be checked in `f64`.
+//! The network in its textbook form, against which the fast one is checked: real concatenation, a two-pass batch-norm
+//! at every reader, nothing shared, everything kept. It is generic so that it can be checked in `f64`.
 
 mod backward;
 mod forward;
@@ -17,31 +17,31 @@ pub use backward::Gradients;
 use forward::{Forward, Mode};
 pub use types::Batch;
 
-/// How to take a training step's loss.
+/// Options of a training step.
 #[derive(Clone, Copy, Debug)]
 pub struct Training {
-    /// From 0, none, to 1.
+    /// From 0 (none) to 1.
     pub label_smoothing: f64,
-    /// Seed of the dropout masks; the number of the layer, counted over the whole network from 0, is the stream.
+    /// Seed of the dropout masks; the layer's number, counted over the whole network from 0, is the stream.
     pub dropout_seed: u64,
 }
 
-/// What a training step gives.
+/// The result of a training step.
 #[derive(Clone, Debug)]
 pub struct Step<T> {
     /// `(N, classes)`.
     pub logits: Vec<T>,
-    /// Mean over the batch.
+    /// Mean loss over the batch.
     pub loss: T,
-    /// Of every parameter, in the parameter arena's order.
+    /// Gradients of every parameter, in the order of the parameter arena.
     pub gradients: Vec<T>,
 }
 
-/// Logits `(N, classes)` of `images` `(N, C, H, W)` of `shape` in inference, where batch-norms take the `running`
-/// statistics. Slices whose lengths do not fit `arch` and `shape` panic.
+/// Logits `(N, classes)` for `images` `(N, C, H, W)` of `shape` in inference, where batch-norms use the `running`
+/// statistics. Panics if the lengths of the slices do not fit `arch` and `shape`.
 ///
 /// # Errors
-/// A picture size that the network cannot take, and a network without a classifier.
+/// A picture size that the network cannot take, or a network without a classifier.
 pub fn forward<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
@@ -54,7 +54,7 @@ pub fn forward<T: Scalar>(
     Ok(Forward::new(arch, parameters, Mode::Inference { running }).logits(shape, images))
 }
 
-/// What the classifier reads in [`forward`], `(N, features)`.
+/// The input of the classifier in [`forward`], `(N, features)`.
 ///
 /// # Errors
 /// A picture size that the network cannot take.
@@ -90,11 +90,11 @@ pub fn block_maps<T: Scalar>(
     Ok(inputs.map(|(_, map)| (map.shape, map.values)).collect())
 }
 
-/// The gradients of the sum of `dlogits` times the logits, both `(N, classes)`, in inference, where batch-norms take the
-/// `running` statistics. Slices whose lengths do not fit `arch` and `shape` panic.
+/// The gradients of the sum of `dlogits` times the logits, both `(N, classes)`, in inference, where batch-norms use the
+/// `running` statistics. Panics if the lengths of the slices do not fit `arch` and `shape`.
 ///
 /// # Errors
-/// A picture size that the network cannot take, and a network without a classifier.
+/// A picture size that the network cannot take, or a network without a classifier.
 pub fn gradients<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],
@@ -112,11 +112,11 @@ pub fn gradients<T: Scalar>(
     Ok(backward.gradients(shape, images, dlogits))
 }
 
-/// Logits, loss and gradients of a training step, where batch-norms take the batch's statistics and move the `running`
-/// ones. Slices whose lengths do not fit `arch` and the batch, and labels out of range, panic.
+/// Logits, loss and gradients of a training step, where batch-norms use the batch's statistics and update the `running`
+/// ones. Panics if the lengths of the slices do not fit `arch` and the batch, or labels are out of range.
 ///
 /// # Errors
-/// A picture size that the network cannot take, and a network without a classifier.
+/// A picture size that the network cannot take, or a network without a classifier.
 pub fn train<T: Scalar>(
     arch: &Architecture,
     parameters: &[T],

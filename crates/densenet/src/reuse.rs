@@ -1,7 +1,7 @@
-//! What trained layers make of the maps before them: figure 5 of the paper, and a network without its weak connections.
+//! How trained layers use the maps before them: figure 5 of the paper, and networks without their weak connections.
 //!
 //! In a dense block each layer reads the concatenation of all maps before it, so the weights of its first convolution
-//! fall into one part for each of these. The mean absolute weight of a part says how much the layer relies on that map.
+//! divide into one part per map. The mean absolute weight of a part shows how much the layer relies on that map.
 
 mod cut;
 mod readers;
@@ -13,47 +13,47 @@ use self::readers::{Reader, readers};
 use crate::config::Joining;
 use crate::{Architecture, Error, Result};
 
-/// How much one layer makes of each map that it reads.
+/// How much one layer uses each map that it reads.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reading {
-    /// The convolution or linear layer that reads them, as `features.denseblock1.denselayer2.conv1`.
+    /// The convolution or linear layer that reads them, e.g. `features.denseblock1.denselayer2.conv1`.
     pub layer: String,
-    /// Of each map, in the order in which they are made: the mean absolute weight over the map's channels, the layer's
-    /// outputs and the places of its kernel; at least 0.
+    /// For each map, in the order in which they are made: the mean absolute weight over the map's channels, the layer's
+    /// outputs and the positions of its kernel; at least 0.
     pub weights: Vec<f64>,
 }
 
 impl Reading {
-    /// The weights in units of the largest: from 0 to 1, and 0 where all are.
+    /// The weights relative to the largest: from 0 to 1, and 0 if all are 0.
     pub fn shares(&self) -> Vec<f64> {
         let largest = self.weights.iter().copied().fold(0.0, f64::max);
         self.weights.iter().map(|weight| if largest == 0.0 { 0.0 } else { weight / largest }).collect()
     }
 }
 
-/// What the layers of a dense block, and what follows it, make of the block's maps.
+/// How the layers of a dense block, and the operation after it, use the block's maps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BlockReuse {
     /// Channels of each map: the block's input, then what each layer adds.
     pub widths: Vec<usize>,
     /// The block's layers in order; the n-th, from 1, reads the first n maps.
     pub layers: Vec<Reading>,
-    /// The transition, or after the last block the (first) linear layer, which read all maps; none in a backbone.
+    /// The transition, or after the last block the (first) linear layer, which reads all maps; `None` in a backbone.
     pub after: Option<Reading>,
 }
 
 impl BlockReuse {
-    /// The layers, and what follows them.
+    /// The layers, and the operation after them.
     pub fn readings(&self) -> impl Iterator<Item = &Reading> {
         self.layers.iter().chain(&self.after)
     }
 }
 
-/// What each layer of a network with these `parameters`, laid out as [`Architecture::parameters`], makes of the maps before
-/// it: a matrix for each block.
+/// How each layer of a network with these `parameters`, laid out as in [`Architecture::parameters`], uses the maps
+/// before it: a matrix for each block.
 ///
 /// # Errors
-/// Layers that are not joined densely, or another number of parameters.
+/// Layers that are not densely connected, or the wrong number of parameters.
 pub fn reuse(architecture: &Architecture, parameters: &[f32]) -> Result<Vec<BlockReuse>> {
     check(architecture, parameters)?;
     let block = |index: usize| {
@@ -85,7 +85,7 @@ fn check(architecture: &Architecture, parameters: &[f32]) -> Result<()> {
         Joining::Plain => "plain",
     };
     let reason = format!(
-        "joining is {other}, where a layer reads the one before it alone; connections are those of joining dense"
+        "joining is {other}, where a layer reads only the one before it; only joining dense has connections to measure"
     );
     Err(Error::Config(reason))
 }

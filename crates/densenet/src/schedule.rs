@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
-    /// The same throughout.
+    /// Constant throughout.
     Constant,
-    /// A tenth from half of the run on, a hundredth from three quarters on (section 4.2 of the paper, CIFAR and SVHN).
+    /// Divided by 10 after half of the run, by 100 after three quarters (section 4.2 of the paper, CIFAR and SVHN).
     Steps,
-    /// A tenth from a third of the run on, a hundredth from two thirds on (section 4.2 of the paper, ImageNet).
+    /// Divided by 10 after a third of the run, by 100 after two thirds (section 4.2 of the paper, ImageNet).
     Thirds,
-    /// Rises linearly over the first twentieth of the run, then falls along half a cosine to nothing.
+    /// Rises linearly over the first twentieth of the run, then falls along half a cosine to zero.
     Cosine,
-    /// Falls along half a cosine to nothing once a cycle, and begins anew (Huang et al., "Snapshot Ensembles", ICLR 2017,
+    /// Falls along half a cosine to zero in each cycle, then restarts (Huang et al., "Snapshot Ensembles", ICLR 2017,
     /// equation 2): the end of each cycle is a network of its own.
     Snapshot,
 }
 
 impl Schedule {
-    /// The learning rate of step `step` (from 0) of `steps`, where `base` is the highest; `cycles` are those of
-    /// [`Schedule::Snapshot`].
+    /// The learning rate of step `step` (from 0) of `steps`, where `base` is the highest; `cycles` is the number of
+    /// cycles of [`Schedule::Snapshot`].
     pub fn rate(self, base: f64, step: u64, steps: u64, cycles: u64) -> f64 {
         match self {
             Self::Constant => base,

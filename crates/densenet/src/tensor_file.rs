@@ -1,4 +1,4 @@
-//! The safetensors format, written so that equal contents are equal bytes.
+//! Writing the safetensors format so that equal contents give equal bytes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -15,17 +15,17 @@ use crate::files::write_whole;
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
-    /// Extents, outermost first; none for a single number.
+    /// Extents, outermost first; empty for a single number.
     pub(crate) shape: &'a [usize],
     /// The little-endian values, row-major.
     pub(crate) bytes: &'a [u8],
 }
 
-/// Writes `entries` after a header with `metadata`; the `safetensors` crate would order it at random. Readers map the file
-/// into memory, so the widest types come first, and else entries keep their order.
+/// Writes `entries` after a header with `metadata`; the `safetensors` crate would order the header randomly. Readers
+/// map the file into memory, so the widest types come first; otherwise entries keep their order.
 ///
 /// # Errors
-/// A file that cannot be written; what was at `path` before is still there.
+/// A file that cannot be written; what was at `path` before is kept.
 pub(crate) fn write(path: &Path, metadata: BTreeMap<String, String>, mut entries: Vec<Entry<'_>>) -> Result<()> {
     entries.sort_by_key(|entry| Reverse(entry.dtype.bitsize()));
     let mut header = BTreeMap::from([("__metadata__".to_string(), json!(metadata))]);

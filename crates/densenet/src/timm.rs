@@ -1,4 +1,5 @@
-//! Folders as timm's `load_model_config_from_hf` and `create_model("local-dir:...")` read them: weights and `config.json`.
+//! Folders that timm's `load_model_config_from_hf` and `create_model("local-dir:...")` can read: weights and
+//! `config.json`.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,13 +12,13 @@ use crate::data::{ChannelOrder, Interpolation, Preprocessing, Resize};
 use crate::files::write_whole;
 use crate::{Config, Error, Result, torchvision};
 
-/// The architectures of timm that a network can be.
+/// The timm architectures that a network can have.
 const ARCHITECTURES: [&str; 4] = ["densenet121", "densenet169", "densenet201", "densenet161"];
 
-/// Saves weights and what is said of them into `folder`, which is made.
+/// Saves weights and their description into `folder`, which is created.
 ///
 /// # Errors
-/// A network or preprocessing that timm has not, and a file that cannot be written.
+/// A network or preprocessing that timm does not have, or a file that cannot be written.
 pub fn save(contents: &Contents<'_>, folder: &Path) -> Result<()> {
     let described = config(contents).map_err(|reason| Error::Config(format!("timm has no such network: {reason}")))?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
@@ -26,7 +27,7 @@ pub fn save(contents: &Contents<'_>, folder: &Path) -> Result<()> {
     write_whole(&folder.join("config.json"), |file| file.write_all(text.as_bytes()))
 }
 
-/// The name of timm's architecture of `config`, and what its constructor must be told besides.
+/// The name of the timm architecture for `config`.
 fn architecture(config: &Config) -> Result<&'static str, String> {
     let Config { in_channels, num_classes, drop_rate, input_size, head_pool, .. } = *config;
     let same = |name: &&str| {
@@ -42,7 +43,7 @@ fn config(contents: &Contents<'_>) -> Result<Value, String> {
     let global_pool = match config.head_pool {
         HeadPool::Average => "avg",
         HeadPool::Max => "max",
-        HeadPool::None => return Err("a classifier of all pixels is none of timm's".into()),
+        HeadPool::None => return Err("timm has no classifier of all pixels".into()),
     };
     let mut pretrained = json!({
         "num_classes": config.num_classes, "pool_size": [7, 7], "first_conv": "features.conv0", "classifier": "classifier",
@@ -65,12 +66,12 @@ fn config(contents: &Contents<'_>) -> Result<Value, String> {
     Ok(described)
 }
 
-/// The fields of `pretrained_cfg` that are about pictures.
+/// The fields of `pretrained_cfg` that concern pictures.
 fn describe(preprocessing: &Preprocessing, pretrained: &mut Value) -> Result<(), String> {
     let Preprocessing { resize, crop_fraction, interpolation, channel_order, value_range, mean, std, .. } =
         preprocessing;
     if *channel_order != ChannelOrder::Rgb || *value_range != [0.0, 1.0] {
-        return Err("its pictures are RGB with values from 0 to 1".into());
+        return Err("timm's pictures are RGB with values from 0 to 1".into());
     }
     pretrained["crop_pct"] = json!(crop_fraction);
     pretrained["crop_mode"] = json!(if *resize == Resize::Short { "center" } else { "squash" });

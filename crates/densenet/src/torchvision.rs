@@ -1,8 +1,8 @@
 //! Weight files that torchvision's `DenseNet` loads with `strict=True`.
 //!
-//! Tensors have torchvision's names already; what PyTorch's modules have besides is a counter of batches in every
-//! batch-norm, `num_batches_tracked`, a single 64-bit integer. The file also says what it is, as every file of ours, so
-//! it comes back without its network having to be named.
+//! Tensors already have torchvision's names; in addition, every batch-norm of PyTorch has a batch counter,
+//! `num_batches_tracked`, a single 64-bit integer. The file also describes itself, as every file of ours does, so it
+//! can be read back without naming its network.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::{Config, Result};
 /// Saves weights for torchvision.
 ///
 /// # Errors
-/// A file that cannot be written; what was at `path` before is still there.
+/// A file that cannot be written; what was at `path` before is kept.
 pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
     let counter = contents.card.batches_tracked.to_le_bytes();
     let running = contents.architecture.running.iter();
@@ -25,15 +25,15 @@ pub fn save(contents: &Contents<'_>, path: &Path) -> Result<()> {
         norms.map(|norm| Entry { name: format!("{norm}.{COUNTER}"), dtype: Dtype::I64, shape: &[], bytes: &counter });
     let entries: Vec<Entry<'_>> = counters.chain(contents.entries()).collect();
     let mut metadata = contents.card.metadata();
-    // What transformers and other programs of PyTorch look for before they load tensors.
+    // Transformers and other PyTorch programs look for this before they load tensors.
     metadata.insert("format".into(), "pt".into());
     tensor_file::write(path, metadata, entries)
 }
 
-/// What torchvision's `DenseNet` cannot be told of `config`; nothing where
-/// `DenseNet(growth_rate, block_config, num_init_features, bn_size, num_classes=...)` makes this very network.
+/// What in `config` goes beyond torchvision's `DenseNet`; empty if `DenseNet(growth_rate, block_config,
+/// num_init_features, bn_size, num_classes=...)` makes exactly this network.
 ///
-/// Files of other networks load into a module with the same names, built by hand.
+/// Files of other networks load into a module with the same names that is built by hand.
 pub fn beyond(config: &Config) -> Vec<String> {
     let halved = (0..config.block_config.len().saturating_sub(1)).scan(config.num_init_features, |channels, block| {
         let wide = config.block_out(*channels, config.block_config[block]);
@@ -51,14 +51,14 @@ pub fn beyond(config: &Config) -> Vec<String> {
         (!config.hidden.is_empty(), "a classifier of several linear layers".into()),
         (config.num_classes == 0, "no classifier".into()),
         (config.activation != Activation::Pre, "batch-norm and ReLU after the convolutions".into()),
-        (config.joining != Joining::Dense, "layers that join otherwise than densely".into()),
+        (config.joining != Joining::Dense, "layers that are not densely connected".into()),
         (!halved.into_iter().all(|halved| halved), format!("compression {}", config.compression)),
     ];
     parts.into_iter().filter_map(|(beyond, part)| beyond.then_some(part)).collect()
 }
 
-/// A stem in words, as `the 3x3 stem`, `the 7x7 stem of stride 2 with batch-norm and without pooling`, `the 3x3 stem of
-/// stride 1 with batch-norm and 2x2 average pooling of stride 2`.
+/// A stem in words, e.g. `the 3x3 stem`, `the 7x7 stem of stride 2 with batch-norm and without pooling`, `the 3x3 stem
+/// of stride 1 with batch-norm and 2x2 average pooling of stride 2`.
 fn stem(stem: Stem) -> String {
     let StemShape { kernel, stride, norm, pool } = stem.shape();
     let mut text = format!("the {kernel}x{kernel} stem");

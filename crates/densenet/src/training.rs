@@ -1,7 +1,7 @@
-//! Training: the loop over epochs and steps, and runs that outlive a kill.
+//! Training: the loop over epochs and steps, and runs that survive being killed.
 //!
-//! Whatever is random is a function of the run's seed and the number of the epoch or step, so a run that is resumed
-//! makes the same bits as one that was never interrupted.
+//! Everything random is a function of the run's seed and the number of the epoch or step, so a resumed run gives the
+//! same bits as one that was never interrupted.
 
 mod carried;
 mod criterion;
@@ -37,29 +37,29 @@ pub use seeds::seed_of;
 pub use settings::{Balance, Freeze, Settings};
 pub use tensorboard::EventFile;
 
-/// Weights at the end of the last epoch, or of a step within it.
+/// Weights at the end of the last epoch, or at a step within it.
 pub const LAST: &str = "last.safetensors";
-/// Weights of the epoch that did best on the held-out pictures.
+/// Weights of the epoch with the best result on the held-out pictures.
 pub const BEST: &str = "best.safetensors";
-/// Weights with all that it takes to go on.
+/// Weights with everything needed to resume.
 pub const RESUME: &str = "resume.safetensors";
-/// A line of JSON per step and per epoch.
+/// JSON Lines with one line per step and per epoch.
 pub const LOG: &str = "log.jsonl";
 
-/// The weights at the end of a cycle of [`Schedule::Snapshot`](crate::schedule::Schedule), from 1.
+/// The file with the weights at the end of a cycle of [`Schedule::Snapshot`](crate::schedule::Schedule), from 1.
 pub fn snapshot(cycle: usize) -> String {
     format!("snapshot-{cycle}.safetensors")
 }
 
-/// Between two saves within an epoch.
+/// The time between two saves within an epoch.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Why [`Run::train`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All epochs, or as many steps as were allowed, are done.
+    /// All epochs, or the maximum number of steps, are done.
     Finished,
-    /// The observer ended the run; [`Run::resume`] goes on with it.
+    /// The observer ended the run; [`Run::resume`] continues it.
     Interrupted,
 }
 
@@ -77,7 +77,7 @@ pub struct Run {
     saved: Instant,
 }
 
-/// What [`RESUME`] holds beside arenas.
+/// The contents of [`RESUME`] besides arenas.
 #[derive(Serialize, Deserialize)]
 struct State {
     settings: Settings,
@@ -85,10 +85,10 @@ struct State {
 }
 
 impl Run {
-    /// Begins a run of `network` in `folder`, which is made if need be. `card` is what its weight files will say.
+    /// Starts a run of `network` in `folder`, which is created if necessary. `card` is written into its weight files.
     ///
     /// # Errors
-    /// Settings that are wrong, a folder that holds a run already or that cannot be written to.
+    /// Invalid settings, or a folder that already holds a run or cannot be written to.
     pub fn start(folder: &Path, card: Card, network: DenseNet, settings: Settings) -> Result<Self> {
         settings.validate()?;
         fs::create_dir_all(folder).map_err(Error::io(folder))?;
@@ -101,7 +101,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Takes up the run in `folder` where it was last saved.
+    /// Continues the run in `folder` from where it was last saved.
     ///
     /// # Errors
     /// A folder without a run, or a damaged file.
@@ -130,24 +130,25 @@ impl Run {
         Ok(Self { settings, folder, card, progress, network, backprop, carried, log, saved })
     }
 
-    /// What its weight files say.
+    /// The card that is written into its weight files.
     pub fn card(&self) -> &Card {
         &self.card
     }
 
-    /// How far it has come.
+    /// The run's progress.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Trains until all epochs are done, `max_steps` is reached or `observer` ends it, and saves. The best epoch is chosen
-    /// by what is `held_out`.
+    /// Trains until all epochs are done, `max_steps` is reached or `observer` ends it, and saves. The best epoch is
+    /// chosen by the `held_out` pictures.
     ///
     /// # Errors
-    /// Settings, batches or labels that some step would fail at, found before the first; a loss or weights that are not
-    /// finite (nothing is saved then), a batch of which no picture can be read, a file that cannot be written.
+    /// Settings, batches or labels with which some step would fail, detected before the first step; a loss or weights
+    /// that are not finite (nothing is saved then); a batch in which no picture can be read; a file that cannot be
+    /// written.
     pub fn train(&mut self, train: &Split, held_out: &Split, observer: &mut dyn Observer) -> Result<Outcome> {
-        // The settings may come from a file, or have been changed since.
+        // The settings may come from a file, or have been changed in the meantime.
         Self::check(&self.card, &self.settings, train, held_out)?;
         while self.progress.epoch < self.settings.epochs && !self.out_of_patience() {
             let begun = Instant::now();
@@ -164,12 +165,12 @@ impl Run {
             };
             self.finish_epoch(&evaluation, held_out.part(), observer)?;
         }
-        // What could not be saved before has to be now.
+        // Anything that could not be saved before must be saved now.
         self.save()?;
         Ok(Outcome::Finished)
     }
 
-    /// Whether too many epochs have gone by without a better one.
+    /// Whether too many epochs have passed without a better one.
     fn out_of_patience(&self) -> bool {
         self.settings.patience.is_some_and(|patience| self.progress.epoch >= self.progress.best_epoch + patience)
     }
@@ -177,7 +178,7 @@ impl Run {
     /// Checks that no step of a run of the network of `card` will fail for a reason that can be known before the first.
     ///
     /// # Errors
-    /// Settings that are wrong, labels that are none of the network's classes, or a batch of a single value a channel.
+    /// Invalid settings, labels that are not among the network's classes, or a batch with a single value per channel.
     pub fn check(card: &Card, settings: &Settings, train: &Split, held_out: &Split) -> Result<()> {
         settings.validate()?;
         let (architecture, size) = (Architecture::new(&card.config)?, card.preprocessing()?.size);
@@ -188,9 +189,9 @@ impl Run {
         let (height, width) = *architecture.block_sizes(size, size)?.last().expect("at least one block");
         if settings.smallest(train.len()) * height * width < 2 {
             return Err(Error::Settings(format!(
-                "{} pictures in batches of {} and {} micro-batches: one of these is of one picture, and {size}x{size} leaves \
-                 it a single value a channel in the last block, which has no variance; take larger batches or pictures, or \
-                 fewer micro-batches",
+                "{} pictures in batches of {} and {} micro-batches: one of these has only one picture, and \
+                 {size}x{size} leaves it a single value per channel in the last block, which has no variance; use \
+                 larger batches or pictures, or fewer micro-batches",
                 train.len(),
                 settings.batch,
                 settings.accumulate,
@@ -199,11 +200,11 @@ impl Run {
         Ok(())
     }
 
-    /// Bytes that a run of the network of `card` on so many training pictures needs at the least: of a step, of the batch under
-    /// way and the one that is made meanwhile, and of parameters, gradients and the optimiser's state.
+    /// The minimum memory, in bytes, for a run of the network of `card` on `pictures` training pictures: for a step,
+    /// the current batch and the one being prepared, and for parameters, gradients and the optimiser's state.
     ///
     /// # Errors
-    /// A card of no network, or pictures that are too small for it.
+    /// A card that does not describe a network, or pictures that are too small for it.
     pub fn least_memory(card: &Card, settings: &Settings, pictures: usize) -> Result<usize> {
         let (architecture, size) = (Architecture::new(&card.config)?, card.preprocessing()?.size);
         let batch = settings.batch.min(pictures);
@@ -213,7 +214,7 @@ impl Run {
         Ok(step + values * size_of::<f32>())
     }
 
-    /// Takes the steps that are left of the epoch; an outcome where the run ends within it.
+    /// Takes the remaining steps of the epoch; returns an outcome if the run ends within it.
     fn steps(&mut self, train: &Split, observer: &mut dyn Observer) -> Result<Option<Outcome>> {
         let steps = self.settings.steps(train.len());
         if self.limit_reached() && self.progress.epoch_step < steps {
@@ -257,7 +258,7 @@ impl Run {
     /// Counts training pictures that cannot be read.
     ///
     /// # Errors
-    /// More of them than the settings allow; the run has been saved then.
+    /// More of them than the settings allow; the run has been saved by then.
     fn count_bad(&mut self, unreadable: &[Unreadable], train: &Split) -> Result<()> {
         self.progress.unreadable.extend(unreadable.iter().map(|picture| picture.input.clone()));
         let (bad, share) = (self.progress.unreadable.len(), self.settings.max_bad);
@@ -265,7 +266,7 @@ impl Run {
         let Some(last) = unreadable.last().filter(|_| bad > most) else { return Ok(()) };
         self.save()?;
         let reason = format!(
-            "{}; with it {bad} of {} training pictures cannot be read, more than the {} % that max_bad allows",
+            "{}; including it, {bad} of {} training pictures cannot be read, more than the {} % that max_bad allows",
             last.reason,
             train.len(),
             100.0 * share
@@ -314,7 +315,7 @@ impl Run {
         Ok(evaluation)
     }
 
-    /// Does `work` while the network has the values that are evaluated and saved: their average, where one is kept.
+    /// Does `work` while the network has the values that are evaluated and saved: their average, if one is kept.
     fn averaged<R>(&mut self, work: impl FnOnce(&Self) -> R) -> R {
         self.carried.exchange(&mut self.network);
         let result = work(self);
@@ -340,7 +341,7 @@ impl Run {
         self.log.write(&report).unwrap_or_else(|error| observer.unsaved(&error));
         self.progress = self.progress.next_epoch();
         self.prepare_save()?;
-        // Before the state that says so: a kill between the two repeats the epoch's evaluation and this file.
+        // Before the state that records it: a kill between the two repeats the epoch's evaluation and this file.
         if better && self.keep(BEST, observer) {
             self.progress.best = Some(evaluation.score());
             self.progress.best_loss = Some(evaluation.loss);
@@ -354,13 +355,13 @@ impl Run {
         Ok(())
     }
 
-    /// Saves the weights as they are evaluated to the file `name`; whether that could be done.
+    /// Saves the weights, as they are evaluated, to the file `name`; returns whether that succeeded.
     fn keep(&mut self, name: &str, observer: &mut dyn Observer) -> bool {
         let saved = self.averaged(|run| run.contents().save(&run.folder.join(name)));
         saved.inspect_err(|error| observer.unsaved(error)).is_ok()
     }
 
-    /// Brings the card up to date and refuses weights that are no longer finite.
+    /// Updates the card and rejects weights that are no longer finite.
     fn prepare_save(&mut self) -> Result<()> {
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         if !finite(self.network.parameters()) || !finite(self.network.running()) {
@@ -391,7 +392,7 @@ impl Run {
     }
 }
 
-/// Tells `observer` what could not be saved; weights that are not finite end a run.
+/// Reports to `observer` what could not be saved; weights that are not finite end a run.
 fn unless_diverged(saved: Result<()>, observer: &mut dyn Observer) -> Result<()> {
     match saved {
         Err(error @ Error::Diverged { .. }) => Err(error),

@@ -189,7 +189,7 @@ fn named_preprocessings_hold_and_travel_as_json() {
         assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), named, "{text}");
     }
     let message = Preprocessing::named("imagnet").unwrap_err().to_string();
-    assert!(message.contains("\"imagnet\"; there are imagenet, cifar10"), "{message}");
+    assert!(message.contains("\"imagnet\"; choose from imagenet, cifar10"), "{message}");
 }
 
 #[test]

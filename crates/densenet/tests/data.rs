@@ -214,7 +214,7 @@ fn folders_of_classes_are_read_in_the_order_of_their_names() {
     assert_eq!(set.test.labels(), [1]);
     assert!(set.test.path(0).unwrap().ends_with("test/cat/e.png"));
     assert!(set.validation.as_ref().unwrap().path(0).unwrap().ends_with("validation/cat/d.png"));
-    assert_eq!(set.notes, [format!("{}: left out what is no picture (.txt: 1)", home.path().display())]);
+    assert_eq!(set.notes, [format!("{}: left out files that are not pictures (.txt: 1)", home.path().display())]);
     assert_eq!(set.preprocessing, Preprocessing::named("imagenet").unwrap());
 }
 
@@ -237,7 +237,7 @@ fn without_a_test_part_a_tenth_of_each_class_is_held_out() {
 #[test]
 fn folders_that_are_no_data_set_are_refused() {
     let home = TempDir::new().unwrap();
-    assert!(refusal(home.path(), "").contains("no folders of classes"));
+    assert!(refusal(home.path(), "").contains("no class folders"));
     fs::create_dir(home.path().join("cat")).unwrap();
     assert!(refusal(home.path(), "").contains("no pictures (jpg, jpeg, png, bmp, gif, webp, tif, "));
     picture(home.path().join("train/cat/a.png"), 1);
@@ -261,7 +261,7 @@ fn validation_chooses_and_a_folder_of_what_nobody_labelled_is_passed_over() {
     let valid: Vec<PathBuf> = ["a", "b"].map(|class| home.path().join("valid").join(class).join("1.png")).into();
     assert_eq!((paths(&set.test), set.test.part()), (valid, Part::Validation));
     assert!(set.validation.is_none() && set.chooses().part() == Part::Validation);
-    assert_eq!(set.notes, [format!("{}/test has no folders of classes and is passed over", home.path().display())]);
+    assert_eq!(set.notes, [format!("{}/test has no class folders and is skipped", home.path().display())]);
     picture(home.path().join("test/a/1.png"), 1);
     let set = DataSet::read(home.path()).unwrap();
     assert_eq!((set.test.len(), set.test.part(), set.chooses().part()), (1, Part::Test, Part::Validation));
@@ -282,7 +282,7 @@ fn a_folder_of_classes_is_taken_whole_where_no_part_is_named() {
     assert!(paths(&whole).is_sorted() && paths(&whole)[39].ends_with("b/9.png"));
     assert_eq!(set.clone().into_part(Some(Part::Test)).unwrap().len(), 4);
     let error = set.into_part(Some(Part::Validation)).unwrap_err().to_string();
-    assert!(error.contains("it has no part val; there is train and test"), "{error}");
+    assert!(error.contains("it has no part val; it has train and test"), "{error}");
 }
 
 /// What torchvision's `ImageFolder` finds, which also goes into folders and links, and what it does not.

@@ -182,7 +182,7 @@ fn networks_that_cannot_answer_together_are_refused() {
     let (three, four) = (tiny(3, 1), tiny(4, 1));
     let refused = |members: Vec<(&DenseNet, Output)>| Ensemble::new(members).unwrap_err().to_string();
     assert!(refused(vec![]).contains("at least one"));
-    assert!(refused(vec![(&three, Output::softmax()), (&four, Output::softmax())]).contains("as many classes"));
+    assert!(refused(vec![(&three, Output::softmax()), (&four, Output::softmax())]).contains("equally many classes"));
     assert!(
         refused(vec![(&three, Output::softmax()), (&three, Output::sigmoid())]).contains("all softmax or all sigmoid")
     );

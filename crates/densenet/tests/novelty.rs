@@ -120,13 +120,13 @@ fn what_no_reference_can_be_made_of_is_told() {
     let same = Array2::<f32>::ones((5, 3));
     let mut broken = Array2::from_shape_fn((5, 3), |(i, j)| (i * i + j) as f32);
     let error = |features: &Array2<f32>| fit(features, &[], features).unwrap_err();
-    assert!(error(&same).contains("makes the same of all"));
+    assert!(error(&same).contains("computes the same features for all"));
     assert!(error(&broken.slice(ndarray::s![..1, ..]).to_owned()).contains("1 training and 1 other"));
     assert!(fit(&broken, &[], &Array2::zeros((0, 3))).unwrap_err().contains("0 other"));
     broken[[1, 1]] = f32::NAN;
     assert!(error(&broken).contains("not finite"));
     let wide = Array2::zeros((2, MOST_FEATURES + 1));
-    assert!(error(&wide).contains("4097 features; a reference is of 4096 at most"));
+    assert!(error(&wide).contains("4097 features; a reference can have at most 4096"));
 }
 
 /// A network with a reference to pictures of noise, and its card.
@@ -214,7 +214,7 @@ fn the_reference_of_another_network_is_refused() {
     let other = DenseNet::<f32>::new(&card.config, 6).unwrap();
     let reference = network.reference().unwrap().clone();
     let error = other.with_reference(reference.clone()).unwrap_err();
-    assert!(error.contains("made by another network; densenet reference makes one"), "{error}");
+    assert!(error.contains("is from another network; make one with densenet reference"), "{error}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("w.safetensors");
     let other = DenseNet::<f32>::new(&card.config, 6).unwrap();
@@ -244,7 +244,7 @@ fn a_damaged_reference_is_named() {
         [&bytes[..8], header.replacen(before, after, 1).as_bytes(), &bytes[length..]].concat()
     };
     let broken = [
-        (with(r#"\"version\":1}"#, r#"\"version\":2}"#), "of version 2; this program reads up to 1"),
+        (with(r#"\"version\":1}"#, r#"\"version\":2}"#), "has version 2; this program reads up to 1"),
         (with(r#"\"origin\""#, r#"\"Origin\""#), "unknown field `Origin`"),
         (with("reference.whitening", "reference.Whitening"), "lacks reference.whitening"),
         ([&bytes[..nan], &f32::NAN.to_le_bytes()[..], &bytes[nan + 4..]].concat(), "reference.mean holds values that"),

@@ -434,8 +434,8 @@ fn a_file_keeps_every_bit() {
 #[test]
 fn what_cannot_become_integers_is_refused() {
     let residual = DenseNet::<f32>::new(&Config { joining: Joining::Residual, ..config() }, 0).unwrap();
-    assert!(Calibrator::new(&residual).unwrap_err().to_string().contains("join densely"));
-    assert!(residual.quantize(&residual.calibration_of_norms()).unwrap_err().to_string().contains("join densely"));
+    assert!(Calibrator::new(&residual).unwrap_err().to_string().contains("dense connections"));
+    assert!(residual.quantize(&residual.calibration_of_norms()).unwrap_err().to_string().contains("dense connections"));
     let mut broken = DenseNet::<f32>::new(&config(), 0).unwrap();
     let weight = broken.architecture().pre_activations().nth(2).unwrap().conv.weight.start;
     broken.parameters_mut()[weight] = f32::NAN;

@@ -216,6 +216,6 @@ fn a_backward_pass_follows_its_forward_pass() {
     let fewer = images.slice(s![..4, .., .., ..]);
     assert!(backprop.run_backward(&network, fewer, dlogits.slice(s![..4, ..]), &options).is_err());
     let error = backprop.run_backward(&network, images.view(), dlogits.slice(s![..4, ..]), &options).unwrap_err();
-    assert!(error.to_string().contains("gradients of (4, 10) outputs; there are (5, 10)"), "{error}");
+    assert!(error.to_string().contains("gradients of (4, 10) outputs; the outputs are (5, 10)"), "{error}");
     backprop.run_backward(&network, images.view(), dlogits.view(), &options).unwrap();
 }

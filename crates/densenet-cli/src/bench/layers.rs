@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::output;
 
-/// What the layers take; the words of `--json`.
+/// What the layers take; the fields of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Layers {
     /// Every operation, in order.
@@ -38,10 +38,10 @@ struct Sum {
 struct Cost {
     /// The median over the runs, or a sum of such.
     ms: f64,
-    /// Of the time of all operations.
+    /// The share of the time of all operations.
     share: f64,
-    /// Multiply-adds of direct convolutions in the order that the network states: an algorithm that does fewer looks
-    /// the faster for it.
+    /// Multiply-adds of direct convolutions in the order that the network states: an algorithm that needs fewer looks
+    /// faster.
     macs: u64,
     gflops: f64,
     fma_peak_fraction: f64,
@@ -63,7 +63,7 @@ impl Cost {
 }
 
 impl Layers {
-    /// What `steps` took in runs that each have a profile, on a processor of `peak` GFLOP/s.
+    /// What `steps` took in runs that each have a profile, on a processor with a peak of `peak` GFLOP/s.
     pub fn new(steps: &[Step], profiles: &[Profile], peak: f64) -> Self {
         let runs: Vec<Vec<Row>> = profiles.iter().map(Profile::rows).collect();
         let medians: Vec<(&Step, f64, u64)> = steps.iter().map(|step| median(step, &runs)).collect();

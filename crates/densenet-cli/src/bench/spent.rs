@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::output;
 
-/// What one kind of work at one stage takes of a run; the words of `--json`.
+/// What one kind of work at one stage takes of a run; the fields of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Spent {
     stage: String,
@@ -27,7 +27,7 @@ const COLUMNS: [(Pass, &str); 6] = [
 ];
 
 impl Spent {
-    /// The rows of `profile` over so many `runs`, against a processor of `peak` GFLOP/s.
+    /// The rows of `profile` over that many `runs`, against a processor with a peak of `peak` GFLOP/s.
     pub fn of(profile: &Profile, runs: usize, peak: f64) -> Vec<Self> {
         let spent = |row: Row| {
             let seconds = row.time.as_secs_f64();

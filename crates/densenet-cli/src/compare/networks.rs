@@ -10,12 +10,13 @@ use super::plan::{Match, Network};
 /// The widest residual or plain network that is tried.
 const WIDEST: usize = 1024;
 
-/// The network that `network` makes of `base`. A dense one is as it says. Of residual and plain ones the width is sought that
-/// makes them most like the dense `base`: by the sum of the channels that their layers read, by their parameters, or by their
-/// multiply-adds. Their transitions keep all channels where `network` says no other `compression`.
+/// The network that `network` makes of `base`. A dense one is taken as described. For residual and plain ones, it
+/// searches for the width that makes them most like the dense `base`: by the sum of the channels that their layers
+/// read, by their parameters, or by their multiply-adds. Their transitions keep all channels unless `network` sets
+/// another `compression`.
 ///
 /// # Errors
-/// A network that cannot be, or none within a tenth of what is wanted.
+/// An impossible network, or none within a tenth of the target.
 pub fn config(network: &Network, base: &Config, matched: Match) -> Result<Config> {
     let own = network.over(base);
     if own.joining == Joining::Dense {

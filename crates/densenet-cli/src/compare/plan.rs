@@ -18,11 +18,11 @@ use crate::output::Misuse;
 /// The plan of a comparison in its folder.
 pub const FILE: &str = "plan.toml";
 
-/// The plans that the program brings along.
+/// The built-in plans.
 const NAMED: [(&str, &str); 2] =
     [("article", include_str!("../../plans/article.toml")), ("quick", include_str!("../../plans/quick.toml"))];
 
-/// All that determines a comparison.
+/// Everything that determines a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -72,7 +72,7 @@ fn plain_name<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
     let name = String::deserialize(value)?;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     if name.is_empty() || name == "." || name == ".." || !name.chars().all(plain) {
-        let right = "it takes letters from a to z, digits, '.', '_' and '-', and is not '.' or '..'";
+        let right = "it takes letters from a to z, digits, '.', '_' and '-', and must not be '.' or '..'";
         return Err(D::Error::custom(format!("name = {name:?}; {right}")));
     }
     Ok(name)
@@ -99,11 +99,11 @@ pub enum Match {
     Macs,
 }
 
-/// Training pictures: so many, or all.
+/// Training pictures: a number, or all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Images {
-    /// So many of all classes alike; fewer are among more.
+    /// That many, the same share from every class; a smaller set is part of a larger one.
     Count(usize),
     /// `"all"`.
     Word(String),
@@ -151,14 +151,14 @@ impl Plan {
     /// The plan `source`: a name, or a file.
     ///
     /// # Errors
-    /// No such plan, or a word that it has not; the message has its line.
+    /// No such plan, or an unknown word in it; the message names its line.
     pub fn read(source: &Path) -> Result<Self> {
         let text = match NAMED.iter().find(|(name, _)| source.as_os_str() == *name) {
             Some((_, text)) => (*text).into(),
             None if source.exists() => fs::read_to_string(source).with_context(|| source.display().to_string())?,
             None => {
                 let names = NAMED.map(|(name, _)| name).join(", ");
-                bail!("{}: no such plan; there is {names}, or give a TOML file", source.display());
+                bail!("{}: no such plan; use {names}, or a TOML file", source.display());
             }
         };
         let wrong = |reason: String| anyhow!("{}: {reason}", source.display());
@@ -173,7 +173,7 @@ impl Plan {
         self.experiments.iter().map(runs).sum()
     }
 
-    /// The place of an experiment; the last for one that the plan has not.
+    /// The place of an experiment; the last for one that is not in the plan.
     pub fn place(&self, experiment: &str) -> usize {
         self.experiments.iter().position(|e| e.name == experiment).unwrap_or(usize::MAX)
     }
@@ -181,9 +181,10 @@ impl Plan {
     fn validate(&self) -> Result<(), String> {
         let base = Config::preset(&self.network).map_err(|error| error.to_string())?;
         if self.steps == 0 {
-            return Err("steps is 0; a run needs some".into());
+            return Err("steps is 0; a run needs at least one".into());
         }
-        // The epochs follow from the steps and the pictures, which are not known here: as many as there are cycles will do.
+        // The epochs follow from the steps and the pictures, which are not known here; as many epochs as there are
+        // cycles will do.
         let training = Settings { epochs: self.training.cycles.max(1), ..self.training.clone() };
         training.validate().map_err(|error| error.to_string())?;
         if self.experiments.is_empty() {
@@ -198,7 +199,7 @@ impl Plan {
             }
             for (i, network) in networks.iter().enumerate() {
                 if networks[..i].iter().any(|other| other.name == network.name) {
-                    return Err(format!("experiment {name} has two networks that are called {}", network.name));
+                    return Err(format!("experiment {name} has two networks called {}", network.name));
                 }
                 network.over(&base).validate().map_err(|error| format!("{name}, {}: {error}", network.name))?;
             }
@@ -211,7 +212,7 @@ impl Plan {
         self.tell_apart()
     }
 
-    /// Checks that no two networks' runs have the same names, as those of `wide-x` in `bc` and of `x` in `bc-wide`.
+    /// Checks that no two networks' runs have the same names, as `wide-x` in `bc` and `x` in `bc-wide` would.
     fn tell_apart(&self) -> Result<(), String> {
         let mut known: BTreeMap<String, [&str; 2]> = BTreeMap::new();
         for Experiment { name: experiment, networks, .. } in &self.experiments {
@@ -233,10 +234,10 @@ impl Plan {
         Ok(toml::to_string_pretty(self)?)
     }
 
-    /// Writes it into the comparison's `folder`, or sees that it is the one that was begun there.
+    /// Writes it into the comparison's `folder`, or checks that it is the plan that was begun there.
     ///
     /// # Errors
-    /// Another plan is there; the message says in what lines it differs.
+    /// Another plan is there; the message shows the lines that differ.
     pub fn keep(&self, folder: &Path) -> Result<()> {
         let (path, text) = (folder.join(FILE), self.text()?);
         if !path.exists() {
@@ -253,7 +254,7 @@ impl Plan {
                 write!(changed, "\n  {sign}: {line}").expect("a string takes it");
             }
         }
-        let reason = format!("{} was begun by another plan; take another folder{changed}", folder.display());
+        let reason = format!("{} was begun with another plan; use another folder{changed}", folder.display());
         Err(Misuse(reason).into())
     }
 }
@@ -317,7 +318,7 @@ mod tests {
         for (from, to, said) in [
             ("densenet-bc-22-12", "densenet-bc-22", "densenet-bc-22"),
             ("images = [500, 2000, 10000]", "images = [\"most\"]", "\"most\""),
-            ("{ name = \"plain\"", "{ name = \"dense\"", "two networks that are called dense"),
+            ("{ name = \"plain\"", "{ name = \"dense\"", "two networks called dense"),
             ("seeds = 3\n\n# Beside", "seeds = 0\n\n# Beside", "no networks"),
             ("batch = 64", "batch = 0", "batch is 0; it must be from 1 to 65536"),
             ("lr = 0.1", "lr = -1.0", "lr is -1; it must be above 0"),

@@ -1,4 +1,4 @@
-//! The page that a comparison makes of what is done of it, and the same in numbers.
+//! The page that a comparison makes of its finished runs, and the same in numbers.
 
 mod answer;
 mod charts;
@@ -30,7 +30,7 @@ use crate::report::REPORT;
 /// All numbers of the page.
 const NUMBERS: &str = "report.json";
 
-/// All that is on the page.
+/// Everything on the page.
 #[derive(Serialize)]
 struct Report<'a> {
     data: &'a str,
@@ -64,10 +64,10 @@ fn figures<S: Serializer>(runs: &[RunResult], serializer: S) -> Result<S::Ok, S:
     serializer.collect_seq(runs.iter().map(figures))
 }
 
-/// Writes `report.html` and `report.json` into the folder of a comparison, of as many runs as are done.
+/// Writes `report.html` and `report.json` into the folder of a comparison, from the runs that are finished.
 ///
 /// # Errors
-/// A folder without a plan, a file that holds something else than it should, or whatever the file system reports.
+/// A folder without a plan, a file with unexpected contents, or whatever the file system reports.
 pub fn write(folder: &Path) -> Result<()> {
     let read = Folder::read(folder)?;
     let report = Report::of(&read)?;

@@ -1,4 +1,4 @@
-//! What a comparison leaves in its folder: one line of JSON for each run that is done, and for each measurement of
+//! What a comparison leaves in its folder: one line of JSON for each finished run, and for each measurement of
 //! gradients.
 
 use std::fs::{self, OpenOptions};
@@ -12,16 +12,16 @@ use densenet::config::{Activation, Joining};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The runs that are done, one a line.
+/// The finished runs, one per line.
 pub const RESULTS: &str = "results.jsonl";
 
-/// Gradients before the first step, one network a line.
+/// Gradients before the first step, one network per line.
 pub const GRADIENTS: &str = "gradients.jsonl";
 
 /// A network that was trained, and how good it became.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// What tells it from all other runs of the plan.
+    /// Its name, which no other run of the plan has.
     pub id: String,
     /// The plan's experiment that it belongs to.
     pub experiment: String,
@@ -39,7 +39,7 @@ pub struct RunResult {
     pub depth: usize,
     /// The network's `k`.
     pub growth_rate: usize,
-    /// Numbers that are learned.
+    /// Learned parameters.
     pub parameters: u64,
     /// Multiply-adds of one picture.
     pub macs: u64,
@@ -49,7 +49,7 @@ pub struct RunResult {
     pub images: usize,
     /// How they were changed at random.
     pub augment: String,
-    /// Of all that was random.
+    /// The seed of everything random.
     pub seed: u64,
     /// Times that each training picture was seen.
     pub epochs: f64,
@@ -58,28 +58,28 @@ pub struct RunResult {
     /// Mean loss in inference mode on at most 2,000 of its training pictures, as they are stored.
     #[serde(deserialize_with = "or_nan")]
     pub train_loss: f64,
-    /// Share of those that are put in their class; from 0 to 1.
+    /// Share of those that are classified correctly; from 0 to 1.
     #[serde(deserialize_with = "or_nan")]
     pub train_top1: f64,
     /// Mean loss on the test pictures.
     #[serde(deserialize_with = "or_nan")]
     pub test_loss: f64,
-    /// Share of the test pictures that are put in their class; from 0 to 1.
+    /// Share of the test pictures that are classified correctly; from 0 to 1.
     #[serde(deserialize_with = "or_nan")]
     pub test_top1: f64,
-    /// Which test pictures are put in their class.
+    /// Which test pictures are classified correctly.
     pub test_correct: Correct,
     /// Time that it took; 0 for one that another experiment of the plan has trained already.
     pub seconds: f64,
-    /// Where its numbers did not stay finite, how that showed: then it has no losses, shares, curve and predictions.
+    /// How the run diverged, if its numbers did not stay finite: then it has no losses, shares, curve or predictions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diverged: Option<String>,
-    /// What was measured on the way, by steps.
+    /// What was measured during the run, by steps.
     pub curve: Vec<CurvePoint>,
 }
 
-/// Which of the test pictures a network puts in their class; in JSON a base64 text of bits, the first picture's the lowest
-/// of the first byte.
+/// Which of the test pictures a network classifies correctly; in JSON a base64 text of bits, the first picture's being
+/// the lowest bit of the first byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correct(pub Vec<bool>);
 
@@ -102,7 +102,7 @@ impl<'de> Deserialize<'de> for Correct {
     }
 }
 
-/// What was measured of a run after so many steps.
+/// What was measured of a run after a number of steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Steps done.
@@ -146,7 +146,7 @@ pub struct InitialGradients {
     pub step: u64,
     /// The gradient of each layer, from the stem on.
     pub layers: Vec<LayerGradient>,
-    /// Loss of the pictures that were taken.
+    /// Loss of the pictures that were used.
     #[serde(deserialize_with = "or_nan")]
     pub loss: f64,
 }
@@ -157,10 +157,10 @@ fn or_nan<'de, D: Deserializer<'de>>(value: D) -> std::result::Result<f64, D::Er
 }
 
 /// The lines of the file `name` in `folder`; none where it is not there. A last line without an end is still being
-/// written, and left out.
+/// written, and is left out.
 ///
 /// # Errors
-/// A file that cannot be read, or a line that is none of these.
+/// A file that cannot be read, or a line that is something else.
 pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>> {
     let path = folder.join(name);
     if !path.exists() {
@@ -175,10 +175,10 @@ pub fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<T>> {
 }
 
 /// Adds `line` to the file `name` in `folder`. Half a line that a kill or a full disk has left at its end is cut off
-/// before, as [`read`] leaves it out: nothing could be read of a line that goes on where another broke off.
+/// first, as [`read`] leaves it out: a line appended to a broken one could not be read.
 ///
 /// # Errors
-/// Whatever the file system reports, as a full disk.
+/// Whatever the file system reports, such as a full disk.
 pub fn append(folder: &Path, name: &str, line: &impl Serialize) -> Result<()> {
     let (path, text) = (folder.join(name), serde_json::to_string(line)? + "\n");
     cut_half_line(&path).and_then(|()| add(&path, &text)).with_context(|| path.display().to_string())
@@ -195,7 +195,7 @@ fn cut_half_line(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Adds to the file rather than write it anew: parts of a plan that run beside each other may share it.
+/// Appends to the file instead of rewriting it: parts of a plan that run at the same time may share it.
 fn add(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(text.as_bytes())?;

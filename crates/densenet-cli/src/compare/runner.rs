@@ -34,10 +34,10 @@ const MEASURED: usize = 128;
 /// Training pictures that the training loss is measured on, at most.
 const SCORED: usize = 2_000;
 
-/// Pictures that go through a network at a time where nothing is learned.
+/// Pictures that go through a network at a time outside training.
 const BATCH: usize = 256;
 
-/// A run that is to be done.
+/// A run to do.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub id: String,
@@ -50,7 +50,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Whether the run of `other` is this one's to the bit, as where two experiments have a network in common.
+    /// Whether the run of `other` is the same to the bit, as where two experiments share a network.
     pub fn is_like(&self, other: &Self) -> bool {
         let run = |task: &Self| (task.images, word(task.augment), task.seed);
         run(self) == run(other) && self.config == other.config
@@ -89,11 +89,11 @@ impl Comparison {
         })
     }
 
-    /// All runs, in the order in which they are done: a seed of all before the next, so that half of a plan says something of
-    /// everything.
+    /// All runs, in the order in which they are done: one seed of everything before the next, so that half a plan says
+    /// something about everything.
     ///
     /// # Errors
-    /// More pictures than there are, networks that cannot be made alike, settings that no run can have, and the same run twice.
+    /// More pictures than there are, networks that cannot be matched, impossible settings, and the same run twice.
     pub fn tasks(&self) -> Result<Vec<Task>> {
         let base = self.base()?;
         let mut tasks = Vec::new();
@@ -103,7 +103,7 @@ impl Comparison {
             }
         }
         tasks.sort_by_key(|task| task.seed);
-        // The plan has been checked, but for what depends on the epochs, as a number of cycles.
+        // The plan has been checked, except for what depends on the epochs, such as the number of cycles.
         for task in &tasks {
             let settings = self.settings(task, task.images);
             settings.validate().map_err(|error| anyhow!("{}: {error}", task.id))?;
@@ -111,7 +111,7 @@ impl Comparison {
         let mut known = HashSet::new();
         if let Some(Task { id, images, .. }) = tasks.iter().find(|task| !known.insert(&task.id)) {
             bail!(
-                "{id} is in the plan twice: two of its images are {images} pictures, or two of its augment are alike"
+                "{id} is in the plan twice: two of its images are {images} pictures, or two of its augment are the same"
             );
         }
         Ok(tasks)
@@ -138,8 +138,8 @@ impl Comparison {
         Ok(tasks)
     }
 
-    /// Does `tasks` that are not done yet, and calls `after` with each that is. One that diverges is done, too, and told: the
-    /// same command again would come to the same.
+    /// Does the `tasks` that are not done yet, and calls `after` with each once it is. One that diverges counts as
+    /// done, too, and is reported: the same command would diverge again.
     pub fn run(
         &self,
         tasks: &[Task],
@@ -159,7 +159,7 @@ impl Comparison {
                 },
             };
             append(&self.folder, RESULTS, &result)?;
-            // The weights have said what they had to say, and it is written.
+            // The weights are no longer needed: their results are written.
             let _ = fs::remove_dir_all(self.folder_of(task));
             if let Some(reason) = &result.diverged {
                 output::note(format_args!("{} diverged: {reason}", task.id));
@@ -170,13 +170,13 @@ impl Comparison {
         Ok(Ended::Done)
     }
 
-    /// Says which of the runs that are done diverged, those of earlier commands among them.
+    /// Reports which of the finished runs diverged, including those of earlier commands.
     fn tell_diverged(&self) -> Result<()> {
         let done = read::<RunResult>(&self.folder, RESULTS)?;
         let diverged: Vec<String> = done.into_iter().filter(|run| run.diverged.is_some()).map(|run| run.id).collect();
         if !diverged.is_empty() {
             let (runs, names) = (counted(diverged.len(), "run"), diverged.join(", "));
-            output::note(format_args!("{runs} diverged, and no claim that needs one is decided: {names}"));
+            output::note(format_args!("{runs} diverged, so claims that need one are not decided: {names}"));
         }
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Comparison {
         Ok(same.map(|run| RunResult { id, experiment, network, seconds: 0.0, ..run }))
     }
 
-    /// The runs that are done.
+    /// The finished runs.
     pub fn done(&self) -> Result<Vec<String>> {
         Ok(read::<RunResult>(&self.folder, RESULTS)?.into_iter().map(|run| run.id).collect())
     }
@@ -200,7 +200,7 @@ impl Comparison {
         self.folder.join("runs").join(&task.id)
     }
 
-    /// Trains the network of `task`, from where it is if it was begun; none where that is interrupted.
+    /// Trains the network of `task`, resuming it if it was begun; none where that is interrupted.
     fn train(&self, task: &Task, interrupted: &Arc<AtomicBool>) -> Result<Option<RunResult>> {
         let (folder, part) = (self.folder_of(task), self.subset(task.images, task.seed));
         let mut run = match folder.join(RESUME).exists() {
@@ -209,7 +209,8 @@ impl Comparison {
         };
         let mut watch = Watch::new(&task.id, run.settings.steps(part.len()) * run.settings.epochs, interrupted.clone());
         watch.bar.set_position(run.progress().step);
-        // Nothing is chosen by what is held out: the last epoch counts. One picture, which has to be one that can be read.
+        // Nothing is chosen on held-out pictures: the last epoch counts. One picture will do, but it has to be
+        // readable.
         let readable = (0..part.len()).find(|&index| part.picture(index).is_ok());
         let few = part.select(&[readable.unwrap_or(0)]);
         let outcome = run.train(&part, &few, &mut watch);
@@ -240,7 +241,7 @@ impl Comparison {
         Ok(Run::start(folder, card, DenseNet::new(&task.config, task.seed)?, settings)?)
     }
 
-    /// As many whole epochs as the plan's steps are nearest to, and the schedule over them.
+    /// The number of whole epochs that is nearest to the plan's steps, with the schedule over them.
     fn settings(&self, task: &Task, pictures: usize) -> Settings {
         let of_epoch = self.plan.training.steps(pictures);
         Settings {
@@ -257,8 +258,8 @@ impl Comparison {
         let (test, test_correct) = self.score(&network, &self.data.test)?;
         let unjudged = self.unjudged(task, run)?;
         if !(train.loss.is_finite() && test.loss.is_finite()) {
-            // The weights are finite, but what they make of pictures is not.
-            let reason = format!("after the last step the loss is {}, in the test {}", train.loss, test.loss);
+            // The weights are finite, but their outputs are not.
+            let reason = format!("after the last step, training loss {}, test loss {}", train.loss, test.loss);
             return Ok(RunResult { diverged: Some(reason), ..unjudged });
         }
         let begin = |network: &mut DenseNet, step| self.curve_point(network, part, step);
@@ -275,7 +276,7 @@ impl Comparison {
         })
     }
 
-    /// What is known of a run of `task` without its network.
+    /// What is known about a run of `task` without its network.
     fn unjudged(&self, task: &Task, run: &Run) -> Result<RunResult> {
         let architecture = Architecture::new(&task.config)?;
         Ok(RunResult {
@@ -307,7 +308,7 @@ impl Comparison {
         })
     }
 
-    /// How good `network` is on `split`, and which pictures it puts in their class.
+    /// How good `network` is on `split`, and which pictures it classifies correctly.
     fn score(&self, network: &DenseNet, split: &Split) -> Result<(Evaluation, Correct)> {
         let ensemble = Ensemble::new([(network, Output::softmax())])?;
         let (views, go_on) = (Views::default(), |_| ControlFlow::Continue(()));
@@ -318,7 +319,7 @@ impl Comparison {
         Ok((Evaluation::new(&found), Correct(correct.collect())))
     }
 
-    /// Loss and gradients of a batch of `part` after so many steps.
+    /// Loss and gradients of a batch of `part` after that many steps.
     fn curve_point(&self, network: &mut DenseNet, part: &Split, step: u64) -> Result<CurvePoint> {
         let (images, labels) = self.batch(part)?;
         let (train_loss, gradients) = gradients(network, images.view(), &labels)?;
@@ -336,14 +337,14 @@ impl Comparison {
         found.with_context(|| format!("none of {} can be read", counted(first.len(), "picture")))
     }
 
-    /// So many training pictures, of all classes alike as far as there are any, which `seed` draws; of fewer pictures all are
-    /// among those of more.
+    /// That many training pictures, drawn by `seed`, from all classes equally as far as possible; a smaller set is part
+    /// of a larger one.
     fn subset(&self, count: usize, seed: u64) -> Split {
         let train = &self.data.train;
         let stream = Stream::new(seed_of(seed, "subset", 0), 0);
         let mut drawn: Vec<usize> = (0..train.len()).collect();
         drawn.sort_by_key(|&index| stream.bits(index as u64));
-        // A picture's rank within its class, then the draw: one of each class after the other.
+        // A picture's rank within its class, then the draw: one picture from each class in turn.
         let mut seen = vec![0; train.classes().len()];
         let mut ranked: Vec<(usize, usize)> = drawn
             .into_iter()
@@ -358,7 +359,7 @@ impl Comparison {
         train.select(&chosen)
     }
 
-    /// Gradients before the first step, those that are not there yet.
+    /// Measures the gradients before the first step that are still missing.
     fn measure_gradients(&self) -> Result<()> {
         let Some(plan) = &self.plan.gradients else { return Ok(()) };
         let known = read::<InitialGradients>(&self.folder, GRADIENTS)?;
@@ -378,7 +379,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// The plan's network with so many layers with weights, as wide as the dense one.
+    /// The plan's network with that many layers with weights, as wide as the dense one.
     fn of_depth(&self, depth: usize, joining: Joining) -> Result<Config> {
         let base = self.base()?;
         let (blocks, each) = (base.block_config.len(), if base.bn_size.is_some() { 2 } else { 1 });
@@ -416,7 +417,7 @@ fn seconds(log: &Path) -> Result<f64> {
     Ok(lines.filter_map(|line| line["seconds"].as_f64()).sum())
 }
 
-/// A bar of so many steps.
+/// A bar for that many steps.
 fn bar(steps: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps  {eta} left");
     ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -456,7 +457,7 @@ impl Observer for Watch {
     fn epoch(&mut self, _: &EpochReport) {}
 }
 
-/// Seconds that a step of the network of `config` takes, about.
+/// Approximate seconds that a step of the network of `config` takes.
 pub fn seconds_of_a_step(config: &Config, batch: usize) -> Result<f64> {
     let mut network = DenseNet::<f32>::new(config, 0)?;
     let images = Array4::zeros((batch, config.in_channels, config.input_size, config.input_size));

@@ -17,15 +17,15 @@ use crate::threads::Threads;
 
 /// Examples of each kind that are printed.
 const EXAMPLES: usize = 10;
-/// Largest by smallest class beyond which it is said.
+/// Ratio of the largest to the smallest class beyond which classes are reported as unbalanced.
 const UNBALANCED: f64 = 10.0;
 
-/// Reads every picture and says what is wrong with a data set
+/// Reads every picture and reports what is wrong with a data set
 ///
-/// Harmful, and exit code 1: files that are empty or cannot be read, the same picture with different labels or in training
-/// and held-out parts, classes without training pictures, and whatever else `densenet train` refuses, as a single class.
-/// Worth a look: duplicates otherwise, tiny pictures, classes with few pictures or far fewer than others, and classes of
-/// nearly the same name.
+/// Harmful, with exit code 1: files that are empty or cannot be read, the same picture with different labels or in
+/// training and held-out parts, classes without training pictures, and whatever else `densenet train` refuses, such as
+/// a single class. Worth a look: other duplicates, tiny pictures, classes with few pictures or far fewer than others,
+/// and classes with nearly the same name.
 #[derive(Args)]
 #[command(after_help = "Example: densenet data check photos --json")]
 pub struct Check {
@@ -34,7 +34,7 @@ pub struct Check {
     data: String,
     #[command(flatten)]
     threads: Threads,
-    /// Print one JSON object of all that is found
+    /// Print all findings as one JSON object
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -85,7 +85,7 @@ fn in_words(findings: &Findings) -> String {
             text += &format!("  and {} more, which --json lists\n", count((lines.len() - EXAMPLES) as u64));
         }
     }
-    text + if findings.is_harmful() { "harmful to a training\n" } else { "nothing that would harm a training\n" }
+    text + if findings.is_harmful() { "harmful to training\n" } else { "nothing that would harm training\n" }
 }
 
 /// Titles, and a line for each thing that is found.
@@ -96,7 +96,7 @@ fn harmful(findings: &Findings) -> Sections {
         ("harmful, cannot be read", findings.unreadable.iter().map(ToString::to_string).collect()),
         ("harmful, empty files", findings.empty.clone()),
         ("harmful, the same picture with different labels", lines(&findings.conflicts)),
-        ("harmful, held-out pictures that are in the training part", lines(&findings.leaks)),
+        ("harmful, held-out pictures that are also in the training part", lines(&findings.leaks)),
         ("harmful, classes without a training picture", findings.missing.clone()),
         ("harmful, refused by densenet train", findings.refused.clone()),
     ]
@@ -105,10 +105,10 @@ fn harmful(findings: &Findings) -> Sections {
 fn noteworthy(findings: &Findings) -> Sections {
     let few = |name: &String| {
         let class = findings.classes.iter().find(|class| class.name == *name);
-        format!("{name}: {} of less than {FEW}", class.map_or(0, |class| class.pictures[&Part::Train.to_string()]))
+        format!("{name}: {}, fewer than {FEW}", class.map_or(0, |class| class.pictures[&Part::Train.to_string()]))
     };
     let tiny =
-        findings.tiny.iter().map(|tiny| format!("{}: {}x{} of less than {TINY}", tiny.input, tiny.height, tiny.width));
+        findings.tiny.iter().map(|tiny| format!("{}: {}x{}, smaller than {TINY}", tiny.input, tiny.height, tiny.width));
     let unbalanced = findings.imbalance.filter(|ratio| *ratio > UNBALANCED);
     let unbalanced =
         unbalanced.map(|ratio| format!("the largest has {ratio:.1} times the training pictures of the smallest"));
@@ -120,7 +120,7 @@ fn noteworthy(findings: &Findings) -> Sections {
         ("the same picture several times", lines(&findings.duplicates)),
         ("tiny pictures", tiny.collect()),
         ("classes with few training pictures", findings.few.iter().map(few).collect()),
-        ("classes whose names differ in case or blanks alone", findings.alike.iter().map(alike).collect()),
+        ("classes whose names differ only in case or blanks", findings.alike.iter().map(alike).collect()),
         ("unbalanced classes (--balance weights or sampling makes up for it)", unbalanced.into_iter().collect()),
     ]
 }

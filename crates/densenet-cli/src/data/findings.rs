@@ -1,4 +1,4 @@
-//! What is wrong with a data set, found by comparing what is known of its pictures.
+//! What is wrong with a data set, found by comparing what is known about its pictures.
 
 use std::collections::BTreeMap;
 
@@ -30,17 +30,17 @@ pub struct Findings {
     pub conflicts: Vec<Same>,
     /// The same pixels in the training part and in another.
     pub leaks: Vec<Same>,
-    /// The same pixels otherwise.
+    /// Other cases of the same pixels.
     pub duplicates: Vec<Same>,
     /// Classes without a training picture.
     pub missing: Vec<String>,
-    /// Classes with fewer than [`FEW`], but some.
+    /// Classes with training pictures, but fewer than [`FEW`].
     pub few: Vec<String>,
     /// Why no network can be trained on it, as `densenet train` says.
     pub refused: Vec<String>,
-    /// Classes whose names differ in case, or in blanks at their ends, alone.
+    /// Classes whose names differ only in case, or in blanks at their ends.
     pub alike: Vec<Vec<String>>,
-    /// What was not taken when the data set was read, in words.
+    /// What was skipped when the data set was read, in words.
     pub notes: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct Class {
     pub pictures: BTreeMap<String, usize>,
 }
 
-/// A picture that is too small to tell much.
+/// A picture that is too small to show much.
 #[derive(Serialize)]
 pub struct Tiny {
     pub input: String,
@@ -115,7 +115,7 @@ impl Findings {
         findings
     }
 
-    /// What harms a training: it is no use to begin one before.
+    /// What would harm training, so that there is no use in starting.
     pub fn is_harmful(&self) -> bool {
         !(self.unreadable.is_empty()
             && self.empty.is_empty()
@@ -217,7 +217,7 @@ fn alike(classes: &[Class]) -> Vec<Vec<String>> {
     by_letters.into_values().filter(|names| names.len() > 1).collect()
 }
 
-/// Those of the records that have the same pixels as others, together; groups in the order of their first.
+/// Groups of records with the same pixels, in the order of their first.
 fn same_pixels(records: &[Record]) -> Vec<Vec<&Record>> {
     let mut by_pixels: BTreeMap<Hash, Vec<(usize, &Record)>> = BTreeMap::new();
     for (place, record) in records.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What there is to know of one picture before all are compared.
+//! What there is to know about one picture before all are compared.
 
 use std::fs::File;
 use std::io::Read;
@@ -46,7 +46,7 @@ impl State {
         if path.and_then(|path| path.metadata().ok()).is_some_and(|file| file.is_file() && file.len() == 0) {
             return Self::Empty;
         }
-        // The picture comes first: what is no file is refused there, and not opened.
+        // The picture comes first: what is not a file is refused there, and not opened.
         let picture = match split.picture(index) {
             Ok(picture) => picture,
             Err(error) => return Self::Unreadable(Unreadable::new("", &error).reason),

@@ -52,7 +52,7 @@ fn fitted(picture: &RgbImage, side: u32) -> RgbImage {
     resize(picture, fit(width), fit(height), filter)
 }
 
-/// Writes a line into so many pixels; what is too long ends in two dots.
+/// Writes a line into that many pixels; what is too long ends in two dots.
 fn write(sheet: &mut RgbImage, text: &str, left: u32, top: u32, width: u32) {
     let advance = get_raster_width(FontWeight::Regular, TEXT) as u32;
     let room = (width / advance) as usize;

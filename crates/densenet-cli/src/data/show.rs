@@ -32,16 +32,16 @@ pub struct Show {
     /// The first epoch that is shown, from 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     epoch: u64,
-    /// The training's seed
+    /// The seed of the training run
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Pictures, spread over all of the training part
+    /// Number of pictures, spread over the whole training part
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=100))]
     count: u64,
     /// Height and width that pictures are resized to [default: the data set's own]
     #[arg(long, value_name = "PIXELS")]
     size: Option<usize>,
-    /// The PNG that is written
+    /// The PNG file to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]
     out: PathBuf,
     #[command(flatten)]
@@ -88,7 +88,8 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// So many pictures from all over `split`, if it has as many; those that cannot be read are told and left out.
+    /// That many pictures spread over `split`, or all if it has fewer; those that cannot be read are reported and left
+    /// out.
     ///
     /// # Errors
     /// When none of them can be read.
@@ -97,7 +98,7 @@ impl<'a> Shown<'a> {
         let can_be_read =
             |index: &usize| split.picture(*index).map_err(|error| output::complain("warning", &error.into())).is_ok();
         let indices: Vec<usize> = (0..count).map(|row| row * split.len() / count).filter(can_be_read).collect();
-        ensure!(!indices.is_empty(), "none of {count} pictures can be read; densenet data check lists all such");
+        ensure!(!indices.is_empty(), "none of {count} pictures can be read; densenet data check lists them");
         let names = split.classes().len();
         let targets = Array2::from_shape_fn((indices.len(), names), |(row, name)| {
             split.targets().shows(indices[row], name, names).map_or(f32::NAN, |shows| f32::from(u8::from(shows)))

@@ -1,4 +1,4 @@
-//! What is tried: what a file cannot tell of its network, and how pictures may have been prepared for it.
+//! What is tried: what a file does not say about its network, and how pictures may have been prepared for it.
 
 use densenet::Config;
 use densenet::checkpoint::NewMaps;
@@ -7,7 +7,7 @@ use densenet::data::{ChannelOrder, Interpolation, PREPROCESSINGS, Preprocessing,
 
 use crate::word::word_of;
 
-/// A network as weights may want it, and pictures as it may want them.
+/// A network as weights may need it, and pictures as it may need them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
     /// The network.
@@ -18,13 +18,13 @@ pub struct Setting {
     pub preprocessing: Preprocessing,
 }
 
-/// What makes settings of one, itself first, by changing one thing of it; it takes the sizes of pictures that are tried.
+/// Makes several settings from one, itself first, by changing one thing; it is given the picture sizes to try.
 type Change = fn(&[usize], &Setting) -> Vec<Setting>;
 
 /// Changes in the order in which they are tried.
 pub const CHANGES: [Change; 3] = [sizes, framings, interpolations];
 
-/// Settings that a change makes of one, at most.
+/// Settings that a change makes from one, at most.
 pub const MOST_CHANGES: usize = 16;
 
 /// Crop fractions that training programs have.
@@ -38,7 +38,7 @@ const STEM_POOLS: [Option<StemPool>; 4] = [
     None,
 ];
 
-/// The networks that `config` may be where its file does not tell, itself first.
+/// The networks that `config` may be where its file does not say, itself first.
 pub fn networks(config: &Config) -> Vec<Config> {
     let shape = config.stem.shape();
     let pools = if shape.norm { &STEM_POOLS[..] } else { &[] };
@@ -124,13 +124,13 @@ impl Setting {
         Self { preprocessing, ..self.clone() }
     }
 
-    /// The options of the program that say this setting.
+    /// The program's options for this setting.
     pub fn options(&self) -> String {
         let said = self.parts().into_iter().filter(|part| !part.usual);
         said.map(|part| part.option).collect::<Vec<_>>().join(" ")
     }
 
-    /// What this setting says otherwise than `other`, in words or options.
+    /// Where this setting differs from `other`, in words or options.
     pub fn beyond(&self, other: &Self) -> String {
         let theirs: Vec<String> = other.parts().into_iter().map(|part| part.option).collect();
         let own = self.parts().into_iter().filter(|part| !theirs.contains(&part.option));
@@ -162,7 +162,7 @@ impl Setting {
         parts
     }
 
-    /// Mean and deviation by the name of the data set that they are of, if it is known.
+    /// Mean and deviation by the name of their data set, if it is known.
     fn values_by_name(&self) -> Option<String> {
         let Preprocessing { mean, std, value_range, .. } = &self.preprocessing;
         let named = |name: &&str| {
@@ -179,6 +179,6 @@ struct Part {
     option: String,
     /// The same in words, where they are shorter.
     words: Option<String>,
-    /// Whether the program takes it without the option.
+    /// Whether it is the program's default.
     usual: bool,
 }

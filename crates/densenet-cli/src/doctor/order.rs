@@ -1,9 +1,9 @@
-//! The order of a network's classes, told by what it takes labelled pictures for.
+//! The order of a network's classes, inferred from its predictions of labelled pictures.
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
 
-/// Pictures of each label, on average, that it takes at least: of fewer, some order explains whatever happens.
+/// Pictures of each label, on average, that are needed: with fewer, some order explains any outcome.
 const FEWEST: usize = 4;
 
 /// A label and the class that a network takes a picture of it for.
@@ -12,7 +12,7 @@ pub type Taken = (usize, usize);
 /// The class of each label where another order than `known` explains far more of what pictures are `taken` for, and how many
 /// it explains; `classes` are the network's, at least as many as labels.
 ///
-/// Half of the pictures make the order and the others must bear it out, so that one found by chance is none.
+/// Half of the pictures set the order and the other half must confirm it, so that one found by chance is rejected.
 pub fn other_order(taken: &[Taken], known: &[usize], classes: usize) -> Option<(Vec<usize>, usize)> {
     let mut labels: Vec<usize> = taken.iter().map(|&(label, _)| label).collect();
     labels.sort_unstable();
@@ -30,7 +30,7 @@ pub fn other_order(taken: &[Taken], known: &[usize], classes: usize) -> Option<(
     Some((found, explained))
 }
 
-/// Whether so many of `pictures` are more than chance adds to `before`.
+/// Whether that many of `pictures` are more than chance adds to `before`.
 pub fn is_far_above(right: usize, before: usize, pictures: usize) -> bool {
     right > before + pictures / 5
 }
@@ -40,10 +40,10 @@ fn right(taken: &[Taken], order: &[usize]) -> usize {
     taken.iter().filter(|&&(label, class)| order[label] == class).count()
 }
 
-/// The class of each label, no two of them the same, that explains most; where nothing tells, that of `known`.
+/// The class of each label, no two of them the same, that explains most; where there is no evidence, that of `known`.
 fn matched(taken: &[Taken], known: &[usize], classes: usize) -> Vec<usize> {
     let mut weights = Matrix::new(known.len(), classes, 0i64);
-    // A picture counts more than all that is known together.
+    // One picture counts more than everything known together.
     let picture = known.len() as i64 + 1;
     taken.iter().for_each(|&place| weights[place] += picture);
     known.iter().enumerate().for_each(|place| weights[(place.0, *place.1)] += 1);

@@ -31,7 +31,7 @@ pub struct Patient {
     pub sizes: Vec<usize>,
     /// The class of each label of the data.
     classes: Vec<usize>,
-    /// Whether trials, and not names or numbers, have told these classes.
+    /// Whether these classes were found by trials, and not by names or numbers.
     is_reordered: bool,
 }
 
@@ -64,7 +64,7 @@ impl Score {
 }
 
 impl Patient {
-    /// The weights of `path`, and what the command line says of them.
+    /// The weights of `path`, and what the command line says about them.
     pub fn new(reading: &Reading, preparing: &Preparing, path: &Path, data: &DataSet) -> Result<Self> {
         let Found { card, weights, inferred, .. } = reading.read(path)?;
         let untold = inferred.is_some_and(|inferred| inferred.assumptions.iter().any(|a| a.option == "--new-maps"));
@@ -77,7 +77,7 @@ impl Patient {
         card.preprocessing = Some(card.preprocessing.unwrap_or(usual));
         let classes = classes(path, &card, data.test.classes())?;
         let native = data.preprocessing.size;
-        // Larger pictures than twice the usual ones of a network are unlikely, and would take all the time.
+        // Pictures more than twice a network's usual size are unlikely, and would take all the time.
         let usual = card.config.input_size;
         let sizes = [usual, native, 224, 256].into_iter().filter(|&size| size <= 2 * usual).collect();
         Ok(Self { card, weights: orders, sizes, classes, is_reordered: false })
@@ -156,8 +156,8 @@ impl Patient {
         Ok(Some(score))
     }
 
-    /// Takes the order of classes that the best of `scores` tells, where it is another than the one at hand and explains far
-    /// more than any of them; returns whether there is one.
+    /// Takes the order of classes that the best of `scores` suggests, if it differs from the current one and explains
+    /// far more than any of them; returns whether there is one.
     fn reorder(&mut self, scores: &[(Setting, Score)]) -> bool {
         let classes = self.card.config.num_classes;
         let orders = scores.iter().filter_map(|(_, score)| {
@@ -173,8 +173,8 @@ impl Patient {
         true
     }
 
-    /// The names of the network's classes in their order, which are those of `labels`, where that is another than the one that
-    /// names or numbers told.
+    /// The names of the network's classes in their order, taken from `labels`, if that order differs from the one by
+    /// names or numbers.
     pub fn names(&self, labels: &[String]) -> Option<Vec<String>> {
         let name = |class: usize| match self.classes.iter().position(|&other| other == class) {
             Some(label) => labels[label].clone(),
@@ -195,7 +195,7 @@ fn classes(path: &Path, card: &Card, labels: &[String]) -> Result<Vec<usize>> {
         Some(classes) => Ok(classes),
         None if labels.len() == count => Ok((0..count).collect()),
         None => bail!(
-            "{}: {} of other names than the data's {}; it takes data of the same classes",
+            "{}: {} with other names than the data's {}; the data must have the same classes",
             path.display(),
             counted(count, "class"),
             labels.len()
@@ -203,14 +203,14 @@ fn classes(path: &Path, card: &Card, labels: &[String]) -> Result<Vec<usize>> {
     }
 }
 
-/// So many of `0..len`, evenly spread.
+/// That many of `0..len`, evenly spread.
 fn sample(len: usize, count: usize) -> Vec<usize> {
     (0..count.min(len)).map(|i| i * len / count.min(len)).collect()
 }
 
-/// Scores of all `settings`, the least loss first; those that no picture suits are left out, and those that do the very same
-/// as another. Where they tell another order of classes, they are tried once more with it: a loss to the wrong classes leads
-/// astray.
+/// Scores of all `settings`, lowest loss first; those that suit no picture, or do exactly the same as another, are left
+/// out. If they suggest another order of classes, they are tried again with it: a loss against the wrong classes is
+/// misleading.
 pub fn round(
     patient: &mut Patient,
     split: &Split,

@@ -5,13 +5,13 @@ use densenet::metrics::Interval;
 
 use crate::output::{self, count, counted};
 
-/// Classes beyond which a table of them would not fit a terminal; those that are mistaken most are listed instead.
+/// Classes beyond which a table of them would not fit a terminal; the most common mistakes are listed instead.
 const WIDEST_TABLE: usize = 20;
 
 /// Lines of a list of mistakes.
 const LONGEST_LIST: usize = 10;
 
-/// All that is said of an evaluation: figures, each class or label, and which classes are taken for which.
+/// All that is said about an evaluation: figures, each class or label, and which classes are taken for which.
 pub fn describe(evaluation: &Evaluation, labels: &[String]) -> String {
     let Evaluation { confusion, per_class, .. } = evaluation;
     let lines = [headline(evaluation), means(evaluation), calibration(evaluation)].join("\n");
@@ -32,12 +32,12 @@ pub fn headline(evaluation: &Evaluation) -> String {
     };
     let interval = interval(intervals.and_then(|intervals| intervals.top1), |end| format!("{:.2}", 100.0 * end));
     let (top1, correct, images) = (100.0 * top1, count(correct), count(images));
-    // Of five classes all are among the five likeliest.
+    // With five classes, all are among the top five.
     let top5 = if per_class.len() > 5 { format!(", top 5 {:.2} %", 100.0 * top5) } else { String::new() };
     format!("accuracy {top1:.2} %{interval} ({correct} of {images} pictures){top5}, loss {loss:.4}")
 }
 
-/// What else is said of all classes or labels.
+/// What else is said about all classes or labels.
 fn means(evaluation: &Evaluation) -> String {
     let &Evaluation { accuracy, f1, average_precision, .. } = evaluation;
     let first = accuracy.map_or(mean_auc(evaluation), |accuracy| format!("accuracy {:.2} %", 100.0 * accuracy));
@@ -100,7 +100,7 @@ fn table(confusion: &[Vec<u64>], labels: &[String]) -> String {
     output::table(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
 }
 
-/// The commonest mistakes.
+/// The most common mistakes.
 fn mistakes(confusion: &[Vec<u64>], labels: &[String]) -> String {
     let cells =
         confusion.iter().enumerate().flat_map(|(class, row)| row.iter().enumerate().map(move |cell| (class, cell)));

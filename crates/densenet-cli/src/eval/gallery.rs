@@ -1,4 +1,4 @@
-//! Pictures beside each other in a terminal, with what a network takes them for.
+//! Pictures beside each other in a terminal, with a network's predictions.
 
 use anyhow::Result;
 use densenet::data::{Split, Targets};

@@ -14,19 +14,19 @@ use crate::output::Misuse;
 /// weights have none.
 ///
 /// # Errors
-/// Classes that are not those of the weights, and labels where classes are wanted.
+/// Classes that are not those of the weights, and labels where classes are expected.
 pub fn labelled(networks: &Networks, data: &str, split: Split) -> Result<Split> {
     let (known, count) = (&networks.card().labels, networks.card().config.num_classes);
     let found = split.classes().to_vec();
     if matches!(split.targets(), Targets::Labels(_)) && !networks.card().output().is_independent() {
-        let reason = "has labels that are independent of each other; the outputs of these weights exclude each other, \
-                      unless --output sigmoid says that they do not";
+        let reason = "has labels that are independent of each other; the outputs of these weights are mutually \
+                      exclusive, unless --output sigmoid says that they are not";
         return Err(Misuse(format!("{data} {reason}")).into());
     }
     if known.is_empty() && found.len() != count {
         bail!("{data} has {} classes; these weights know {count}", found.len());
     }
-    // Names may come twice, and are then told apart by their places alone.
+    // Names may occur twice, and are then told apart only by their places.
     if known.is_empty() || *known == found {
         return Ok(split);
     }
@@ -34,7 +34,7 @@ pub fn labelled(networks: &Networks, data: &str, split: Split) -> Result<Split> 
         Some(class) if found.len() == count => {
             anyhow!("class {class} of {data} is {stray}; these weights know it as {}", known[class])
         }
-        _ => anyhow!("{data} has a class {stray}, which is none of the {count} that these weights know"),
+        _ => anyhow!("{data} has a class {stray}, which is not among the {count} that these weights know"),
     })
 }
 

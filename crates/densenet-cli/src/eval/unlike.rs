@@ -1,4 +1,4 @@
-//! How well pictures of other data sets are told from those of the data.
+//! How well pictures of other data sets are told apart from those of the data.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::model::Model;
 use crate::output::{self, count, counted};
 use crate::pictures;
 
-/// What is told of pictures that are not of the data.
+/// What is reported about pictures that are not from the data.
 #[derive(Serialize)]
 pub struct Unlike {
     /// The data set.
     data: String,
     pictures: usize,
-    /// The share of them that is marked as unlike the training pictures; none where there is no reference to these.
+    /// The share of them that is marked as unlike the training pictures; none without a reference to these.
     marked: Option<f64>,
     /// The same share of the pictures of the data themselves.
     own_marked: Option<f64>,
-    /// How well each score tells them from those of the data.
+    /// How well each score tells them apart from those of the data.
     scores: Vec<Row>,
 }
 
@@ -37,7 +37,7 @@ struct Row {
     separation: Separation,
 }
 
-/// Tells the pictures of each of `others` from those of `own`.
+/// Tells the pictures of each of `others` apart from those of `own`.
 ///
 /// # Errors
 /// Data that cannot be read, or that the network cannot take.
@@ -74,7 +74,7 @@ fn scored(model: &Model, split: &Split) -> Result<Vec<Scores>> {
     let found = found.context("nobody ends it")?;
     let broken = |scores: &Scores| !scores.energy.is_finite();
     match found.iter().position(broken) {
-        Some(_) => bail!("what {} makes of some pictures is not finite", model.path.display()),
+        Some(_) => bail!("the outputs of {} for some pictures are not finite", model.path.display()),
         None if found.is_empty() => bail!("none of the {} can be read", counted(split.len(), "picture")),
         None => Ok(found),
     }
@@ -114,7 +114,7 @@ pub fn describe(all: &[Unlike], own: &str) -> String {
     let one = |unlike: &Unlike| {
         let marked = match (unlike.marked, unlike.own_marked) {
             (Some(marked), Some(own_marked)) => {
-                format!("; {} are marked, and {} of those of {own}", share(marked), share(own_marked))
+                format!("; {} of them are marked, and {} of those of {own}", share(marked), share(own_marked))
             }
             _ => String::new(),
         };

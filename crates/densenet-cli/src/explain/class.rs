@@ -4,20 +4,20 @@ use anyhow::Result;
 
 use crate::output::Misuse;
 
-/// Names that are told of those there are.
+/// Known names that are listed.
 const NEAREST: usize = 5;
 
 /// The number of the class that is called `name`.
 ///
 /// # Errors
-/// None, with the names that are nearest, or several.
+/// No such class, with the most similar names, or several.
 pub fn class_named(name: &str, labels: &[String]) -> Result<usize> {
     let mut found = (0..labels.len()).filter(|&class| labels[class] == name);
     match (found.next(), found.next()) {
         (Some(class), None) => Ok(class),
         (None, _) => Err(Misuse(format!("no class is called {name}; {}", nearest(name, labels))).into()),
         (Some(first), Some(second)) => {
-            Err(Misuse(format!("two classes are called {name}: {first} and {second}; --labels names them anew")).into())
+            Err(Misuse(format!("two classes are called {name}: {first} and {second}; --labels renames them")).into())
         }
     }
 }
@@ -30,9 +30,9 @@ fn nearest(name: &str, labels: &[String]) -> String {
     order.truncate(NEAREST);
     let names = order.iter().map(|label| label.as_str()).collect::<Vec<_>>().join(", ");
     if labels.len() > NEAREST {
-        format!("the nearest of {} are {names}", labels.len())
+        format!("the most similar of {} are {names}", labels.len())
     } else {
-        format!("there is {names}")
+        format!("there are {names}")
     }
 }
 
@@ -49,7 +49,11 @@ mod tests {
         let labels = labels(&["airplane", "automobile", "bird", "cat", "deer", "Dog", "ship"]);
         assert_eq!(class_named("cat", &labels).unwrap(), 3);
         let error = |name| class_named(name, &labels).unwrap_err().to_string();
-        assert!(error("dog").starts_with("no class is called dog; the nearest of 7 are Dog, "), "{}", error("dog"));
+        assert!(
+            error("dog").starts_with("no class is called dog; the most similar of 7 are Dog, "),
+            "{}",
+            error("dog")
+        );
         assert!(error("aeroplane").contains("are airplane, "), "{}", error("aeroplane"));
     }
 
@@ -59,6 +63,6 @@ mod tests {
         assert!(
             class_named("crane", &labels).unwrap_err().to_string().contains("two classes are called crane: 0 and 1")
         );
-        assert!(class_named("pump", &labels).unwrap_err().to_string().contains("there is tap, "));
+        assert!(class_named("pump", &labels).unwrap_err().to_string().contains("there are tap, "));
     }
 }

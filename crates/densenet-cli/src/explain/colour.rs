@@ -20,8 +20,8 @@ pub enum Colours {
     Sequential,
     /// From purple over white, for 0, to orange, as far below 0 as above.
     Diverging,
-    /// The same up to the value that few pixels exceed, which have the colours of the ends: of gradients some pixels have
-    /// many times as much as the rest.
+    /// The same up to the value that few pixels exceed, which have the colours of the ends: in maps of gradients, some
+    /// pixels have many times the value of the rest.
     Clipped,
 }
 

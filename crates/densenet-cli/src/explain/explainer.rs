@@ -16,10 +16,10 @@ use crate::model::Model;
 use crate::output::Misuse;
 use crate::report::figures::percent;
 
-/// Classes that are told of each picture.
+/// Classes that are reported for each picture.
 const TOLD: usize = 3;
 
-/// A network, and what is to be explained of its predictions.
+/// A network, and what to explain about its predictions.
 pub struct Explainer<'a> {
     model: &'a Model,
     preprocessing: &'a Preprocessing,
@@ -39,7 +39,7 @@ pub struct Explained {
     pub prediction: String,
     /// The class that is explained.
     pub class: String,
-    /// The class that it is set against.
+    /// The class that it is compared with.
     pub against: Option<String>,
     /// The maps.
     pub maps: Vec<Map>,
@@ -54,17 +54,17 @@ impl Explained {
 }
 
 impl<'a> Explainer<'a> {
-    /// Explains the class of the first of `names`, or the likeliest, against that of the second if there is one.
+    /// Explains the class of the first of `names`, or the most likely one, against that of the second if there is one.
     ///
     /// # Errors
-    /// Classes that there are not, and those of [`Methods::of`].
+    /// Unknown classes, and those of [`Methods::of`].
     pub fn new(model: &'a Model, names: [Option<&str>; 2], methods: &Methods) -> Result<Self> {
         let (architecture, labels) = (model.network.architecture(), model.labels());
         architecture.check_classifier()?;
         let [class, against] = names.map(|name| name.map(|name| class_named(name, &labels)).transpose());
         let (class, against) = (class?, against?);
         if class.is_some() && class == against {
-            return Err(Misuse("--class and --against name the same class; two are needed".into()).into());
+            return Err(Misuse("--class and --against name the same class; they must differ".into()).into());
         }
         let methods = methods.of(architecture)?;
         Ok(Self { model, preprocessing: model.preprocessing()?, labels, class, against, methods })
@@ -88,7 +88,7 @@ impl<'a> Explainer<'a> {
             None => network.logits(image)?.row(0).to_owned(),
         };
         if logits.iter().any(|logit| !logit.is_finite()) {
-            bail!("{input}: what the network makes of it is not finite, so it or the weights hold values that are not");
+            bail!("{input}: the network's output is not finite; the picture or the weights hold values that are not");
         }
         let output = self.model.card.output();
         let probabilities = output.probabilities(logits.view());

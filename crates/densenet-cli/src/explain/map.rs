@@ -1,4 +1,4 @@
-//! A map by each of the methods, and what there is to say of it.
+//! A map by each of the methods, and what there is to say about it.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::colour::Colours;
 use super::methods::Method;
 use crate::report::figures::{percent, short};
 
-/// Share of what integrated gradients add up to by which they may be off.
+/// Error of integrated gradients that is tolerated, as a share of their sum.
 const GAP: f64 = 0.05;
 
 /// A map by some method.
@@ -23,7 +23,7 @@ pub struct Map {
     pub title: &'static str,
     /// What its values are.
     pub unit: &'static str,
-    /// What there is to say of it.
+    /// What there is to say about it.
     pub note: String,
     /// How it is coloured.
     pub colours: Colours,
@@ -108,8 +108,8 @@ impl Explaining<'_> {
             percent(share)
         );
         if share > GAP {
-            let rounding = if self.network.quantization().is_some() { ", but for what eight bits round" } else { "" };
-            note.push_str(&format!(" More --steps bring it nearer{rounding}."));
+            let rounding = if self.network.quantization().is_some() { ", except for int8 rounding" } else { "" };
+            note.push_str(&format!(" More --steps make it more accurate{rounding}."));
         }
         Ok(Map {
             method: "integrated-gradients",
@@ -142,7 +142,7 @@ impl Explaining<'_> {
         let most = short(values.iter().copied().fold(f32::NEG_INFINITY, f32::max).into());
         let what =
             if self.target.against.is_some() { "the difference of the probabilities" } else { "the probability" };
-        let note = format!("Where squares of {size}x{size} pixels cover the picture, {what} drops, at most by {most}.");
+        let note = format!("Where squares of {size}x{size} pixels cover the picture, {what} drops by at most {most}.");
         Ok(Map {
             method: "occlusion",
             title: "Occlusion",
@@ -154,7 +154,7 @@ impl Explaining<'_> {
         })
     }
 
-    /// Those of a map of scores: 0 is the middle where two classes stand against each other.
+    /// Those of a map of scores: 0 is the middle where two classes are compared.
     fn colours(&self) -> Colours {
         if self.target.against.is_some() { Colours::Diverging } else { Colours::Sequential }
     }

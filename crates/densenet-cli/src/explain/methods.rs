@@ -19,10 +19,10 @@ enum Word {
     SmoothGrad,
 }
 
-/// What explains, and how.
+/// What to explain with, and how.
 #[derive(Args)]
 pub struct Methods {
-    /// What explains: cam, the class activation map; grad-cam, the maps of any block weighted by their gradients;
+    /// How to explain: cam, the class activation map; grad-cam, the maps of any block weighted by their gradients;
     /// integrated-gradients, what each pixel adds to the logit; smooth-grad, the mean gradient of noisy copies
     #[arg(
         long,
@@ -32,19 +32,19 @@ pub struct Methods {
         hide_possible_values = true
     )]
     method: Vec<Word>,
-    /// Of grad-cam, the block, counted from 1 [default: the last]
+    /// For grad-cam, the block, counted from 1 [default: the last]
     #[arg(long, value_name = "B")]
     block: Option<usize>,
-    /// Of integrated-gradients, the steps from the mean colour to the picture [default: 50]
+    /// For integrated-gradients, the number of steps from the mean colour to the picture [default: 50]
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Of smooth-grad, the noisy copies [default: 25]
+    /// For smooth-grad, the number of noisy copies [default: 25]
     #[arg(long, value_name = "N")]
     samples: Option<usize>,
-    /// Of smooth-grad, the noise's standard deviation as a share of the picture's range [default: 0.15]
+    /// For smooth-grad, the noise's standard deviation as a share of the picture's range [default: 0.15]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     noise: Option<f64>,
-    /// Cover squares of so many pixels with the mean colour, too, and show how far the probability drops
+    /// Also cover squares of SIZE x SIZE pixels with the mean colour, and show how far the probability drops
     #[arg(long, value_name = "SIZE")]
     occlusion: Option<usize>,
 }
@@ -54,18 +54,18 @@ pub struct Methods {
 pub enum Method {
     /// The class activation map.
     Activation,
-    /// Grad-CAM at a block, counted from 0, of so many.
+    /// Grad-CAM at a block, counted from 0.
     GradCam {
         /// The block.
         block: usize,
         /// Blocks of the network.
         of: usize,
     },
-    /// Integrated gradients in so many steps.
+    /// Integrated gradients in that many steps.
     IntegratedGradients(usize),
     /// SmoothGrad.
     SmoothGrad(Noise),
-    /// Occlusion by squares of so many pixels.
+    /// Occlusion by squares with sides of that many pixels.
     Occlusion(usize),
 }
 
@@ -73,7 +73,7 @@ impl Methods {
     /// The methods for a network of `architecture`, each once.
     ///
     /// # Errors
-    /// A setting without its method, a block that there is not, and a network that the methods cannot explain.
+    /// A setting without its method, a block that does not exist, and a network that the methods cannot explain.
     pub fn of(&self, architecture: &Architecture) -> Result<Vec<Method>> {
         self.check_settings()?;
         let mut methods = Vec::new();

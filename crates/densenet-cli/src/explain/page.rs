@@ -45,7 +45,7 @@ fn legend(explained: &[Explained]) -> Markup {
                 @if let Some(against) = &explained[0].against { "for " b { (against) } ". " } @else { "against it. " }
             }
             @if coloured(Colours::Clipped) {
-                "Maps of gradients end at a value that 2 % of the pixels exceed. "
+                "The scales of gradient maps end at a value that 2 % of the pixels exceed. "
             }
             "Each map has its own scale. Point at a map to see the picture below it."
         }
@@ -59,14 +59,14 @@ fn legend(explained: &[Explained]) -> Markup {
         @if used("grad-cam") {
             p {
                 b { "Grad-CAM" } " adds up the maps of a block, each weighted by the mean of the logit's gradient with \
-                 respect to it, and shows what of the sum is above 0. It tells where the network looks, not what a place \
+                 respect to it, and shows the part of the sum above 0. It shows where the network looks, not what a place \
                  adds to the logit."
             }
         }
         @if used("integrated-gradients") {
             p {
                 b { "Integrated gradients" } " follow the logit from a picture of the mean colour to this one: what each \
-                 pixel adds on the way. All pixels together make the difference of the logits."
+                 pixel adds on the way. All pixels together add up to the difference of the logits."
             }
         }
         @if used("smooth-grad") {
@@ -78,7 +78,7 @@ fn legend(explained: &[Explained]) -> Markup {
         @if used("occlusion") {
             p {
                 b { "Occlusion" } " covers a square of the picture with the mean colour and asks the network again: a \
-                 pixel has the mean drop of the probability under all squares that cover it."
+                 pixel shows the mean drop in probability over all squares that cover it."
             }
         }
     }
@@ -88,7 +88,7 @@ fn maps(explained: &Explained) -> Result<Markup> {
     let picture = data_uri("image/jpeg", &explained.picture.thumbnail(SIDE)?);
     let overlays = explained.maps.iter().map(|map| overlay(map, &picture, explained)).collect::<Result<Vec<_>>>()?;
     Ok(html! {
-        p { "The network predicts " b { (explained.prediction) } "; explained is " b { (explained.target()) } "." }
+        p { "The network predicts " b { (explained.prediction) } "; the maps explain " b { (explained.target()) } "." }
         div class="maps" {
             figure {
                 div class="overlay" { img src=(picture) alt={ "Picture " (explained.input) }; }

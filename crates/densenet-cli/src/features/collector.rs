@@ -21,7 +21,7 @@ pub struct Collector<'n> {
     block: Option<usize>,
     batch: usize,
     read: usize,
-    /// What could not be read.
+    /// Inputs that could not be read.
     pub unreadable: Vec<Unreadable>,
     /// How many pictures are not stored upright.
     pub turned: usize,
@@ -31,7 +31,7 @@ impl<'n> Collector<'n> {
     /// Of the maps of a `block`, from 1, or of what the classifier reads; `batch` inputs go through the network together.
     ///
     /// # Errors
-    /// A block that there is not.
+    /// A block that does not exist.
     pub fn new(network: &'n DenseNet, block: Option<usize>, batch: usize) -> Result<Self> {
         let blocks = network.architecture().blocks.len();
         match block {
@@ -48,7 +48,7 @@ impl<'n> Collector<'n> {
         self.read + self.unreadable.len()
     }
 
-    /// Takes an input that cannot be read: it is named, and the others go on.
+    /// Takes an input that cannot be read: it is named, and the other inputs continue.
     pub fn leave_out(&mut self, input: Unreadable) {
         output::complain("error", &anyhow::anyhow!("{input}"));
         self.unreadable.push(input);
@@ -110,7 +110,7 @@ impl<'n> Collector<'n> {
     /// Adds features to `found`; those that are not finite are a failure of this input alone.
     fn keep<S>(&mut self, item: S, name: &str, features: ArrayView1<'_, f32>, found: &mut Embeddings<S>) -> Result<()> {
         if features.iter().any(|value| !value.is_finite()) {
-            let reason = "what the network makes of it is not finite, so it or the weights hold values that are not";
+            let reason = "the network's output is not finite; the input or the weights hold values that are not";
             self.leave_out(Unreadable { input: name.into(), reason: reason.into() });
             return Ok(());
         }

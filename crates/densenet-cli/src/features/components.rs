@@ -60,7 +60,7 @@ fn direction(centred: &Array2<f64>, across: &Array2<f64>, other: Option<ArrayVie
     found
 }
 
-/// The same values, their sign so that the largest of them is positive.
+/// The same values, with the sign that makes the largest of them positive.
 fn upright(values: Array1<f64>) -> Array1<f64> {
     let largest = values.iter().copied().max_by(|one, another| one.abs().total_cmp(&another.abs()));
     if largest.is_some_and(|largest| largest < 0.0) { -values } else { values }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use ndarray::{Array2, ArrayView1};
 
-/// What features are of.
+/// What features are computed from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// The picture in a file.
     Picture(PathBuf),
-    /// The input at a place of a `.npy` file.
+    /// The input at a place in a `.npy` file.
     Row(PathBuf, usize),
 }
 
@@ -35,7 +35,7 @@ impl Display for Source {
 
 /// The features of inputs, in the order in which they were added.
 pub struct Embeddings<S> {
-    /// What the features are of.
+    /// What the features are computed from.
     pub of: Vec<S>,
     /// `(N, values)`, all finite.
     pub values: Array2<f32>,
@@ -48,11 +48,11 @@ impl<S> Default for Embeddings<S> {
 }
 
 impl<S: Display> Embeddings<S> {
-    /// Checks that they are as many values each as the `others`.
+    /// Checks that they have as many values as the `others`.
     pub fn check_like<T>(&self, others: &Embeddings<T>) -> Result<()> {
         let (values, wanted) = (self.values.ncols(), others.values.ncols());
         if values != wanted {
-            bail!("{}: its features are {values} values; those that they are compared with are {wanted}", self.of[0]);
+            bail!("{}: its features have {values} values; those that they are compared with have {wanted}", self.of[0]);
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl<S> Embeddings<S> {
         }
         if features.len() != self.values.ncols() {
             let before = self.values.ncols();
-            bail!("features of {} values follow such of {before}; all inputs must be of one size", features.len());
+            bail!("features of {} values follow others of {before}; all inputs must be the same size", features.len());
         }
         self.values.push_row(features)?;
         self.of.push(of);

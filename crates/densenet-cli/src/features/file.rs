@@ -24,14 +24,14 @@ pub enum Format {
     Parquet,
 }
 
-/// Suffixes that there are.
+/// Known suffixes.
 const SUFFIXES: &str = if cfg!(feature = "parquet") { ".npy, .csv or .parquet" } else { ".npy or .csv" };
 
 impl Format {
     /// What the suffix of `path` says.
     ///
     /// # Errors
-    /// Another suffix than those there are.
+    /// An unknown suffix.
     pub fn of(path: &Path) -> Result<Self> {
         match path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).as_deref() {
             Some("npy") => Ok(Self::Npy),
@@ -54,10 +54,10 @@ pub enum Files {
     Parquet(WholeFile),
 }
 
-/// Begins `path`, and of an array the `.txt` beside it.
+/// Begins `path`, and for an array the `.txt` beside it.
 ///
 /// # Errors
-/// Whatever the file system reports, as a folder that is not there.
+/// Whatever the file system reports, such as a missing folder.
 pub fn create(path: &Path, format: Format) -> Result<Files> {
     let file = WholeFile::create(path)?;
     Ok(match format {
@@ -72,7 +72,7 @@ impl Files {
     /// Writes what was `found`, and puts the files in their places.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a full disk.
+    /// Whatever the file system reports, such as a full disk.
     pub fn write<S: Display>(self, found: &Embeddings<S>) -> Result<()> {
         match self {
             Self::Npy(mut array, mut paths) => {
@@ -93,7 +93,7 @@ fn whole(mut file: WholeFile, content: &[u8]) -> Result<()> {
     Ok(file.finish()?)
 }
 
-/// A path as a line; a break in it is written as `\n`, so that every line is a path.
+/// A path as a line; a line break in it is written as `\n`, so that every line is a path.
 fn line(path: &str) -> String {
     format!("{}\n", path.replace('\n', "\\n").replace('\r', "\\r"))
 }

@@ -31,7 +31,8 @@ impl Groups {
         groups
     }
 
-    /// The mark of a group, in classes of the page's style; of more groups than marks the last stands for all others.
+    /// The mark of a group, in classes of the page's style; if there are more groups than marks, the last stands for
+    /// all others.
     pub fn mark(&self, group: usize) -> String {
         let mark = group.min(MARKS - 1);
         format!("{} c{}", if mark < COLOURS { "disc" } else { "ring" }, mark % COLOURS)

@@ -8,12 +8,12 @@ use ndarray::ArrayView2;
 use super::components::principal_plane;
 use super::tsne::tsne;
 
-/// How features become places of a map.
+/// How features are laid out on a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Method {
     /// The plane of the two principal components, in which the features differ most
     Pca,
-    /// t-SNE, which keeps neighbours together and so shows clusters that no plane parts
+    /// t-SNE, which keeps neighbours together and so shows clusters that no plane separates
     Tsne,
 }
 
@@ -45,15 +45,16 @@ impl Method {
 fn of_plane(shares: [f64; 2]) -> Markup {
     html! {
         "The plane is that of the two principal components, in which the features differ most: " (percent(shares[0]))
-        " of their variance is from left to right, " (percent(shares[1])) " from below to above. What is far apart here \
-         differs; what is near may still differ in what the plane does not show."
+        " of their variance is from left to right, " (percent(shares[1])) " from bottom to top. Inputs that are far \
+         apart here differ; inputs that are near may still differ in what the plane does not show."
     }
 }
 
 fn of_tsne(perplexity: usize) -> Markup {
     html! {
-        "The places are those of t-SNE (perplexity " (perplexity) "), which keeps together what points in like directions. \
-         What is near is alike; how far groups are apart, how large and how dense they are says nothing."
+        "The places come from t-SNE (perplexity " (perplexity) "), which keeps together features that point in similar \
+         directions. Inputs that are near are similar; the distance between groups, their size and their density mean \
+         nothing."
     }
 }
 

@@ -56,7 +56,7 @@ pub fn page(
         }
         (page::section("Map", &html! {
             p {
-                "Inputs that the network takes for like each other are near each other. " (layout.words)
+                "Inputs that look similar to the network are near each other. " (layout.words)
                 @if shown < count { " Of all inputs " (counted(shown, "input")) " are shown, evenly spread." }
             }
             (map(&layout, &sources, &pictures))
@@ -107,13 +107,13 @@ fn fitted(places: &[[f64; 2]]) -> (Vec<[f64; 2]>, f64) {
     (places.iter().map(fitted).collect(), height)
 }
 
-/// The first of so many `inputs`, each before its neighbours; nothing where there are none.
+/// The first of that many `inputs`, each before its neighbours; nothing where there are none.
 fn listed(shown: &[(Option<String>, &Neighbours)], inputs: usize) -> Markup {
     html! {
         @if inputs > 0 {
             p {
-                "Each input before the pictures whose features are most like its own, and the cosine of the angle \
-                 between both: 1 where they point the same way."
+                "Each input, followed by the pictures whose features are most similar to its own, with the cosine of \
+                 the angle between them: 1 where they point the same way."
                 @if shown.len() < inputs { " These are the first " (shown.len()) " of " (counted(inputs, "input")) "." }
             }
         }

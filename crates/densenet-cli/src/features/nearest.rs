@@ -1,4 +1,4 @@
-//! The pictures whose features are most like those of an input.
+//! The pictures whose features are most similar to those of an input.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Inputs that are compared together.
 const TOGETHER: usize = 64;
 
-/// An input and the pictures that are most like it.
+/// An input and the pictures that are most similar to it.
 #[derive(Serialize)]
 pub struct Neighbours {
     /// What is compared.
@@ -18,12 +18,12 @@ pub struct Neighbours {
     pub nearest: Vec<Neighbour>,
 }
 
-/// A picture that is like an input.
+/// A picture that is similar to an input.
 #[derive(Serialize)]
 pub struct Neighbour {
     /// Its path, or its place in a data set without files.
     pub picture: String,
-    /// What it is said to show; nothing in a folder without classes.
+    /// Its labels; nothing in a folder without classes.
     pub labels: Vec<String>,
     /// The cosine of the angle between the two pictures' features, from -1 to 1.
     pub similarity: f32,
@@ -32,8 +32,8 @@ pub struct Neighbour {
     pub thumbnail: Option<String>,
 }
 
-/// For each row of `queries` the `count` rows of `among`, as many values each, of the greatest cosine, greatest first;
-/// of equals the first comes first.
+/// For each row of `queries`, the `count` rows of `among` (with as many values) with the greatest cosine, greatest
+/// first; of equal ones, the first comes first.
 pub fn nearest(queries: ArrayView2<'_, f32>, among: ArrayView2<'_, f32>, count: usize) -> Vec<Vec<(usize, f32)>> {
     let (queries, among) = (units(queries), units(among));
     let chunks: Vec<_> = queries.axis_chunks_iter(Axis(0), TOGETHER).collect();
@@ -43,7 +43,7 @@ pub fn nearest(queries: ArrayView2<'_, f32>, among: ArrayView2<'_, f32>, count: 
     chunks.into_par_iter().flat_map_iter(of_chunk).collect()
 }
 
-/// Rows of length 1; one of zeros stays, and is at right angles to all.
+/// Rows scaled to length 1; a row of zeros stays, at right angles to all others.
 fn units(rows: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut rows = rows.to_owned();
     for mut row in rows.rows_mut() {
@@ -67,7 +67,7 @@ fn greatest(values: ArrayView1<'_, f32>, count: usize) -> Vec<(usize, f32)> {
     order
 }
 
-/// A line for people of each.
+/// A line for each, for people.
 pub fn lines(neighbours: &[Neighbours]) -> String {
     let mut text = String::new();
     for Neighbours { input, nearest } in neighbours {

@@ -13,12 +13,12 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::embeddings::Embeddings;
 
-/// Rows that are written together: what a reader of some rows has to read.
+/// Rows that are written together: the least that a reader of some rows has to read.
 const ROWS: usize = 4_096;
 
-/// The file of what was `found`.
+/// The file with what was `found`.
 pub fn parquet<S: Display>(found: &Embeddings<S>) -> Result<Vec<u8>> {
-    // Floats of a network hardly repeat, so that a dictionary would only add to them.
+    // A network's floats hardly repeat, so a dictionary would only add to their size.
     let properties = WriterProperties::builder()
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)

@@ -10,7 +10,7 @@ use super::thumbnails;
 use crate::data_dir::DataDir;
 use crate::pictures;
 
-/// Pictures with what they are said to show, if that is known.
+/// Pictures with their labels, if these are known.
 pub struct Reference {
     /// The pictures.
     pub split: Split,
@@ -32,7 +32,7 @@ impl Reference {
         self.split.path(picture).map_or_else(|| format!("picture {picture}"), |path| path.display().to_string())
     }
 
-    /// A picture that is so similar to an input, with a small picture of it where it is to be `pictured`.
+    /// A picture with that `similarity` to an input, with a thumbnail of it if it is to be `pictured`.
     pub fn neighbour(&self, picture: usize, similarity: f32, pictured: bool) -> Neighbour {
         let small = || thumbnails::encoded(&self.split.picture(picture).ok()?, thumbnails::LARGE);
         Neighbour {

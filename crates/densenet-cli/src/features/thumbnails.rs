@@ -9,7 +9,7 @@ use super::embeddings::Source;
 /// Pixels of a picture's longer side.
 pub const LARGE: usize = 112;
 
-/// The same where there are many.
+/// The same, where there are many pictures.
 pub const SMALL: usize = 48;
 
 /// A JPEG of `picture` in Base64, whose longer side has at most `side` pixels; none where it cannot be made.
@@ -17,7 +17,7 @@ pub fn encoded(picture: &Picture<'_>, side: usize) -> Option<String> {
     picture.thumbnail(side).ok().map(|jpeg| STANDARD.encode(jpeg))
 }
 
-/// The same of the picture in a file of at most so many pixels; none of what is in an array.
+/// The same for the picture in a file of at most that many pixels; none for what is in an array.
 pub fn of(source: &Source, side: usize, max_pixels: usize) -> Option<String> {
     match source {
         Source::Picture(path) => encoded(&Picture::open_within(path, max_pixels).ok()?, side),

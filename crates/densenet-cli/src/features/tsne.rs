@@ -8,32 +8,32 @@ use rayon::ThreadPoolBuilder;
 use super::components::Plane;
 use super::nearest::nearest;
 
-/// How many neighbours count for a point, as scikit-learn has it; less where points are few.
+/// How many neighbours count for a point, as in scikit-learn; fewer where there are few points.
 const PERPLEXITY: usize = 30;
 
-/// Points from which on a third of them can be neighbours worth the name.
+/// The fewest points of which a third can be meaningful neighbours.
 pub const FEWEST: usize = 16;
 
-/// How coarsely forces of far points are summed up, as scikit-learn has it.
+/// How coarsely forces of far points are summed up, as in scikit-learn.
 const THETA: f64 = 0.5;
 
-/// Deviation of the places that the search begins with.
+/// Standard deviation of the places that the search begins with.
 const BEGINNING: f64 = 1e-4;
 
-/// Places of `points` `(N, values)`, all finite, such that those are near each other that point in like directions, found
-/// from their principal plane; and the perplexity.
+/// Places of `points` `(N, values)`, all finite, where those that point in similar directions are near each other,
+/// found from their principal plane; and the perplexity.
 ///
 /// # Errors
 /// Fewer points than [`FEWEST`].
 pub fn tsne(points: ArrayView2<'_, f32>, plane: &Plane) -> Result<(Vec<[f64; 2]>, usize)> {
     let count = points.nrows();
     if count < FEWEST {
-        bail!("--map tsne needs {FEWEST} inputs or more; {count} could be read");
+        bail!("--map tsne needs at least {FEWEST} inputs; {count} could be read");
     }
     let perplexity = PERPLEXITY.min((count - 1) / 3);
     let Some(beginning) = beginning(plane) else { return Ok((plane.places.clone(), perplexity)) };
     let neighbours = neighbours(points, 3 * perplexity);
-    // On one thread sums are added in one order, so that the places are the same on any number of cores.
+    // On one thread, sums are added in one order, so the places are the same on any number of cores.
     let alone = ThreadPoolBuilder::new().num_threads(1).build()?;
     let rows: Vec<usize> = (0..count).collect();
     let places = alone.install(|| {
@@ -68,7 +68,7 @@ mod tests {
     use super::super::components::principal_plane;
     use super::*;
 
-    /// Ten points in each of six directions, which no plane can part.
+    /// Ten points in each of six directions, which no plane can separate.
     fn directions() -> Array2<f32> {
         Array2::from_shape_fn((60, 6), |(point, axis)| {
             let noise = ((point * point * 31 + axis * 17 * (point + 3) + axis * axis * 5) % 101) as f32 / 202.0;
@@ -112,7 +112,7 @@ mod tests {
     fn few_points_are_refused_and_equal_ones_are_not() {
         let few = Array2::<f32>::ones((FEWEST - 1, 4));
         let error = tsne(few.view(), &principal_plane(few.view())).unwrap_err();
-        assert_eq!(error.to_string(), "--map tsne needs 16 inputs or more; 15 could be read");
+        assert_eq!(error.to_string(), "--map tsne needs at least 16 inputs; 15 could be read");
         for same in [Array2::<f32>::ones((FEWEST, 4)), Array2::zeros((40, 4))] {
             assert!(places(&same).iter().flatten().all(|along| along.is_finite()));
         }

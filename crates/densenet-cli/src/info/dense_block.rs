@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use crate::output::counted;
 
-/// Of a block's drawing.
+/// Height of a block's drawing.
 pub const HEIGHT: f64 = 178.0;
-/// Layers up to which all are drawn; of longer blocks the first and the last.
+/// Layers up to which all are drawn; of longer blocks, only the first and the last.
 const MOST: usize = 6;
 /// Layers of an abbreviated block before the gap.
 const FIRST: usize = 4;

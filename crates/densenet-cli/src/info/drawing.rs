@@ -12,16 +12,16 @@ use crate::svg::Svg;
 
 /// Units between the picture's edge and what is drawn.
 const MARGIN: f64 = 24.0;
-/// Of what is drawn of an operation; what it makes is told to the right of it.
+/// Width of an operation's drawing; its output is written to the right of it.
 const WIDTH: f64 = 720.0;
 /// Where the first operation begins.
 const TOP: f64 = 134.0;
-/// Of an operation in one line.
+/// Height of an operation in one line.
 const BAR: f64 = 36.0;
-/// Of the arrow between two operations.
+/// Length of the arrow between two operations.
 const ARROW: f64 = 20.0;
 
-/// Of all operations; each block's maps have colours of Okabe and Ito, which colour-blind people tell apart.
+/// Style of all operations; each block's maps have colours of Okabe and Ito, which colour-blind people can tell apart.
 const STYLE: &str = ".bar{fill:#f5f7fa;stroke:#7b8794}.block{fill:#eef5fc;stroke:#2f6f9f}.map{fill:#fff;stroke-width:2}\
                      .curve{fill:none;stroke-width:1.8}.flow{stroke:#1f2933;stroke-width:1.5}.tip{fill:#1f2933}";
 

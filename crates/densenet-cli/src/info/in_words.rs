@@ -61,7 +61,7 @@ pub fn layer(architecture: &Architecture) -> String {
     let layer = &architecture.blocks[0].layers[0];
     let dense = architecture.config.joining == Joining::Dense;
     let words = |PreAct { conv, .. }: &PreAct| {
-        // Of other joinings each block has a width of its own.
+        // With other ways of joining, each block has its own width.
         let width = if dense { format!(" to {}", conv.out_channels) } else { String::new() };
         let conv = format!("{k}x{k} conv{width}", k = conv.kernel);
         if is_post(architecture) { conv + ", BN, ReLU" } else { "BN, ReLU, ".to_string() + &conv }

@@ -12,7 +12,7 @@ use ndarray::Array4;
 
 /// Pictures that go through the network together.
 pub struct Batch<'i, I> {
-    /// What they are of.
+    /// Where they come from.
     pub items: &'i [I],
     /// `(N, C, H, W)`; the place of a picture that cannot be read is empty.
     pub images: Array4<f32>,
@@ -46,7 +46,7 @@ impl<'i, I: Sync> Batch<'i, I> {
     }
 }
 
-/// How far it is, of more pictures than one batch, where stderr is a terminal.
+/// A progress bar, for more pictures than one batch, where stderr is a terminal.
 pub fn progress(pictures: usize, batch: usize) -> ProgressBar {
     if pictures <= batch {
         return ProgressBar::hidden();

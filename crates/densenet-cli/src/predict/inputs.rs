@@ -36,7 +36,7 @@ impl Input {
     }
 }
 
-/// One of the parts that inputs are shared out to.
+/// One of the parts that inputs are divided into.
 #[derive(Clone, Copy, Debug)]
 pub struct Shard {
     number: u64,
@@ -49,11 +49,12 @@ impl Shard {
         let numbers = text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
         match numbers {
             Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
-            _ => Err("it must be I/N with I from 1 to N, as 2/5".into()),
+            _ => Err("it must be I/N with I from 1 to N, such as 2/5".into()),
         }
     }
 
-    /// Whether it is this one that takes `path`, by the hash of the path: whatever else there is, one shard does.
+    /// Whether this shard takes `path`, by the hash of the path: exactly one shard does, whatever other inputs there
+    /// are.
     fn takes(self, path: &Path) -> bool {
         let hash = Sha256::digest(path.as_os_str().as_encoded_bytes());
         let number = hash.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte));
@@ -61,8 +62,8 @@ impl Shard {
     }
 }
 
-/// The inputs of `paths` in their order, those of one `shard` if there is one. `leave_out` hears of folders and arrays that
-/// there is nothing to take from.
+/// The inputs of `paths` in their order, those of one `shard` if there is one. `leave_out` is told of folders and
+/// arrays from which nothing can be taken.
 pub fn inputs(
     paths: &[PathBuf],
     shard: Option<Shard>,
@@ -107,14 +108,14 @@ fn unreadable(path: &Path, error: &anyhow::Error) -> Unreadable {
     Unreadable { input, reason }
 }
 
-/// The pictures of a folder; what is left out is said.
+/// The pictures of a folder; what is left out is reported.
 fn folder(path: &Path) -> Result<Vec<PathBuf>> {
     let found = pictures_in(path)?;
     if found.pictures.is_empty() {
         bail!("{}: no pictures in it; files ending in {} are read", path.display(), SUFFIXES.join(", "));
     }
     if found.left_out.count() > 0 {
-        output::note(format_args!("{}: left out what is no picture ({})", path.display(), found.left_out));
+        output::note(format_args!("{}: left out files that are not pictures ({})", path.display(), found.left_out));
     }
     Ok(found.pictures)
 }
@@ -144,7 +145,7 @@ impl Array {
         };
         if c != channels || n == 0 || file.order() != npyz::Order::C {
             let shape = file.shape();
-            bail!("{name}: its shape is {shape:?}; this network needs N,{channels},H,W with N from 1 up, in C order");
+            bail!("{name}: its shape is {shape:?}; this network needs N,{channels},H,W with N at least 1, in C order");
         }
         let float32 = matches!(file.dtype(), npyz::DType::Plain(element) if element.to_string().ends_with("f4"));
         if !float32 {
@@ -154,7 +155,7 @@ impl Array {
         network.architecture().block_sizes(height, width).with_context(|| name.to_string())?;
         let bytes = [c, h, w, 4].iter().try_fold(n, |product: u64, extent| product.checked_mul(*extent));
         if bytes.is_none_or(|bytes| bytes > length - begin) {
-            bail!("{name}: cut off: its shape is {:?}, and {} bytes of it are there", file.shape(), length - begin);
+            bail!("{name}: cut off: its shape is {:?}, but only {} bytes are there", file.shape(), length - begin);
         }
         Ok(Self { file, inputs: usize::try_from(n)?, channels: c as usize, height, width })
     }

@@ -1,4 +1,4 @@
-//! What a network makes of one input, and how it is written.
+//! What a network predicts for one input, and how it is written.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::novelty::Novelty;
 
-/// What a network makes of one input: the likeliest classes, most likely first.
+/// What a network predicts for one input: the most likely classes, most likely first.
 pub struct Prediction<'a> {
     pub input: &'a str,
     pub classes: Vec<Class<'a>>,
-    /// Where the map of the likeliest class is.
+    /// Where the map of the most likely class is.
     pub map: Option<PathBuf>,
     /// How far the input is from the training pictures, where that is known.
     pub novelty: Option<Novelty>,
@@ -30,7 +30,7 @@ pub struct Class<'a> {
 }
 
 impl<'a> Prediction<'a> {
-    /// What `logits` mean as the `output` of a network, of which the `top` likeliest are kept.
+    /// What `logits` mean as the `output` of a network; the `top` most likely classes are kept.
     pub fn new(input: &'a str, logits: ArrayView1<'_, f32>, labels: &'a [String], output: &Output, top: usize) -> Self {
         let probabilities = output.probabilities(logits);
         let order = likeliest_first(&probabilities, logits);
@@ -39,7 +39,7 @@ impl<'a> Prediction<'a> {
         Self { input, classes, map: None, novelty: None, by_label: output.is_independent().then_some(probabilities) }
     }
 
-    /// The number of the likeliest class.
+    /// The number of the most likely class.
     pub fn likeliest(&self) -> usize {
         self.classes[0].index
     }
@@ -76,7 +76,8 @@ impl<'a> Prediction<'a> {
         object
     }
 
-    /// The columns of a `.csv`: of the `top` classes, or one of each label where labels are independent of each other.
+    /// The columns of a `.csv`: those of the `top` classes, or one per label where labels are independent of each
+    /// other.
     pub fn columns(labels: &[String], output: &Output, top: usize) -> Vec<String> {
         if output.is_independent() {
             return std::iter::once("path".to_string()).chain(labels.iter().cloned()).collect();

@@ -1,4 +1,4 @@
-//! Networks that predict, with maps where these are wanted.
+//! Networks that predict, with maps if requested.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ impl<'a> Predictor<'a> {
     /// Predicts by `networks`; the maps of their predictions go to the folder `maps`.
     ///
     /// # Errors
-    /// Networks without a classifier, or those that have no exact maps, where these are wanted.
+    /// Networks without a classifier, or without exact maps where maps are requested.
     pub fn new(networks: &'a Networks, maps: Option<&Path>) -> Result<Self> {
         let ensemble = networks.ensemble()?;
         let Some(folder) = maps else { return Ok(Self { networks, ensemble, mapped: None }) };
@@ -68,7 +68,7 @@ impl<'a> Predictor<'a> {
     }
 }
 
-/// Logits of a batch, with their maps where these are wanted.
+/// Logits of a batch, with their maps if requested.
 pub struct BatchLogits<'a> {
     logits: Logits<'a>,
     /// How far each input is from the training pictures, where that is known.
@@ -101,7 +101,7 @@ pub struct InputLogits<'a> {
 }
 
 impl InputLogits<'_> {
-    /// A logit a class.
+    /// One logit per class.
     pub fn values(&self) -> ArrayView1<'_, f32> {
         match &self.batch.logits {
             Logits::Plain(logits) => logits.row(self.place),
@@ -114,7 +114,7 @@ impl InputLogits<'_> {
         self.batch.novelty.get(self.place).copied()
     }
 
-    /// Writes the map of `class`, where maps are wanted, and returns where it is.
+    /// Writes the map of `class`, if maps are requested, and returns its path.
     pub fn write_map(&self, input: &str, class: usize) -> Result<Option<PathBuf>> {
         let Logits::Mapped(maps, folder) = &self.batch.logits else { return Ok(None) };
         let map = maps.map(self.place, Target::class(class))?;

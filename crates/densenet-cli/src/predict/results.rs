@@ -14,7 +14,7 @@ use super::predictor::InputLogits;
 use super::table::Table;
 use crate::output::{self, counted};
 
-/// Takes what the network makes of each input.
+/// Takes the network's output for each input.
 pub struct Results<'a> {
     labels: &'a [String],
     output: &'a Output,
@@ -45,7 +45,7 @@ impl<'a> Results<'a> {
         Self { labels, output, top, destination, logits: None, predicted: 0, unreadable: Vec::new() }
     }
 
-    /// Writes the logits of so many `inputs` to `path` from now on.
+    /// Writes the logits of that many `inputs` to `path` from now on.
     pub fn with_logits(self, path: Option<&Path>, inputs: usize) -> Result<Self> {
         let logits = path.map(|path| Logits::create(path, inputs, self.labels.len())).transpose()?;
         Ok(Self { logits, ..self })
@@ -60,7 +60,7 @@ impl<'a> Results<'a> {
     pub fn add(&mut self, input: &str, logits: InputLogits<'_>) -> Result<()> {
         let values = logits.values();
         if values.iter().any(|logit| !logit.is_finite()) {
-            let reason = "what the network makes of it is not finite, so it or the weights hold values that are not";
+            let reason = "the network's output is not finite; the input or the weights hold values that are not";
             return self.fail(Unreadable { input: input.into(), reason: reason.into() });
         }
         if let Some(file) = &mut self.logits {
@@ -81,7 +81,7 @@ impl<'a> Results<'a> {
         Ok(())
     }
 
-    /// Takes an input that cannot be read: it is named, its logits are NaN, and the others go on.
+    /// Takes an input that cannot be read: it is named, its logits are NaN, and the other inputs continue.
     pub fn fail(&mut self, input: Unreadable) -> Result<()> {
         if let Some(file) = &mut self.logits {
             file.write(std::iter::repeat_n(&f32::NAN, self.labels.len()))?;
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::predict::predictor::BatchLogits;
 
-    /// Bytes of memory that this process has.
+    /// Bytes of memory that this process holds.
     fn resident() -> usize {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         4096 * pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()

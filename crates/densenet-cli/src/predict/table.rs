@@ -1,4 +1,5 @@
-//! The file of `--out`: a row or line for each input, added as it is predicted, so that what a run leaves can be gone on with.
+//! The file of `--out`: a row or line for each input, added as it is predicted, so that an interrupted run can be
+//! resumed.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -25,15 +26,15 @@ pub struct Table {
 pub enum Format {
     /// Comma-separated values, below a header.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl Format {
-    /// What the suffix of `path` says.
+    /// The format that the suffix of `path` stands for.
     ///
     /// # Errors
-    /// Another suffix than those there are.
+    /// An unknown suffix.
     pub fn of(path: &Path) -> Result<Self> {
         match path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase()).as_deref() {
             Some("csv") => Ok(Self::Csv),
@@ -44,10 +45,10 @@ impl Format {
 }
 
 impl Table {
-    /// Begins the file `path` of the `columns`, or with `resume` opens the one that is there and mends its end.
+    /// Begins the file `path` with the `columns`, or with `resume` opens the existing one and repairs its end.
     ///
     /// # Errors
-    /// A file that is there without `resume`, or that holds something else.
+    /// A file that exists without `resume`, or that holds something else.
     pub fn open(path: &Path, columns: &[String], resume: bool) -> Result<Self> {
         let name = || path.display().to_string();
         let format = Format::of(path)?;
@@ -55,7 +56,7 @@ impl Table {
         options.read(true).write(true).create_new(!resume).create(resume).truncate(false);
         let mut file = match options.open(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                bail!("{}: it is there already; --resume goes on with it", name())
+                bail!("{}: the file already exists; --resume continues it", name())
             }
             opened => opened.with_context(name)?,
         };
@@ -90,7 +91,7 @@ impl Table {
         self.file.flush().with_context(|| self.path.display().to_string())
     }
 
-    /// Sees to it that the file is on disk.
+    /// Makes sure that the file is on disk.
     pub fn finish(mut self) -> Result<()> {
         self.flush()?;
         self.file.get_ref().sync_all().with_context(|| self.path.display().to_string())
@@ -122,9 +123,9 @@ fn csv_rows(file: &mut File, columns: &[String]) -> Result<Kept> {
     let mut kept = Kept { done: HashSet::new(), bytes: 0 };
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(BufReader::new(file));
     let mut row = csv::StringRecord::new();
-    while reader.read_record(&mut row).context("no table of predictions")? {
+    while reader.read_record(&mut row).context("not a table of predictions")? {
         let (end, line) = (reader.position().byte(), row.position().map_or(0, csv::Position::line));
-        // What is cut off ends within the last line, or within a name that goes over several.
+        // What is cut off ends within the last line, or within a name that spans several lines.
         if end > whole || (end == whole && row.len() < columns.len() && kept.bytes > 0) {
             break;
         }
@@ -146,7 +147,7 @@ fn fields(row: &csv::StringRecord) -> String {
     row.iter().collect::<Vec<_>>().join(",")
 }
 
-/// Where the last line that is ended ends.
+/// Where the last complete line ends.
 fn whole_lines(file: &mut File) -> Result<u64> {
     let mut end = file.seek(SeekFrom::End(0))?;
     let mut piece = [0; 4096];
@@ -175,7 +176,7 @@ fn json_lines(file: &mut File) -> Result<Kept> {
     let mut done = HashSet::new();
     for (line, text) in BufReader::new(file.take(whole)).lines().enumerate() {
         let record: Record =
-            serde_json::from_str(&text?).with_context(|| format!("line {}: no prediction", line + 1))?;
+            serde_json::from_str(&text?).with_context(|| format!("line {}: not a prediction", line + 1))?;
         done.insert(record.path);
     }
     Ok(Kept { done, bytes: whole })

@@ -3,7 +3,7 @@
 use super::figures::short;
 use crate::output::count;
 
-/// From where to where an axis goes, and how far its ticks are apart.
+/// Where an axis begins and ends, and how far apart its ticks are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Axis {
     /// The lowest value; its logarithm to base 10 on a logarithmic axis.
@@ -18,13 +18,13 @@ pub struct Axis {
 const MANY_DECADES: f64 = 2.6;
 
 impl Axis {
-    /// From zero to the whole number from `high` on, with about so many `ticks`, at whole numbers.
+    /// From zero to the whole number at or above `high`, with about that many `ticks`, at whole numbers.
     pub fn whole(high: f64, ticks: f64) -> Self {
         let high = high.ceil().max(1.0);
         Self { low: 0.0, high, step: round_step(high / ticks).max(1.0), logarithmic: false }
     }
 
-    /// From the tick up to `low` to the one from `high` on, with about so many `ticks`.
+    /// From the tick at or below `low` to the one at or above `high`, with about that many `ticks`.
     pub fn round(low: f64, high: f64, ticks: f64) -> Self {
         let high = if high > low { high } else { low + if low == 0.0 { 1.0 } else { 0.1 * low.abs() } };
         let step = round_step((high - low) / ticks);
@@ -38,7 +38,7 @@ impl Axis {
         if low < high { Self::round(low, high, ticks) } else { Self::round(0.0, 100.0, ticks) }
     }
 
-    /// From the tick up to `low`, which is above 0, to the one from `high` on, on a logarithmic scale.
+    /// From the tick at or below `low`, which is above 0, to the one at or above `high`, on a logarithmic scale.
     pub fn logarithmic(low: f64, high: f64) -> Self {
         let decades = (high / low).log10();
         let step = if decades < MANY_DECADES { 0.0 } else { (decades / 6.0).ceil() };
@@ -75,7 +75,7 @@ impl Axis {
         Box::new((first..=last).map(move |at| if logarithmic { 10f64.powf(tick(at)) } else { tick(at) }))
     }
 
-    /// A tick's `value` in as many digits as ticks need to differ.
+    /// A tick's `value`, with as many digits as the ticks need to differ.
     pub fn label(&self, value: f64) -> String {
         if value == 0.0 {
             return "0".into();

@@ -1,4 +1,4 @@
-//! Curves as SVG, whose values the page's script tells under the pointer.
+//! Curves as SVG, whose values the page's script shows under the pointer.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ const FEW: usize = 25;
 /// A curve.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Curve {
-    /// What it is of.
+    /// What it shows.
     pub name: String,
     /// How it is drawn: classes of the page's style.
     #[serde(skip)]
@@ -84,7 +84,7 @@ pub struct Chart<'a> {
     pub title: Cow<'a, str>,
     /// What x is.
     pub x: &'a str,
-    /// Whether y are shares, to be told in percent.
+    /// Whether y are shares, to be shown in percent.
     pub percent: bool,
     /// Whether x and y are on logarithmic scales, which leave out what is not above 0.
     pub logarithmic: [bool; 2],
@@ -151,7 +151,7 @@ impl Chart<'_> {
         Frame::new(x, y)
     }
 
-    /// What the curves show, for those who do not see them.
+    /// What the curves show, for those who cannot see them.
     fn in_words(&self) -> String {
         let unit = if self.percent { " %" } else { "" };
         let mut words = format!("{} by {}", self.title, self.x);

@@ -1,4 +1,4 @@
-//! The table of figures of every class or label.
+//! The table of figures for every class or label.
 
 use maud::{Markup, html};
 

@@ -19,7 +19,7 @@ pub fn compare(runs: &[Run]) -> String {
         header { h1 { (title) } }
         (section("Figures", &figures(runs)))
         (section("Curves", &curves(runs)))
-        (section("In what the recipes differ", &recipes(runs)))
+        (section("Differences between the recipes", &recipes(runs)))
     };
     page(&title, false, &body)
 }
@@ -80,7 +80,7 @@ fn row(run: &Run, place: usize) -> Markup {
     }
 }
 
-/// Mean and deviation of runs that differ in their seed alone.
+/// Mean and deviation of runs that differ only in their seed.
 fn summary(runs: &[&Run]) -> Markup {
     let over = |of: fn(&Run) -> Option<f64>, digits: usize, unit: f64| {
         let values: Vec<f64> = runs.iter().filter_map(|run| of(run)).collect();
@@ -92,7 +92,7 @@ fn summary(runs: &[&Run]) -> Markup {
     let same_part = runs.iter().all(|run| part(run) == part(runs[0]));
     html! {
         tr class="summary" {
-            th scope="row" { "Mean and deviation of " (runs.len()) " seeds" }
+            th scope="row" { "Mean and deviation over " (runs.len()) " seeds" }
             td { @if same_part { (part(runs[0]).unwrap_or("–")) } @else { "–" } }
             @if same_part {
                 td { (percent(score)) }
@@ -108,7 +108,7 @@ fn summary(runs: &[&Run]) -> Markup {
     }
 }
 
-/// The part that a run's figures are of: that of its evaluation, or what its best epoch was chosen by.
+/// The part that a run's figures are for: that of its evaluation, or the one its best epoch was chosen by.
 fn part(run: &Run) -> Option<&str> {
     let evaluated = run.evaluated.as_ref().map(|evaluated| evaluated.part());
     evaluated.or_else(|| run.log.best().map(|best| best.part))
@@ -141,16 +141,16 @@ fn curves(runs: &[Run]) -> Markup {
     html! {
         (legend(&overlaid(&|_| Vec::new())))
         div class="charts" {
-            (chart("Accuracy on what is held out", true, of_epochs(|epoch| epoch.held_out.top1)))
-            (chart("ROC-AUC on what is held out", true, of_epochs(|epoch| epoch.held_out.auc)))
-            (chart("Loss on what is held out", false, of_epochs(|epoch| epoch.held_out.loss)))
+            (chart("Held-out accuracy", true, of_epochs(|epoch| epoch.held_out.top1)))
+            (chart("Held-out ROC-AUC", true, of_epochs(|epoch| epoch.held_out.auc)))
+            (chart("Held-out loss", false, of_epochs(|epoch| epoch.held_out.loss)))
             (chart("Training loss", false, of_epochs(|epoch| epoch.train.loss)))
             (chart("Learning rate", false, overlaid(&|log| by_epochs(log, &log.lr))))
         }
     }
 }
 
-/// How the curves of the run at this place are drawn; dashes tell those apart whose colour is the same.
+/// How the curves of the run at this place are drawn; dashes distinguish those of the same colour.
 fn style(place: usize) -> String {
     let dashes = ["", " dashed", " dotted"][place / COLOURS % 3];
     format!("c{}{dashes}", place % COLOURS)
@@ -169,7 +169,7 @@ fn recipes(runs: &[Run]) -> Markup {
     let keys = differences(&known.iter().map(|(_, recipe)| *recipe).collect::<Vec<_>>());
     html! {
         @for run in runs.iter().filter(|run| run.recipe.is_none()) { p { (run.name) " has no recipe." } }
-        @if keys.is_empty() && known.len() > 1 { p { "In nothing." } }
+        @if keys.is_empty() && known.len() > 1 { p { "None." } }
         @if !keys.is_empty() {
             div class="scroll" tabindex="0" {
                 table {

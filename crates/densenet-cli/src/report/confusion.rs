@@ -1,4 +1,5 @@
-//! What is taken for what: the confusion matrix, or the commonest confusions where it would be too large to read.
+//! Which classes are taken for which: the confusion matrix, or the most common confusions where it would be too large
+//! to read.
 
 use std::cmp::Reverse;
 
@@ -34,8 +35,8 @@ fn matrix(evaluated: &Evaluated) -> Markup {
         div class="scroll" tabindex="0" {
             table class="matrix" {
                 caption {
-                    "Rows are the true classes, columns what they are taken for; the stronger the colour, the larger \
-                     the share of the row."
+                    "Rows are the true classes, columns the predicted ones; the stronger the colour, the larger the \
+                     share of the row."
                 }
                 thead {
                     tr {
@@ -79,7 +80,7 @@ fn commonest(evaluated: &Evaluated) -> Markup {
         @if !found.is_empty() {
             div class="scroll" tabindex="0" {
                 table class="words" {
-                    caption class="above" { "The commonest confusions" }
+                    caption class="above" { "The most common confusions" }
                     thead {
                         tr {
                             @for name in ["True", "Taken for", "Pictures", "Share of the class"] {

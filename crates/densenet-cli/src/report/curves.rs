@@ -37,7 +37,7 @@ pub fn curves(log: &Log) -> Markup {
     }
 }
 
-/// The epochs as a table: all, or of very many every so many.
+/// The epochs as a table: all, or if there are very many, every n-th.
 fn epochs(log: &Log, held_out: &str) -> Markup {
     let every = log.epochs.len().div_ceil(MOST_ROWS);
     let score = if log.epochs[0].held_out.auc.is_some() { "ROC-AUC" } else { "accuracy" };

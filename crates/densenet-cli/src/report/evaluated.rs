@@ -1,4 +1,4 @@
-//! `evaluation.json`: what a run's best network makes of the pictures that it is judged by.
+//! `evaluation.json`: the evaluation of a run's best network.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,9 @@ pub struct Evaluated {
     pub evaluation: Evaluation,
     /// Names of the classes or labels.
     pub labels: Vec<String>,
-    /// The most confident mistakes, those first that were made with the highest probability.
+    /// The most confident mistakes, highest probability first.
     pub mistakes: Vec<Mistake>,
-    /// The likeliest wrong labels, the likeliest first.
+    /// The most likely wrong labels, most likely first.
     pub suspects: Vec<Mistake>,
 }
 
@@ -82,20 +82,20 @@ pub struct Bin {
     pub accuracy: f64,
 }
 
-/// A picture, what is said to be true of it, and what the network takes it for.
+/// A picture, its label, and what the network takes it for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mistake {
     /// Its file, or its number in the data set.
     pub path: String,
-    /// The class that it is said to be.
+    /// The class that it is labelled as.
     #[serde(rename = "true")]
     pub truth: String,
     /// The class that the network takes it for.
     pub predicted: String,
     /// The probability that the network gives that class; from 0 to 1.
     pub probability: f64,
-    /// A small JPEG of it in Base64, so that a report can be made where the data are not; none if it cannot be read.
+    /// A small JPEG of it in Base64, so that a report can be made without the data; none if it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail: Option<String>,
 }

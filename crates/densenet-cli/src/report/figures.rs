@@ -1,6 +1,6 @@
-//! Figures as people read them.
+//! Figures formatted for people.
 
-/// Between a number and its unit, where no line ends.
+/// Between a number and its unit, where a line must not break.
 const SPACE: char = '\u{a0}';
 
 /// A share as `95.42 %`.
@@ -23,7 +23,7 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Five digits that count: `0.012346`, `3.1416`, `1.2346e-7`.
+/// Five significant digits: `0.012346`, `3.1416`, `1.2346e-7`.
 pub fn short(value: f64) -> String {
     if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
         let digits = (4 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 8) as usize;
@@ -34,13 +34,13 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// A word with a capital at its beginning.
+/// A word with its first letter capitalised.
 pub fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// The mean, and the standard deviation with n - 1; none of less than two values.
+/// The mean, and the standard deviation with n - 1; none for fewer than two values.
 pub fn mean_and_deviation(values: &[f64]) -> Option<(f64, f64)> {
     if values.len() < 2 {
         return None;

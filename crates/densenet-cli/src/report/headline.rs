@@ -1,4 +1,4 @@
-//! What stands above all else on a run's page: how far it is, what went wrong, and the figures that count.
+//! The top of a run's page: its progress, what went wrong, and the figures that count.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ use crate::output::{count, counted};
 /// Unreadable pictures that are named.
 const MOST_NAMED: usize = 200;
 
-/// How far a run is that is `under_way`, and what was left out.
+/// The progress of a run that is `under_way`, and what was left out.
 pub fn notices(run: &Run, under_way: bool) -> Markup {
     let Log { steps, not_finite, unreadable, epochs, .. } = &run.log;
     let done = run.log.epochs_done();
@@ -31,10 +31,10 @@ pub fn notices(run: &Run, under_way: bool) -> Markup {
         @if let Some(evaluated) = &run.evaluated { (unreadable_pictures(&evaluated.evaluation.unreadable)) }
         @if *not_finite > 0 {
             p class="notice" { (counted(*not_finite as usize, "number")) " of the log "
-                (if *not_finite == 1 { "is" } else { "are" }) " not finite; the curves go on without." }
+                (if *not_finite == 1 { "is" } else { "are" }) " not finite; the curves leave them out." }
         }
         @if let Some(Epoch { unreadable: pictures @ 1.., .. }) = epochs.last() {
-            p class="notice" { (counted(*pictures as usize, "training picture")) " could not be read; others of their batches were taken once more." }
+            p class="notice" { (counted(*pictures as usize, "training picture")) " could not be read; others of their batches were used twice." }
         }
         @if *unreadable > 0 {
             p class="notice" { (counted(*unreadable as usize, "line")) " of the log could not be read." }
@@ -46,7 +46,7 @@ fn unreadable_pictures(pictures: &[Unreadable]) -> Markup {
     html! {
         @if !pictures.is_empty() {
             details class="notice" {
-                summary { (counted(pictures.len(), "picture")) " could not be read, and no figure counts them." }
+                summary { (counted(pictures.len(), "picture")) " could not be read and are not in any figure." }
                 ul {
                     @for Unreadable { input, reason } in pictures.iter().take(MOST_NAMED) {
                         li { (input) ": " (reason) }
@@ -57,7 +57,7 @@ fn unreadable_pictures(pictures: &[Unreadable]) -> Markup {
     }
 }
 
-/// Seconds that the epochs that are left will take.
+/// Seconds that the remaining epochs will take.
 fn left(run: &Run) -> Option<f64> {
     let (all, done) = (run.epochs()?, run.log.epochs_done());
     (done > 0 && all >= done).then(|| run.log.seconds() / done as f64 * (all - done) as f64)
@@ -80,7 +80,7 @@ pub fn tiles(run: &Run, under_way: bool) -> Markup {
     }
 }
 
-/// Accuracy, or the mean AUC of labels, with its interval.
+/// Accuracy, or for labels the mean AUC, with its interval.
 fn headline(evaluated: &Evaluated) -> Markup {
     let figures = &evaluated.evaluation;
     let of = |name: &str| format!("{} {name}", capitalised(evaluated.part()));

@@ -1,4 +1,4 @@
-//! Writes what a run's best network makes of the pictures that it is judged by, for reports to show.
+//! Writes the evaluation of a run's best network, for reports to show.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,17 +14,17 @@ use serde_json::json;
 
 use super::evaluated::{EVALUATION, Mistake};
 
-/// Pictures of either kind that are kept.
+/// Pictures of each kind that are kept.
 const PICTURES: usize = 24;
 
 /// Pixels of a thumbnail's longer side, at most.
 const THUMBNAIL: usize = 112;
 
-/// Writes `evaluation.json` in a run's `folder`: the `evaluation` of `predictions` about the pictures of `split`, the most
-/// confident mistakes and the likeliest wrong labels.
+/// Writes `evaluation.json` in a run's `folder`: the `evaluation` of `predictions` about the pictures of `split`, the
+/// most confident mistakes and the most likely wrong labels.
 ///
 /// # Errors
-/// Whatever the file system reports, as a full disk.
+/// Whatever the file system reports, such as a full disk.
 pub fn save(folder: &Path, split: &Split, predictions: &Predictions, evaluation: &Evaluation) -> Result<()> {
     let (probabilities, targets) = (predictions.probabilities(), &predictions.targets);
     let described = |mistakes: Vec<metrics::Mistake>| -> Vec<Mistake> {
@@ -40,7 +40,7 @@ pub fn save(folder: &Path, split: &Split, predictions: &Predictions, evaluation:
     Ok(write_whole(&folder.join(EVALUATION), |file| writeln!(file, "{object}"))?)
 }
 
-/// A `mistake` about the picture `index` in words, and small.
+/// A `mistake` about the picture `index` in words, with a thumbnail.
 fn described(split: &Split, index: usize, mistake: &metrics::Mistake) -> Mistake {
     let name = |class: usize| match mistake.label {
         None => split.classes()[class].clone(),

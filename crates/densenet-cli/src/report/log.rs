@@ -9,20 +9,20 @@ use serde::Deserialize;
 
 use super::thinned::Thinned;
 
-/// What a log tells.
+/// What a log says.
 #[derive(Debug, Default)]
 pub struct Log {
     /// Mean loss of the steps' batches, by epochs done: 1.5 is in the middle of the second.
     pub loss: Vec<[f64; 2]>,
     /// Learning rate, likewise.
     pub lr: Vec<[f64; 2]>,
-    /// The epochs that are done.
+    /// The finished epochs.
     pub epochs: Vec<Epoch>,
     /// Steps done.
     pub steps: u64,
     /// Numbers that are missing, or not finite.
     pub not_finite: u64,
-    /// Lines that are none of a log.
+    /// Lines that do not belong in a log.
     pub unreadable: u64,
 }
 
@@ -33,13 +33,13 @@ pub struct Epoch {
     pub number: f64,
     /// Figures of the training pictures.
     pub train: Figures,
-    /// Figures of the pictures that were held out.
+    /// Figures of the held-out pictures.
     pub held_out: Figures,
     /// What those are: `validation` or `test`.
     pub part: &'static str,
     /// Time that it took.
     pub seconds: Option<f64>,
-    /// Training pictures a second.
+    /// Training pictures per second.
     pub images_per_s: Option<f64>,
     /// Training pictures that could not be read so far.
     pub unreadable: u64,
@@ -50,7 +50,7 @@ pub struct Epoch {
 pub struct Figures {
     /// Mean loss.
     pub loss: Option<f64>,
-    /// Share of them that were put in their class, or of their labels that were told rightly; from 0 to 1.
+    /// Share of them that were classified correctly, or of their labels that were right; from 0 to 1.
     pub top1: Option<f64>,
     /// Mean area under the ROC curve of the labels; from 0 to 1.
     pub auc: Option<f64>,
@@ -87,7 +87,7 @@ struct Line {
 }
 
 impl Log {
-    /// Reads a log. A last line without an end is still being written, and left out.
+    /// Reads a log. A last line without an end is still being written, and is left out.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -123,7 +123,7 @@ impl Log {
         Ok(log)
     }
 
-    /// Epochs that are done.
+    /// Finished epochs.
     pub fn epochs_done(&self) -> usize {
         self.epochs.last().map_or(0, |epoch| epoch.number as usize)
     }
@@ -133,7 +133,8 @@ impl Log {
         !self.epochs.is_empty()
     }
 
-    /// The epoch that did best on the pictures that were held out; of equals the one of the lowest loss, and of these the first.
+    /// The epoch that did best on the held-out pictures; among equals the one with the lowest loss, and among these the
+    /// first.
     pub fn best(&self) -> Option<&Epoch> {
         let rank = |epoch: &Epoch| Some((epoch.held_out.score()?, -epoch.held_out.loss.unwrap_or(f64::INFINITY)));
         let scored = self.epochs.iter().filter(|epoch| epoch.held_out.score().is_some());
@@ -172,7 +173,7 @@ impl Line {
 }
 
 impl Epoch {
-    /// The losses that every epoch has, and this one not.
+    /// The losses that every epoch has, but this one lacks.
     fn not_finite(&self) -> u64 {
         [self.train.loss, self.held_out.loss].iter().filter(|loss| loss.is_none()).count() as u64
     }

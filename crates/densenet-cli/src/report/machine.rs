@@ -1,4 +1,4 @@
-//! The machine, and what was taken of it.
+//! The machine, and what was used of it.
 
 use maud::{Markup, html};
 use serde_json::{Map, Value};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::figures::{capitalised, duration};
 use crate::output::count;
 
-/// What is known of `machine`, as entries of a list of descriptions.
+/// What is known about `machine`, as entries of a description list.
 pub fn facts(machine: &Map<String, Value>) -> Markup {
     html! {
         @for (key, value) in machine.iter().filter(|(_, value)| !value.is_null()) {
@@ -28,7 +28,7 @@ fn in_words(key: &str, value: &Value) -> (String, String) {
         "instruction_set" => ("Instruction set".into(), text),
         "os" => ("Operating system".into(), text),
         "memory_mib" => ("Memory".into(), number(mib)),
-        "peak_rss_mib" => ("Memory that was taken, at most".into(), number(mib)),
+        "peak_rss_mib" => ("Peak memory".into(), number(mib)),
         "version" => ("Version of densenet".into(), text),
         "seconds" => ("Time".into(), number(duration)),
         key => (capitalised(&key.replace('_', " ")), text),

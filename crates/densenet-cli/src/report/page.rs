@@ -2,13 +2,13 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Seconds after which a browser reads the page of a run that goes on again.
+/// Seconds after which a browser reloads the page of a run in progress.
 const REFRESH: u32 = 30;
 
-/// Nothing is loaded and nothing is sent, whatever should get into the page.
+/// Nothing is loaded and nothing is sent, whatever might get into the page.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
-/// A page of `body`; browsers read it again now and then where it is `under_way`.
+/// A page of `body`; browsers reload it now and then while it is `under_way`.
 pub fn page(title: &str, under_way: bool, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -37,7 +37,7 @@ pub fn section(heading: &str, content: &Markup) -> Markup {
     html! { @if !content.0.is_empty() { section { h2 { (heading) } (content) } } }
 }
 
-/// A headline figure: what it is, the figure, and what there is to say of it.
+/// A headline figure: what it is, the figure, and what there is to say about it.
 pub fn tile(name: &str, figure: &str, note: &str) -> Markup {
     html! { div class="tile" { span { (name) } strong { (figure) } small { (note) } } }
 }

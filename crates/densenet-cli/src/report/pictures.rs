@@ -1,4 +1,4 @@
-//! Pictures with what they are said to be and what they are taken for.
+//! Pictures with their labels and what they are taken for.
 
 use maud::{Markup, html};
 

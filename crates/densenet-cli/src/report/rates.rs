@@ -25,9 +25,12 @@ pub fn rates(tried: &[Tried], suggested: f64) -> String {
     let body = html! {
         header { h1 { "Search for the learning rate" } }
         (section("Loss by learning rate", &html! {
-            p { "The rate rises with every step. A tenth of that of the lowest loss is " b { (short(suggested)) } "." }
+            p {
+                "The rate rises with every step. A tenth of the rate with the lowest loss is " b { (short(suggested)) }
+                "."
+            }
             @if still_falls(tried) {
-                p { "The loss still fell at the highest rate that was tried: where it is lowest is not known." }
+                p { "The loss was still falling at the highest rate tried, so where it is lowest is not known." }
             }
             div class="charts" { (chart.draw()) }
         }))

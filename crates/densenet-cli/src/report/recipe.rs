@@ -1,4 +1,4 @@
-//! Recipes side by side: in what they differ, and which runs differ in their seed alone.
+//! Recipes side by side: where they differ, and which runs differ only in their seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,16 @@ use toml::Value;
 
 use crate::train::recipe::flatten;
 
-/// A recipe's values by their keys, those of tables parted by dots.
+/// A recipe's values by their keys; the keys of tables are joined by dots.
 pub type Recipe = BTreeMap<String, String>;
 
 /// The values of a recipe in TOML.
 ///
 /// # Errors
-/// A text that is no TOML.
+/// A text that is not TOML.
 pub fn parse(text: &str) -> Result<Recipe> {
     let mut values = Vec::new();
-    flatten("", &Value::Table(text.parse().context("no TOML")?), &mut values);
+    flatten("", &Value::Table(text.parse().context("not TOML")?), &mut values);
     Ok(values.into_iter().map(|(key, value)| (key, value.trim_matches('"').into())).collect())
 }
 
@@ -37,7 +37,7 @@ pub fn differences(recipes: &[&Recipe]) -> Vec<String> {
     keys.into_iter().filter(differs).cloned().collect()
 }
 
-/// Whether two recipes are the same but for their seeds.
+/// Whether two recipes are the same except for their seeds.
 pub fn same_but_for_seed(a: &Recipe, b: &Recipe) -> bool {
     differences(&[a, b]).iter().all(|key| is(key, "seed"))
 }

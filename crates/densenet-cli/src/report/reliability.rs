@@ -1,4 +1,4 @@
-//! The reliability diagram: of predictions given with so much confidence, how many are right.
+//! The reliability diagram: how many of the predictions with about the same confidence are right.
 
 use maud::{Markup, html};
 
@@ -12,7 +12,7 @@ const LEFT: f64 = 40.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = TOP + SIDE;
 
-/// The diagram of `bins`, which part 0 to 1 equally, and a table of the same.
+/// The diagram of `bins`, which divide 0 to 1 equally, and a table of the same.
 pub fn diagram(bins: &[Bin]) -> Markup {
     let width = SIDE / bins.len() as f64;
     let filled = || bins.iter().enumerate().filter(|(_, bin)| bin.count > 0);

@@ -1,4 +1,4 @@
-//! The files of a run's folder that a report is made of.
+//! The files of a run's folder that a report is made from.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use super::log::Log;
 use super::recipe::{self, Recipe};
 use crate::train::recipe::FILE as RECIPE;
 
-/// The machine, and what the run took of it.
+/// The machine, and what the run used of it.
 const MACHINE: &str = "machine.json";
 
-/// A run, as far as its folder tells.
+/// A run, as far as its folder describes it.
 pub struct Run {
     /// The folder, as it was named.
     pub name: String,
@@ -23,24 +23,24 @@ pub struct Run {
     pub log: Log,
     /// The recipe's text and values.
     pub recipe: Option<(String, Recipe)>,
-    /// What its best network makes of the pictures that it is judged by.
+    /// The evaluation of its best network.
     pub evaluated: Option<Evaluated>,
-    /// The machine, and what the run took of it.
+    /// The machine, and what the run used of it.
     pub machine: Option<Map<String, Value>>,
 }
 
 impl Run {
-    /// Reads the run in `folder`, whose log alone has to be there.
+    /// Reads the run in `folder`, of which only the log must exist.
     ///
     /// # Errors
-    /// A log that cannot be read, or a file that holds something else than it should.
+    /// A log that cannot be read, or a file with unexpected contents.
     pub fn read(folder: &Path) -> Result<Self> {
         Ok(Self {
             name: folder.display().to_string(),
             log: Log::read(&folder.join(LOG))?,
             recipe: read(&folder.join(RECIPE), |text| Ok((text.into(), recipe::parse(text)?)))?,
-            evaluated: read(&folder.join(EVALUATION), |text| serde_json::from_str(text).context("no evaluation"))?,
-            machine: read(&folder.join(MACHINE), |text| serde_json::from_str(text).context("no JSON object"))?,
+            evaluated: read(&folder.join(EVALUATION), |text| serde_json::from_str(text).context("not an evaluation"))?,
+            machine: read(&folder.join(MACHINE), |text| serde_json::from_str(text).context("not a JSON object"))?,
         })
     }
 
@@ -67,7 +67,7 @@ impl Run {
     }
 }
 
-/// What `parse` makes of a text file; none where it is not there.
+/// What `parse` makes of a text file; none where it does not exist.
 fn read<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
     if !fs::exists(path).with_context(|| path.display().to_string())? {
         return Ok(None);

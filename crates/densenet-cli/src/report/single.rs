@@ -14,7 +14,7 @@ use super::reliability::diagram;
 use super::run::Run;
 use crate::output::count;
 
-/// The page of `run`, which goes on where it is `under_way`.
+/// The page of `run`, which may be `under_way`.
 pub fn single(run: &Run, under_way: bool) -> String {
     let evaluated = run.evaluated.as_ref();
     let body = html! {
@@ -42,8 +42,9 @@ fn of_evaluation(evaluated: &Evaluated) -> Markup {
         @if figures.calibration.iter().any(|bin| bin.count > 0) {
             (section("Calibration", &html! {
                 p {
-                    "A bar is the share of right predictions among those of about the same confidence. Where probabilities \
-                     mean what they say, bars end on the diagonal; the hatched part is what they miss it by."
+                    "Each bar is the share of right predictions among those with about the same confidence. Where \
+                     probabilities mean what they say, bars end on the diagonal; the hatched part shows how far they \
+                     are off."
                 }
                 div class="side" { (diagram(&figures.calibration)) }
             }))
@@ -53,10 +54,10 @@ fn of_evaluation(evaluated: &Evaluated) -> Markup {
             (section("The most confident mistakes", &pictures(&evaluated.mistakes)))
         }
         @if !evaluated.suspects.is_empty() {
-            (section("The likeliest wrong labels", &html! {
+            (section("The most likely wrong labels", &html! {
                 p {
                     "Pictures that the network takes for another class with as much confidence as that class's own \
-                     pictures: look whether their labels are right."
+                     pictures: check whether their labels are right."
                 }
                 (pictures(&evaluated.suspects))
             }))
@@ -71,7 +72,7 @@ fn machine(run: &Run) -> Markup {
             dl {
                 @if let Some(machine) = &run.machine { (facts(machine)) }
                 @if let Some(speed) = speed {
-                    dt { "Training pictures a second, at most" } dd { (count(speed as u64)) }
+                    dt { "Training pictures per second, at most" } dd { (count(speed as u64)) }
                 }
             }
         }

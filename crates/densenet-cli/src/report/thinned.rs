@@ -1,4 +1,4 @@
-//! A curve of few points, whatever the number of values.
+//! A curve with few points, whatever the number of values.
 
 /// Points of a curve, at most.
 const MOST: usize = 400;

@@ -15,7 +15,7 @@ use crate::output::{self, count};
 use crate::share::share;
 use crate::word::word;
 
-/// Which connections are cut, and the pictures that tell what that costs.
+/// Which connections are cut, and the pictures to measure what that costs.
 #[derive(Args)]
 #[command(next_help_heading = "Cutting weak connections")]
 pub struct Cutting {
@@ -23,10 +23,10 @@ pub struct Cutting {
     /// to 1, and evaluate the network before and after
     #[arg(long, value_name = "X|P%", value_parser = share, requires = "data")]
     cut: Option<f64>,
-    /// The pictures to evaluate on: all that densenet eval takes
+    /// The data to evaluate on: anything that densenet eval takes
     #[arg(long, value_name = "D", requires = "cut")]
     data: Option<String>,
-    /// The part of the data to score: train, val or test [default: what is held out; all of a folder that has no parts]
+    /// The part of the data to score: train, val or test [default: the held-out part; all of a folder without parts]
     #[arg(long, value_name = "PART", value_parser = word::<Part>, requires = "data")]
     part: Option<Part>,
     /// Inputs that go through the network at a time
@@ -53,7 +53,7 @@ impl Cutting {
     pub fn effect(&self, mut networks: Networks) -> Result<Option<Effect>> {
         let (Some(share), Some(data)) = (self.cut, &self.data) else { return Ok(None) };
         let size = networks.preprocessing()?.size;
-        // Integers become the weights that they stand for, so that before and after differ by the cut alone.
+        // Integers become the weights that they stand for, so that before and after differ only by the cut.
         networks.first_mut().parameters_mut();
         let architecture = networks.first().architecture().clone();
         let Info { params: of_params, macs: of_macs, .. } = Info::new(&architecture, size)?;

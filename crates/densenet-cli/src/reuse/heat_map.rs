@@ -6,7 +6,8 @@ use maud::{Markup, html};
 use crate::report::figures::short;
 use crate::svg::Svg;
 
-/// Matplotlib's viridis, from the weakest connection to the strongest: even steps that colour-blind people tell apart, too.
+/// Matplotlib's viridis, from the weakest connection to the strongest: even steps that colour-blind people can tell
+/// apart, too.
 const COLOURS: [[u8; 3]; 9] = [
     [68, 1, 84],
     [71, 45, 123],
@@ -31,7 +32,7 @@ const ABOVE: f64 = 22.0;
 const BELOW: f64 = 72.0;
 /// Between the layers' columns and that of what follows them.
 const GAP: f64 = 6.0;
-/// Beyond this width heat maps go on below each other.
+/// Beyond this width, heat maps continue in another row.
 const WIDEST: f64 = 1240.0;
 const NARROWEST: f64 = 560.0;
 
@@ -123,7 +124,7 @@ fn heat_map(number: usize, block: &BlockReuse, cell: f64) -> Markup {
     }
 }
 
-/// A column: what one layer makes of each map that it reads.
+/// A column: how much one layer uses each map that it reads.
 fn cells(reading: &Reading, cell: f64) -> Markup {
     let layer = reading.layer.trim_start_matches("features.");
     html! {

@@ -1,4 +1,4 @@
-//! Bodies as they arrive: they take room, and must not be slow.
+//! Bodies as they arrive: they take up memory, and must not be slow.
 
 use axum::body::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 use super::error::Refusal;
 use super::room::Held;
 
-/// Bytes for which a client has another second: 256 kbit/s.
+/// Bytes that give a client another second: 256 kbit/s.
 const BYTES_A_SECOND: u32 = 32 << 10;
 
 /// A body that is arriving, a chunk at a time.
@@ -22,15 +22,15 @@ impl<S, E> Arriving<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    /// The body of `chunks`, which `held` grows with. It has as long as `patience` to arrive, and longer the more of it does.
+    /// The body in `chunks`, for which `held` grows. It has `patience` to arrive, and more time the more of it arrives.
     pub fn new(chunks: S, held: Held, patience: Duration) -> Self {
         Self { chunks, held, bytes: 0, end: Instant::now() + patience }
     }
 
-    /// The next chunk, or the error of the connection; none at the end.
+    /// The next chunk, or the error of the connection; `None` at the end.
     ///
     /// # Errors
-    /// A body that is too large, for which there is no room, or that is too slow.
+    /// A body that is too large, for which there is no memory, or that is too slow.
     pub async fn next(&mut self) -> Result<Option<Result<Bytes, E>>, Refusal> {
         let chunk = timeout_at(self.end, self.chunks.next()).await.map_err(|_| Refusal::slow())?;
         if let Some(Ok(chunk)) = &chunk {
@@ -41,7 +41,7 @@ where
         Ok(chunk)
     }
 
-    /// What has not arrived yet, and the room of what has.
+    /// The rest that has not arrived yet, and the memory of the part that has.
     pub fn into_parts(self) -> (S, Held) {
         (self.chunks, self.held)
     }
@@ -56,7 +56,7 @@ mod tests {
 
     use crate::serve::room::Room;
 
-    /// How a body of eight chunks of 32 KiB ends, one of which comes after each `pause`.
+    /// How a body of eight chunks of 32 KiB ends if one arrives after each `pause`.
     async fn ended(pause: Duration) -> Result<(), Refusal> {
         let chunks = stream::unfold(0, move |sent| async move {
             tokio::time::sleep(pause).await;

@@ -1,7 +1,7 @@
-//! Requests that wait together go through the network together.
+//! Dynamic batching: requests that wait together go through the network together.
 //!
-//! Inputs are counted, not requests. A request of more inputs than fit is cut: what is left of it goes to the end of the
-//! queue, so that it cannot keep small ones waiting. Each input's logits are those that it would have alone, to the bit.
+//! Inputs are counted, not requests. A request with more inputs than fit is split: the rest goes to the end of the
+//! queue, so that it cannot keep small requests waiting. Each input's logits are bitwise the same as if it were alone.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,35 +15,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::error::Refusal;
 use crate::output::with_causes;
 
-/// How requests are put together.
+/// How requests are batched.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
-    /// Inputs that go through the network at a time, at most.
+    /// The most inputs that go through the network at a time.
     pub max_batch: usize,
-    /// How long the first of a batch waits for others that are being prepared, at most.
+    /// The longest time that the first request of a batch waits for others that are being prepared.
     pub max_delay: Duration,
-    /// Inputs that wait, at most.
+    /// The most inputs that may wait.
     pub max_queue: usize,
 }
 
-/// What came of a request's inputs.
+/// The result for a request's inputs.
 #[derive(Debug)]
 pub struct Done {
     /// `(N, classes)`.
     pub logits: Array2<f32>,
-    /// From the request's arrival to its first batch.
+    /// Time from the request's arrival to its first batch.
     pub queued: Duration,
-    /// In the network, all its batches together.
+    /// Time in the network, summed over its batches.
     pub computed: Duration,
 }
 
-/// Room in the queue for the inputs of a request, which has it before anything is made of them: what there is no room for
-/// is refused at once, and costs nothing.
+/// A place in the queue for the inputs of a request, reserved before they are prepared: a request without a place is
+/// refused at once, and costs nothing.
 #[derive(Debug)]
 pub struct Place(OwnedSemaphorePermit);
 
 impl Place {
-    /// Gives back what is more than so many inputs need.
+    /// Gives back what is more than `inputs` inputs need.
     fn shrink_to(&mut self, inputs: usize) {
         drop(self.0.split(self.0.num_permits().saturating_sub(inputs)));
     }
@@ -53,9 +53,9 @@ impl Place {
 struct Job {
     /// `(N, C, H, W)`.
     inputs: Array4<f32>,
-    /// Logits of those that are done, in order.
+    /// Logits of the inputs that are done, in order.
     done: Vec<Array2<f32>>,
-    /// How many those are.
+    /// The number of inputs that are done.
     count: usize,
     arrived: Instant,
     begun: Option<Instant>,
@@ -70,7 +70,8 @@ impl Job {
         self.inputs.dim().0 - self.count
     }
 
-    /// Whether nobody waits for it any more: its client is gone, or its time is over, which it is told.
+    /// Whether nobody waits for it any more: its client is gone, or its deadline has passed, in which case the client
+    /// is told.
     fn is_over(&self, now: Instant) -> bool {
         self.reply.is_closed() || self.deadline.is_some_and(|deadline| deadline <= now)
     }
@@ -79,20 +80,20 @@ impl Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Inputs of all jobs that wait.
+    /// Number of inputs in all waiting jobs.
     inputs: usize,
-    /// Requests whose inputs are being prepared.
+    /// Number of requests whose inputs are being prepared.
     expected: usize,
     ended: bool,
 }
 
-/// A request that has arrived and has its place, and whose inputs are being prepared: while there is one, batches wait for it.
+/// A request that has arrived and has its place, and whose inputs are being prepared: batches wait for it.
 pub struct Expected {
     place: Place,
     announced: Announced,
 }
 
-/// That a request is expected, until this is dropped.
+/// Announces that a request is expected, until this is dropped.
 struct Announced(Arc<(Mutex<Queue>, Condvar)>);
 
 impl Drop for Announced {
@@ -102,7 +103,7 @@ impl Drop for Announced {
     }
 }
 
-/// A queue before a network. It ends, once all that waits is done, when it is dropped.
+/// The queue before a network. When it is dropped, it ends once everything that waits is done.
 pub struct Batcher {
     shared: Arc<(Mutex<Queue>, Condvar)>,
     places: Arc<Semaphore>,
@@ -110,7 +111,8 @@ pub struct Batcher {
 }
 
 impl Batcher {
-    /// Calls `predict` with batches of inputs, and `after` with the number of inputs of each that is done, on a thread of its own.
+    /// Calls `predict` with batches of inputs, and `after` with the number of inputs of each completed batch, on its
+    /// own thread.
     pub fn start(
         batching: Batching,
         predict: impl Fn(ArrayView4<'_, f32>) -> Result<Array2<f32>> + Send + 'static,
@@ -127,7 +129,7 @@ impl Batcher {
         Ok(Self { shared, places: Arc::new(Semaphore::new(most)), most })
     }
 
-    /// Announces a request of so many inputs, for which there is room.
+    /// Announces a request with `inputs` inputs, for which there must be room.
     ///
     /// # Errors
     /// A full queue.
@@ -138,7 +140,7 @@ impl Batcher {
         Ok(Expected { place: Place(permits), announced: self.announce() })
     }
 
-    /// Waits for room for one input, which is given before any to requests that come later.
+    /// Waits for room for one input, ahead of any later requests.
     pub async fn place(&self) -> Place {
         Place(self.places.clone().acquire_owned().await.expect("it is never closed"))
     }
@@ -148,11 +150,11 @@ impl Batcher {
         Announced(self.shared.clone())
     }
 
-    /// Queues the `inputs` `(N, C, H, W)`, at least one, of a request that was `expected`, and waits for their logits. To stop
-    /// waiting is to cancel.
+    /// Queues the `inputs` `(N, C, H, W)`, at least one, of a request that was `expected`, and waits for their logits.
+    /// Dropping the future cancels the wait.
     ///
     /// # Errors
-    /// A `deadline` that is over, or a network that fails.
+    /// A `deadline` that has passed, or a network that fails.
     pub async fn predict(
         &self,
         expected: Expected,
@@ -177,7 +179,7 @@ impl Batcher {
                 reply,
             });
         }
-        // The inference thread is told by this.
+        // This notifies the inference thread.
         drop(announced);
         done.await.unwrap_or_else(|_| Err(Refusal::late()))
     }
@@ -200,7 +202,8 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().expect("no thread panics with the queue")
 }
 
-/// Jobs of the next batch, each with the inputs that are its part; waits for them. None once all is done and no more come.
+/// The jobs of the next batch, each with its number of inputs in it; waits for them. `None` once everything is done and
+/// no more come.
 fn next((queue, ready): &(Mutex<Queue>, Condvar), batching: Batching) -> Option<Vec<(Job, usize)>> {
     let mut queue = lock(queue);
     loop {
@@ -243,7 +246,7 @@ impl Queue {
     }
 }
 
-/// Runs a batch, and replies to jobs that are done; others go to the end of the queue.
+/// Runs a batch, and replies to completed jobs; others go to the end of the queue.
 fn run(
     mut batch: Vec<(Job, usize)>,
     (queue, _): &(Mutex<Queue>, Condvar),
@@ -264,11 +267,11 @@ fn run(
         Ok(logits) => logits,
         Err(error) => {
             let refusal = Refusal::failed(with_causes(&error));
-            // A client that is gone is told nothing.
+            // A client that is gone gets no reply.
             return batch.into_iter().for_each(|(job, _)| drop(job.reply.send(Err(refusal.clone()))));
         }
     };
-    // Before the replies: who has one finds its inputs counted.
+    // Before the replies, so that a client with a reply finds its inputs counted.
     after(logits.len_of(Axis(0)));
     let mut first = 0;
     for (job, part) in &mut batch {
@@ -291,7 +294,7 @@ fn finish(job: Job) {
     let views: Vec<_> = job.done.iter().map(|logits| logits.view()).collect();
     let logits = concatenate(Axis(0), &views).expect("rows of one length");
     let queued = job.begun.map_or(Duration::ZERO, |begun| begun - job.arrived);
-    // A client that is gone is told nothing.
+    // A client that is gone gets no reply.
     let _ = job.reply.send(Ok(Done { logits, queued, computed: job.computed }));
 }
 
@@ -300,8 +303,8 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// A network whose only logit is the input's first value, and which tells how many inputs each batch has; it begins
-    /// each batch when it is told to.
+    /// A network whose only logit is the input's first value, and which reports the number of inputs in each batch; it
+    /// begins each batch on command.
     fn slow(batching: Batching) -> (Arc<Batcher>, mpsc::Sender<()>, mpsc::Receiver<usize>) {
         let ((go, wait), (tell, sizes)) = (mpsc::channel::<()>(), mpsc::channel());
         let predict = move |inputs: ArrayView4<'_, f32>| {
@@ -314,7 +317,7 @@ mod tests {
         (Arc::new(batcher), go, sizes)
     }
 
-    /// Batches that wait for what is announced, however long that takes on a busy machine.
+    /// Batches that wait for announced requests, however long that takes on a busy machine.
     fn batching(max_batch: usize, max_queue: usize) -> Batching {
         Batching { max_batch, max_delay: Duration::MAX, max_queue }
     }
@@ -331,7 +334,7 @@ mod tests {
         deadline: Option<Instant>,
     ) -> tokio::task::JoinHandle<Result<Vec<f32>, Refusal>> {
         let (before, inputs, own) = (batcher.waiting(), inputs(values), batcher.clone());
-        // Else it might be gone from the queue before anybody looks.
+        // Otherwise it might have left the queue before anybody looks.
         let _another = batcher.announce();
         let task = runtime.spawn(async move {
             let expected = own.expect(inputs.dim().0)?;
@@ -347,7 +350,7 @@ mod tests {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap()
     }
 
-    /// Occupies the network with a request of one input, so that what follows waits.
+    /// Occupies the network with a request of one input, so that later requests wait.
     fn occupied(
         runtime: &tokio::runtime::Runtime,
         batcher: &Arc<Batcher>,
@@ -371,7 +374,7 @@ mod tests {
         assert_eq!(runtime.block_on(first).unwrap().unwrap(), [0.0]);
         assert_eq!(runtime.block_on(small).unwrap().unwrap(), [7.0]);
         assert_eq!(runtime.block_on(large).unwrap().unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        // Four of the large one, then the small one and what is left of the large one.
+        // Four inputs of the large request, then the small one and the rest of the large one.
         assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 4, 3]);
     }
 
@@ -390,7 +393,7 @@ mod tests {
         let second = runtime.block_on(batcher.predict(expected, inputs(&[2.0]), None));
         assert!(second.is_ok() && runtime.block_on(first).unwrap().is_ok());
         assert_eq!(sizes.try_iter().collect::<Vec<_>>(), [1, 2]);
-        // A request that fails before it is queued is waited for no longer.
+        // A request that fails before it is queued is no longer waited for.
         let failing = batcher.expect(1).unwrap();
         let third = send(&runtime, &batcher, &[3.0], None);
         drop(failing);

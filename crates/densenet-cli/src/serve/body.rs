@@ -1,4 +1,4 @@
-//! Bodies of requests, of bounded size and in bounded time.
+//! Request bodies, limited in size and time.
 
 use std::io::Read;
 
@@ -12,11 +12,11 @@ use super::arriving::Arriving;
 use super::error::Refusal;
 use super::server::{Admitted, Server};
 
-/// Reads the body of `request` once the server has taken it on, and unpacks it where it is gzip or deflate.
+/// Reads the body of `request` once the server has admitted it, and decompresses it if it is gzip or deflate.
 ///
 /// # Errors
-/// Those of [`Server::admit`]; a body that is too large, for which there is no room, that comes too slowly or that cannot be
-/// unpacked.
+/// Those of [`Server::admit`]; a body that is too large, for which there is no memory, that arrives too slowly or that
+/// cannot be decompressed.
 pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u8>, Admitted), Refusal> {
     let (parts, body) = request.into_parts();
     let encoding = Encoding::of(&parts.headers)?;
@@ -24,7 +24,8 @@ pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u
     let (mut admitted, bytes) = match whole(server, &parts.headers, &mut body).await {
         Ok(arrived) => arrived,
         Err(refusal) => {
-            // A client reads why only once it has sent its body, so that goes on arriving for a while, but for a slow one.
+            // A client reads the reason only after it has sent its body, so the body is received for a while, unless it
+            // is slow.
             if refusal != Refusal::slow() {
                 let (chunks, _) = body.into_parts();
                 tokio::spawn(tokio::time::timeout(server.limits.body_timeout, discard(chunks)));
@@ -36,12 +37,12 @@ pub async fn read(server: &Server, request: Request) -> Result<(HeaderMap, Vec<u
     let Some(encoding) = encoding else { return Ok((parts.headers, bytes, admitted)) };
     let most = server.limits.max_body;
     let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&bytes, most)).await;
-    let bytes = unpacked.map_err(|_| Refusal::failed("the body could not be unpacked"))??;
+    let bytes = unpacked.map_err(|_| Refusal::failed("the body could not be decompressed"))??;
     admitted.body.grow_to(bytes.len())?;
     Ok((parts.headers, bytes, admitted))
 }
 
-/// All that arrives.
+/// Receives the whole body.
 async fn whole(
     server: &Server,
     headers: &HeaderMap,
@@ -58,7 +59,7 @@ async fn whole(
     Ok((admitted, bytes))
 }
 
-/// Bytes of a refused body that are read, at most.
+/// The most bytes of a refused body that are read.
 const DISCARDED: usize = 64 << 20;
 
 async fn discard(mut chunks: BodyDataStream) {
@@ -71,7 +72,7 @@ async fn discard(mut chunks: BodyDataStream) {
     }
 }
 
-/// How a body is packed.
+/// The compression of a body.
 #[derive(Clone, Copy)]
 enum Encoding {
     Gzip,
@@ -79,13 +80,13 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// None where the body is as it is.
+    /// `None` if the body is not compressed.
     fn of(headers: &HeaderMap) -> Result<Option<Self>, Refusal> {
         match headers.get(header::CONTENT_ENCODING).map(|encoding| encoding.to_str().unwrap_or("?")) {
             None | Some("identity" | "") => Ok(None),
             Some("gzip") => Ok(Some(Self::Gzip)),
             Some("deflate") => Ok(Some(Self::Deflate)),
-            Some(other) => Err(Refusal::bad(format!("Content-Encoding is {other:?}; it is gzip or deflate"))),
+            Some(other) => Err(Refusal::bad(format!("Content-Encoding is {other:?}; it must be gzip or deflate"))),
         }
     }
 
@@ -100,9 +101,9 @@ impl Encoding {
 fn unpack(packed: impl Read, most: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let read = packed.take(most as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Refusal::bad(format!("the body could not be unpacked: {error}")))?;
+    read.map_err(|error| Refusal::bad(format!("the body could not be decompressed: {error}")))?;
     if bytes.len() > most {
-        return Err(Refusal::too_large(format!("the body unpacks to more than {most} bytes (--max-body)")));
+        return Err(Refusal::too_large(format!("the body decompresses to more than {most} bytes (--max-body)")));
     }
     Ok(bytes)
 }

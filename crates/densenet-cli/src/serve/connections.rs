@@ -1,4 +1,4 @@
-//! Connections: how many there may be at a time.
+//! Connections, and how many there may be at a time.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -15,10 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// Files that the server has open beside its connections.
+/// Files that the server has open besides its connections.
 const OTHER_FILES: u64 = 64;
 
-/// Connections that the system allows at a time, now that the limit of open files is raised as far as it may be.
+/// The number of connections that the system allows at a time, after raising the limit of open files as far as
+/// possible.
 pub fn allowed() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
@@ -35,20 +36,20 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// So many places. A client that reads nothing for as long as `patience` loses its place.
+    /// `most` places. A client that reads nothing for `patience` loses its place.
     pub fn new(most: usize, patience: Duration) -> Self {
         Self { places: Arc::new(Semaphore::new(most)), patience, silence: None }
     }
 
-    /// The same places; a client that sends nothing for as long as `silence` loses its place, too.
+    /// The same places; a client that sends nothing for `silence` loses its place, too.
     pub fn closing_after(self, silence: Duration) -> Self {
         Self { silence: Some(silence), ..self }
     }
 
-    /// The connection with its place; none, and the connection is closed, where all places are taken.
+    /// The connection with its place, or `None`, with the connection closed, if all places are taken.
     pub fn admit(&self, stream: TcpStream) -> Option<Connection> {
         let place = self.places.clone().try_acquire_owned().ok()?;
-        // Replies are small, and wait for nothing that could be sent with them.
+        // Replies are small, and should not wait for more data to send.
         stream.set_nodelay(true).ok()?;
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.patience));
@@ -68,7 +69,7 @@ impl<S> Accept<TcpStream, S> for Connections {
     }
 }
 
-/// A connection, which has its place until it is closed.
+/// A connection, which keeps its place until it is closed.
 pub struct Connection {
     stream: Pin<Box<TimeoutStream<TcpStream>>>,
     _place: OwnedSemaphorePermit,

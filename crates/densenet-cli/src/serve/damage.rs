@@ -1,13 +1,13 @@
-//! What is sent to parsers to break them.
+//! Damaged requests for testing parsers.
 
 use std::path::Path;
 
 use densenet_kernels::random::Stream;
 
-/// Damaged copies of each request.
+/// Number of damaged copies of each request.
 const COPIES: u64 = 2000;
 
-/// Bytes that mean something in JSON.
+/// Bytes with a meaning in JSON.
 const TELLING: &[u8] = b"0123456789-.e\"[]{},:n";
 
 /// The seeds of a fuzzer, by name.
@@ -17,7 +17,7 @@ pub fn corpus(fuzzer: &str) -> Vec<(String, Vec<u8>)> {
     files.map(|file| (file.file_name().into_string().unwrap(), std::fs::read(file.path()).unwrap())).collect()
 }
 
-/// Copies of `bytes`, each with one to eight bytes changed, taken out or doubled, and some cut off.
+/// Copies of `bytes`, each with one to eight bytes changed, removed or duplicated, and some truncated.
 pub fn copies(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     (0..COPIES).map(|copy| damaged(bytes.to_vec(), Stream::new(copy, 0)))
 }

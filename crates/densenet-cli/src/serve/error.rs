@@ -1,4 +1,4 @@
-//! Errors that a client is told.
+//! Errors that are sent to clients.
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -6,24 +6,24 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Why a request is not served: a status code and a sentence, sent as `{"error": ...}`.
+/// Why a request is refused or fails: a status code and a sentence, sent as `{"error": ...}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 4xx where the request is at fault, else 5xx.
+    /// 4xx if the request is at fault, else 5xx.
     pub status: StatusCode,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what would be right.
     pub reason: String,
 }
 
 impl Refusal {
-    /// The request cannot be understood, or asks for what there is not.
+    /// The request cannot be understood, or asks for something that does not exist.
     pub fn bad(reason: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, reason: reason.into() }
     }
 
-    /// The client does not know the server's token.
+    /// The client did not send the server's token.
     pub fn unauthorised() -> Self {
-        let reason = "this server takes a token: Authorization: Bearer TOKEN".into();
+        let reason = "this server requires a token: Authorization: Bearer TOKEN".into();
         Self { status: StatusCode::UNAUTHORIZED, reason }
     }
 
@@ -31,37 +31,37 @@ impl Refusal {
     pub fn unknown(name: &str) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
-            reason: format!("there is no model {name:?}; /v2/repository/index lists all"),
+            reason: format!("there is no model {name:?}; /v2/repository/index lists all models"),
         }
     }
 
-    /// The body, or a picture in it, is larger than the server takes.
+    /// The body, or a picture in it, is larger than the server accepts.
     pub fn too_large(reason: impl Into<String>) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, reason: reason.into() }
     }
 
-    /// There is more to do than the server takes on at a time.
+    /// The server has more to do than it accepts at a time.
     pub fn busy() -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "the queue is full; try again in a second".into() }
     }
 
-    /// The bodies of other requests take all the memory that there is for them.
+    /// The bodies of other requests take up all the memory for bodies.
     pub fn no_room() -> Self {
-        let reason = "there is no room for the body; try again in a second".into();
+        let reason = "there is no memory for the body; try again in a second".into();
         Self { status: StatusCode::SERVICE_UNAVAILABLE, reason }
     }
 
-    /// The server is about to end.
+    /// The server is shutting down.
     pub fn draining() -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, reason: "the server is shutting down".into() }
     }
 
-    /// The request's own time is over.
+    /// The request's own timeout has passed.
     pub fn late() -> Self {
-        Self { status: StatusCode::GATEWAY_TIMEOUT, reason: "the request's timeout is over".into() }
+        Self { status: StatusCode::GATEWAY_TIMEOUT, reason: "the request's timeout has passed".into() }
     }
 
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     pub fn slow() -> Self {
         Self { status: StatusCode::REQUEST_TIMEOUT, reason: "the body did not arrive in time".into() }
     }

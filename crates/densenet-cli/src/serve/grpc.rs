@@ -26,13 +26,13 @@ use super::served::Served;
 use super::server::{Admitted, EXTENSIONS, NAME, Server};
 use super::tensors::{self, Data, INPUT, Input, OutputName, OutputTensor, timeout};
 
-/// What is made of `proto/inference.proto`.
+/// Code generated from `proto/inference.proto`.
 #[allow(missing_docs, clippy::all)]
 mod protocol {
     tonic::include_proto!("inference");
 }
 
-/// A reply, or why there is none.
+/// A reply, or the reason why there is none.
 type Reply<T> = Result<Response<T>, Status>;
 
 impl From<Refusal> for Status {
@@ -52,13 +52,13 @@ impl From<Refusal> for Status {
 /// The protocol's service, as tonic serves it.
 pub type Service = GrpcInferenceServiceServer<Grpc>;
 
-/// The protocol's service, for clients that know the server's token.
+/// The protocol's service, for clients that send the server's token.
 pub fn service(server: Arc<Server>) -> Service {
     let most = server.limits.max_body;
     Service::new(Grpc(server)).max_decoding_message_size(most)
 }
 
-/// `body`, which takes room as it arrives, and must arrive in time.
+/// A `body` that takes up memory as it arrives, and must arrive in time.
 pub fn bounded(server: &Server, body: Body) -> Body {
     let arriving = Arriving::new(body.into_data_stream(), server.room.empty(), server.limits.body_timeout);
     let frames = stream::try_unfold(arriving, async |mut arriving| {
@@ -72,7 +72,7 @@ pub fn bounded(server: &Server, body: Body) -> Body {
 pub struct Grpc(Arc<Server>);
 
 impl Grpc {
-    /// Refuses clients that do not know the token.
+    /// Rejects clients that do not send the token.
     fn check<T>(&self, request: Request<T>) -> Result<T, Status> {
         let header = request.metadata().get("authorization");
         let token = header.and_then(|header| header.as_encoded_bytes().strip_prefix(b"Bearer "));
@@ -82,7 +82,7 @@ impl Grpc {
         }
     }
 
-    /// Takes on a request of so many bytes.
+    /// Admits a request of this many bytes.
     fn admit(&self, bytes: usize) -> Result<Admitted, Refusal> {
         let mut admitted = self.0.admit()?;
         admitted.body.grow_to(bytes)?;
@@ -216,7 +216,7 @@ fn statistics(model: &Served) -> ModelStatistics {
 fn parse(request: ModelInferRequest) -> Result<tensors::Request, Refusal> {
     let ModelInferRequest { parameters, inputs, outputs, mut raw_input_contents, .. } = request;
     let [input] = <[InferInputTensor; 1]>::try_from(inputs)
-        .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
+        .map_err(|inputs| Refusal::bad(format!("{} inputs; there must be one, called {INPUT:?}", inputs.len())))?;
     let data = match (raw_input_contents.len(), input.contents) {
         (0, Some(contents)) => data_of(contents),
         (1, None) => Data::Raw(raw_input_contents.remove(0)),
@@ -248,7 +248,7 @@ fn data_of(contents: InferTensorContents) -> Data {
     }
 }
 
-/// A parameter that is a whole number from 0 on.
+/// A parameter that is a non-negative integer.
 fn whole_number(parameters: &HashMap<String, InferParameter>, name: &str) -> Option<u64> {
     match parameters.get(name)?.parameter_choice.as_ref()? {
         ParameterChoice::Int64Param(number) => u64::try_from(*number).ok(),
@@ -308,14 +308,14 @@ mod tests {
         assert!(read > 0 && refused > 0, "{read} are read, {refused} refused");
     }
 
-    /// A server of nothing, whose bodies have 8 KiB each and 10 KiB together.
+    /// A server without models, whose bodies may have 8 KiB each and 10 KiB together.
     fn server() -> Server {
         let limits =
             Limits { max_body: 8 << 10, max_bodies: 10 << 10, max_pixels: 1, body_timeout: Duration::from_millis(50) };
         Server::new(Models::new(), Metrics::new().unwrap(), limits, 1, None)
     }
 
-    /// The code with which a body of `chunks` of a KiB ends.
+    /// The status code for a body of `chunks` chunks of a KiB.
     async fn ended(server: &Server, chunks: usize) -> tonic::Code {
         let chunks = (0..chunks).map(|_| Ok::<_, Status>(Frame::data(vec![0; 1 << 10].into())));
         let body = bounded(server, Body::new(StreamBody::new(stream::iter(chunks))));

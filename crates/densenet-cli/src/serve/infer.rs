@@ -1,4 +1,4 @@
-//! A request from its input to its outputs.
+//! Processing a request, from its input to its outputs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use super::served::{Prepared, Served};
 use super::server::Server;
 use super::tensors::{Input, OutputName, OutputTensor, Request, Values, Wanted};
 
-/// Serves `request` by `model`.
+/// Serves `request` with `model`.
 ///
 /// # Errors
-/// An input that the model does not take, a full queue, a timeout that is over, or a network that fails.
+/// An input that the model does not accept, a full queue, a timeout that has passed, or a network that fails.
 pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) -> Result<Vec<OutputTensor>, Refusal> {
     let begun = Instant::now();
     let Request { input, outputs, timeout } = request;
@@ -30,11 +30,11 @@ pub async fn infer(server: &Arc<Server>, model: &Arc<Served>, request: Request) 
     served.await.inspect_err(|refusal: &Refusal| model.metrics.failed(refusal))
 }
 
-/// Announces `input` to the queue, and makes of it what the network takes: pictures are decoded beside the network, on
-/// as many threads as there are cores.
+/// Announces `input` to the queue, and converts it into the network's input: pictures are decoded while the network
+/// runs, on as many threads as there are cores.
 ///
 /// # Errors
-/// An input that the model does not take, or a full queue.
+/// An input that the model does not accept, or a full queue.
 pub async fn prepare(server: &Arc<Server>, model: &Arc<Served>, input: Input) -> Result<Prepared, Refusal> {
     check(server, model, &input)?;
     let expected = model.expect(input.count())?;
@@ -74,29 +74,29 @@ fn of(server: &Server, model: &Served, input: Input) -> Result<Array4<f32>, Refu
     }
 }
 
-/// Refuses what the model does not take, before anything is made of it.
+/// Rejects what the model does not accept, before any work is done.
 fn check(server: &Server, model: &Served, input: &Input) -> Result<(), Refusal> {
     let (own, name) = (model.input(), &model.name);
     let (count, most) = (input.count(), server.most_inputs(model));
     if count > most {
-        return Err(Refusal::bad(format!("{count} inputs; a request to {name} has at most {most} (--max-body)")));
+        return Err(Refusal::bad(format!("{count} inputs; a request to {name} can have at most {most} (--max-body)")));
     }
     match input {
         Input::Normalised { shape: [_, shape @ ..], .. } if *shape != own => {
             let [channels, height, width] = own;
-            Err(Refusal::bad(format!("{name} takes [N, {channels}, {height}, {width}]; inputs are of {shape:?}")))
+            Err(Refusal::bad(format!("{name} takes [N, {channels}, {height}, {width}]; inputs have shape {shape:?}")))
         }
         Input::Normalised { values, .. } if !values.iter().all(|value| value.is_finite()) => {
-            Err(Refusal::bad("inputs hold values that are not finite"))
+            Err(Refusal::bad("the inputs contain values that are not finite"))
         }
         Input::Pixels { shape: [.., channels], .. } if ![1, 2, 3, 4].contains(channels) => {
-            Err(Refusal::bad(format!("pictures have {channels} channels; they have 1 (grey), 3 (RGB) or 4 (RGBA)")))
+            Err(Refusal::bad(format!("pictures have {channels} channels; they need 1 (grey), 3 (RGB) or 4 (RGBA)")))
         }
         _ => Ok(()),
     }
 }
 
-/// What is told of `logits` `(N, classes)`.
+/// The output for `logits` `(N, classes)`.
 fn output(model: &Served, logits: &Array2<f32>, wanted: Wanted) -> OutputTensor {
     let rows = || logits.rows().into_iter();
     let values = |row: ArrayView1<'_, f32>| -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! A request of the Open Inference Protocol in JSON, with or without bytes that follow.
+//! A request of the Open Inference Protocol in JSON, with or without bytes after it.
 
 use serde::Deserialize;
 
@@ -34,7 +34,7 @@ struct OutputJson {
     parameters: Parameters,
 }
 
-/// Parameters of a request, an input or an output; others are of no concern here.
+/// Parameters of a request, an input or an output; others are ignored.
 #[derive(Default, Deserialize)]
 struct Parameters {
     /// Microseconds.
@@ -45,7 +45,7 @@ struct Parameters {
     classification: Option<usize>,
 }
 
-/// The request in `body` and its id: JSON of `json_length` bytes, then a tensor; or JSON alone.
+/// The request in `body` and its id: JSON of `json_length` bytes followed by a tensor, or JSON alone.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -57,7 +57,7 @@ pub fn parse(json_length: Option<usize>, body: &[u8]) -> Result<(Option<String>,
         serde_json::from_slice(json).map_err(|error| Refusal::bad(format!("the request's JSON: {error}")))?;
     let RequestJson { id, parameters, inputs, outputs } = request;
     let [input] = <[InputJson; 1]>::try_from(inputs)
-        .map_err(|inputs| Refusal::bad(format!("{} inputs; there is one, called {INPUT:?}", inputs.len())))?;
+        .map_err(|inputs| Refusal::bad(format!("{} inputs; there must be one, called {INPUT:?}", inputs.len())))?;
     let binary = parameters.binary_data_output.unwrap_or(false);
     OutputName::check_count(outputs.len())?;
     let outputs = match outputs.is_empty() {
@@ -69,7 +69,7 @@ pub fn parse(json_length: Option<usize>, body: &[u8]) -> Result<(Option<String>,
     Ok((id, Request { input, outputs, timeout: timeout(parameters.timeout) }))
 }
 
-/// The data of the one input: in the JSON, or all that follows it.
+/// The data of the input: in the JSON, or everything after it.
 fn data_of(json: Option<Data>, size: Option<usize>, tensors: &[u8]) -> Result<Data, Refusal> {
     match (json, size) {
         (Some(data), None) if tensors.is_empty() => Ok(data),
@@ -78,7 +78,7 @@ fn data_of(json: Option<Data>, size: Option<usize>, tensors: &[u8]) -> Result<Da
             Err(Refusal::bad(format!("binary_data_size is {size}; {} bytes follow the JSON", tensors.len())))
         }
         (Some(_), _) => {
-            Err(Refusal::bad("an input has either data or binary_data_size, and bytes follow the JSON if it has"))
+            Err(Refusal::bad("give either data or binary_data_size, and with the latter bytes after the JSON"))
         }
         (None, None) => {
             Err(Refusal::bad("the input has no data: give data, or binary_data_size with bytes after the JSON"))
@@ -95,7 +95,8 @@ mod tests {
     use super::*;
     use crate::serve::damage;
 
-    /// What the fuzzer does with its bytes: a line with the bytes of JSON, or nothing, then the body.
+    /// Handles a fuzzer's bytes like the fuzzer: a line with the length of the JSON in bytes, or an empty one, then the
+    /// body.
     fn parsed(bytes: &[u8]) -> Result<Request, Refusal> {
         let line = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
         let length = std::str::from_utf8(&bytes[..line]).ok().and_then(|line| line.parse().ok());
@@ -118,7 +119,7 @@ mod tests {
     fn random_damage_never_panics() {
         for (_, bytes) in damage::corpus("request") {
             for damaged in damage::copies(&bytes) {
-                // What comes of it does not matter.
+                // The result does not matter.
                 let _ = parsed(&damaged);
             }
         }

@@ -1,4 +1,4 @@
-//! The log: a line for each request, over HTTP or gRPC, with its id.
+//! The log: a line per request, over HTTP or gRPC, with its id.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 #[cfg(feature = "otel")]
 use super::traces::Traces;
 
-/// The header of a request's id.
+/// The header with a request's id.
 pub const ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The log, and with the feature `otel` traces, which are sent until this is dropped.
+/// The log and, with the feature `otel`, traces, which are sent until this is dropped.
 pub struct Log {
     #[cfg(feature = "otel")]
     _traces: Option<Traces>,
 }
 
 impl Log {
-    /// Writes lines to stderr, of JSON if that is wanted. Traces are sent from the runtime of tokio that this is called in.
+    /// Writes lines to stderr, in JSON if requested. Traces are sent from the tokio runtime in which this is called.
     ///
     /// # Errors
     /// Traces that cannot be sent.
     pub fn start(json: bool) -> Result<Self> {
-        // What is logged is the only subscriber of the program, so that setting it cannot fail.
+        // The log is the only subscriber of the program, so setting it cannot fail.
         #[cfg(feature = "otel")]
         {
             let traces = Traces::start()?;
@@ -50,7 +50,7 @@ fn lines(json: bool) -> impl Layer<Registry> {
     lines.with_filter(filter)
 }
 
-/// What all lines of a request say.
+/// The fields that all lines of a request have.
 pub fn span<B>(request: &Request<B>) -> Span {
     let id = request.headers().get(ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let span = tracing::info_span!("request", method = %request.method(), path = %request.uri().path(), id);
@@ -59,11 +59,11 @@ pub fn span<B>(request: &Request<B>) -> Span {
     span
 }
 
-/// Logs the status of a reply, which over gRPC is that of gRPC.
+/// Logs the status of a reply; over gRPC, that is the gRPC status.
 pub fn replied<B>(response: &Response<B>, took: Duration, _: &Span) {
     let grpc =
         response.headers().get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    // A refusal has its status in its head; what is served tells after its body that it is 0.
+    // A refusal has its status in its head; a served request reports status 0 after its body.
     let code = || response.headers().get("grpc-status").and_then(|code| code.to_str().ok()?.parse().ok());
     let status = if grpc { code().unwrap_or(0) } else { response.status().as_u16() };
     tracing::info!(status, milliseconds = took.as_millis() as u64, "done");

@@ -1,4 +1,4 @@
-//! What is counted, for Prometheus and for the protocol's statistics. Names are Triton's where it has one.
+//! Metrics for Prometheus and for the protocol's statistics. Names are Triton's where it has one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ pub struct Metrics {
     failures: IntCounterVec,
     batch_size: HistogramVec,
     seconds: HistogramVec,
-    /// Requests that are being served.
+    /// Number of requests that are being served.
     pub in_flight: IntGauge,
 }
 
-/// The counters by name and what they are of, in the order of [`ModelMetrics`].
+/// The counters' names and descriptions, in the order of [`ModelMetrics`].
 const COUNTERS: [(&str, &str); 7] = [
     ("nv_inference_request_success", "Requests that were served"),
     ("nv_inference_count", "Inputs that went through the network"),
@@ -35,14 +35,15 @@ const COUNTERS: [(&str, &str); 7] = [
     ("nv_inference_compute_infer_duration_us", "Time of served requests in the network, in microseconds"),
 ];
 
-/// Why requests are refused or fail, as Triton calls it: a full queue or a server that ends, a network that fails, and all else.
+/// Why requests are refused or fail, in Triton's terms: a full queue or a server that shuts down, a network that fails,
+/// and everything else.
 const REASONS: [&str; 3] = ["REJECTED", "BACKEND", "OTHER"];
 
 impl Metrics {
-    /// Nothing counted yet.
+    /// Metrics that start at zero.
     ///
     /// # Errors
-    /// Two metrics of one name.
+    /// Two metrics with the same name.
     pub fn new() -> Result<Self> {
         let registry = Registry::new();
         let mut counters = Vec::new();
@@ -69,7 +70,7 @@ impl Metrics {
         Ok(Self { registry, counters, failures, batch_size, seconds, in_flight })
     }
 
-    /// Those of the model `name`.
+    /// The metrics of the model `name`.
     pub fn of_model(&self, name: &str) -> Arc<ModelMetrics> {
         let labels = [name, VERSION];
         let [success, inputs, batches, request, queue, input, infer] =
@@ -80,7 +81,7 @@ impl Metrics {
         Arc::new(ModelMetrics { success, failures, inputs, batches, request, queue, input, infer, batch_size, seconds })
     }
 
-    /// In the text format of Prometheus.
+    /// The metrics in Prometheus's text format.
     ///
     /// # Errors
     /// A metric that cannot be written.
@@ -89,7 +90,7 @@ impl Metrics {
     }
 }
 
-/// What is counted of a model.
+/// The metrics of a model.
 pub struct ModelMetrics {
     success: IntCounter,
     /// In the order of [`REASONS`].
@@ -105,14 +106,14 @@ pub struct ModelMetrics {
 }
 
 impl ModelMetrics {
-    /// A batch of so many inputs went through the network.
+    /// Records that a batch with this many inputs went through the network.
     pub fn batch(&self, inputs: usize) {
         self.inputs.inc_by(inputs as u64);
         self.batches.inc();
         self.batch_size.observe(inputs as f64);
     }
 
-    /// A request was served in so much time, of which its pictures took `prepared`.
+    /// Records that a request was served in the time `whole`, of which its pictures took `prepared`.
     pub fn served(&self, whole: Duration, prepared: Duration, done: &Done) {
         self.success.inc();
         self.seconds.observe(whole.as_secs_f64());
@@ -123,7 +124,7 @@ impl ModelMetrics {
         }
     }
 
-    /// A request was refused, or failed.
+    /// Records that a request was refused, or failed.
     pub fn failed(&self, refusal: &Refusal) {
         let [rejected, backend, other] = &self.failures;
         let failures = match refusal.status {
@@ -134,7 +135,7 @@ impl ModelMetrics {
         failures.inc();
     }
 
-    /// For the protocol's statistics.
+    /// The statistics for the protocol.
     pub fn statistics(&self) -> Statistics {
         let nanoseconds = |time: &IntCounter| 1000 * time.get();
         Statistics {
@@ -161,13 +162,13 @@ pub struct Statistics {
     pub inputs: u64,
     /// Batches that went through the network.
     pub batches: u64,
-    /// From arrival to reply.
+    /// Time from arrival to reply.
     pub request: u64,
-    /// In the queue.
+    /// Time in the queue.
     pub queue: u64,
-    /// Decoding and preparing pictures.
+    /// Time for decoding and preparing pictures.
     pub input: u64,
-    /// In the network.
+    /// Time in the network.
     pub infer: u64,
 }
 

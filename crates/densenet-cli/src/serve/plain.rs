@@ -1,4 +1,4 @@
-//! Addresses for people: `POST /predict`, the page, the model's card, metrics, and the description of them all.
+//! Routes for people: `POST /predict`, the page, the model's card, metrics, and the description of all routes.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::tensors::Input;
 
 type Shared = State<Arc<Server>>;
 
-/// The addresses for people.
+/// The routes for people.
 pub fn routes() -> Router<Arc<Server>> {
     Router::new()
         .route("/predict", post(predict))
@@ -29,11 +29,11 @@ pub fn routes() -> Router<Arc<Server>> {
         .route("/openapi.json", get(openapi))
 }
 
-/// What a browser lets the page do: ask this server, and show the picture.
+/// What a browser allows the page to do: query this server, and show the picture.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src data: blob:; script-src 'unsafe-inline'; \
                       style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page, which anybody may read: it holds nothing of the models.
+/// The page, which anybody may read: it contains nothing about the models.
 pub fn page() -> Router<Arc<Server>> {
     let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Router::new().route("/", get(async move || (headers, Html(include_str!("page.html")))))
@@ -80,7 +80,7 @@ fn five() -> usize {
     5
 }
 
-/// Predicts the picture that is the body.
+/// Predicts the picture in the body.
 async fn predict(
     State(server): Shared,
     Options { model, top, map }: Options,
@@ -108,7 +108,7 @@ async fn predict(
             novelty.add_to(&mut json);
         }
         if let Some(input) = input {
-            // A map costs as much as an input; it takes the next place that is free, before requests that come.
+            // A map costs as much as an input; it takes the next free place, before later requests.
             let _place = model.place().await;
             json["map"] = class_map(&model, input, order[0]).await?;
         }
@@ -117,7 +117,8 @@ async fn predict(
     predicted.await.inspect_err(|refusal: &Refusal| model.metrics.failed(refusal))
 }
 
-/// What each place adds to the logit of `class`: rows of numbers, and the size of the picture's part that they cover.
+/// What each place adds to the logit of `class`: rows of numbers, and the size of the part of the picture that they
+/// cover.
 async fn class_map(model: &Arc<Served>, input: ndarray::Array4<f32>, class: usize) -> Result<Value, Refusal> {
     let own = model.clone();
     let map = tokio::task::spawn_blocking(move || own.map(&input, class)).await;
@@ -127,7 +128,7 @@ async fn class_map(model: &Arc<Served>, input: ndarray::Array4<f32>, class: usiz
     Ok(json!({ "class": class, "values": rows, "crop": crop(model) }))
 }
 
-/// How the part of a picture that the network sees is cut from it.
+/// How the part of a picture that the network sees is cropped from it.
 fn crop(model: &Served) -> Value {
     let preprocessing = model.preprocessing();
     json!({

@@ -1,6 +1,6 @@
-//! Memory for the bodies of requests: of each, and of all together.
+//! Memory for request bodies: the limit for each, and for all together.
 //!
-//! A body takes room as it arrives, so that a client which only announces one takes none.
+//! A body takes up memory as it arrives, so a client that only announces one takes none.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::error::Refusal;
 /// Bytes that one permit stands for.
 const PERMIT: usize = 1 << 10;
 
-/// Room for bodies.
+/// Memory for bodies.
 #[derive(Clone, Debug)]
 pub struct Room {
     permits: Arc<Semaphore>,
@@ -19,20 +19,20 @@ pub struct Room {
 }
 
 impl Room {
-    /// Room for bodies of `most` bytes each, and `of_all` together.
+    /// Memory for bodies of `most` bytes each, and `of_all` together.
     pub fn new(most: usize, of_all: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(of_all / PERMIT)), most }
     }
 
-    /// The room of a body of which nothing has arrived.
+    /// The memory of a body of which nothing has arrived.
     pub fn empty(&self) -> Held {
         Held { room: self.clone(), permits: None }
     }
 
-    /// Refuses what is larger than a body may be.
+    /// Rejects a body that is larger than allowed.
     ///
     /// # Errors
-    /// It is.
+    /// If it is.
     pub fn check(&self, bytes: usize) -> Result<(), Refusal> {
         match bytes > self.most {
             true => Err(Refusal::too_large(format!("the body has more than {} bytes (--max-body)", self.most))),
@@ -41,7 +41,7 @@ impl Room {
     }
 }
 
-/// The room that a body takes, until it is dropped.
+/// The memory that a body takes up, until this is dropped.
 #[derive(Debug)]
 pub struct Held {
     room: Room,
@@ -49,10 +49,10 @@ pub struct Held {
 }
 
 impl Held {
-    /// Takes room until it is enough for so many bytes.
+    /// Takes more memory until it is enough for `bytes` bytes.
     ///
     /// # Errors
-    /// A body that is too large, or no room.
+    /// A body that is too large, or no free memory.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.room.check(bytes)?;
         let held = self.permits.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

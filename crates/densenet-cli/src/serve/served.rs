@@ -1,4 +1,4 @@
-//! A model that is served.
+//! A served model.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -18,24 +18,24 @@ use super::metrics::ModelMetrics;
 use crate::networks::Networks;
 use crate::predict::novelty::Novelty;
 
-/// The machine computes one batch at a time, whichever model it is for: all threads work on it.
+/// The machine computes one batch at a time, for whichever model: all threads work on it.
 pub type Machine = Arc<Mutex<()>>;
 
 /// Inputs that are ready for the queue.
 pub struct Prepared {
     /// `(N, C, H, W)`.
     pub inputs: Array4<f32>,
-    /// What they were announced by.
+    /// Their announcement to the queue.
     pub expected: Expected,
 }
 
-/// A model that is served: its networks, and the queue before them.
+/// A served model: its networks, and the queue before them.
 pub struct Served {
-    /// What clients call it.
+    /// Its name for clients.
     pub name: String,
     /// Its weight files.
     pub paths: Vec<PathBuf>,
-    /// What its requests cost.
+    /// The metrics of its requests.
     pub metrics: Arc<ModelMetrics>,
     networks: Arc<Networks>,
     machine: Machine,
@@ -70,7 +70,7 @@ impl Served {
         Ok(Self { name: name.into(), paths, metrics, networks, machine, batcher, labels, output })
     }
 
-    /// What is known of it.
+    /// Its card.
     pub fn card(&self) -> &Card {
         self.networks.card()
     }
@@ -96,7 +96,7 @@ impl Served {
         [preprocessing.channels(), preprocessing.size, preprocessing.size]
     }
 
-    /// Announces a request of so many inputs, which are prepared next.
+    /// Announces a request with `inputs` inputs, which are prepared next.
     ///
     /// # Errors
     /// A full queue.
@@ -109,7 +109,7 @@ impl Served {
         self.batcher.place().await
     }
 
-    /// The logits of what is prepared, and what the classifier reads of it, if [`novelty`](Self::novelty) is to be told of that.
+    /// The logits of what is prepared, and the classifier's input, if [`novelty`](Self::novelty) needs it.
     ///
     /// # Errors
     /// Those of [`Batcher::predict`].
@@ -120,13 +120,13 @@ impl Served {
         Ok((done, both.slice(s![.., classes..]).to_owned()))
     }
 
-    /// How far the first input with these `features` is from the training pictures, where that can be told.
+    /// How far the first input with these `features` is from the training pictures, if known.
     pub fn novelty(&self, features: &Array2<f32>) -> Option<Novelty> {
         let reference = self.networks.reference()?;
         Novelty::of(reference, &reference.distances(features.view())).first().copied()
     }
 
-    /// The input of an encoded picture, `(1, C, H, W)`.
+    /// The input for an encoded picture, `(1, C, H, W)`.
     ///
     /// # Errors
     /// A picture that cannot be decoded.
@@ -136,10 +136,10 @@ impl Served {
         prepared.map_err(|error| Refusal { status: StatusCode::BAD_REQUEST, reason: error.to_string() })
     }
 
-    /// The inputs of pictures that are decoded already.
+    /// The inputs for pictures that are already decoded.
     ///
     /// # Errors
-    /// Pictures of other channels than the model takes.
+    /// Pictures with other channels than the model accepts.
     pub fn prepare_pixels(&self, pictures: &[Picture<'_>]) -> Result<Array4<f32>, Refusal> {
         self.preprocessing().batch(pictures).map_err(|error| Refusal::bad(error.to_string()))
     }
@@ -147,7 +147,7 @@ impl Served {
     /// The class activation map of `class` for one input `(1, C, H, W)`: what each place adds to the logit.
     ///
     /// # Errors
-    /// Several networks, or one that has no exact maps.
+    /// Several networks, or one without exact maps.
     pub fn map(&self, input: &Array4<f32>, class: usize) -> Result<Array2<f32>> {
         ensure!(self.paths.len() == 1, "the mean of several networks has no map");
         let _alone = self.machine.lock().expect("no thread panics with it");
@@ -156,7 +156,7 @@ impl Served {
     }
 }
 
-/// The logits of `inputs`, and after them what the classifier reads where the network keeps a reference to its training
+/// The logits of `inputs`, followed by the classifier's input if the network keeps a reference to its training
 /// pictures.
 fn outputs(networks: &Networks, inputs: ArrayView4<'_, f32>) -> Result<Array2<f32>> {
     if networks.reference().is_none() {

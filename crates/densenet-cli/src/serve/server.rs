@@ -1,4 +1,4 @@
-//! What all requests share: the models, what is counted, and how much is taken on at a time.
+//! What all requests share: the models, the metrics, and the limits.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,32 +17,32 @@ use super::served::Served;
 /// Models by name.
 pub type Models = BTreeMap<String, Arc<Served>>;
 
-/// How much one request, and all requests together, may take.
+/// Limits for one request, and for all requests together.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of a request's body.
+    /// The most bytes in a request's body.
     pub max_body: usize,
-    /// Bytes of the bodies of all requests that are being served.
+    /// The most bytes in the bodies of all requests that are being served.
     pub max_bodies: usize,
-    /// Pixels of a picture.
+    /// The most pixels in a picture.
     pub max_pixels: usize,
     /// How long a small body may take to arrive.
     pub body_timeout: Duration,
 }
 
-/// What the server calls itself, and what its models run on.
+/// The server's name, also used as the platform of its models.
 pub const NAME: &str = "densenet";
 
-/// Extensions of the protocol that there are.
+/// The supported extensions of the protocol.
 pub const EXTENSIONS: [&str; 5] =
     ["classification", "model_repository", "model_configuration", "statistics", "binary_tensor_data"];
 
 /// What all requests share.
 pub struct Server {
     models: RwLock<Models>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// How much is taken on.
+    /// The limits.
     pub limits: Limits,
     /// Threads that decode pictures.
     pub decoders: Arc<Semaphore>,
@@ -53,7 +53,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `models` to clients that know the `token`, if there is one.
+    /// Serves `models` to clients that send the `token`, if there is one.
     pub fn new(models: Models, metrics: Metrics, limits: Limits, decoders: usize, token: Option<Vec<u8>>) -> Self {
         Self {
             models: RwLock::new(models),
@@ -66,15 +66,15 @@ impl Server {
         }
     }
 
-    /// The models as they are now.
+    /// The current models.
     pub fn models(&self) -> Models {
         self.models.read().expect("no thread panics with it").clone()
     }
 
-    /// The model of that name; the only version is 1.
+    /// The model with this name; the only version is 1.
     ///
     /// # Errors
-    /// There is none.
+    /// If there is none.
     pub fn model(&self, name: &str, version: Option<&str>) -> Result<Arc<Served>, Refusal> {
         let models = self.models.read().expect("no thread panics with it");
         let model = models.get(name).ok_or_else(|| Refusal::unknown(name))?;
@@ -87,15 +87,15 @@ impl Server {
         }
     }
 
-    /// Serves other models from now on. Requests of those before are finished by them.
+    /// Serves other models from now on. Requests to the previous models are still completed by them.
     pub fn replace(&self, models: Models) {
         *self.models.write().expect("no thread panics with it") = models;
     }
 
-    /// Takes on a request; it is served as long as what is returned lives.
+    /// Admits a request; it counts as being served as long as the returned value lives.
     ///
     /// # Errors
-    /// A server that is about to end.
+    /// A server that is shutting down.
     pub fn admit(&self) -> Result<Admitted, Refusal> {
         if !self.is_ready() {
             return Err(Refusal::draining());
@@ -104,23 +104,23 @@ impl Server {
         Ok(Admitted { body: self.room.empty(), in_flight: self.metrics.in_flight.clone() })
     }
 
-    /// Inputs that a request may have: as many as its body can hold where they are tensors. Pictures are smaller than the
-    /// tensors that are made of them.
+    /// The most inputs that a request may have: as many as its body can hold as tensors. Pictures are smaller than the
+    /// tensors made from them.
     pub fn most_inputs(&self, model: &Served) -> usize {
         (self.limits.max_body / (size_of::<f32>() * model.input().iter().product::<usize>())).max(1)
     }
 
-    /// Takes on no more requests.
+    /// Stops admitting requests.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether requests are taken on.
+    /// Whether requests are admitted.
     pub fn is_ready(&self) -> bool {
         !self.draining.load(Ordering::SeqCst)
     }
 
-    /// Whether a client that sends `token` may be served. Tokens are compared in the same time wherever they differ.
+    /// Whether a client that sends `token` may be served. The comparison takes the same time wherever tokens differ.
     pub fn knows(&self, token: Option<&[u8]>) -> bool {
         match &self.token {
             None => true,
@@ -131,7 +131,7 @@ impl Server {
 
 /// A request that is being served.
 pub struct Admitted {
-    /// What its body takes.
+    /// The memory of its body.
     pub body: Held,
     in_flight: prometheus::IntGauge,
 }

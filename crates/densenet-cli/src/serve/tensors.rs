@@ -1,4 +1,4 @@
-//! Tensors of the Open Inference Protocol, whichever way they come.
+//! Tensors of the Open Inference Protocol, independent of the transport.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
 use super::error::Refusal;
 
-/// The name of the one input.
+/// The name of the only input.
 pub const INPUT: &str = "images";
 
-/// Each output as all values and as its likeliest classes, in JSON and as bytes.
+/// Each output as all values and as its most likely classes, in JSON and as bytes.
 const MOST_OUTPUTS: usize = 8;
 
-/// What a client may be told of each input.
+/// The outputs that a client can request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputName {
-    /// What the network makes.
+    /// The network's raw outputs.
     Logits,
-    /// From 0 to 1, calibrated where the model's card has a temperature.
+    /// From 0 to 1, calibrated if the model's card has a temperature.
     Probabilities,
 }
 
 impl OutputName {
-    /// All of them.
+    /// All outputs.
     pub const ALL: [Self; 2] = [Self::Logits, Self::Probabilities];
 
-    /// As clients call it.
+    /// Its name for clients.
     pub fn name(self) -> &'static str {
         match self {
             Self::Logits => "logits",
@@ -34,37 +34,37 @@ impl OutputName {
         }
     }
 
-    /// Refuses more outputs than anybody wants, since each is computed and sent.
+    /// Rejects more outputs than anybody needs, since each is computed and sent.
     pub fn check_count(outputs: usize) -> Result<(), Refusal> {
         match outputs > MOST_OUTPUTS {
-            true => Err(Refusal::bad(format!("{outputs} outputs; a request has at most {MOST_OUTPUTS}"))),
+            true => Err(Refusal::bad(format!("{outputs} outputs; a request can have at most {MOST_OUTPUTS}"))),
             false => Ok(()),
         }
     }
 
-    /// The output of that name, its likeliest classes alone where that is `classification` of at least 1.
+    /// The output with that name; only its `classification` most likely classes if that is at least 1.
     pub fn wanted(name: &str, classification: Option<usize>, binary: bool) -> Result<Wanted, Refusal> {
         Ok(Wanted { name: Self::of(name)?, classification: classification.filter(|&top| top > 0), binary })
     }
 
     fn of(name: &str) -> Result<Self, Refusal> {
         let found = Self::ALL.into_iter().find(|output| output.name() == name);
-        found.ok_or_else(|| Refusal::bad(format!("there is no output {name:?}; there are logits and probabilities")))
+        found.ok_or_else(|| Refusal::bad(format!("there is no output {name:?}; use logits or probabilities")))
     }
 }
 
-/// What a client sends, whichever way.
+/// A client's request, independent of the transport.
 #[derive(Debug)]
 pub struct Request {
-    /// What is to be predicted.
+    /// The input.
     pub input: Input,
-    /// What is to be told.
+    /// The requested outputs.
     pub outputs: Vec<Wanted>,
-    /// How long the client waits, at most.
+    /// The longest time that the client waits.
     pub timeout: Option<Duration>,
 }
 
-/// A request's parameter `timeout`, of which 0 says that there is none, as in Triton.
+/// A request's parameter `timeout`, where 0 means that there is none, as in Triton.
 pub fn timeout(microseconds: Option<u64>) -> Option<Duration> {
     microseconds.filter(|&time| time > 0).map(Duration::from_micros)
 }
@@ -72,41 +72,41 @@ pub fn timeout(microseconds: Option<u64>) -> Option<Duration> {
 /// The input of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// Normalised already: `(N, C, H, W)`.
+    /// Already normalised: `(N, C, H, W)`.
     Normalised {
         /// `[N, C, H, W]`.
         shape: [usize; 4],
         /// In that order.
         values: Vec<f32>,
     },
-    /// Pictures as they are decoded: `(N, H, W, C)` of bytes.
+    /// Decoded pictures: `(N, H, W, C)` of bytes.
     Pixels {
         /// `[N, H, W, C]`.
         shape: [usize; 4],
         /// In that order.
         values: Vec<u8>,
     },
-    /// Files of pictures, as JPEG or PNG.
+    /// Picture files, e.g. JPEG or PNG.
     Encoded(Vec<Vec<u8>>),
 }
 
-/// An output that a client wants.
+/// A requested output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// Which one.
     pub name: OutputName,
-    /// The likeliest so many classes instead of all values, each as `value:index:label`.
+    /// The number of most likely classes to send instead of all values, each as `value:index:label`.
     pub classification: Option<usize>,
-    /// Whether it goes behind the JSON, as bytes.
+    /// Whether it is sent as bytes, after the JSON.
     pub binary: bool,
 }
 
-/// An output as it is sent.
+/// An output to be sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutputTensor {
-    /// What was wanted.
+    /// The request for it.
     pub wanted: Wanted,
-    /// `[N, classes]`, or `[N, k]` of the likeliest `k`.
+    /// `[N, classes]`, or `[N, k]` for the most likely `k`.
     pub shape: [usize; 2],
     /// In that order.
     pub values: Values,
@@ -122,7 +122,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// The datatype, as the protocol calls it.
+    /// The protocol's name of the datatype.
     pub fn datatype(&self) -> &'static str {
         match self {
             Self::Numbers(_) => "FP32",
@@ -130,7 +130,7 @@ impl Values {
         }
     }
 
-    /// Little-endian numbers, or texts each after its length of four bytes.
+    /// Little-endian numbers, or texts each preceded by its length in four bytes.
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Numbers(numbers) => numbers.iter().flat_map(|number| number.to_le_bytes()).collect(),
@@ -142,34 +142,34 @@ impl Values {
     }
 }
 
-/// What the bytes of an input hold.
+/// The types of input data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Datatype {
     /// Normalised numbers.
     Fp32,
     /// Pixels.
     Uint8,
-    /// Files.
+    /// Picture files.
     Bytes,
 }
 
 impl Datatype {
-    /// The type of that name.
+    /// The type with that name.
     pub fn of(name: &str) -> Result<Self, Refusal> {
         match name {
             "FP32" => Ok(Self::Fp32),
             "UINT8" => Ok(Self::Uint8),
             "BYTES" => Ok(Self::Bytes),
             _ => Err(Refusal::bad(format!(
-                "datatype is {name:?}; it is FP32 for normalised (N, C, H, W), UINT8 for pixels (N, H, W, C), or BYTES for \
-                 files of pictures (N)"
+                "datatype is {name:?}; it must be FP32 for normalised (N, C, H, W), UINT8 for pixels (N, H, W, C), or \
+                 BYTES for picture files (N)"
             ))),
         }
     }
 }
 
 impl Input {
-    /// Pictures, or tensors of one.
+    /// The number of pictures, or of their tensors.
     pub fn count(&self) -> usize {
         match self {
             Self::Normalised { shape, .. } | Self::Pixels { shape, .. } => shape[0],
@@ -177,10 +177,10 @@ impl Input {
         }
     }
 
-    /// The input called `name` of that datatype and `shape`, whose values are `data`.
+    /// The input called `name` with that datatype and `shape`, whose values are `data`.
     pub fn new(name: &str, datatype: &str, shape: &[i64], data: Data) -> Result<Self, Refusal> {
         if name != INPUT {
-            return Err(Refusal::bad(format!("there is no input {name:?}; there is {INPUT:?}")));
+            return Err(Refusal::bad(format!("there is no input {name:?}; the input is {INPUT:?}")));
         }
         let datatype = Datatype::of(datatype)?;
         let count = elements(shape)?;
@@ -190,7 +190,7 @@ impl Input {
             Datatype::Uint8 => "[N, H, W, C]",
             Datatype::Bytes => "[N] or [N, 1]",
         };
-        let wrong = || Refusal::bad(format!("shape is {shape:?}; it must be {} with N from 1 on", axes()));
+        let wrong = || Refusal::bad(format!("shape is {shape:?}; it must be {} with N at least 1", axes()));
         if count == 0 {
             return Err(wrong());
         }
@@ -212,7 +212,7 @@ fn elements(shape: &[i64]) -> Result<usize, Refusal> {
     let product = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(usize::try_from(extent).ok()?));
     product
         .filter(|_| !shape.is_empty())
-        .ok_or_else(|| Refusal::bad(format!("shape is {shape:?}; extents are from 1 on")))
+        .ok_or_else(|| Refusal::bad(format!("shape is {shape:?}; extents must be at least 1")))
 }
 
 /// The values of an input as they were sent.
@@ -247,7 +247,7 @@ impl Data {
                 let pixel =
                     |number: f32| (number.fract() == 0.0 && (0.0..256.0).contains(&number)).then_some(number as u8);
                 let pixels: Option<Vec<u8>> = numbers.into_iter().map(pixel).collect();
-                pixels.ok_or_else(|| Refusal::bad("UINT8 data are whole numbers from 0 to 255"))?
+                pixels.ok_or_else(|| Refusal::bad("UINT8 data must be whole numbers from 0 to 255"))?
             }
             other => return Err(other.wrong(count, "numbers from 0 to 255")),
         };
@@ -260,7 +260,7 @@ impl Data {
             Self::Texts(texts) => {
                 let decode = |text: String| base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text);
                 let files: Result<Vec<_>, _> = texts.into_iter().map(decode).collect();
-                files.map_err(|error| Refusal::bad(format!("BYTES in JSON are pictures in base64: {error}")))?
+                files.map_err(|error| Refusal::bad(format!("BYTES in JSON must be pictures in base64: {error}")))?
             }
             Self::Raw(bytes) => split(&bytes, count)?,
             Self::Numbers(_) => return Err(self.wrong(count, "texts in base64")),
@@ -271,23 +271,23 @@ impl Data {
     fn wrong(&self, count: usize, wanted: &str) -> Refusal {
         match self {
             Self::Raw(bytes) => {
-                Refusal::bad(format!("{} bytes of data; the shape takes {count} {wanted}", bytes.len()))
+                Refusal::bad(format!("{} bytes of data; the shape needs {count} {wanted}", bytes.len()))
             }
             _ => Refusal::bad(format!("the data must be {count} {wanted}")),
         }
     }
 
     fn wrong_count(&self, found: usize, count: usize) -> Refusal {
-        Refusal::bad(format!("the data have {found} values; the shape takes {count}"))
+        Refusal::bad(format!("the data have {found} values; the shape needs {count}"))
     }
 }
 
-/// The `count` elements of `BYTES`, each after its length of four bytes.
+/// The `count` elements of `BYTES`, each preceded by its length in four bytes.
 fn split(mut bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>, Refusal> {
     let mut elements = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
         if elements.len() == count {
-            return Err(Refusal::bad(format!("the data have more than the {count} elements that the shape takes")));
+            return Err(Refusal::bad(format!("the data have more than the {count} elements that the shape needs")));
         }
         let length = u32::from_le_bytes(*length) as usize;
         let Some((element, rest)) = rest.split_at_checked(length) else { break };
@@ -296,7 +296,7 @@ fn split(mut bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>, Refusal> {
     }
     match bytes {
         [] => Ok(elements),
-        _ => Err(Refusal::bad("BYTES data end within an element; each is its length in four bytes, then its bytes")),
+        _ => Err(Refusal::bad("BYTES data end within an element; each needs its length in four bytes, then its bytes")),
     }
 }
 
@@ -307,12 +307,12 @@ impl<'de> Deserialize<'de> for Data {
         match (flat.numbers.is_empty(), flat.texts.is_empty()) {
             (_, true) => Ok(Self::Numbers(flat.numbers)),
             (true, false) => Ok(Self::Texts(flat.texts)),
-            _ => Err(serde::de::Error::custom("data are either numbers or texts")),
+            _ => Err(serde::de::Error::custom("data must be either numbers or texts")),
         }
     }
 }
 
-/// What nested arrays hold.
+/// The content of nested arrays.
 #[derive(Default)]
 struct Flat {
     numbers: Vec<f32>,
@@ -394,11 +394,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         let numbers = || Data::Numbers(vec![1.0; 3]);
-        assert!(refused("FP16", &[1], numbers()).contains("it is FP32"));
+        assert!(refused("FP16", &[1], numbers()).contains("it must be FP32"));
         assert!(refused("FP32", &[1, 3], numbers()).contains("[N, C, H, W]"));
-        assert!(refused("FP32", &[1, 1, 2, 2], numbers()).contains("3 values; the shape takes 4"));
-        assert!(refused("FP32", &[-1, 1, 2, 2], numbers()).contains("extents are from 1 on"));
-        assert!(refused("FP32", &[0, 1, 2, 2], numbers()).contains("N from 1 on"));
+        assert!(refused("FP32", &[1, 1, 2, 2], numbers()).contains("3 values; the shape needs 4"));
+        assert!(refused("FP32", &[-1, 1, 2, 2], numbers()).contains("extents must be at least 1"));
+        assert!(refused("FP32", &[0, 1, 2, 2], numbers()).contains("N at least 1"));
         assert!(refused("FP32", &[i64::MAX, i64::MAX, 1, 1], numbers()).contains("extents"));
         assert!(refused("FP32", &[1, 1, 1, 3], Data::Raw(vec![0; 11])).contains("11 bytes of data"));
         assert!(refused("UINT8", &[1, 1, 1, 3], Data::Numbers(vec![0.0, 0.5, 1.0])).contains("whole numbers"));
@@ -408,6 +408,6 @@ mod tests {
         assert!(
             serde_json::from_str::<Data>(r#"[1, "a"]"#).is_err() && serde_json::from_str::<Data>("[null]").is_err()
         );
-        assert!(Input::new("x", "FP32", &[1], numbers()).unwrap_err().reason.contains("there is \"images\""));
+        assert!(Input::new("x", "FP32", &[1], numbers()).unwrap_err().reason.contains("the input is \"images\""));
     }
 }

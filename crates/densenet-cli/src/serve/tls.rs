@@ -15,7 +15,7 @@ use tonic::transport::{Identity, ServerTlsConfig};
 
 use super::connections::Connections;
 
-/// Bytes of a request's head, at most.
+/// The most bytes in a request's head.
 const HEAD: usize = 64 << 10;
 
 /// A certificate and its key.
@@ -35,7 +35,7 @@ impl Tls {
         self.tls_cert.is_some()
     }
 
-    /// The same for gRPC; none where connections are plain.
+    /// The same for gRPC; `None` if connections are plain.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -45,8 +45,8 @@ impl Tls {
         Ok(Some(ServerTlsConfig::new().identity(Identity::from_pem(read(cert)?, read(key)?))))
     }
 
-    /// Serves what comes to `listener`, in the places of `connections`, until `handle` ends it. A client has `patience` to
-    /// send the head of a request.
+    /// Serves connections to `listener`, in the places of `connections`, until `handle` ends it. A client has
+    /// `patience` to send the head of a request.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -61,7 +61,7 @@ impl Tls {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else {
             return server.acceptor(connections).serve(service).await.context("serving");
         };
-        // A second provider is refused, and the first stays.
+        // A second provider is rejected, and the first stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let files = || format!("{} and {}", cert.display(), key.display());
         let config = RustlsConfig::from_pem_file(cert, key).await.with_context(files)?;

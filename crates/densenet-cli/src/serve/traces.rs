@@ -1,4 +1,5 @@
-//! Traces of requests for OpenTelemetry, sent by OTLP over gRPC. The usual variables of the environment (`OTEL_...`) say whereto.
+//! Traces of requests for OpenTelemetry, sent by OTLP over gRPC. The usual environment variables (`OTEL_...`) say where
+//! to.
 
 use anyhow::{Context, Result};
 use axum::http::HeaderMap;
@@ -22,10 +23,10 @@ use super::server::NAME;
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// None where the environment does not say whereto.
+    /// `None` if the environment does not say where to send traces.
     ///
     /// # Errors
-    /// An address that is none.
+    /// An invalid address.
     pub fn start() -> Result<Option<Self>> {
         if std::env::var_os(OTEL_EXPORTER_OTLP_ENDPOINT).is_none() {
             return Ok(None);
@@ -39,7 +40,7 @@ impl Traces {
         Ok(Some(Self(provider.build())))
     }
 
-    /// What makes traces of spans.
+    /// The layer that turns spans into traces.
     pub fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(&self) -> impl Layer<S> + use<S> {
         tracing_opentelemetry::layer().with_tracer(self.0.tracer(NAME)).with_filter(LevelFilter::INFO)
     }
@@ -48,13 +49,13 @@ impl Traces {
 impl Drop for Traces {
     fn drop(&mut self) {
         if let Err(error) = self.0.shutdown() {
-            crate::output::note(format_args!("warning: the last traces are not sent: {error}"));
+            crate::output::note(format_args!("warning: the last traces were not sent: {error}"));
         }
     }
 }
 
-/// Makes `span` a part of the trace that the client says in `traceparent`, if it does.
+/// Makes `span` a part of the trace that the client names in `traceparent`, if it does.
 pub fn follow(span: &Span, headers: &HeaderMap) {
-    // It fails where no traces are sent.
+    // It fails if no traces are sent.
     let _ = span.set_parent(TraceContextPropagator::new().extract(&HeaderExtractor(headers)));
 }

@@ -20,12 +20,12 @@ use super::served::Served;
 use super::server::{EXTENSIONS, NAME, Server};
 use super::tensors::{INPUT, OutputName, OutputTensor, Values};
 
-/// The header that says how many bytes of a body are JSON; tensors follow.
+/// The header with the number of bytes of a body that are JSON; tensors follow.
 const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
 type Shared = State<Arc<Server>>;
 
-/// The name of a model and its version, in an address.
+/// The name and version of a model, in a path.
 #[derive(Deserialize, FromRequestParts)]
 #[from_request(via(Path), rejection(Refusal))]
 struct Named {
@@ -33,7 +33,7 @@ struct Named {
     version: Option<String>,
 }
 
-/// The protocol's addresses.
+/// The protocol's routes.
 pub fn routes() -> Router<Arc<Server>> {
     let model = |of_model: Router<Arc<Server>>| {
         let both = Router::new().nest("/v2/models/{name}", of_model.clone());
@@ -51,7 +51,7 @@ pub fn routes() -> Router<Arc<Server>> {
         .route("/v2/repository/index", post(index))
 }
 
-/// The addresses that anybody may read.
+/// The routes that anybody may read.
 pub fn health() -> Router<Arc<Server>> {
     Router::new().route("/v2/health/live", get(live)).route("/v2/health/ready", get(ready))
 }
@@ -153,7 +153,7 @@ async fn inferred(State(server): Shared, named: Named, request: Request) -> Resu
     Ok(response(&model, id, outputs))
 }
 
-/// Bytes of a body that are JSON, where tensors follow.
+/// The number of bytes of a body that are JSON, if tensors follow.
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
     let Some(length) = headers.get(HEADER_LENGTH) else { return Ok(None) };
     let number = length.to_str().ok().and_then(|length| length.parse().ok());
@@ -176,7 +176,7 @@ fn response(model: &Served, id: Option<String>, outputs: Vec<OutputTensor>) -> R
     (headers, [json, tensors].concat()).into_response()
 }
 
-/// The JSON of an output, whose bytes are appended to `tensors` where they are to follow.
+/// The JSON for an output; its bytes are appended to `tensors` if they are sent separately.
 fn describe(OutputTensor { wanted, shape, values }: OutputTensor, tensors: &mut Vec<u8>) -> Value {
     let mut json = json!({ "name": wanted.name.name(), "datatype": values.datatype(), "shape": shape });
     if wanted.binary {

@@ -20,13 +20,13 @@ use crate::model;
 use crate::output::{self, Misuse, counted};
 use crate::word::word_of;
 
-/// A run that is begun or gone on with.
+/// A run that is begun or resumed.
 pub struct Begun {
     pub run: Run,
     pub data: DataSet,
     /// Where it writes.
     pub folder: PathBuf,
-    /// Where to go on with it: its folder, or that of all seeds.
+    /// Where to resume it: its folder, or that of all seeds.
     pub resumed_in: PathBuf,
     /// Its hold on the folder.
     pub claim: Claim,
@@ -34,7 +34,7 @@ pub struct Begun {
 
 /// What a recipe stands for, before the first step.
 pub struct Prepared {
-    /// The recipe with all that was left to the data and the network.
+    /// The recipe with everything that was left to the data and the network.
     pub recipe: Recipe,
     pub data: DataSet,
     pub card: Card,
@@ -42,10 +42,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Opens the data and makes the network. Where nobody `says_augment`, pictures are augmented as is usual for the data.
+    /// Opens the data and makes the network. Unless somebody `says_augment`, pictures are augmented as is usual for the
+    /// data.
     ///
     /// # Errors
-    /// Data or weights that cannot be read, and whatever would fail a step that can be known before the first.
+    /// Data or weights that cannot be read, and everything that would make a step fail and can be known before the
+    /// first.
     pub fn new(mut recipe: Recipe, data_dir: &DataDir, says_augment: bool) -> Result<Self> {
         let Some(name) = recipe.data.clone() else {
             return Err(Misuse("a new run needs --data".into()).into());
@@ -85,20 +87,20 @@ impl Prepared {
     /// Begins the run in `folder`.
     ///
     /// # Errors
-    /// A folder that another run writes into, that holds a run already or that cannot be written to.
+    /// A folder that another run writes into, that already holds a run or that cannot be written to.
     pub fn start(self, folder: &Path) -> Result<Begun> {
         let Self { recipe, data, card, network } = self;
         let claim = Claim::of_new(folder)?;
         recipe.write(folder)?;
         data.write_split(&folder.join(SPLIT))?;
-        // The state comes last: where it is, all is there that it takes to go on.
+        // The state comes last: once it exists, everything that is needed to resume exists.
         let run = Run::start(folder, card, network, recipe.training)?;
         Ok(Begun { run, data, folder: folder.into(), resumed_in: folder.into(), claim })
     }
 }
 
-/// Goes on with the run in `folder`; `recipe` lays what is asked for now over what the run was begun with. What comes of both
-/// is the run's recipe from now on.
+/// Resumes the run in `folder`; `recipe` lays what is asked for now over what the run was begun with. The result is the
+/// run's recipe from now on.
 ///
 /// # Errors
 /// A folder that another run writes into or in which something is missing, and what would make another run of it.
@@ -119,12 +121,12 @@ pub fn resume(folder: &Path, data_dir: &DataDir, recipe: impl FnOnce(&Recipe) ->
     Ok(Begun { run, data, folder: folder.into(), resumed_in: folder.into(), claim })
 }
 
-/// Refuses a run whose state is there, but not what says how and on which pictures it was begun.
+/// Refuses a run whose state exists, but not the files that say how and on which pictures it was begun.
 fn check_whole(folder: &Path) -> Result<()> {
     let missing = [recipe::FILE, SPLIT].into_iter().find(|name| !folder.join(name).exists());
     match missing.filter(|_| folder.join(RESUME).exists()) {
         Some(name) => bail!(
-            "{}: missing, and without it the run would go on as another; bring the file back, or begin a new run",
+            "{}: missing, and without it the run would become another; restore the file, or begin a new run",
             folder.join(name).display()
         ),
         None => Ok(()),
@@ -136,13 +138,13 @@ fn refuse_changes(run: &Run, folder: &Path, begun: &Recipe, now: &Recipe, data: 
     let mut changed = begun.changes(now)?;
     if data.train.classes() != run.card().labels {
         let (found, known) = (data.train.classes().len(), run.card().labels.len());
-        changed.push(format!("data: other classes ({found}; the run knows {known})"));
+        changed.push(format!("data: different classes ({found}; the run knows {known})"));
     }
     if changed.is_empty() {
         return Ok(());
     }
     let (folder, changed) = (folder.display(), changed.join("; "));
-    Err(Misuse(format!("the run in {folder} was begun otherwise ({changed}); leave that out, or begin a new run"))
+    Err(Misuse(format!("the run in {folder} was begun differently ({changed}); leave that out, or begin a new run"))
         .into())
 }
 
@@ -157,15 +159,15 @@ fn refuse_slow_body(recipe: &Recipe) -> Result<()> {
         frozen => (format!("freeze is {}", word_of(&frozen)), "stay as they are", "--freeze none"),
     };
     let wrong = format!("{setting}, and without --init random weights would {what}");
-    Err(Misuse(format!("{wrong}; give --init weights that were trained, or {right}")).into())
+    Err(Misuse(format!("{wrong}; give --init trained weights, or {right}")).into())
 }
 
-/// Refuses a table too many of whose pictures are not there.
+/// Refuses a table of which too many pictures do not exist.
 fn check_missing(data: &DataSet, max_bad: f64) -> Result<()> {
     let (missing, most) = (data.missing.len(), (max_bad * data.train.len() as f64).ceil() as usize);
     match data.missing.first() {
         Some(first) if missing > most => bail!(
-            "{}: {} that it tells of are not there, the first of them {}; --max-bad {max_bad} allows {most}",
+            "{}: {} that it lists do not exist, the first of them {}; --max-bad {max_bad} allows {most}",
             data.name,
             counted(missing, "picture"),
             first.display()
@@ -174,7 +176,7 @@ fn check_missing(data: &DataSet, max_bad: f64) -> Result<()> {
     }
 }
 
-/// What the weights of a run say of themselves.
+/// What the weights of a run say about themselves.
 fn card(config: Config, data: &DataSet, preprocessing: Preprocessing, recipe: &Recipe) -> Card {
     let output = match data.train.targets() {
         Targets::Classes(_) => Output::softmax(),
@@ -190,7 +192,7 @@ fn card(config: Config, data: &DataSet, preprocessing: Preprocessing, recipe: &R
     }
 }
 
-/// Says that the learning rate changes where a run goes on with other settings, if it does.
+/// Reports that the learning rate changes if a run is resumed with other settings, where it does.
 fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
     let next = run.progress().step;
     let [before, after] = [&run.settings, settings].map(|settings| settings.rate(next, pictures));
@@ -204,7 +206,7 @@ fn say_changed_rate(run: &Run, settings: &Settings, pictures: usize) {
     }
 }
 
-/// What a recipe begins with, before anything is known of the data.
+/// What a recipe begins with, before anything is known about the data.
 struct Base {
     config: Config,
     /// How pictures were prepared for the weights of `--init`, where their file says so.
@@ -247,7 +249,7 @@ fn divided(data: DataSet, settings: &Settings, seed: u64) -> Result<DataSet> {
     Ok(if settings.val_fraction > 0.0 { data.divide(settings.val_fraction, seed)? } else { data })
 }
 
-/// A network of `config` with the weights of `path`, which may be of other classes and input channels.
+/// A network of `config` with the weights of `path`, which may have other classes and input channels.
 fn initial(path: &Path, config: &Config, labels: &[String], seed: u64) -> Result<DenseNet> {
     let architecture = Architecture::new(config)?;
     let (weights, changes) = model::open(path, None)?.initial(&architecture, labels, seed)?;

@@ -1,4 +1,4 @@
-//! Whose a run's folder is: one process at a time writes there, and a new run begins where there is none.
+//! Who owns a run's folder: one process at a time writes there, and a new run begins where there is none.
 
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::path::Path;
@@ -10,17 +10,17 @@ use densenet::training::RESUME;
 /// What the folder of a seed's run is called before its number.
 pub const OF_SEED: &str = "seed-";
 
-/// A folder that no other run writes into while this lives: a lock on the folder itself, which the operating system drops
-/// with the process. Where a file system has no locks nobody is kept away.
+/// A folder that no other run writes into while this lives: a lock on the folder itself, which the operating system
+/// drops with the process. On a file system without locks, nobody is kept away.
 pub struct Claim {
     _folder: Option<File>,
 }
 
 impl Claim {
-    /// Of the folder of a new run, which is made if need be, or of several.
+    /// The claim to the folder of a new run, which is created if need be, or of several.
     ///
     /// # Errors
-    /// A folder that cannot be made, that another run writes into, or that holds a run already.
+    /// A folder that cannot be made, that another run writes into, or that already holds a run.
     pub fn of_new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let claim = Self::of(folder)?;
@@ -31,14 +31,14 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Of a folder whatever it holds.
+    /// The claim to a folder, whatever it holds.
     ///
     /// # Errors
     /// A folder that another run writes into.
     pub fn of(folder: &Path) -> Result<Self> {
         let opened = File::open(folder).ok();
         if let Some(Err(TryLockError::WouldBlock)) = opened.as_ref().map(File::try_lock) {
-            bail!("{}: another run writes here; wait for its end, or choose another folder", folder.display());
+            bail!("{}: another run is writing here; wait until it ends, or choose another folder", folder.display());
         }
         Ok(Self { _folder: opened })
     }
@@ -61,7 +61,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let claim = Claim::of_new(folder.path()).unwrap();
         for again in [Claim::of(folder.path()), Claim::of_new(folder.path())] {
-            assert!(again.err().unwrap().to_string().contains("another run writes here; wait for its end"));
+            assert!(again.err().unwrap().to_string().contains("another run is writing here; wait until it ends"));
         }
         drop(claim);
         Claim::of(folder.path()).unwrap();
@@ -73,7 +73,7 @@ mod tests {
         for state in [RESUME.to_string(), format!("{OF_SEED}3/{RESUME}")] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(state);
-            // What a start left that could not write its state is no run.
+            // What is left of a start that could not write its state is not a run.
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path.with_file_name("recipe.toml"), "").unwrap();
             Claim::of_new(folder.path()).unwrap();

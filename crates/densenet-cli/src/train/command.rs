@@ -17,37 +17,38 @@ use crate::threads::Threads;
 
 /// Trains a network and writes its weights and a log
 ///
-/// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors those of
-/// the epoch that did best on the validation part, DIR/recipe.toml all that determines the run. Ctrl-C or SIGTERM finishes
-/// the step and saves; so does a minute within an epoch. The same recipe gives the same weights, interrupted or not. At the
-/// end the best weights get a reference to at most 10,000 of the training pictures, with which predict marks pictures unlike
-/// them.
+/// DIR/log.jsonl gets a line per step and per epoch, DIR/last.safetensors the newest weights, DIR/best.safetensors
+/// those of the epoch that did best on the validation part, DIR/recipe.toml everything that determines the run. Ctrl-C
+/// or SIGTERM finishes the step and saves; within an epoch, the run is also saved every minute. The same recipe gives
+/// the same weights, interrupted or not. At the end, the best weights get a reference to at most 10,000 of the training
+/// pictures, which predict uses to mark pictures unlike them.
 #[derive(Args)]
 #[command(after_help = "Example: densenet train --model seed --data fashion-mnist --epochs 5 --schedule cosine\n\
     then:    densenet eval --weights runs/seed-fashion-mnist/best.safetensors --data fashion-mnist\n\
     your own pictures: densenet train --recipe finetune --init cifar10 --data PICTURES --size 128")]
 pub struct Train {
-    /// A recipe to begin from: paper-cifar, paper-imagenet, article, finetune, multilabel, quick, or a TOML file, as
-    /// DIR/recipe.toml of another run; options stand above it
+    /// A recipe to start from: paper-cifar, paper-imagenet, article, finetune, multilabel, quick, or a TOML file, such
+    /// as another run's DIR/recipe.toml; options override it
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<PathBuf>,
     #[command(flatten)]
     pub data_dir: DataDir,
     #[command(flatten)]
     pub threads: Threads,
-    /// Train N networks from as many seeds, --seed and those that follow, each in DIR/seed-S; tells their mean and deviation
+    /// Train N networks from N consecutive seeds, starting at --seed, each in DIR/seed-S, and report their mean and
+    /// standard deviation
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "resume")]
     pub seeds: Option<u32>,
-    /// Instead of training, search for the learning rate: the loss of a hundred steps, each of a higher rate
+    /// Instead of training, search for the learning rate: the loss of a hundred steps, each with a higher rate
     #[arg(long, conflicts_with_all = ["resume", "seeds"])]
     pub find_lr: bool,
-    /// Write loss, rate and scores for TensorBoard, too
+    /// Also write loss, learning rate and scores for TensorBoard
     #[arg(long)]
     pub tensorboard: bool,
     /// Folder of the run [default: runs/MODEL-DATA]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; --epochs, --max-steps, --patience, --max-bad and --memory may change
+    /// Resume the run in this folder; --epochs, --max-steps, --patience, --max-bad and --memory may change
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
@@ -55,7 +56,7 @@ pub struct Train {
 }
 
 impl Train {
-    /// The run that is begun or gone on with.
+    /// The run that is begun or resumed.
     pub fn begin(&self) -> Result<Begun> {
         if let Some(folder) = &self.resume {
             return resume(folder, &self.data_dir, |begun| self.recipe(Table::try_from(begun)?));
@@ -76,7 +77,7 @@ impl Train {
     /// The recipe `base` with that of `--recipe` and the options above it.
     ///
     /// # Errors
-    /// A recipe's file that is wrong, or that has a network or a setting with which no run can be.
+    /// A faulty recipe file, or one with an impossible network or setting.
     pub fn recipe(&self, base: Table) -> Result<Recipe> {
         let named = self.named_recipe()?;
         let recipe = Recipe::of(layered(layered(base, named.clone()), Table::try_from(&self.options)?))?;
@@ -115,10 +116,10 @@ impl Train {
     }
 }
 
-/// What is at `path` is called: a file without the ending that tells its format, a folder by the whole of its name.
+/// The name of what is at `path`: a file's without its suffix, a folder's in full.
 ///
 /// # Errors
-/// A folder that is called `..` and is not there, or that has no name since it holds all others.
+/// A folder that is called `..` and is not there, or the root folder, which has no name.
 fn name_of(path: &Path) -> Result<String> {
     let named = match path.file_name() {
         Some(_) => path.to_path_buf(),
@@ -126,7 +127,7 @@ fn name_of(path: &Path) -> Result<String> {
     };
     let name = if named.is_file() { named.file_stem() } else { named.file_name() };
     let name = name.map(|name| name.to_string_lossy().into_owned());
-    let nameless = || format!("{} has no name that the run's folder could have; give one with --out", path.display());
+    let nameless = || format!("{} has no name to call the run's folder after; give one with --out", path.display());
     name.ok_or_else(|| Misuse(nameless()).into())
 }
 

@@ -1,5 +1,5 @@
-//! The end of a run: its best network is calibrated by the validation part, keeps a reference to the training part, and sees
-//! the test part, once.
+//! The end of a run: its best network is calibrated on the validation part, gets a reference to the training part, and
+//! sees the test part, once.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,7 +14,7 @@ use densenet::{Card, DenseNet, Ensemble};
 
 use crate::{output, referencing};
 
-/// What the best network makes of the part that it is judged by: the test part, or where there is none what chose it.
+/// The best network's results on the part that it is judged by: the test part, or without one the part that chose it.
 pub struct Judged {
     pub part: Part,
     pub predictions: Predictions,
@@ -44,7 +44,7 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
         network.save(&card, &path)?;
     }
     let Some(predictions) = predictions_of(&network, &card, &data.test, batch, interrupted)? else { return Ok(None) };
-    // What chose the best epoch was seen before, and what of it cannot be read was told then.
+    // The part that chose the best epoch was seen before, and its unreadable pictures were reported then.
     if data.validation.is_some() {
         tell_untested(&predictions.unreadable, data.test.len());
     }
@@ -52,15 +52,15 @@ pub fn finish(run: &Run, data: &DataSet, folder: &Path, interrupted: &AtomicBool
     Ok(Some(Judged { part: data.test.part(), predictions, evaluation }))
 }
 
-/// Names the pictures that were not tested, for they could not be read, and tells how many of all these are.
+/// Names the pictures that were not tested because they could not be read, and reports their number.
 fn tell_untested(unreadable: &[Unreadable], all: usize) {
     for picture in unreadable {
-        output::note(format_args!("densenet: warning: {picture}; the test goes without it"));
+        output::note(format_args!("densenet: warning: {picture}; the test leaves it out"));
     }
     output::count_unreadable(unreadable.len(), all);
 }
 
-/// The network with a reference to the training pictures; without one where none can be made of them, which is said. None
+/// The network with a reference to the training pictures; without one where none can be made, which is reported. None
 /// where it is interrupted.
 fn with_reference(
     network: DenseNet,

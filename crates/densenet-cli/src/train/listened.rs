@@ -1,4 +1,4 @@
-//! A run that another program begins and listens to.
+//! A run that another program starts and listens to.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,12 +26,12 @@ struct Command {
 pub struct Trained {
     /// Its folder.
     pub folder: PathBuf,
-    /// Whether it came to its end. Otherwise it was interrupted, and can be gone on with.
+    /// Whether it came to its end. Otherwise it was interrupted, and can be resumed.
     pub done: bool,
 }
 
-/// Trains one network as `densenet train` with these `arguments` does: the same files, to the bit. It runs on the calling
-/// thread's pool; the `listener` hears of it and may end it, and so may who sets `interrupted`.
+/// Trains one network as `densenet train` with these `arguments` does: the same files, to the bit. It runs on the
+/// calling thread's pool; the `listener` is told about it and may end it, and so may whoever sets `interrupted`.
 ///
 /// # Errors
 /// Those of the command, in its words.
@@ -42,7 +42,7 @@ pub fn train(
 ) -> Result<Trained> {
     let command = Command::try_parse_from(arguments)?.train;
     if command.seeds.is_some() || command.find_lr {
-        return Err(Misuse("one run is trained here; --seeds and --find-lr are for the command line".into()).into());
+        return Err(Misuse("this trains a single run; --seeds and --find-lr are for the command line".into()).into());
     }
     let how = How { threads: rayon::current_num_threads(), tensorboard: command.tensorboard, interrupted };
     let begun = command.begin()?;

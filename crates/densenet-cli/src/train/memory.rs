@@ -1,4 +1,4 @@
-//! Whether a run fits into the machine's memory: the system would end one that does not, without a word.
+//! Whether a run fits into the machine's memory: the system would kill one that does not, without a message.
 
 use anyhow::{Result, bail};
 use densenet::checkpoint::Card;
@@ -11,12 +11,12 @@ use crate::output::counted;
 /// Refuses a run on so many training `pictures` that needs more memory than the machine has.
 ///
 /// # Errors
-/// One that does, with what would fit.
+/// A run that does, with settings that would fit.
 pub fn check(card: &Card, settings: &Settings, pictures: usize) -> Result<()> {
     machine::memory().map_or(Ok(()), |machine| check_within(machine, card, settings, pictures))
 }
 
-/// The same, where the machine has so many bytes.
+/// The same, where the machine has that many bytes.
 fn check_within(machine: usize, card: &Card, settings: &Settings, pictures: usize) -> Result<()> {
     let needed = Run::least_memory(card, settings, pictures)?;
     if needed <= machine {
@@ -25,13 +25,13 @@ fn check_within(machine: usize, card: &Card, settings: &Settings, pictures: usiz
     let (batch, size) = (settings.batch.min(pictures), card.preprocessing()?.size);
     let right = match thriftier(machine, card, settings, pictures)? {
         Some((option, needed)) => format!("{option} needs {}", gib(needed)),
-        None => "take smaller pictures (--size) or a smaller --batch".into(),
+        None => "use smaller pictures (--size) or a smaller --batch".into(),
     };
     let step = format!("a step on {} of {size}x{size}", counted(batch, "picture"));
     bail!("{step} needs {} of memory, and this machine has {}; {right}", gib(needed), gib(machine))
 }
 
-/// The first option that a run fits with, and what it needs then.
+/// The first option with which a run fits, and the memory that it then needs.
 fn thriftier(machine: usize, card: &Card, settings: &Settings, pictures: usize) -> Result<Option<(String, usize)>> {
     let low = Settings { memory: Memory::Low, ..settings.clone() };
     let in_parts = |accumulate| Settings { accumulate, ..settings.clone() };
@@ -73,7 +73,7 @@ mod tests {
         let in_parts = "a step on 32 pictures of 224x224 needs 0.9 GiB of memory, and this machine has 0.3 GiB; --accumulate 5 needs 0.3 GiB";
         assert_eq!(told(whole / 3, &settings), in_parts);
         let frozen = Settings { freeze: Freeze::Body, ..settings.clone() };
-        let smaller = "; take smaller pictures (--size) or a smaller --batch";
+        let smaller = "; use smaller pictures (--size) or a smaller --batch";
         assert!(told(whole / 3, &frozen).ends_with(smaller) && told(1 << 20, &settings).ends_with(smaller));
     }
 }

@@ -19,14 +19,14 @@ use crate::word::word;
 /// The highest seed: the highest number of TOML.
 pub const HIGHEST_SEED: u64 = i64::MAX as u64;
 
-/// Options that stand above what the recipe says; serialised, they are a recipe that says only what was given.
+/// Options that override the recipe; serialised, they are a recipe that holds only what was given.
 #[derive(Args, Serialize)]
 pub struct RecipeOptions {
-    /// The network, also densenet-L-k or densenet-bc-L-k of any depth; its input channels and classes become the data's
+    /// The network (densenet-L-k and densenet-bc-L-k may have any depth); it gets the data's input channels and classes
     /// [default: that of --init]
     #[arg(long, value_parser = model::preset)]
     pub model: Option<String>,
-    /// Begin with the weights of this file or built-in model; its input channels and classes may be others than the data's
+    /// Start from the weights of this file or built-in model; its input channels and classes may differ from the data's
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub init: Option<PathBuf>,
     /// fashion-mnist, mnist, cifar10, cifar100, a folder of classes, IDX files or CIFAR binaries, or a table
@@ -39,7 +39,7 @@ pub struct RecipeOptions {
     /// Dropout after each convolution of the dense layers [default: 0]
     #[arg(long, value_name = "P")]
     pub drop_rate: Option<f64>,
-    /// Of the initial weights and all that is random [default: 0]
+    /// Seed of the initial weights and everything random [default: 0]
     #[arg(long, value_parser = clap::value_parser!(u64).range(0..=HIGHEST_SEED))]
     pub seed: Option<u64>,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct RecipeOptions {
 #[derive(Args, Serialize)]
 #[command(next_help_heading = "Training")]
 pub struct TrainingOptions {
-    /// Times that every picture is seen [default: 10]
+    /// Number of epochs, that is, times that every picture is seen [default: 10]
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
     /// Pictures per step [default: 64]
@@ -67,58 +67,59 @@ pub struct TrainingOptions {
     #[arg(long, value_name = "X")]
     pub lr: Option<f64>,
     /// constant, steps (a tenth at 50 % and 75 %), thirds (a tenth at each), cosine (with warm-up) over all epochs, or
-    /// snapshot (a cosine each cycle, which leaves a network) [default: steps]
+    /// snapshot (a cosine per cycle, each of which leaves a network) [default: steps]
     #[arg(long, value_parser = word::<Schedule>, value_name = "WORD")]
     pub schedule: Option<Schedule>,
     /// Cycles of --schedule snapshot [default: 5]
     #[arg(long, value_name = "N")]
     pub cycles: Option<usize>,
-    /// Nesterov momentum of sgd [default: 0.9]
+    /// Nesterov momentum for sgd [default: 0.9]
     #[arg(long, value_name = "X")]
     pub momentum: Option<f64>,
     /// Weight decay on all parameters [default: 0.0001; 0.01 with adamw]
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f64>,
-    /// Shorten gradients whose norm over all parameters is larger
+    /// Clip gradients whose norm over all parameters exceeds this
     #[arg(long, value_name = "X")]
     pub clip_norm: Option<f64>,
-    /// Keep a moving average of the weights, of which a step keeps this share; it is what is evaluated and saved
+    /// Keep an exponential moving average of the weights with this decay; the average is evaluated and saved
     #[arg(long, value_name = "DECAY")]
     pub ema: Option<f64>,
-    /// Share of the target that is spread over all classes [default: 0]
+    /// Label smoothing: share of the target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X")]
     pub label_smoothing: Option<f64>,
-    /// Share of the training pictures that is held out to choose the best epoch by, where the data have no validation part;
+    /// Share of the training pictures to hold out for choosing the best epoch, if the data have no validation part;
     /// with 0 the test part chooses, which flatters its figure [default: 0.1]
     #[arg(long, value_name = "X|P%", value_parser = share)]
     pub val_fraction: Option<f64>,
     /// none, weights (rare classes or labels count more) or sampling (rare classes are drawn more often) [default: none]
     #[arg(long, value_parser = word::<Balance>, value_name = "WORD")]
     pub balance: Option<Balance>,
-    /// What stays as it is of all before the classifier: none, weights, or body (its batch-norms' statistics, too; far faster)
-    /// [default: none]
+    /// What to freeze of everything before the classifier: none, weights, or body (the batch-norms' statistics, too;
+    /// far faster) [default: none]
     #[arg(long, value_parser = word::<Freeze>, value_name = "WORD")]
     pub freeze: Option<Freeze>,
-    /// With --freeze weights, let one more block learn after every N epochs, the last block first
+    /// With --freeze weights, unfreeze one more block after every N epochs, the last block first
     #[arg(long, value_name = "N")]
     pub unfreeze_every: Option<usize>,
-    /// Learning rate of all before the classifier, as a share of the classifier's [default: 1]
+    /// Learning rate of everything before the classifier, as a share of the classifier's [default: 1]
     #[arg(long, value_name = "X")]
     pub body_lr: Option<f64>,
     /// Take the pictures in the data's own order
     #[arg(long = "no-shuffle")]
     #[serde(rename = "shuffle", serialize_with = "negated", skip_serializing_if = "is_false")]
     pub no_shuffle: bool,
-    /// End after so many epochs without a better one
+    /// Stop after that many epochs without a better one
     #[arg(long, value_name = "EPOCHS")]
     pub patience: Option<usize>,
-    /// Share of the training pictures that may turn out to be unreadable before the run ends [default: 0.01]
+    /// Share of the training pictures that may turn out to be unreadable before the run stops [default: 0.01]
     #[arg(long, value_name = "X|P%", value_parser = share)]
     pub max_bad: Option<f64>,
-    /// End after so many steps
+    /// Stop after that many steps
     #[arg(long, value_name = "N")]
     pub max_steps: Option<u64>,
-    /// Take a step's pictures in N micro-batches, one after the other, for less memory; batch-norm sees each on its own
+    /// Split a step's pictures into N micro-batches, one after the other, to save memory; batch-norm sees each on its
+    /// own
     #[arg(long, value_name = "N")]
     pub accumulate: Option<usize>,
     /// normal, or low: bottlenecks that would take more memory than gradients do are recomputed in the backward pass

@@ -16,14 +16,14 @@ use crate::{output, report};
 /// The page of a search in a run's folder.
 const PAGE: &str = "find-lr.html";
 
-/// Rows of the table that is printed, at most.
+/// Rows of the printed table, at most.
 const ROWS: usize = 16;
 
 /// Width of the longest bar, in characters.
 const WIDTH: f64 = 40.0;
 
-/// Searches for the learning rate of a run that would be in `folder`, prints the loss by rate, and writes a page of it there;
-/// whether it was not interrupted.
+/// Searches for the learning rate of a run that would be in `folder`, prints the loss by rate, and writes a page about
+/// it there; returns whether it was not interrupted.
 pub fn search(prepared: Prepared, folder: &Path, how: &How) -> Result<bool> {
     let Prepared { recipe, data, card, network } = prepared;
     let style = ProgressStyle::with_template("searching {bar:30} {pos}/{len}  {msg}  {eta} left");
@@ -46,10 +46,10 @@ pub fn search(prepared: Prepared, folder: &Path, how: &How) -> Result<bool> {
     Ok(true)
 }
 
-/// What is to be said of the suggested rate where the search came to no lowest loss; `usual` is the recipe's own.
+/// What to say about the suggested rate where the search found no lowest loss; `usual` is the recipe's own.
 fn doubt(tried: &[Tried], usual: f64) -> Option<String> {
     let why =
-        "the loss still fell at the highest rate that was tried; where it is lowest is not known, so this is a guess";
+        "the loss was still falling at the highest rate tried; where it is lowest is not known, so this is a guess";
     still_falls(tried).then(|| format!("{why}: compare a run with it and one with the recipe's own --lr {usual}"))
 }
 
@@ -74,7 +74,7 @@ mod tests {
             (0..STEPS).map(|step| Tried { lr: 0.1, loss: loss(step), smoothed: loss(step) }).collect()
         };
         let said = doubt(&of(|step| 100.0 - step as f64), 0.02).unwrap();
-        assert!(said.starts_with("the loss still fell at the highest rate that was tried; "), "{said}");
+        assert!(said.starts_with("the loss was still falling at the highest rate tried; "), "{said}");
         assert!(said.ends_with("and one with the recipe's own --lr 0.02"), "{said}");
         assert_eq!(doubt(&of(|step| (step as f64 - 60.0).abs()), 0.02), None);
     }

@@ -1,4 +1,4 @@
-//! Recipes: all that determines a run, as TOML.
+//! Recipes: everything that determines a run, as TOML.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::output::Misuse;
 /// The file of a run's recipe in its folder.
 pub const FILE: &str = "recipe.toml";
 
-/// The recipes that the program brings along.
+/// The built-in recipes.
 const NAMED: [(&str, &str); 6] = [
     ("paper-cifar", include_str!("../../recipes/paper-cifar.toml")),
     ("paper-imagenet", include_str!("../../recipes/paper-imagenet.toml")),
@@ -29,14 +29,14 @@ const NAMED: [(&str, &str); 6] = [
     ("quick", include_str!("../../recipes/quick.toml")),
 ];
 
-/// All that determines a run.
+/// Everything that determines a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// The network by name; that of `init` where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Weights to begin with.
+    /// Weights to start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
     /// The data set by name or path.
@@ -48,9 +48,9 @@ pub struct Recipe {
     /// Dropout; the network's own where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_rate: Option<f64>,
-    /// Of all that is random; the first of several.
+    /// The seed of everything random; the first of several.
     pub seed: u64,
-    /// Networks to train, each from a seed of its own; 0 and 1 are one.
+    /// Networks to train, each from its own seed; 0 and 1 both mean one.
     #[serde(skip_serializing_if = "at_most_one")]
     pub seeds: u32,
     /// How a picture's file becomes pixels.
@@ -68,14 +68,14 @@ fn at_most_one(seeds: &u32) -> bool {
 /// The table of the recipe `source`: a name, or a file.
 ///
 /// # Errors
-/// A file that cannot be read, that is no TOML, or in which a name or the kind of a value is none of a recipe's.
+/// A file that cannot be read, that is not TOML, or in which a recipe has no such name or type of value.
 pub fn read(source: &Path) -> Result<Table> {
     if let Some((_, text)) = NAMED.iter().find(|(name, _)| source.as_os_str() == *name) {
-        return Ok(spelled_out(text.parse().expect("a test reads the recipes that come along")));
+        return Ok(spelled_out(text.parse().expect("a test reads the built-in recipes")));
     }
     if !source.exists() {
         let names: Vec<&str> = NAMED.iter().map(|(name, _)| *name).collect();
-        bail!("{}: no such recipe; there is {}, or give a TOML file", source.display(), names.join(", "));
+        bail!("{}: no such recipe; use {}, or a TOML file", source.display(), names.join(", "));
     }
     let text = fs::read_to_string(source).with_context(|| source.display().to_string())?;
     let wrong = |error: toml::de::Error| anyhow!("{}: {}", source.display(), in_its_line(&text, &error));
@@ -102,7 +102,7 @@ fn in_words(error: &toml::de::Error) -> String {
     }
 }
 
-/// `table` where a word for the augmentation is the table that it stands for, over which options can be laid.
+/// `table`, with a word for the augmentation replaced by the table that it stands for, so that options can override it.
 fn spelled_out(mut table: Table) -> Table {
     let augment = table.get_mut("training").and_then(|training| training.get_mut("augment"));
     if let Some(word) = augment.filter(|augment| augment.is_str()) {
@@ -111,7 +111,7 @@ fn spelled_out(mut table: Table) -> Table {
     table
 }
 
-/// `over` laid over `base`: what both say is as `over` says.
+/// `over` laid over `base`: where both say something, `over` wins.
 pub fn layered(mut base: Table, over: Table) -> Table {
     for (name, value) in over {
         let value = match (base.remove(&name), value) {
@@ -142,7 +142,7 @@ impl Recipe {
     /// Checks that there is such a network, and that a run can have the settings.
     ///
     /// # Errors
-    /// The first of these that is wrong.
+    /// The first of these that fails.
     pub fn validate(&self) -> densenet::Result<()> {
         if let Some(model) = &self.model {
             Config::preset(model)?;
@@ -150,12 +150,12 @@ impl Recipe {
         self.training.validate()
     }
 
-    /// That in `folder`.
+    /// The recipe in `folder`.
     pub fn of_folder(folder: &Path) -> Result<Self> {
         Self::of(read(&folder.join(FILE))?)
     }
 
-    /// That of `run` in `folder`, whose state has the last word.
+    /// The recipe of `run` in `folder`; the run's state takes precedence.
     pub fn of_run(run: &Run, folder: &Path) -> Result<Self> {
         let card = run.card();
         let (size, drop_rate) = (Some(card.config.input_size), Some(card.config.drop_rate));
@@ -169,12 +169,12 @@ impl Recipe {
         Ok(write_whole(&folder.join(FILE), |file| std::io::Write::write_all(file, text.as_bytes()))?)
     }
 
-    /// What `now` says otherwise, a line each, but for what may change when a run of this recipe is gone on with.
+    /// Where `now` differs, a line each, except for what may change when a run of this recipe is resumed.
     pub fn changes(&self, now: &Self) -> Result<Vec<String>> {
         self.lasting().differences(&now.lasting())
     }
 
-    /// The same, in which what may change is always as here.
+    /// The same recipe, with fixed values for everything that may change.
     fn lasting(&self) -> Self {
         Self {
             // The same data may lie elsewhere.
@@ -192,7 +192,7 @@ impl Recipe {
         }
     }
 
-    /// What `other` says otherwise, a line each: `training.lr: 0.1, now 0.05`.
+    /// Where `other` differs, a line each: `training.lr: 0.1, now 0.05`.
     pub fn differences(&self, other: &Self) -> Result<Vec<String>> {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         flatten("", &Value::try_from(self)?, &mut before);

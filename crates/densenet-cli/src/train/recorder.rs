@@ -1,4 +1,4 @@
-//! What is written beside a run's own files while it goes on: its report, the machine, and TensorBoard's event file.
+//! What is written beside a run's own files during training: its report, the machine, and TensorBoard's event file.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -19,12 +19,13 @@ pub struct Recorder<'a> {
     events: Option<EventFile>,
     /// The last step heard of.
     step: u64,
-    /// Who hears of it, too, and may end it.
+    /// A listener, which is also told about it and may end it.
     listener: Option<&'a mut dyn Observer>,
 }
 
 impl<'a> Recorder<'a> {
-    /// Of the run in `folder` of which so many steps are `done`; with `events` if TensorBoard is to follow.
+    /// A recorder of the run in `folder`, of which that many steps are `done`; with `events` if TensorBoard is to
+    /// follow.
     pub fn new(
         watch: Watch,
         folder: PathBuf,
@@ -42,7 +43,7 @@ impl<'a> Recorder<'a> {
         self.watch.count_of_unreadable()
     }
 
-    /// Whether to go on, by what was said `so_far` and by the listener, whom `tell` tells.
+    /// Whether to continue, by the answer `so_far` and by that of the listener, which `tell` informs.
     fn goes_on(
         &mut self,
         so_far: ControlFlow<()>,
@@ -55,7 +56,7 @@ impl<'a> Recorder<'a> {
         if so_far.is_break() { so_far } else { heard }
     }
 
-    /// Adds values to the event file. That it cannot be written ends no run.
+    /// Adds values to the event file. A run does not end because it cannot be written.
     fn scalars(&mut self, scalars: &[(&str, f64)]) {
         let (step, now) = (self.step, SystemTime::now());
         let Some(events) = &mut self.events else { return };

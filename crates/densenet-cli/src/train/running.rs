@@ -1,4 +1,4 @@
-//! A run from its first step, or the next, to what its best network comes to.
+//! A run from its first step, or the next, to the results of its best network.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,14 +21,14 @@ pub struct How {
 
 /// How a run ended.
 pub enum Ended {
-    /// With all its steps, and what its best network came to, if an epoch was done.
+    /// With all its steps, and the results of its best network, if an epoch was done.
     Done(Option<Box<Judged>>),
     /// By Ctrl-C or SIGTERM; it can be resumed.
     Interrupted,
 }
 
-/// Trains a run that is `begun` to its end, unless Ctrl-C, SIGTERM or the `listener` is before it, and tells what became of
-/// it. Nobody else may write into its folder as long.
+/// Trains a run that is `begun` to its end, unless Ctrl-C, SIGTERM or the `listener` stops it earlier, and reports the
+/// outcome. Nobody else may write into its folder meanwhile.
 pub fn train(begun: Begun, how: &How, listener: Option<&mut dyn Observer>) -> Result<Ended> {
     let Begun { mut run, data, folder, resumed_in, claim: _claim } = begun;
     let &How { threads, tensorboard, ref interrupted } = how;
@@ -49,7 +49,7 @@ pub fn train(begun: Begun, how: &How, listener: Option<&mut dyn Observer>) -> Re
     });
     if outcome? == Outcome::Interrupted {
         let (step, folder) = (run.progress().step, resumed_in.display());
-        output::note(format_args!("saved at step {step}; go on with: densenet train --resume {folder}"));
+        output::note(format_args!("saved at step {step}; resume with: densenet train --resume {folder}"));
         return Ok(Ended::Interrupted);
     }
     let judged = finish(&run, &data, &folder, interrupted)?;

@@ -1,4 +1,4 @@
-//! Several networks of one recipe, each from a seed of its own.
+//! Several networks of one recipe, each from its own seed.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,8 @@ pub struct Several {
 }
 
 impl Several {
-    /// What `command` asks for, if it is several seeds: new ones, or such as were begun in the folder that it resumes.
+    /// What `command` asks for, if it is several seeds: new ones, or those that were begun in the folder that it
+    /// resumes.
     pub fn of(command: &Train) -> Result<Option<Self>> {
         if let Some(folder) = &command.resume {
             return Self::begun_in(folder, command);
@@ -40,7 +41,7 @@ impl Several {
         Ok(Some(Self { folder: command.folder(&recipe)?, recipe }))
     }
 
-    /// Those that were begun in `folder`, if it is of several.
+    /// Those that were begun in `folder`, if it is a folder of several.
     ///
     /// # Errors
     /// A recipe with which they would not be the ones that were begun, or that is no longer that of one of them.
@@ -57,7 +58,7 @@ impl Several {
         let changed = begun.changes(&recipe)?.join("; ");
         if !changed.is_empty() {
             let folder = folder.display();
-            let wrong = format!("the runs in {folder} were begun otherwise ({changed})");
+            let wrong = format!("the runs in {folder} were begun differently ({changed})");
             return Err(Misuse(format!("{wrong}; leave that out, or begin new runs")).into());
         }
         let several = Self { recipe, folder: folder.into() };
@@ -65,19 +66,19 @@ impl Several {
         Ok(Some(several))
     }
 
-    /// Fails where a run that was begun is not of the folder's recipe: its figure would be one of something else.
+    /// Fails if a run that was begun does not follow the folder's recipe: its figure would be for something else.
     fn check_recipes(&self) -> Result<()> {
         for seed in self.seeds() {
             let folder = self.of_seed(seed);
-            // What a run lacks is said when it is gone on with.
+            // What a run lacks is reported when it is resumed.
             if !folder.join(RESUME).exists() || !folder.join(recipe::FILE).exists() {
                 continue;
             }
             let changed = Recipe::of_folder(&folder)?.changes(&self.recipe_of(seed))?.join("; ");
             if !changed.is_empty() {
                 bail!(
-                    "the run in {} was begun otherwise than {} says ({changed}); move it away, and its seed is trained \
-                     anew, or begin new runs",
+                    "the run in {} was begun differently from what {} says ({changed}); move it away to train its seed \
+                     again, or begin new runs",
                     folder.display(),
                     self.folder.join(recipe::FILE).display()
                 );
@@ -86,7 +87,7 @@ impl Several {
         Ok(())
     }
 
-    /// Trains one after the other, those that were begun before from where they are; whether all are done.
+    /// Trains one after the other, resuming those that were begun before; returns whether all are done.
     pub fn run(self, command: &Train, how: &How) -> Result<bool> {
         let _claim = self.claim(command)?;
         let mut accuracies = Vec::new();
@@ -104,8 +105,8 @@ impl Several {
         Ok(true)
     }
 
-    /// The hold on the folder of all runs, in which nothing is written before. Where they are gone on with, the recipe that is
-    /// in force from now on is.
+    /// The claim to the folder of all runs, before anything is written in it. If they are resumed, the recipe that now
+    /// applies is written.
     fn claim(&self, command: &Train) -> Result<Claim> {
         if command.resume.is_none() {
             return Claim::of_new(&self.folder);
@@ -124,7 +125,7 @@ impl Several {
         }
     }
 
-    /// The run of `seed` before its first step. The folder's recipe has what the first of them was left to find out.
+    /// The run of `seed` before its first step. The folder's recipe has what the first of them had to find out.
     fn prepared(&self, command: &Train, seed: u64) -> Result<Prepared> {
         let recipe = self.recipe_of(seed);
         let known = command.resume.is_some();
@@ -149,7 +150,7 @@ impl Several {
     }
 }
 
-/// A line a seed, and their mean and deviation.
+/// One line per seed, and their mean and deviation.
 fn told(scores: &[(u64, f64)]) -> String {
     let lines: String = scores.iter().map(|(seed, score)| format!("seed {seed}: {:.2} %\n", 100.0 * score)).collect();
     let count = scores.len() as f64;

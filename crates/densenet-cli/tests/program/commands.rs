@@ -117,7 +117,7 @@ fn exports_that_cannot_be() {
     world.fails("export --weights fashion-mnist --out w.safetensors", 2, &["w.safetensors", "--format torchvision"]);
     world.fails("export --weights fashion-mnist --out w.bin", 2, &["w.bin", "--format"]);
     world.fails("export --weights fashion-mnist --format tflite --out w", 2, &["tflite", "torchvision", "onnx"]);
-    world.fails("export --weights fashion-mnist --format densenet --fold --out w", 2, &["--fold", "onnx alone"]);
+    world.fails("export --weights fashion-mnist --format densenet --fold --out w", 2, &["--fold", "only for"]);
     world.fails("export --weights nothing --out w.onnx", 1, &["nothing", "densenet models"]);
     world.fails("export --weights fashion-mnist --out nowhere/w.onnx", 1, &["nowhere/w.onnx"]);
 }
@@ -212,9 +212,9 @@ fn classes_are_named_by_a_file() {
     world.done("export --weights named.safetensors --labels names.txt --format densenet --out again.safetensors");
     assert!(world.done("info again.safetensors").contains("classes: a, b, c, d, e\n"));
     for (text, parts) in [
-        ("a\nb\nc\nd\n", ["names.txt", "4 names", "5 classes"]),
+        ("a\nb\nc\nd\n", ["names.txt", "4 class names", "5 classes"]),
         ("a\n\nb\nc\nd\n", ["names.txt", "line 2", "empty"]),
-        ("", ["names.txt", "0 names", "5 classes"]),
+        ("", ["names.txt", "0 class names", "5 classes"]),
     ] {
         fs::write(world.path("names.txt"), text).unwrap();
         world.fails(&words, 1, &parts);

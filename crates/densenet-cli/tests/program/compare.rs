@@ -119,7 +119,7 @@ fn a_run_that_diverges_is_told_and_the_others_are_done() {
         let (_, err) = world.exits(0, "compare --plan plan.toml --out runs --part 1/4 --threads 1");
         assert_eq!(err.matches(" diverged: the loss is NaN at step 3, learning rate").count(), left, "{err}");
         assert!(
-            err.contains("4 runs diverged, and no claim that needs one is decided: data-dense-10-none-0, "),
+            err.contains("4 runs diverged, so claims that need one are not decided: data-dense-10-none-0, "),
             "{err}"
         );
     }
@@ -153,7 +153,7 @@ fn plans_and_folders_that_do_not_fit_are_refused() {
     world.fails("compare --plan wrong.toml", 1, &["wrong.toml", "line 14", "joined"]);
     world.write("many.toml", PLAN.replace("images = [10]\n", "images = [400]\n"));
     world.fails("compare --plan many.toml", 1, &["images = 400; the data have 40 training pictures"]);
-    world.fails("compare --plan papers", 1, &["papers: no such plan; there is article, quick"]);
+    world.fails("compare --plan papers", 1, &["papers: no such plan; use article, quick"]);
     world.fails("compare --plan plan.toml --part 3/2", 2, &["I/N with I from 1 to N"]);
     world.write("deep.toml", PLAN.replace("depths = [10, 16]", "depths = [4]"));
     world.fails("compare --plan deep.toml --out deep", 1, &["L = 4 leaves no layer for each of 3 blocks"]);
@@ -184,6 +184,6 @@ fn plans_and_folders_that_do_not_fit_are_refused() {
     world.fails(
         "compare --plan other.toml --out kept",
         2,
-        &["kept was begun by another plan", "was: steps = 4", "is: steps = 5"],
+        &["kept was begun with another plan", "was: steps = 4", "is: steps = 5"],
     );
 }

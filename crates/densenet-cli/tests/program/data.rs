@@ -63,7 +63,7 @@ fn a_sound_folder_passes() {
         assert_eq!(found[list], serde_json::json!([]), "{list}");
     }
     let (_, text, _) = run(folder.path(), "data check set");
-    assert_eq!(text, "pictures: 24 train, 4 test; 2 classes\nnothing that would harm a training\n");
+    assert_eq!(text, "pictures: 24 train, 4 test; 2 classes\nnothing that would harm training\n");
 }
 
 #[test]
@@ -74,25 +74,25 @@ fn everything_that_is_wrong_is_found() {
             fs::write(file(f, "train/bird/a.bmp"), b"BM and no more").unwrap()
         }),
         ("empty", true, "empty files: 1", |f| fs::write(file(f, "train/cat/b.bmp"), b"").unwrap()),
-        ("tiny", false, "15x15 of less than 16", |f| fs::write(file(f, "test/cat/c.bmp"), bmp(15, 99)).unwrap()),
+        ("tiny", false, "15x15, smaller than 16", |f| fs::write(file(f, "test/cat/c.bmp"), bmp(15, 99)).unwrap()),
         ("conflicts", true, "different labels: 1", |f| {
             fs::copy(file(f, "train/bird/03.bmp"), file(f, "train/cat/03b.bmp")).map(drop).unwrap();
         }),
-        ("leaks", true, "held-out pictures that are in the training part: 1", |f| {
+        ("leaks", true, "held-out pictures that are also in the training part: 1", |f| {
             fs::copy(file(f, "train/bird/03.bmp"), file(f, "test/bird/d.bmp")).map(drop).unwrap();
         }),
         ("duplicates", false, "several times: 1", |f| {
             fs::copy(file(f, "train/bird/03.bmp"), file(f, "train/bird/e.bmp")).map(drop).unwrap();
         }),
         ("missing", true, "without a training picture: 1\n  dog", |f| fs::create_dir(file(f, "train/dog")).unwrap()),
-        ("few", false, "dog: 1 of less than 10", |f| {
+        ("few", false, "dog: 1, fewer than 10", |f| {
             fs::create_dir(file(f, "train/dog")).unwrap();
             fs::write(file(f, "train/dog/f.bmp"), bmp(20, 98)).unwrap();
         }),
         ("refused", true, "refused by densenet train: 1\n  bird is its only class; a network", |f| {
             ["train", "test"].iter().for_each(|part| fs::remove_dir_all(file(f, part).join("cat")).unwrap());
         }),
-        ("alike", false, "case or blanks alone: 1\n  \"bird\" and \"bird \"\n", |f| {
+        ("alike", false, "only in case or blanks: 1\n  \"bird\" and \"bird \"\n", |f| {
             fs::create_dir(file(f, "train/bird ")).unwrap();
             fs::write(file(f, "train/bird /g.bmp"), bmp(20, 97)).unwrap();
         }),
@@ -142,7 +142,7 @@ fn a_pipe_is_no_picture() {
     fs::write(file(folder.path(), "t.csv"), format!("path,label\n{rows}pipe.bmp,cat\n")).unwrap();
     let (code, out, err) = run(folder.path(), "data check set/t.csv");
     assert_eq!(code, Some(1), "{out}{err}");
-    assert!(out.contains("cannot be read: 1\n  set/pipe.bmp: no file, but a folder, a pipe or a device\n"), "{out}");
+    assert!(out.contains("cannot be read: 1\n  set/pipe.bmp: not a file, but a folder, a pipe or a device\n"), "{out}");
 }
 
 /// The same pixels in files that differ are found, too.

@@ -85,11 +85,11 @@ fn weights_of_a_run_are_evaluated_by_its_parts() {
     for (part, words) in [("test", ""), ("val", "--part val"), ("train", "--part train")] {
         let (images, err) = eval(&format!("--weights run/best.safetensors,run/last.safetensors {words}"));
         assert_eq!(images, split.lines().filter(|line| line.ends_with(&format!(",{part}"))).count(), "{part}");
-        assert!(err.contains(&format!("evaluating the part {part} of run/split.csv")), "{err}");
+        assert!(err.contains(&format!("evaluating the {part} part in run/split.csv")), "{err}");
     }
     fs::copy(world.path("run/best.safetensors"), world.path("moved.safetensors")).unwrap();
     let (images, err) = eval("--weights moved.safetensors");
-    assert!(images == 28 && err.contains("also those that the network was trained on"), "{images} {err}");
+    assert!(images == 28 && err.contains("including those that the network was trained on"), "{images} {err}");
     let (images, err) = eval(&weights("head-sigmoid.pth"));
     assert!(images == 28 && !err.contains("trained on"), "{images} {err}");
 }
@@ -141,7 +141,7 @@ fn views_of_a_picture_are_averaged() {
     let flipped = world.json(&format!("{words} --tta flip"));
     assert!(flipped["loss"] != plain["loss"] && flipped["images"] == 28, "{flipped}");
     let err = world.exits(2, &format!("{words} --tta flip,crops")).1;
-    assert!(err.contains("every crop of 16x16 is the whole; a crop_fraction below 1"), "{err}");
+    assert!(err.contains("every crop of 16x16 is the whole picture; a crop_fraction below 1"), "{err}");
     let cropped = world.json(&format!("{words} --tta flip,crops --crop-fraction 0.8"));
     assert!(cropped["loss"] != flipped["loss"], "{cropped}");
     assert!(world.exits(2, &format!("{words} --tta turn")).1.contains("turn"));

@@ -152,7 +152,7 @@ fn settings_that_do_not_fit_are_refused() {
     assert!(refused("--noise 0.1").contains("--noise is a setting of --method smooth-grad"));
     assert!(refused("--method integrated-gradients --steps 0").contains("at least one is needed"));
     assert!(refused("--method smooth-grad --samples 0").contains("at least one is needed"));
-    assert!(refused("--method smooth-grad --noise -1").contains("a share from 0 on is needed"));
+    assert!(refused("--method smooth-grad --noise -1").contains("it must be 0 or above"));
     assert!(!world.path("why").exists(), "nothing is left behind");
 }
 
@@ -162,8 +162,8 @@ fn what_cannot_be_explained_is_said() {
     world.write("broken.png", "no picture");
     let explain = |code, words: &str| world.exits(code, &format!("explain --weights cifar10 --out why {words}")).1;
     let err = explain(2, "a.ppm --class boat");
-    assert!(err.contains("no class is called boat; the nearest of 10 are ") && err.contains("cat"), "{err}");
-    assert!(explain(2, "a.ppm --class cat --against cat").contains("two are needed"));
+    assert!(err.contains("no class is called boat; the most similar of 10 are ") && err.contains("cat"), "{err}");
+    assert!(explain(2, "a.ppm --class cat --against cat").contains("they must differ"));
     assert!(explain(2, "a.ppm --against cat").contains("--class"));
     assert!(explain(2, "a.ppm --occlusion 33").contains("1 to 32 fit"));
     assert!(explain(1, "broken.png").contains("nothing to explain"));
@@ -179,7 +179,8 @@ fn heads_that_are_no_sums_over_places_are_explained_by_other_methods() {
     let words = "--weights cifar10 --head-pool max a.ppm";
     let (_, err) = world.exits(2, &format!("explain {words} --out why"));
     assert!(
-        err.contains("max pooling before the classifier") && err.contains("Grad-CAM and occlusion take any network"),
+        err.contains("max pooling before the classifier")
+            && err.contains("Grad-CAM and occlusion work with any network"),
         "{err}"
     );
     world.exits(2, &format!("predict {words} --map maps"));

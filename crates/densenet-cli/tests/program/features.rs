@@ -67,7 +67,7 @@ fn files_hold_what_the_library_makes() {
     world.write("p/b/broken.png", b"no picture");
     let (out, err) = world.exits(1, "p --out f.npy --batch 2");
     assert_eq!((&*out, world.text("f.txt")), ("", NAMES.map(|name| format!("{name}\n")).concat()));
-    for part in ["error: p/b/broken.png: ", "1 of 6 inputs could not be read", "wrote f.npy: 5 inputs of "] {
+    for part in ["error: p/b/broken.png: ", "1 of 6 inputs could not be read", "wrote f.npy: 5 inputs, "] {
         assert!(err.contains(part), "{part}: {err}");
     }
     assert_eq!(values(&world.path("f.npy")), features.pooled.iter().copied().collect::<Vec<f32>>());
@@ -183,8 +183,8 @@ fn wrong_words_and_inputs_are_told_before_anything_is_written() {
         (2, "p --out f.npy --block 0", "--block is 0"),
         (2, "p --out f.npy --map tsne", "--page"),
         (2, "p --page f.html --map umap", "pca, tsne"),
-        (1, "p --page f.html --map tsne", "--map tsne needs 16 inputs or more; 5 could be read"),
-        (2, "p --page f.npy --out f.npy", "--out and --page are one file"),
+        (1, "p --page f.html --map tsne", "--map tsne needs at least 16 inputs; 5 could be read"),
+        (2, "p --page f.npy --out f.npy", "--out and --page name the same file"),
         (2, "p --neighbours 3", "--of"),
         (2, "p --out f.npy --of p/a", "--neighbours"),
         (1, "p --out nowhere/f.npy", "nowhere/f.npy"),

@@ -59,7 +59,7 @@ fn one_unreadable_input_costs_none_of_the_others() {
     let inputs: Vec<&str> = out.lines().map(|line| line.split(':').next().unwrap()).collect();
     assert_eq!(inputs, [0, 1, 2, 3, 4].map(|i| format!("pictures/{i}.pgm")));
     for part in [
-        "pictures: left out what is no picture (.txt: 1)\n",
+        "pictures: left out files that are not pictures (.txt: 1)\n",
         "densenet: error: pictures/2.jpg: an empty file, not a picture\n",
         "densenet: error: empty: no pictures in it; files ending in jpg, ",
         "densenet: error: gone.png: No such file",
@@ -113,7 +113,7 @@ fn a_table_is_gone_on_with_where_a_kill_left_it() {
         assert_eq!((&*out, &*err), ("", "7 inputs predicted\n"));
         let whole = world.text(table);
         assert!(whole.starts_with(head), "{whole}");
-        assert!(world.exits(1, &words).1.contains("it is there already; --resume goes on with it"));
+        assert!(world.exits(1, &words).1.contains("the file already exists; --resume continues it"));
         for cut in [0, 10, whole.len() / 2, whole.len() - 1] {
             world.write(table, &whole[..cut]);
             world.exits(0, &format!("{words} --resume"));
@@ -131,7 +131,7 @@ fn a_table_is_gone_on_with_where_a_kill_left_it() {
     assert!(other.contains("t.csv: its columns are path,label,probability,label_2,"), "{other}");
     world.write("t.jsonl", "{\"path\":\"a\"}\nhello\n");
     let other = world.exits(1, &format!("{PREDICT} p --out t.jsonl --resume")).1;
-    assert!(other.contains("t.jsonl: line 2: no prediction"), "{other}");
+    assert!(other.contains("t.jsonl: line 2: not a prediction"), "{other}");
     assert!(world.exits(2, &format!("{PREDICT} p --out t.txt")).1.contains("ends in .csv or .jsonl"));
     world.exits(2, &format!("{PREDICT} p --resume"));
 }
@@ -165,8 +165,8 @@ fn pictures_that_are_not_stored_upright_are_counted_once() {
     for name in ["turned-1.png", "turned-3.png", "turned-6.jpg", "turned-6.tif"] {
         fs::copy(golden(name), world.path(&format!("set/a/{name}"))).unwrap();
     }
-    let said = "2 pictures say by EXIF that they are not stored upright; they are read as stored, as torchvision does; \
-                --orientation apply turns them\n";
+    let said = "2 pictures are not stored upright according to EXIF; they are read as stored, as torchvision does; \
+                --orientation apply turns them upright\n";
     let train = format!("train {} --data set --batch 4 --epochs 2 --threads 1", tiny());
     // Of weights outside of their run's folder all pictures are evaluated.
     let eval = "eval --weights last.safetensors --data set";
@@ -181,9 +181,9 @@ fn pictures_that_are_not_stored_upright_are_counted_once() {
     let card = world.exits(0, "info upright/last.safetensors --json").0;
     assert!(card.contains(r#""orientation":"apply""#), "{card}");
     let err = world.exits(2, "train --resume run --orientation apply").1;
-    assert!(err.contains("begun otherwise (decoding.orientation: \"ignore\", now \"apply\")"), "{err}");
+    assert!(err.contains("begun differently (decoding.orientation: \"ignore\", now \"apply\")"), "{err}");
     let one = world.exits(0, &format!("{PREDICT} set/a/turned-3.png")).1;
-    assert!(one.contains("1 picture says by EXIF that it is not stored upright; it is read as stored"), "{one}");
+    assert!(one.contains("1 picture is not stored upright according to EXIF; it is read as stored"), "{one}");
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_folder_of_classes_is_scored_whole_and_matched_by_name() {
     assert_eq!(score("", 0)["images"], 40);
     assert_eq!(score("--part test", 0)["images"], 4);
     assert_eq!(score("--part train", 0)["images"], 36);
-    assert!(world.exits(1, &format!("{words} --part val")).1.contains("no part val; there is train and test"));
+    assert!(world.exits(1, &format!("{words} --part val")).1.contains("no part val; it has train and test"));
     // As many as all of them are taken for coats, whatever the place of that class in the folder.
     let coats = world.exits(0, &format!("{PREDICT} set/Coat --top 1")).0.matches(": Coat ").count();
     let bags = world.exits(0, &format!("{PREDICT} set/Bag --top 1")).0.matches(": Bag ").count();
@@ -237,7 +237,7 @@ fn a_folder_of_classes_is_scored_whole_and_matched_by_name() {
     assert!(err.contains("error: set/Coat/20.png: an empty file") && err.contains("1 of 41 inputs could"), "{err}");
     world.picture("set/Scarf/1.pgm", 1);
     let err = world.exits(1, words).1;
-    assert!(err.contains("set has a class Scarf, which is none of the 10 that these weights know"), "{err}");
+    assert!(err.contains("set has a class Scarf, which is not among the 10 that these weights know"), "{err}");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn validation_chooses_and_test_is_seen_once() {
     fs::remove_dir_all(world.path("set/test")).unwrap();
     world.picture("set/test/x.pgm", 1);
     let (out, err) = world.exits(0, &format!("{words} --out other"));
-    assert!(err.contains("set/test has no folders of classes and is passed over"), "{err}");
+    assert!(err.contains("set/test has no class folders and is skipped"), "{err}");
     assert!(out.contains("; best by val accuracy ") && !out.contains("test"), "{out}");
 }
 
@@ -273,12 +273,12 @@ fn what_is_left_of_an_epoch_joins_its_last_batch() {
     (0..2).for_each(|i| world.picture(&format!("set/test/{i}/{i}.pgm"), 25 * i));
     let words = format!("train {} --data set --epochs 2 --threads 1 --val-fraction 0", tiny());
     let (_, err) = world.exits(0, &format!("{words} --batch 8 --out run"));
-    assert!(err.contains("2 steps of 8 pictures (the last of an epoch of 9: what is left is too little"), "{err}");
+    assert!(err.contains("2 steps of 8 pictures (the last of an epoch of 9: the remainder is too small"), "{err}");
     assert_eq!(world.text("run/log.jsonl").matches("\"step\"").count(), 2);
     world.exits(0, "train --resume run --epochs 3");
     assert_eq!(world.text("run/log.jsonl").matches("\"step\"").count(), 3);
     let err = world.exits(2, &format!("{words} --batch 1 --out other")).1;
-    assert!(err.contains("9 pictures in batches of 1") && err.contains("a single value a channel"), "{err}");
+    assert!(err.contains("9 pictures in batches of 1") && err.contains("a single value per channel"), "{err}");
     assert!(!world.path("other").exists(), "known before the first step");
 }
 
@@ -351,7 +351,7 @@ fn a_run_goes_on_without_a_picture_that_cannot_be_read() {
     fs::remove_file(world.path("set/a/broken.jpg")).unwrap();
     (0..10).for_each(|i| fs::remove_file(world.path(&format!("set/a/{i}.pgm"))).unwrap());
     let err = world.exits(1, &words.replace("--out run", "--out third")).1;
-    assert!(err.contains("set: no pictures of a; a class needs at least one to train on"), "{err}");
+    assert!(err.contains("set: no training pictures of a; a class needs at least one"), "{err}");
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn a_run_on_a_table_goes_on_with_the_very_same_pictures() {
     }
     world.write("t.csv", &table);
     let words = format!("train {} --data t.csv --batch 8 --epochs 1 --threads 1", tiny());
-    assert!(world.exits(1, &words).1.contains("t.csv: none of its pictures is there, as 0.pgm; name the folder"));
+    assert!(world.exits(1, &words).1.contains("t.csv: none of its pictures exist, as 0.pgm; name the folder"));
     world.exits(2, &format!("{words} --label-column label --label-columns burst"));
     let (_, err) = world.exits(0, &format!("{words} --images p --group-by burst --out run"));
     let begun = parts(&err).to_owned();
@@ -418,7 +418,7 @@ fn a_run_goes_on_without_a_picture_that_is_gone_and_a_class_that_came() {
     assert_eq!(parts(&err), begun);
     assert!(err.contains(&format!("warning: set/{gone}: ")) && err.contains("; the run goes on"), "{err}");
     let err = world.exits(1, "train --resume run --epochs 3 --max-bad 0").1;
-    assert!(err.contains("with it 1 of 16 training pictures cannot be read"), "{err}");
+    assert!(err.contains("including it, 1 of 16 training pictures cannot be read"), "{err}");
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn too_few_pictures_are_no_wrong_setting() {
     ["a/1", "a/2", "b/1", "b/2"].iter().for_each(|name| world.picture(&format!("set/{name}.pgm"), 1));
     let words = format!("train {} --data set --batch 2 --epochs 1 --threads 1 --out run", tiny());
     let err = world.exits(1, &words).1;
-    assert!(err.contains("data set set: no class has two training pictures, of which one could be held out"), "{err}");
+    assert!(err.contains("data set set: no class has two training pictures, one of which could be held out"), "{err}");
     world.exits(0, &format!("{words} --val-fraction 0"));
 }
 
@@ -448,7 +448,10 @@ fn a_table_of_labels_is_trained_on() {
     assert!(err.contains("12 for training, 4 for validation and 4 for testing"), "{err}");
     world.write("t.csv", table.replace(",0,train", ",,train").replace(",1,train", ",-1,train"));
     let err = world.exits(1, &format!("{words} --out other")).1;
-    assert!(err.contains("sky is known of no training picture; a label is learnt from pictures with it"), "{err}");
+    assert!(
+        err.contains("sky is known for no training picture; a label is learnt from pictures with and without it"),
+        "{err}"
+    );
     world.write("t.csv", table.replace("\n7.pgm,1,", "\n7.pgm,2,"));
     let err = world.exits(1, &format!("{words} --label-columns sea,sky --out other")).1;
     assert!(err.contains("t.csv: line 9: 2 in column sea; a label is 1 or 0, -1 if uncertain"), "{err}");

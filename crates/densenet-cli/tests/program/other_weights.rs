@@ -124,10 +124,10 @@ fn a_card_says_what_options_say() {
     assert_eq!(percents(&by_card), percents(&by_options), "{by_card}{by_options}");
     for (text, part) in [
         (r#"{"zoom":1}"#, "unknown field `zoom`"),
-        (r#"{"labels":["a"]}"#, "1 names of classes for a network of 7 classes"),
+        (r#"{"labels":["a"]}"#, "1 class names for a network of 7 classes"),
         (r#"{"output":{"kind":"sigmoid","thresholds":[2.0]}}"#, "1 thresholds"),
         (r#"{"card_version":9}"#, "version 9; this program reads up to 1"),
-        ("[]", "no card"),
+        ("[]", "not a card"),
         ("{", "not JSON"),
     ] {
         fs::write(folder.path().join("card.json"), text).unwrap();
@@ -140,9 +140,9 @@ fn a_card_says_what_options_say() {
 fn what_was_chosen_in_reading_is_said() {
     let folder = folder_with_picture();
     let info = |name: &str, more: &[&str]| done(&folder, &[&["info", &kind(name)][..], more].concat());
-    assert!(info("new-maps-first.pth", &[]).contains("new maps stand before the older ones"));
+    assert!(info("new-maps-first.pth", &[]).contains("new maps come before the older ones"));
     assert!(!info("head-mlp.pth", &[]).contains("new maps"));
-    assert!(info("ema.pth", &[]).contains("model_ema, the average of the weights, is taken"));
+    assert!(info("ema.pth", &[]).contains("model_ema, the average of the weights, is used"));
     assert!(!info("ema.pth", &["--entry", "model"]).contains("the average of the weights"));
     assert!(info("no-head.pth", &[]).contains("no classifier"));
     let object: Value = serde_json::from_str(&info("stem-pool-2x2.pth", &["--json"])).unwrap();

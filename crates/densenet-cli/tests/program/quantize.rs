@@ -45,7 +45,7 @@ fn what_holds_no_integers_or_is_damaged_is_told() {
     world.fails(words, 2, &["run/last.safetensors holds no integers", "densenet quantize --weights"]);
     world.done("quantize --weights run/last.safetensors --out q.safetensors");
     let again = "quantize --weights q.safetensors --out again.safetensors";
-    world.fails(again, 2, &["q.safetensors: its weights are integers already"]);
+    world.fails(again, 2, &["q.safetensors: its weights are already integers"]);
     assert!(!world.path("again.safetensors").exists());
     let nowhere = "quantize --weights run/last.safetensors --data nothing-there --out no-folder/q.safetensors";
     world.fails(nowhere, 1, &["no-folder/q.safetensors"]);
@@ -74,7 +74,7 @@ fn weights_that_do_not_say_how_pictures_are_prepared() {
         assert_eq!(code, Some(0), "{told}");
         told
     };
-    assert!(told("").contains("outside of -4 to 4"));
+    assert!(told("").contains("outside -4 to 4"));
     assert!(!told(" --preset fashion-mnist").contains("outside"));
 }
 

@@ -148,7 +148,7 @@ fn the_reference_of_another_network_is_refused_and_can_be_replaced() {
     bytes[first] ^= 1;
     world.write("other.safetensors", bytes);
     let reason =
-        "other.safetensors: its reference to training pictures was made by another network; densenet reference";
+        "other.safetensors: its reference to training pictures is from another network; make one with densenet";
     world.fails("predict --weights other.safetensors p/dark.bmp", 1, &[reason]);
     world.done("info other.safetensors");
     world.done("reference --weights other.safetensors --data ./fashion-mnist --out mended.safetensors");

@@ -99,7 +99,7 @@ fn a_page_has_all_that_the_folder_tells_and_escapes_it() {
         "style=\"--share:0.333\">7</td>",
         "Reliability diagram",
         "The most confident mistakes",
-        "The likeliest wrong labels",
+        "The most likely wrong labels",
         "98.70\u{a0}%",
         "1 picture could not be read",
         "1,234 MiB",
@@ -139,7 +139,7 @@ fn files_that_are_something_else_are_named() {
         runs.train("one", 1, 1, 0.5);
         runs.write(&format!("one/{file}"), text);
         let (code, err) = runs.report("one");
-        assert!(code == Some(1) && err.contains(&format!("one/{file}: no ")), "{err}");
+        assert!(code == Some(1) && err.contains(&format!("one/{file}: not ")), "{err}");
         fs::remove_file(runs.path("one").join(file)).unwrap();
     }
     assert_eq!(runs.report("").0, Some(2));
@@ -169,7 +169,7 @@ fn several_runs_beside_each_other() {
         runs.write(&format!("{name}/evaluation.json"), object.to_string());
     }
     let page = runs.page("run-1 run-2 run-3", "report.html");
-    assert!(page.contains("Mean and deviation of 2 seeds") && page.contains("91.00 ± 1.41 %"), "{page}");
+    assert!(page.contains("Mean and deviation over 2 seeds") && page.contains("91.00 ± 1.41 %"), "{page}");
     assert!(page.contains("<code>training.lr</code>") && !page.contains("<code>model</code>"), "{page}");
     assert_eq!(page.matches("data-name=\"run-3\"").count(), 4, "{page}");
     runs.page("run-1 run-2 --out both.html", "both.html");

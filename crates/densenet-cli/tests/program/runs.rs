@@ -79,7 +79,7 @@ fn a_recipe_is_written_with_the_run_and_taken_back() {
     world.exits(0, "train --recipe run/recipe.toml --max-steps 1 --out third");
     assert!(world.text("third/recipe.toml").contains("epochs = 3\n"));
     let (_, err) = world.train(1, "--recipe nothing --data set");
-    assert!(err.contains("nothing: no such recipe; there is paper-cifar"), "{err}");
+    assert!(err.contains("nothing: no such recipe; use paper-cifar"), "{err}");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_body_of_random_weights_learns_as_fast_as_its_classifier() {
     for (words, told) in [
         ("--recipe finetune", "body_lr is 0.1, and without --init random weights would learn at that share"),
         ("--freeze body", "freeze is body, and without --init random weights would stay as they are"),
-        ("--freeze weights --unfreeze-every 1 --find-lr", "give --init weights that were trained, or --freeze none"),
+        ("--freeze weights --unfreeze-every 1 --find-lr", "give --init trained weights, or --freeze none"),
     ] {
         let (_, err) = world.exits(2, &format!("train --model densenet-10-4 --data set --size 8 --out run {words}"));
         assert!(err.contains(told) && !world.path("run").exists(), "{words}: {err}");
@@ -147,7 +147,7 @@ fn a_run_is_gone_on_with_where_it_is_whole_and_begun_where_there_is_none() {
         let text = world.text(name);
         fs::remove_file(world.path(name)).unwrap();
         let (_, err) = world.exits(1, "train --resume run --threads 1");
-        assert!(err.contains(&format!("{name}: missing, and without it the run would go on as another")), "{err}");
+        assert!(err.contains(&format!("{name}: missing, and without it the run would become another")), "{err}");
         world.write(name, text);
     }
     world.exits(0, "train --resume run --max-steps 2 --threads 1");
@@ -158,7 +158,7 @@ fn test_pictures_that_cannot_be_read_are_named_and_counted() {
     let world = World::new();
     world.write("set/test/a/broken.jpg", b"");
     let (_, err) = world.train(0, "--data set --epochs 1 --out run");
-    let named = "densenet: warning: set/test/a/broken.jpg: an empty file, not a picture; the test goes without it\n";
+    let named = "densenet: warning: set/test/a/broken.jpg: an empty file, not a picture; the test leaves it out\n";
     assert!(err.contains(named) && err.contains("1 of 13 inputs could not be read\n"), "{err}");
     world.write("set/val/b/broken.jpg", b"");
     let (_, err) = world.train(0, "--data set --epochs 1 --out other");
@@ -224,12 +224,13 @@ fn runs_of_several_seeds_stay_of_one_recipe() {
         assert_eq!(world.text("runs/recipe.toml"), recipe, "{other}: nothing is written before that is known");
     }
     let (_, err) = world.exits(2, "train --resume runs --lr 0.05 --seed 5 --threads 1");
-    let told = "the runs in runs were begun otherwise (seed: 0, now 5; training.lr: 0.1, now 0.05); leave that out";
+    let told = "the runs in runs were begun differently (seed: 0, now 5; training.lr: 0.1, now 0.05); leave that out";
     assert!(err.contains(told), "{err}");
     assert!(!world.path("runs/seed-5").exists() && world.text("runs/recipe.toml") == recipe);
     world.write("runs/recipe.toml", recipe.replace("\nlr = 0.1\n", "\nlr = 0.05\n"));
     let (_, err) = world.exits(1, "train --resume runs --threads 1");
-    let told = "the run in runs/seed-0 was begun otherwise than runs/recipe.toml says (training.lr: 0.1, now 0.05)";
+    let told =
+        "the run in runs/seed-0 was begun differently from what runs/recipe.toml says (training.lr: 0.1, now 0.05)";
     assert!(err.contains(told), "{err}");
     world.write("runs/recipe.toml", recipe);
     world.exits(0, "train --resume runs --epochs 2 --threads 1");
@@ -248,7 +249,7 @@ fn snapshots_answer_together() {
     let (_, err) = world.exits(0, &format!("export --weights {both} --out both.onnx"));
     assert!(err.contains("wrote both.onnx: 2 networks"), "{err}");
     let (_, err) = world.exits(2, &format!("export --weights {both} --format torchvision --out both.safetensors"));
-    assert!(err.contains("several networks become one file in --format onnx alone"), "{err}");
+    assert!(err.contains("several networks become one file only with --format onnx"), "{err}");
     let (_, err) = world.train(2, "--data set --epochs 3 --schedule snapshot --cycles 2 --out other");
     assert!(err.contains("cycles is 2; it must be a divisor of the epochs, 3"), "{err}");
 }
@@ -290,7 +291,7 @@ fn any_number_of_labels_from_a_table_to_probabilities() {
     let (out, _) = world.exits(0, "predict --weights run/best.safetensors set/test/b/0.pgm --json");
     assert!(out.contains("bright") && Path::new(&world.path("run/report.html")).exists(), "{out}");
     let (_, err) = world.train(2, "--data labels.csv --label-smoothing 0.1 --out other");
-    assert!(err.contains("label_smoothing is for classes that exclude each other"), "{err}");
+    assert!(err.contains("label_smoothing is for mutually exclusive classes"), "{err}");
 }
 
 #[test]
@@ -304,7 +305,7 @@ fn too_many_pictures_of_a_table_that_are_not_there_end_a_run_before_it_begins() 
     let (_, err) = world.train(2, "--data table.csv --max-bad few");
     assert!(err.contains("a percentage such as 1%"), "{err}");
     let (_, err) = world.train(1, "--data table.csv --epochs 1 --out run");
-    assert!(err.contains("4 pictures that it tells of are not there, the first of them"), "{err}");
+    assert!(err.contains("4 pictures that it lists do not exist, the first of them"), "{err}");
     assert!(err.contains("--max-bad 0.01 allows 1") && !world.path("run").exists(), "{err}");
     world.train(0, "--data table.csv --epochs 1 --max-bad 50% --out run");
 }

@@ -170,10 +170,10 @@ fn what_is_wrong_is_told_with_its_status() {
     };
     for (request, said) in [
         (json!({}), "missing field `inputs`"),
-        (json!({ "inputs": [] }), "0 inputs; there is one"),
+        (json!({ "inputs": [] }), "0 inputs; there must be one"),
         (with("/inputs/0/name", json!("x")), "there is no input \"x\""),
-        (with("/inputs/0/datatype", json!("FP16")), "it is FP32"),
-        (with("/inputs/0/shape", json!([1, 3, 32, 31])), "3072 values; the shape takes 2976"),
+        (with("/inputs/0/datatype", json!("FP16")), "it must be FP32"),
+        (with("/inputs/0/shape", json!([1, 3, 32, 31])), "3072 values; the shape needs 2976"),
         (with("/inputs/0/shape", json!([3, 1, 32, 32])), "takes [N, 3, 32, 32]"),
         (with("/inputs/0/data", Value::Null), "the input has no data"),
         (request("BYTES", &[1], vec!["AAAA"]), "picture"),
@@ -233,11 +233,11 @@ fn it_reads_its_models_anew_and_ends_when_all_is_done() {
     std::fs::copy(server.folder.path("w.safetensors"), server.folder.path("kept.safetensors")).unwrap();
     server.folder.write("w.safetensors", "damaged");
     server.signal("-HUP");
-    server.says("the models before are served on");
+    server.says("the previous models stay in service");
     assert_eq!(server.post("/predict", &picture(1)).0, 200);
     std::fs::rename(server.folder.path("kept.safetensors"), server.folder.path("w.safetensors")).unwrap();
     server.signal("-HUP");
-    server.says("anew");
+    server.says("reloaded");
     assert_eq!(server.post("/predict", &picture(1)).0, 200);
     // A request whose body is still arriving is served before the end; new ones are not.
     let picture = picture(1);

@@ -80,8 +80,8 @@ fn a_run_that_begins_with_a_checkpoint_of_other_classes_and_channels() {
     let words = format!("train --data ./fashion-mnist --size 32 --max-steps 1 --out run --init {}", file.display());
     let (code, _, err) = world.run(&words);
     assert_eq!(code, Some(0), "{err}");
-    assert!(err.contains("5 classes, not 10: the classifier starts anew"), "{err}");
-    assert!(err.contains("3 input channels, not 1: the stem's kernels are added up"), "{err}");
+    assert!(err.contains("5 classes, not 10: a new classifier is drawn"), "{err}");
+    assert!(err.contains("3 input channels, not 1: the stem's kernels are summed"), "{err}");
     let info: Value = serde_json::from_str(&world.done("info run/last.safetensors --json")).unwrap();
     assert_eq!(info["config"]["block_config"], serde_json::json!([2, 3, 2]));
     assert_eq!((&info["config"]["in_channels"], &info["config"]["num_classes"]), (&1.into(), &10.into()));
@@ -143,7 +143,7 @@ fn a_kill_leaves_checkpoints_that_load() {
     let world = World::new();
     let mut child = begin_long_run(&world, "--out run", "run");
     for words in [format!("{TRAIN} --out run"), "train --resume run".into()] {
-        world.fails(&words, 1, &["run: another run writes here; wait for its end, or choose another folder"]);
+        world.fails(&words, 1, &["run: another run is writing here; wait until it ends, or choose another folder"]);
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -171,7 +171,7 @@ fn ctrl_c_and_sigterm_save_and_say_how_to_go_on() {
         assert_eq!(code, Some(130), "{signal}: {err}");
         let log = world.text(&format!("{folder}/log.jsonl"));
         let steps = log.lines().filter(|line| line.contains("\"step\"")).count();
-        let said = format!("saved at step {steps}; go on with: densenet train --resume run\n");
+        let said = format!("saved at step {steps}; resume with: densenet train --resume run\n");
         assert!(err.contains(&said), "{signal} {options}: {err}");
     }
 }
@@ -184,7 +184,7 @@ fn every_way_of_training_resumes_with_its_settings() {
     world.fails(
         "train --resume run --optimizer sgd",
         2,
-        &["begun otherwise", "training.optimizer: \"adamw\", now \"sgd\""],
+        &["begun differently", "training.optimizer: \"adamw\", now \"sgd\""],
     );
     world.fails("train --resume run --ema 0.5", 2, &["training.ema: 0.9, now 0.5"]);
     world.done("train --resume run --memory normal --max-steps 4");

@@ -12,11 +12,11 @@ use crate::simd::Simd;
 use crate::simd::pre_activation::{self, NormLanes, Pixels, SumLanes};
 use crate::simd::strided::Matrix;
 
-/// The part of a batch-norm that normalises one of the maps that it reads.
+/// The part of a batch-norm that normalises one of its input maps.
 pub(crate) struct MapNorm<'a, T> {
     /// The map.
     pub map: FeatureMap<'a, T>,
-    /// What the ReLU after it passes is larger than this; see [`relu_bound`].
+    /// The bound above which the ReLU after it passes a value; see [`relu_bound`].
     relu_bound: T,
     mean: &'a [T],
     inv_std: &'a [T],
@@ -24,20 +24,20 @@ pub(crate) struct MapNorm<'a, T> {
     affine: Affine<'a, T>,
 }
 
-/// The gradient of some channels of what a convolution read, after batch-norm and ReLU, one row of `dy` a pixel.
+/// The gradient of some channels of a convolution's input, after batch-norm and ReLU, one row of `dy` per pixel.
 #[derive(Clone)]
 pub(crate) struct Tile<'a, T> {
     /// The gradients, `[pixel][channel]`.
     pub dy: Matrix<'a, T>,
     /// The channels.
     pub channels: Range<usize>,
-    /// Pixels.
+    /// Number of pixels.
     pub pixels: usize,
-    /// Where the pixels lie in the maps.
+    /// Where the pixels are in the maps.
     pub places: Places,
 }
 
-/// Where the gradients of a map and of its batch-norm go.
+/// Destination of the gradients of a map and its batch-norm.
 struct MapTarget<'a, T> {
     write: Write,
     /// The gradient of the map.
@@ -65,8 +65,8 @@ impl<'a, T: Scalar> MapNorm<'a, T> {
         }
     }
 
-    /// Takes a `tile`, whose channels are counted in the map, back to the pixels `x` of the map: each of `N` pixels, one or
-    /// the four that were averaged, gets an `N`-th of the tile's row.
+    /// Propagates a `tile`, whose channels are counted in the map, back to the pixels `x` of the map: each of `N`
+    /// pixels (one, or the four that were averaged) gets an `N`-th of the tile's row.
     #[inline(always)]
     fn backward<S: Simd<T = T>, const N: usize>(&self, simd: S, tile: Tile<'_, T>, x: &[T], to: MapTarget<'_, T>) {
         let MapTarget { write, dx, sums } = to;
@@ -138,7 +138,7 @@ impl<'a, T: Scalar> MapNorm<'a, T> {
     }
 }
 
-/// A row block of all maps that a batch-norm reads, and where their gradients and sums go.
+/// A row block of all maps that a batch-norm reads, and the destination of their gradients and sums.
 pub(crate) struct MapNorms<'a, 'b, T> {
     /// The maps.
     pub norms: &'a [MapNorm<'a, T>],
@@ -153,14 +153,14 @@ pub(crate) struct MapNorms<'a, 'b, T> {
 }
 
 impl<T: Scalar> MapNorms<'_, '_, T> {
-    /// Numbers of the maps that hold some of `channels`, counted over all maps.
+    /// Numbers of the maps that contain some of `channels`, counted over all maps.
     pub fn holding(&self, channels: &Range<usize>) -> Range<usize> {
         let from = self.norms.partition_point(|norm| norm.map.first + norm.map.channels <= channels.start);
         from..self.norms.partition_point(|norm| norm.map.first < channels.end)
     }
 
-    /// Takes a tile, whose channels are counted over all maps, back to those `maps` that hold its channels: each of `N`
-    /// pixels, one or the four that were averaged, gets an `N`-th of the tile's row.
+    /// Propagates a tile, whose channels are counted over all maps, back to those `maps` that contain its channels:
+    /// each of `N` pixels (one, or the four that were averaged) gets an `N`-th of the tile's row.
     #[inline(always)]
     pub fn backward<S: Simd<T = T>, const N: usize>(&mut self, simd: S, maps: Range<usize>, tile: &Tile<'_, T>) {
         for (norm, dx) in self.norms[maps.clone()].iter().zip(&mut self.dx[maps]) {
@@ -175,12 +175,12 @@ impl<T: Scalar> MapNorms<'_, '_, T> {
     }
 }
 
-/// Where the rows of a tile of gradients lie in the maps.
+/// Where the rows of a tile of gradients are in the maps.
 #[derive(Clone, Copy)]
 pub(crate) struct Places {
-    /// Pixel of the tile's first row, counted in what the convolution read, after any pooling.
+    /// Pixel of the tile's first row, counted in the convolution's input, after any pooling.
     pub first: usize,
-    /// Pixels in a row of what the convolution read, after any pooling.
+    /// Pixels in a row of the convolution's input, after any pooling.
     pub outputs: usize,
     /// Pixels in a row of the map.
     pub width: usize,
@@ -202,15 +202,15 @@ impl Places {
     }
 }
 
-/// A row block's part of each map's gradient, and its sums of `dz` and `dz * xh`, zero at first and `[map][2][channel]`.
+/// A row block's part of each map's gradient, and its sums of `dz` and `dz * xh`, initially zero, `[map][2][channel]`.
 pub(crate) struct BlockMaps<'a, T> {
     pub block: RowBlock,
     pub maps: Vec<&'a mut [T]>,
     pub sums: &'a mut [T],
 }
 
-/// Runs `work` on every row block with its part of each map of the gradients `dx`, and adds up the sums of `dz` and
-/// `dz * xh`, zero at first and `[map][2][channel]`, that it leaves.
+/// Runs `work` on every row block with its part of each map of the gradients `dx`, and adds up the sums of `dz` and `dz
+/// * xh`, initially zero, `[map][2][channel]`, that it leaves.
 pub(crate) fn run_maps<T: Scalar>(
     partition: &Partition,
     dx: &mut [T],
@@ -225,7 +225,7 @@ pub(crate) fn run_maps<T: Scalar>(
     })
 }
 
-/// Cuts each map of the gradients `dx` into row blocks, has `work` done on them, and adds up the sums that it leaves.
+/// Cuts each map of the gradients `dx` into row blocks, runs `work` on them, and adds up the resulting sums.
 pub(crate) fn sum_maps<T: Scalar>(
     partition: &Partition,
     dx: &mut [T],

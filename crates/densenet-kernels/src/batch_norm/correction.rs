@@ -1,4 +1,4 @@
-//! Batch-norm's correction of a map's gradient, once for all readers.
+//! Batch-norm's correction of a map's gradient, made once for all readers.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 use crate::shapes::pixels_of;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// What a map's correction needs, one value a channel.
+/// The inputs of a map's correction, one value per channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Correction<'a, T> {
     /// Batch means.
@@ -31,7 +31,7 @@ struct CorrectionLanes<S: Simd> {
 }
 
 impl<T: Scalar> Correction<'_, T> {
-    /// The share of a pixel in all of a `map`.
+    /// A pixel's share of a whole `map`.
     fn share(&self, g: &[T], map: &[T]) -> T {
         let channels = self.mean.len();
         assert_eq!(g.len(), map.len(), "a map and its gradient");
@@ -39,7 +39,7 @@ impl<T: Scalar> Correction<'_, T> {
         T::of(channels as f64 / map.len() as f64)
     }
 
-    /// The correction of some channels, where a pixel is `share` of all pixels.
+    /// The correction of some channels, if a pixel is `share` of all pixels.
     #[inline(always)]
     fn load<S: Simd<T = T>>(&self, simd: S, lanes: Range<usize>, share: T) -> CorrectionLanes<S> {
         let inv_std = simd.load(&self.inv_std[lanes.clone()]);
@@ -54,7 +54,7 @@ impl<T: Scalar> Correction<'_, T> {
 }
 
 impl<S: Simd> CorrectionLanes<S> {
-    /// The gradient of `x`, of the readers' added gradient `g`.
+    /// The gradient of `x`, given the readers' summed gradient `g`.
     #[inline(always)]
     fn apply(&self, simd: S, g: S::V, x: S::V) -> S::V {
         let rest = simd.mul_add(simd.sub(x, self.mean), self.slope, self.constant);
@@ -62,7 +62,7 @@ impl<S: Simd> CorrectionLanes<S> {
     }
 }
 
-/// The readers' added gradients `G` of a map, which are corrected as they are packed.
+/// The readers' summed gradients `G` of a map, which are corrected as they are packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Uncorrected<'a, T> {
     /// `G`, `[pixel][channel]`.
@@ -79,12 +79,12 @@ impl<T: Scalar> Uncorrected<'_, T> {
         self.correction.mean.len()
     }
 
-    /// What is read to correct `pixels`; pixels past the end are left out.
+    /// The elements that are read to correct `pixels`; pixels past the end are left out.
     pub(crate) fn runs(&self, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
         [self.g, self.map].into_iter().map(move |map| pixels_of(map, self.channels(), &pixels))
     }
 
-    /// The corrected gradient of `pixels` of the map, to pixels of `to`, `ld` elements from one to the next.
+    /// Writes the corrected gradient of `pixels` of the map to pixels of `to`, `ld` elements from one to the next.
     #[inline(always)]
     pub(crate) fn finish<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, to: &mut [T], ld: usize) {
         let (channels, share) = (self.channels(), self.correction.share(self.g, self.map));
@@ -102,11 +102,11 @@ impl<T: Scalar> Uncorrected<'_, T> {
     }
 }
 
-/// Pixels of a piece of work that goes over a map once.
+/// Pixels per piece of work that goes over a map once.
 const PIECE: usize = 512;
 
 instantiate! {
-    /// Turns `dx`, the readers' added gradients `G` of one map, into the gradient of the map, in place.
+    /// Turns `dx`, the readers' summed gradients `G` of one map, into the gradient of the map, in place.
     pub fn finish<T>(dx: &mut [T], map: &[T], correction: &Correction<'_, T>) {
         let (channels, share) = (correction.mean.len(), correction.share(dx, map));
         let pieces = dx.par_chunks_mut(PIECE * channels).zip(map.par_chunks(PIECE * channels));
@@ -114,7 +114,7 @@ instantiate! {
     }
 }
 
-/// The correction of some pixels of a map, of which each is `share` of all.
+/// The correction of some pixels of a map, where each is `share` of all.
 struct Finish<'a, T> {
     dx: &'a mut [T],
     map: &'a [T],

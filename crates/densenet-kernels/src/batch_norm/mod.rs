@@ -1,7 +1,8 @@
-//! Batch-norm in three parts: statistics once a feature map, its linear part in the readers, one correction a map.
+//! Batch-norm in three parts: statistics once per feature map, the linear part in the readers, one correction per map.
 //!
-//! In training a channel has the same batch mean and variance for every layer that reads it, so they are taken once,
-//! when it is made. Backwards, with `z = gamma * xh + beta` and `dz` the gradient at a reader, masked by its ReLU,
+//! In training a channel has the same batch mean and variance for every layer that reads it, so they are computed once,
+//! when it is made. In the backward pass, with `z = gamma * xh + beta` and `dz` the gradient at a reader, masked by its
+//! ReLU,
 //!
 //! ```text
 //! G  = sum over readers of gamma * dz        added up by the readers' backward_data
@@ -9,7 +10,7 @@
 //! dx = (G - S0 / M - xh * S1 / M) / sigma    once, when all readers are done
 //! ```
 //!
-//! with `M` the pixels of the batch: the textbook form at each reader, added up (it is linear in `dz`).
+//! with `M` the number of pixels in the batch: the textbook form at each reader, summed (it is linear in `dz`).
 
 pub(crate) mod backward;
 pub(crate) mod correction;

@@ -5,10 +5,10 @@ use rayon::prelude::*;
 use crate::scalar::Scalar;
 use crate::shapes::{Affine, FeatureMaps, Pooling};
 
-/// Sums that a thread merges at a time.
+/// Number of sums that a thread merges at a time.
 const MERGED_TOGETHER: usize = 64;
 
-/// A batch-norm as its reader's backward pass needs it, one value a channel that it reads.
+/// A batch-norm as its reader's backward pass needs it, with one value per input channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalised<'a, T> {
     /// The feature maps that it reads.
@@ -19,16 +19,16 @@ pub struct Normalised<'a, T> {
     pub inv_std: &'a [T],
     /// Scale gamma.
     pub gamma: &'a [T],
-    /// `z = scale * x + shift`, as the forward pass took it.
+    /// `z = scale * x + shift`, as computed in the forward pass.
     pub affine: Affine<'a, T>,
-    /// What happens to the pre-activation before it is convolved.
+    /// How the pre-activation is pooled before the convolution.
     pub pooling: Pooling,
 }
 
 /// How a reader's gradient is written to the maps' gradient `dx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// `dx = `: it is the first of the maps' readers to be visited.
+    /// `dx = `, for the first of the maps' readers to be visited.
     Overwrite,
     /// `dx += `.
     Accumulate,
@@ -37,9 +37,9 @@ pub enum Write {
 /// Gradients of a batch-norm's scale and shift.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormGradient<T> {
-    /// `sum(dz * xh)`, one a channel.
+    /// `sum(dz * xh)`, one per channel.
     pub gamma: Vec<T>,
-    /// `sum(dz)`, one a channel.
+    /// `sum(dz)`, one per channel.
     pub beta: Vec<T>,
 }
 
@@ -63,7 +63,7 @@ impl<T: Scalar> NormGradient<T> {
     }
 }
 
-/// What a ReLU passes is larger than this; without a ReLU everything is.
+/// The bound above which a ReLU passes a value; without a ReLU it passes everything.
 pub(crate) fn relu_bound<T: Scalar>(relu: bool) -> T {
     if relu { T::zero() } else { T::neg_infinity() }
 }

@@ -7,26 +7,26 @@ use crate::scalar::Scalar;
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// Added to a variance before its root is taken, as in PyTorch.
+/// Added to a variance before taking its root, as in PyTorch.
 pub const EPSILON: f64 = 1e-5;
 
-/// Share of the batch's statistics in the running ones, as in PyTorch.
+/// Share of the batch's statistics in the updated running statistics, as in PyTorch.
 pub const MOMENTUM: f64 = 0.1;
 
-/// Channels whose statistics a thread merges at a time.
+/// Number of channels whose statistics a thread merges at a time.
 const MERGED_TOGETHER: usize = 32;
 
-/// Batch statistics, one of each a channel.
+/// Batch statistics, one of each per channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moments<T> {
     /// Means.
     pub mean: Vec<T>,
-    /// Biased variances, those that normalise.
+    /// Biased variances, which are used to normalise.
     pub variance: Vec<T>,
 }
 
-/// Runs `work`, which makes feature maps, on every row block of `output`, and takes the batch statistics of what it makes:
-/// block by block, while the cache still holds it.
+/// Runs `work`, which computes feature maps, on every row block of `output`, and computes the batch statistics of the
+/// result block by block, while it is still in the cache.
 pub(crate) fn run_with_moments<T: Dispatch>(
     partition: &Partition,
     mut output: MatrixMut<'_, T>,
@@ -41,8 +41,8 @@ pub(crate) fn run_with_moments<T: Dispatch>(
     Moments::merge(&slots, channels, (0..partition.len()).map(|i| partition.pixels(&partition.get(i)).len()))
 }
 
-/// Mean and sum of squared deviations of a row block, `[pixel][channel]`, into `[2][channel]`: in two passes over what the
-/// cache still holds, so that large means cancel nothing.
+/// Mean and sum of squared deviations of a row block, `[pixel][channel]`, into `[2][channel]`: in two passes while it
+/// is in the cache, so that large means cause no cancellation.
 fn block_moments<T: Dispatch>(pixels: &[T], slot: &mut [T]) {
     struct Block<'a, T>(&'a [T], &'a mut [T]);
     impl<T: Scalar> Operation<T> for Block<'_, T> {
@@ -66,8 +66,8 @@ fn block_moments<T: Dispatch>(pixels: &[T], slot: &mut [T]) {
     T::dispatch(Block(pixels, slot));
 }
 
-/// [`block_moments`] of `V` neighbouring vectors of channels from `start` on, together, so that one's sum need not wait for
-/// the last to be added. Returns their number.
+/// [`block_moments`] for `V` neighbouring vectors of channels from `start` on, interleaved, so that the additions to
+/// one sum need not wait for each other. Returns the number of channels.
 #[inline(always)]
 fn moments_of<S: Simd, const V: usize>(simd: S, pixels: &[S::T], start: usize, slot: &mut [S::T]) -> usize {
     let channels = slot.len() / 2;
@@ -92,7 +92,7 @@ fn moments_of<S: Simd, const V: usize>(simd: S, pixels: &[S::T], start: usize, s
     }
     for v in 0..V {
         let from = start + v * S::LANES;
-        // Deviations from the true mean have no sum; what is left of it tells how far off the rounded one is.
+        // Deviations from the true mean sum to zero; the remainder shows how far off the rounded mean is.
         let off = simd.mul(rests[v], scale);
         simd.store(simd.add(mean[v], off), &mut means[from..]);
         simd.store(simd.sub(sums[v], simd.mul(rests[v], off)), &mut squares[from..]);
@@ -101,8 +101,8 @@ fn moments_of<S: Simd, const V: usize>(simd: S, pixels: &[S::T], start: usize, s
 }
 
 impl<T: Scalar> Moments<T> {
-    /// Merges the means and squared deviations of row blocks, `[row block][2][channel]`, where block `i` has `pixels[i]`
-    /// pixels (Chan, Golub and LeVeque 1979), in order and in double precision.
+    /// Merges the means and squared deviations of row blocks, `[row block][2][channel]`, where block `i` has
+    /// `pixels[i]` pixels (Chan, Golub and LeVeque 1979), in order and in double precision.
     fn merge(slots: &[T], channels: usize, pixels: impl Iterator<Item = usize> + Clone + Sync) -> Self {
         let channel = |c: usize| {
             let (mut count, mut mean, mut square) = (0.0, 0.0, 0.0);
@@ -131,7 +131,7 @@ pub fn inv_std<T: Scalar>(variance: &[T]) -> Vec<T> {
     variance.iter().map(|v| T::of(1.0 / (v.f64() + EPSILON).sqrt())).collect()
 }
 
-/// Scale and shift of `gamma * (x - mean) * inv_std + beta`, one of each a channel.
+/// Scale and shift of `gamma * (x - mean) * inv_std + beta`, one of each per channel.
 pub fn affine<T: Scalar>(gamma: &[T], beta: &[T], mean: &[T], inv_std: &[T]) -> (Vec<T>, Vec<T>) {
     let scale: Vec<T> = gamma.iter().zip(inv_std).map(|(&g, &s)| g * s).collect();
     let shift = beta.iter().zip(mean).zip(&scale).map(|((&b, &m), &s)| b - m * s).collect();

@@ -1,9 +1,10 @@
-//! Both gradients of a bottleneck, a 1x1 convolution, in one sweep: to the maps that it read and to its weights.
+//! Both gradients of a bottleneck, a 1x1 convolution, in one sweep: with respect to its input maps and to its weights.
 //!
-//! Most of a training step's memory traffic is the maps of a block, which every later layer reads. Here they come to the
-//! cache once for both gradients: the pre-activation of some channels of a run of pixels is recomputed and multiplied by the
-//! gradient of the output, for the weights; then that gradient is multiplied by the weights and goes back to the maps past
-//! the same values. The correction of the output's own batch-norm is made as its gradient is packed.
+//! Most of a training step's memory traffic is the maps of a block, which every later layer reads. Here they are
+//! brought into the cache once for both gradients: the pre-activation of some channels of a run of pixels is recomputed
+//! and multiplied by the gradient of the output, for the weights; then that gradient is multiplied by the weights and
+//! propagated back to the maps, using the same values. The correction of the output's own batch-norm is applied as its
+//! gradient is packed.
 
 use std::ops::Range;
 
@@ -20,19 +21,20 @@ use crate::shapes::Window;
 use crate::simd::strided::{Matrix, MatrixMut};
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// Most pixels of a row block for each unit of cache: enough that the weights' sums are seldom loaded and stored.
+/// Most pixels of a row block per unit of cache: enough that the weights' sums are seldom loaded and stored.
 const PIXELS: usize = 126;
 
-/// Channels of a row block that are worked on at a time, about, for each unit of cache, so that with their gradient, weights
-/// and sums they stay there.
+/// Approximate number of channels of a row block that are processed at a time, per unit of cache, so that they stay
+/// there together with their gradient, weights and sums.
 const CHANNELS: usize = 112;
 
 instantiate! {
-    /// Takes the gradient of a bottleneck's `output` back: what [`super::backward_data`] does to `dx` and returns, and what
-    /// [`super::backward_weights`] does to `dw`, `[out][in]`. `weights` are those of [`super::pack_backward`].
+    /// Propagates the gradient of a bottleneck's `output` back: writes `dx` and returns sums like
+    /// [`super::backward_data`], and writes `dw`, `[out][in]`, like [`super::backward_weights`]. `weights` are those of
+    /// [`super::pack_backward`].
     ///
     /// # Panics
-    /// `output`, `weights`, `reader` and the gradients do not fit each other.
+    /// If `output`, `weights`, `reader` and the gradients do not fit each other.
     pub fn backward_1x1<T>(
         output: &Uncorrected<'_, T>,
         weights: &PackedWeights<T>,
@@ -74,20 +76,20 @@ struct Sweep<'a, T> {
     /// Of the output's gradient.
     layout: Layout,
     partition: Partition,
-    /// Panels of weights, those whose channels are worked on at a time together.
+    /// Panels of weights, grouped into those whose channels are processed together.
     groups: Vec<&'a [(Panel, &'a [T])]>,
     reader: &'a Normalised<'a, T>,
     norms: &'a [MapNorm<'a, T>],
     write: Write,
-    /// Output channels with those that fill the last vector.
+    /// Output channels including those that fill up the last vector.
     padded: usize,
     /// Elements from one packed pixel of the maps to the next.
     pixel: usize,
 }
 
 impl<T: Dispatch + Scratch> Sweep<'_, T> {
-    /// The elements that are packed after group number `group` of `pixels`: of the next group, or of the first group and the
-    /// output's gradient of as many pixels more.
+    /// The elements that are packed after group number `group` of `pixels`: those of the next group, or of the first
+    /// group and the output's gradient for the next as many pixels.
     fn next_runs(&self, group: usize, pixels: Range<usize>) -> impl Iterator<Item = &[T]> {
         let last = group + 1 == self.groups.len();
         let (group, pixels) = match last {
@@ -98,7 +100,8 @@ impl<T: Dispatch + Scratch> Sweep<'_, T> {
         output.chain(self.reader.maps.runs(pixels, channels_of(group)))
     }
 
-    /// Takes row blocks back to the maps, and writes their sums for the weights to `dw`, `[channel][padded output channel]`.
+    /// Propagates row blocks back to the maps, and writes their sums for the weights to `dw`, `[channel][padded output
+    /// channel]`.
     fn add(&self, parts: &mut [BlockMaps<'_, T>], dw: &mut [T]) {
         for (i, BlockMaps { block, maps, sums }) in parts.iter_mut().enumerate() {
             let beta = if i == 0 { Beta::Zero } else { Beta::One };
@@ -114,7 +117,7 @@ impl<T: Dispatch + Scratch> Sweep<'_, T> {
     }
 }
 
-/// One row block, and where it is packed: the output's gradient, `[pixel][output channel]` and in panels; some channels of
+/// One row block, and its packed data: the output's gradient, `[pixel][output channel]` and in panels; some channels of
 /// the maps; a tile.
 struct SweepBlock<'a, 'b, T> {
     sweep: &'a Sweep<'a, T>,

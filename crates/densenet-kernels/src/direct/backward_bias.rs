@@ -6,11 +6,11 @@ use crate::instantiate::instantiate;
 use crate::scalar::Scalar;
 use crate::simd::{Dispatch, Operation, Simd};
 
-/// Pixels of a piece of work.
+/// Pixels per piece of work.
 const PIECE: usize = 512;
 
 instantiate! {
-    /// The gradient `db` of a bias: sums over the pixels of the output's gradient `dy`, `[pixel][channel]`.
+    /// The gradient `db` of a bias: the output's gradient `dy`, `[pixel][channel]`, summed over the pixels.
     pub fn backward_bias<T>(dy: &[T], channels: usize) -> Vec<T> {
         let mut slots = vec![T::default(); (dy.len() / channels).div_ceil(PIECE) * channels];
         let pieces = slots.par_chunks_mut(channels).zip(dy.par_chunks(PIECE * channels));

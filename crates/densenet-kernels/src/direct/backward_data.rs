@@ -1,4 +1,4 @@
-//! The gradient of what a convolution reads.
+//! The gradient of a convolution's input.
 
 use super::weights::pixels_by_channels;
 use crate::batch_norm::backward::{MapNorm, MapNorms, Places, Tile, run_maps};
@@ -14,13 +14,13 @@ use crate::simd::strided::{Matrix, MatrixMut};
 use crate::simd::{Dispatch, Operation, Simd};
 
 instantiate! {
-    /// Takes the gradient `dy` of a convolution's output back to the maps that it read: with `dz` the gradient after
-    /// batch-norm, masked by ReLU, `gamma * dz` is written to `dx` and the sums of `dz` and `dz * xh` are returned.
+    /// Propagates the gradient `dy` of a convolution's output back to its input maps: with `dz` the gradient after
+    /// batch-norm, masked by ReLU, `gamma * dz` is written to `dx`, and the sums of `dz` and `dz * xh` are returned.
     /// Batch-norm's correction is linear, so it waits until all readers of a map have added theirs:
     /// [`crate::batch_norm::finish`].
     ///
-    /// `dy` is `[image][y][x][channel]`, `window` the forward one (of stride 1), `weights` those of
-    /// [`super::pack_backward`]. `dx` is laid out as the maps.
+    /// `dy` is `[image][y][x][channel]`, `window` the forward one (with stride 1), `weights` those of
+    /// [`super::pack_backward`]. `dx` is laid out like the maps.
     pub fn backward_data<T>(
         dy: &[T],
         window: Window,
@@ -49,11 +49,11 @@ instantiate! {
     }
 }
 
-/// Pixels of a panel's products that go back to the maps at a time: whole micro-tiles of every instruction set, and so many
-/// that what is done once for all of them counts little.
+/// Pixels of a panel's products that are propagated back to the maps at a time: whole micro-tiles of every instruction
+/// set, and enough that the work done once for all of them counts little.
 const PIXELS: usize = 42;
 
-/// Elements of the products that go back at a time.
+/// Elements of the products that are propagated back at a time.
 pub(super) fn tile_len<T: Dispatch>() -> usize {
     PIXELS * MAX_VECTORS * T::lanes()
 }
@@ -91,7 +91,7 @@ impl<T: Dispatch> Operation<T> for BackwardDataBlock<'_, '_, T> {
         let mut write = *write;
         let outside = grid.width % 2 == 1 || block.rows.len() % 2 == 1;
         if *pooled && outside && write == Write::Overwrite {
-            // Pixels of an odd last row or column are in no window.
+            // Pixels of an odd last row or column are not in any window.
             dx.iter_mut().for_each(|dx| dx.fill(T::zero()));
             write = Write::Accumulate;
         }
@@ -122,8 +122,8 @@ pub(super) struct PackedDy<'a, T> {
 }
 
 impl<T: Dispatch> PackedDy<'_, T> {
-    /// Takes it back to the channels of a panel of weights, by way of a `tile`; `N` pixels of the maps were averaged to one
-    /// that the convolution read.
+    /// Propagates it back to the channels of a panel of weights, using `tile` as working memory; `N` pixels of the maps
+    /// were averaged into one pixel of the convolution's input.
     #[inline(always)]
     pub fn backward_panel<S: Simd<T = T>, const N: usize>(
         &self,

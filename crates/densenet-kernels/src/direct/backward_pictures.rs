@@ -1,4 +1,4 @@
-//! The gradient of the pictures that a network's first convolution reads.
+//! The gradient of the pictures read by a network's first convolution.
 
 use rayon::prelude::*;
 
@@ -10,18 +10,18 @@ use crate::pack::Input;
 use crate::scalar::Scalar;
 use crate::shapes::{Grid, Window};
 
-/// Elements of the products of some output rows: in `f32` 1 MiB.
+/// Elements of the products of some output rows: 1 MiB in `f32`.
 const PRODUCTS: usize = 256 * 1024;
 
 instantiate! {
-    /// The gradient `dx`, `[image][channel][y][x]`, of pictures of `grid` that a convolution of `window` read, from the
-    /// gradient `dy`, `[image][y][x][channel]`, of its output, and its weights `[out][in][kernel][kernel]`. Training does
-    /// not need it; an explanation of which pixels a prediction depends on does.
+    /// The gradient `dx`, `[image][channel][y][x]`, of pictures of `grid` that were read by a convolution of `window`,
+    /// from the gradient `dy`, `[image][y][x][channel]`, of its output, and its weights `[out][in][kernel][kernel]`.
+    /// Training does not need it; an explanation of which pixels a prediction depends on does.
     ///
-    /// A product makes what each output pixel passes to all places of its window, which is then added up (col2im).
+    /// A product computes what each output pixel passes to all places of its window, which is then summed (col2im).
     ///
     /// # Panics
-    /// The gradients or the weights do not fit `window` and `grid`.
+    /// If the gradients or the weights do not fit `window` and `grid`.
     pub fn backward_pictures<T>(dy: &[T], weight: &[T], window: Window, grid: Grid, dx: &mut [T]) {
         let (output, offsets) = (window.output(grid), window.kernel * window.kernel);
         let out = dy.len() / output.pixels();
@@ -29,7 +29,7 @@ instantiate! {
         let channels = dx.len() / grid.pixels();
         assert_eq!(dx.len(), channels * grid.pixels(), "gradient of {grid:?}");
         let places = channels * offsets;
-        // To a 1x1 convolution each place of the window is a channel.
+        // To a 1x1 convolution, each place of the window is a channel.
         let weights = pack_backward(weight, out, places, 1);
         let strip = (PRODUCTS / (places * output.width)).max(1) * output.width;
         let images = dx.par_chunks_mut(dx.len() / grid.images).zip(dy.par_chunks(dy.len() / grid.images));
@@ -47,8 +47,8 @@ instantiate! {
     }
 }
 
-/// Adds the `products`, `[output pixel][channel][place in the window]`, of neighbouring output pixels, of which the first is
-/// number `first`, to the gradient `dx`, `[channel][y][x]`, of a picture.
+/// Adds the `products`, `[output pixel][channel][place in the window]`, of neighbouring output pixels, the first of
+/// which is number `first`, to the gradient `dx`, `[channel][y][x]`, of a picture.
 fn add_windows<T: Scalar>(products: &[T], first: usize, window: Window, grid: Grid, dx: &mut [T]) {
     let (Window { kernel, stride, padding }, width) = (window, window.output(grid).width);
     let (plane, offsets) = (grid.height * grid.width, kernel * kernel);

@@ -17,14 +17,14 @@ use crate::simd::{Dispatch, Operation, Simd};
 /// The gradient `dy` of a convolution's output, `[image][y][x][channel]`.
 #[derive(Clone, Copy, Debug)]
 pub enum OutputGradient<'a, T> {
-    /// As it is.
+    /// The complete gradient.
     Finished {
         /// The gradient.
         dy: &'a [T],
         /// Its channels.
         channels: usize,
     },
-    /// Without the correction of the batch-norm that reads the output, which is made as it is packed.
+    /// Without the correction of the batch-norm that reads the output, which is applied during packing.
     Uncorrected(Uncorrected<'a, T>),
 }
 
@@ -44,7 +44,7 @@ impl<T: Scalar> OutputGradient<'_, T> {
         }
     }
 
-    /// Packs `pixels` into `panels`, by way of `rows` if they are to be corrected.
+    /// Packs `pixels` into `panels`, through `rows` if they must be corrected.
     #[inline(always)]
     fn pack<S: Simd<T = T>>(&self, simd: S, pixels: Range<usize>, rows: &mut [T], panels: &mut [T]) {
         let ld = self.channels();
@@ -59,7 +59,7 @@ impl<T: Scalar> OutputGradient<'_, T> {
         }
     }
 
-    /// Elements of the rows by way of which so many pixels are packed.
+    /// Elements of the intermediate rows for packing this many pixels.
     fn rows(&self, pixels: usize) -> usize {
         match self {
             Self::Finished { .. } => 0,
@@ -78,11 +78,11 @@ impl<T: Scalar> OutputGradient<'_, T> {
 }
 
 instantiate! {
-    /// The gradient `dw` of convolution weights, `[out][in][kernel][kernel]`, from the gradient `dy` of the output. The
-    /// pre-activation is recomputed as the input is packed instead of having been kept.
+    /// Computes the gradient `dw` of convolution weights, `[out][in][kernel][kernel]`, from the gradient `dy` of the
+    /// output. The pre-activation is not kept, but recomputed as the input is packed.
     ///
     /// # Panics
-    /// The gradients do not fit `input` and `window`.
+    /// If the gradients do not fit `input` and `window`.
     pub fn backward_weights<T>(input: &Input<'_, T>, window: Window, dy: &OutputGradient<'_, T>, dw: &mut [T]) {
         let input = &input.for_window(window);
         let (layout, grid) = (input.layout(window), window.output(input.grid()));
@@ -110,7 +110,7 @@ struct BackwardWeights<'a, T> {
     dy: &'a OutputGradient<'a, T>,
     /// Output channels.
     out: usize,
-    /// Output channels with those that fill the last vector.
+    /// Output channels including those that fill up the last vector.
     padded: usize,
 }
 
@@ -134,7 +134,7 @@ struct BackwardWeightsBlock<'a, T> {
     backward: &'a BackwardWeights<'a, T>,
     block: &'a RowBlock,
     beta: Beta<'a, T>,
-    /// Where it is packed: the output's gradient in panels, and the rows on its way there; the input.
+    /// Packed data: the output's gradient in panels, and its intermediate rows; the input.
     arrays: [&'a mut [T]; 3],
     sums: &'a mut [T],
 }

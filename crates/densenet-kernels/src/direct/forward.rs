@@ -1,4 +1,4 @@
-//! A convolution forward.
+//! The forward pass of a convolution.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Operation, Simd};
 
 instantiate! {
-    /// `output[image][y][x][channel]` of a convolution of `input`.
+    /// Computes `output[image][y][x][channel]` of a convolution of `input`.
     ///
     /// # Panics
-    /// `weights` or `output` do not fit `input` and `window`.
+    /// If `weights` or `output` do not fit `input` and `window`.
     pub fn forward<T>(
         input: &Input<'_, T>,
         window: Window,
@@ -30,7 +30,7 @@ instantiate! {
         Forward::new(input, window, weights, epilogue).for_threads().run_all(output);
     }
 
-    /// [`forward`] of input and weights rounded to bfloat16, whose products are added up in `T`.
+    /// [`forward`] with input and weights rounded to bfloat16, whose products are accumulated in `T`.
     pub fn forward_bf16<T>(
         input: &Input<'_, T>,
         window: Window,
@@ -41,7 +41,7 @@ instantiate! {
         Forward::new(input, window, weights, epilogue).for_threads().run_all(output);
     }
 
-    /// [`forward`], and the batch statistics of what it makes: taken once, while it is in the cache, for all readers.
+    /// [`forward`], and the batch statistics of the output: computed once for all readers, while it is in the cache.
     pub fn forward_with_moments<T>(
         input: &Input<'_, T>,
         window: Window,
@@ -54,7 +54,7 @@ instantiate! {
         run_with_moments(&forward.partition, output, &|block, output| forward.run_row_block(&block, output))
     }
 
-    /// The output of [`forward_with_moments`] again, without its statistics: activation checkpointing.
+    /// Recomputes the output of [`forward_with_moments`], without its statistics: activation checkpointing.
     pub fn recompute<T>(
         input: &Input<'_, T>,
         window: Window,
@@ -75,13 +75,13 @@ struct Forward<'a, P: Precision> {
     weights: &'a PackedWeights<P>,
     epilogue: &'a Epilogue<'a, P::Accumulator>,
     grid: Grid,
-    /// Whether products prefetch their output and what the next row block reads: in training, where a batch's maps are not in
-    /// the cache. Those of inference are, and prefetching them costs time.
+    /// Whether products prefetch their output and the input of the next row block: in training, where a batch's maps
+    /// are not in the cache. In inference they are, and prefetching them costs time.
     prefetch: bool,
 }
 
 impl<'a, T: Dispatch + Scratch, P: PackedFactors<Accumulator = T>> Forward<'a, P> {
-    /// A convolution whose sums over pixels, if it has any, are taken row block by row block.
+    /// A convolution whose sums over pixels, if it has any, are computed row block by row block.
     fn new(input: &Input<'a, T>, window: Window, weights: &'a PackedWeights<P>, epilogue: &'a Epilogue<'a, T>) -> Self {
         let grid = window.output(input.grid());
         let input = input.for_window(window);
@@ -95,7 +95,7 @@ impl<'a, T: Dispatch + Scratch, P: PackedFactors<Accumulator = T>> Forward<'a, P
 
     /// The same, cut for as many threads as there are.
     fn for_threads(self) -> Self {
-        // Dropout goes over whole pixels.
+        // Dropout works on whole pixels.
         let most = if self.epilogue.dropout.is_some() { 1 } else { self.weights.num_panels() };
         let (partition, columns) = self.partition.for_threads(rayon::current_num_threads(), most);
         Self { partition, columns: ColumnBlocks::new(self.weights, columns), ..self }
@@ -125,7 +125,7 @@ struct ForwardBlock<'a, P: Precision> {
     forward: &'a Forward<'a, P>,
     block: &'a RowBlock,
     panels: Range<usize>,
-    /// What the input is packed in.
+    /// Memory for the packed input.
     memory: &'a mut [P::Accumulator],
     output: MatrixMut<'a, P::Accumulator>,
 }
@@ -158,7 +158,7 @@ impl<T: Dispatch + Scratch, P: PackedFactors<Accumulator = T>> Operation<T> for 
     }
 }
 
-/// Pieces of work that [`forward`] is cut into on the current pool.
+/// Number of pieces into which [`forward`] is cut on the current pool.
 #[cfg(test)]
 pub(crate) fn pieces(input: &Input<'_, f32>, window: Window, weights: &PackedWeights<f32>) -> usize {
     let epilogue = Epilogue::default();

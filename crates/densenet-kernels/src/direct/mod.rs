@@ -1,9 +1,9 @@
-//! Convolution of a pre-activation, forward and backward, as the sum that its definition says.
+//! Convolution of a pre-activation, forward and backward, as the sum in its definition.
 //!
-//! [`forward`] makes `y`; [`backward_data`] takes the gradient `dy` back through convolution, ReLU and the linear part of
-//! batch-norm; [`backward_weights`] makes the gradient `dw` of the weights; [`backward_1x1`] does both for a bottleneck. All
-//! pack a row block of their input and multiply it from there, and none needs a transpose. [`backward_pictures`] makes the
-//! gradient of what the first convolution reads.
+//! [`forward`] computes `y`; [`backward_data`] propagates the gradient `dy` back through convolution, ReLU and the
+//! linear part of batch-norm; [`backward_weights`] computes the gradient `dw` of the weights; [`backward_1x1`] does
+//! both for a bottleneck. All pack a row block of their input and multiply it from there, and none needs a transpose.
+//! [`backward_pictures`] computes the gradient of the first convolution's input.
 
 pub(crate) mod backward_1x1;
 pub(crate) mod backward_bias;

@@ -1,4 +1,4 @@
-//! What goes into sums over pixels, and where the sums go.
+//! Inputs of sums over pixels, and the destination of the sums.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use crate::gemm::{Panel, panels};
 use crate::simd::strided::Matrix;
 use crate::simd::{Dispatch, Simd};
 
-/// Packs `pixels`, one a row, of `n` channels into panels, `[panel][pixel][width]`, with zeros past the last channel.
+/// Packs `pixels`, one per row, of `n` channels into panels, `[panel][pixel][width]`, with zeros past the last channel.
 #[inline(always)]
 pub(super) fn pack_panels<S: Simd>(simd: S, pixels: Matrix<'_, S::T>, n: usize, mut packed: &mut [S::T]) {
     let count = pixels.data.len().div_ceil(pixels.ld);
@@ -23,7 +23,8 @@ pub(super) fn pack_panels<S: Simd>(simd: S, pixels: Matrix<'_, S::T>, n: usize, 
     }
 }
 
-/// Writes sums, `[offset][channel][out]`, one row for each offset and channel, to their places in `dw`, `[out][channel][offset]`.
+/// Writes sums, `[offset][channel][out]`, one row for each offset and channel, to their places in `dw`,
+/// `[out][channel][offset]`.
 pub(super) fn transpose<T: Dispatch>(sums: Matrix<'_, T>, channels: usize, offsets: usize, dw: &mut [T]) {
     let rows = channels * offsets;
     dw.par_chunks_mut(T::lanes() * rows).enumerate().for_each(|(group, dw)| {

@@ -1,4 +1,4 @@
-//! Convolution weights, packed, and the product that multiplies packed pixels by them.
+//! Packed convolution weights, and the product of packed pixels with them.
 
 use num_traits::Float;
 
@@ -7,15 +7,15 @@ use crate::pack::{Layout, PackedFactors};
 use crate::scalar::{Bf16, Precision, Scalar};
 use crate::simd::Dispatch;
 
-/// Packs convolution weights `[out][in][kernel][kernel]` for [`super::forward`], which multiplies numbers as they are.
+/// Packs convolution weights `[out][in][kernel][kernel]` for [`super::forward`], which does not round.
 pub fn pack_forward<T: Dispatch>(weight: &[T], out: usize, input: usize, kernel: usize) -> PackedWeights<T> {
     packed(weight, out, input, kernel)
 }
 
-/// The same for [`super::forward_bf16`], which multiplies pairs of input channels.
+/// Packs them for [`super::forward_bf16`], which multiplies pairs of input channels.
 ///
 /// # Panics
-/// The number of input channels is odd.
+/// If the number of input channels is odd.
 pub fn pack_forward_bf16<T: Dispatch>(weight: &[T], out: usize, input: usize, kernel: usize) -> PackedWeights<Bf16<T>> {
     packed(weight, out, input, kernel)
 }
@@ -31,8 +31,8 @@ where
     PackedWeights::new(offsets * input, out, P::Accumulator::lanes(), element)
 }
 
-/// Packs convolution weights `[out][in][kernel][kernel]` for [`super::backward_data`]: rotated by half a turn, reading output
-/// channels.
+/// Packs convolution weights `[out][in][kernel][kernel]` for [`super::backward_data`]: rotated by half a turn, with
+/// output channels as input.
 pub fn pack_backward<T: Dispatch>(weight: &[T], out: usize, input: usize, kernel: usize) -> PackedWeights<T> {
     let offsets = kernel * kernel;
     assert_eq!(weight.len(), out * input * offsets, "weights [{out}, {input}, {kernel}, {kernel}]");
@@ -40,8 +40,8 @@ pub fn pack_backward<T: Dispatch>(weight: &[T], out: usize, input: usize, kernel
     PackedWeights::new(offsets * out, input, T::lanes(), element)
 }
 
-/// The product of `m` neighbouring output pixels, whose packed input begins with `packed`, with a panel of weights: rows are
-/// pixels, K is channels.
+/// The product of `m` neighbouring output pixels, whose packed input begins with `packed`, with a panel of weights:
+/// rows are pixels, K is channels.
 #[inline(always)]
 pub(super) fn pixels_by_channels<'a, P: Precision<Accumulator: Scalar>>(
     packed: &'a [P::Input],

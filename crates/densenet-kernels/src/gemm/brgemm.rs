@@ -1,5 +1,5 @@
-//! The batch-reduce matrix product (Georganas et al., IPDPS 2020, arXiv 1906.06440) that every convolution is made of, cut
-//! into micro-tiles that the micro-kernel holds in registers over all of K.
+//! The batch-reduce matrix product (Georganas et al., IPDPS 2020, arXiv 1906.06440) that every convolution is built
+//! from, cut into micro-tiles that the micro-kernel holds in registers over all of K.
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
@@ -38,14 +38,14 @@ impl<T: Scalar> Factors for Bf16<T> {
     }
 }
 
-/// What the sums of a product are added to.
+/// The initial values of a product's sums.
 #[derive(Clone, Copy)]
 pub(crate) enum Beta<'a, T> {
     /// Zeros.
     Zero,
-    /// One value a column.
+    /// One value per column.
     Bias(&'a [T]),
-    /// What the output holds.
+    /// The current content of the output.
     One,
 }
 
@@ -57,9 +57,9 @@ pub(crate) enum Beta<'a, T> {
 pub(crate) struct Brgemm<'a, P: Precision> {
     /// Left operand.
     pub a: &'a [P::Input],
-    /// From one row to the next in `a`.
+    /// Distance between rows in `a`.
     pub lda: usize,
-    /// From one step along K to the next in `a`.
+    /// Distance between steps along K in `a`.
     pub k_stride: usize,
     /// Where in `a` each part of the batch begins.
     pub offsets: &'a [usize],
@@ -75,15 +75,15 @@ pub(crate) struct Brgemm<'a, P: Precision> {
     pub n: usize,
     /// Lower bound of the output: zero is a ReLU, minus infinity none.
     pub lower_clamp: P::Accumulator,
-    /// Whether the output is prefetched before it is stored: where it is not in the cache, stores would wait for it.
+    /// Whether the output is prefetched before it is stored: if it is not in the cache, stores would wait for it.
     pub prefetch_c: bool,
 }
 
 impl<P: Factors> Brgemm<'_, P> {
-    /// Computes into `c`, and prefetches the lines of `prefetch` meanwhile.
+    /// Computes into `c`, while prefetching the lines of `prefetch`.
     ///
     /// # Panics
-    /// An operand is too short.
+    /// If an operand is too short.
     #[inline(always)]
     pub fn run<S: Simd<T = P::Accumulator>>(
         &self,
@@ -96,7 +96,7 @@ impl<P: Factors> Brgemm<'_, P> {
         simd.run(Run { gemm: self, output: Output { beta, c, prefetch } });
     }
 
-    /// Sees to it that every access of the micro-kernel lies inside its operands.
+    /// Checks that every access of the micro-kernel is within its operands.
     #[inline(always)]
     fn check<S: Simd<T = P::Accumulator>>(&self, c: &MatrixMut<'_, P::Accumulator>) {
         let width = self.vectors * S::LANES;
@@ -115,18 +115,19 @@ impl<P: Factors> Brgemm<'_, P> {
 /// Most vectors of a micro-tile of any instruction set.
 pub(super) const MAX_TILE_VECTORS: usize = 28;
 
-/// Memory of a micro-tile, which begins a cache line.
+/// Memory of a micro-tile, aligned to a cache line.
 #[repr(align(64))]
 struct TileMemory<T>([MaybeUninit<T>; MAX_TILE_VECTORS * MAX_LANES]);
 
-/// Where a product goes, what it is added to, and what is prefetched meanwhile.
+/// The destination of a product, its initial values, and what is prefetched meanwhile.
 struct Output<'a, 'b, 'c, T> {
     beta: Beta<'a, T>,
     c: MatrixMut<'a, T>,
     prefetch: &'a mut PrefetchStream<'b, 'c, T>,
 }
 
-/// A product whose operands were checked; compiled once an instruction set, not once for each of its many callers.
+/// A product whose operands have been checked; compiled once per instruction set, not once for each of its many
+/// callers.
 struct Run<'a, 'b, 'c, 'd, P: Factors> {
     gemm: &'a Brgemm<'a, P>,
     output: Output<'b, 'c, 'd, P::Accumulator>,
@@ -154,13 +155,13 @@ impl<P: Factors> Operation<P::Accumulator> for Run<'_, '_, '_, '_, P> {
     }
 }
 
-/// Work on micro-tiles that are all of one height.
+/// Work on micro-tiles that all have the same height.
 pub(super) trait OfHeight<S> {
-    /// Works on so many micro-tiles of `M` rows, from row `first` on.
+    /// Works on `tiles` micro-tiles of `M` rows, from row `first` on.
     fn run<const M: usize>(&mut self, simd: S, first: usize, tiles: usize);
 }
 
-/// Cuts `m` rows into micro-tiles of `V` vectors, whose heights differ by one row at most.
+/// Cuts `m` rows into micro-tiles of `V` vectors, whose heights differ by at most one row.
 #[inline(always)]
 pub(super) fn in_micro_tiles<S: Simd, const V: usize>(simd: S, m: usize, work: &mut impl OfHeight<S>) {
     let tiles = m.div_ceil(S::ROWS[V - 1]);
@@ -195,7 +196,7 @@ impl<P: Factors, S: Simd<T = P::Accumulator>, const V: usize, const BY_CHANNEL: 
     }
 }
 
-/// So many micro-tiles of `M` rows by `V` vectors, from row `first` on; compiled once an instruction set.
+/// Micro-tiles of `M` rows by `V` vectors, from row `first` on; compiled once per instruction set.
 struct MicroTiles<'a, 'b, 'c, 'd, P: Factors, const M: usize, const V: usize, const BY_CHANNEL: bool> {
     gemm: &'a Brgemm<'a, P>,
     output: &'a mut Output<'b, 'c, 'd, P::Accumulator>,
@@ -250,7 +251,7 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
         }
     }
 
-    /// Computes `M` rows from row `first` on, whose vectors are all whole.
+    /// Computes `M` rows from row `first` on, where all vectors are whole.
     #[inline(always)]
     fn whole_tile<P: Factors<Accumulator = T>, S: Simd<T = T>, const M: usize, const V: usize>(
         &mut self,
@@ -269,7 +270,8 @@ impl<T: Scalar> Output<'_, '_, '_, T> {
         unsafe { P::micro_kernel::<S, M, V>(simd, &MicroTile { initial, c, ldc, ..tile }) };
     }
 
-    /// Computes `M` rows from row `first` on by way of a tile of whole vectors: the output's last vector is not whole.
+    /// Computes `M` rows from row `first` on through a tile of whole vectors, because the output's last vector is not
+    /// whole.
     #[inline(always)]
     fn edge_tile<P: Factors<Accumulator = T>, S: Simd<T = T>, const M: usize, const V: usize>(
         &mut self,
@@ -351,7 +353,7 @@ mod tests {
         (0..n).map(|i| T::of(((i * 7919 + seed * 104_729) % 1009) as f64 / 1009.0 - 0.5)).collect()
     }
 
-    /// Holds a product of factors, which `rounded` makes, to a plain sum of them.
+    /// Compares a product of factors, which `rounded` makes, with a plain sum of them.
     fn check<P, F, S>(simd: S, case: Case, rounded: impl Fn(f64) -> F)
     where
         F: Copy + ToPrimitive,

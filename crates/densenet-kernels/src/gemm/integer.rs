@@ -1,4 +1,4 @@
-//! The batch-reduce product of small integers, whose sums are requantised micro-tile by micro-tile.
+//! The batch-reduce product of small integers, whose sums are requantised one micro-tile at a time.
 #![allow(unsafe_code)]
 
 use super::brgemm::{MAX_TILE_VECTORS, OfHeight, in_micro_tiles};
@@ -13,7 +13,7 @@ use crate::simd::{Initial, MAX_LANES, MicroKernel, MicroTile, Prefetch};
 pub(crate) struct IntegerGemm<'a, P: Integer> {
     /// Left operand: rows are pixels, and K is channels.
     pub a: &'a [P::Input],
-    /// From one row to the next in `a`.
+    /// Distance between rows in `a`.
     pub lda: usize,
     /// Where in `a` each part of the batch begins.
     pub offsets: &'a [usize],
@@ -25,7 +25,7 @@ pub(crate) struct IntegerGemm<'a, P: Integer> {
     pub m: usize,
     /// Width of the panel `b` in vectors, 1 to 3.
     pub vectors: usize,
-    /// From sums to the output: a scale and a shift for each of its columns.
+    /// From sums to the output: a scale and a shift for each of the output's columns.
     pub affine: Affine<'a, f32>,
 }
 
@@ -33,7 +33,7 @@ impl<P: Integer> IntegerGemm<'_, P> {
     /// Computes into `c`.
     ///
     /// # Panics
-    /// An operand is too short.
+    /// If an operand is too short.
     #[inline(always)]
     pub fn run<S: IntegerSimd + MicroKernel<P>>(&self, simd: S, c: MatrixMut<'_, u8>) {
         self.check::<S>(&c);
@@ -44,7 +44,7 @@ impl<P: Integer> IntegerGemm<'_, P> {
         }
     }
 
-    /// Sees to it that every access of the micro-kernel lies inside its operands.
+    /// Checks that every access of the micro-kernel is within its operands.
     #[inline(always)]
     fn check<S: IntegerSimd>(&self, c: &MatrixMut<'_, u8>) {
         let (width, n) = (self.vectors * S::LANES, self.affine.scale.len());
@@ -64,7 +64,7 @@ struct Rows<'a, 'b, P: Integer, const V: usize> {
     c: MatrixMut<'b, u8>,
 }
 
-/// Memory of a micro-tile, which begins a cache line.
+/// Memory of a micro-tile, aligned to a cache line.
 #[repr(align(64))]
 struct TileMemory([i32; MAX_TILE_VECTORS * MAX_LANES]);
 
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// Bytes over their whole range, the extremes among them.
+    /// Bytes over their whole range, including the extremes.
     fn byte(i: usize, seed: usize) -> u8 {
         match i % 7 {
             0 => 255,

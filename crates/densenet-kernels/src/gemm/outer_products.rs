@@ -1,4 +1,4 @@
-//! Sums over pixels of products of channels: what the gradients of weights consist of.
+//! Products of channels summed over pixels: what the gradients of weights consist of.
 
 use super::brgemm::{Beta, Brgemm};
 use super::prefetch::PrefetchStream;
@@ -6,7 +6,7 @@ use crate::scalar::Scalar;
 use crate::simd::Simd;
 use crate::simd::strided::MatrixMut;
 
-/// Where pixels lie: lines of `len` pixels that begin at `starts`, `stride` elements from one pixel to the next.
+/// Where pixels are: lines of `len` pixels that begin at `starts`, `stride` elements from one pixel to the next.
 #[derive(Clone, Copy)]
 pub(crate) struct Lines<'a> {
     pub starts: &'a [usize],
@@ -18,7 +18,7 @@ pub(crate) struct Lines<'a> {
 pub(crate) struct OuterProducts<'a, T> {
     /// The first channel of all pixels.
     pub a: &'a [T],
-    /// Where its pixels lie.
+    /// Where its pixels are.
     pub pixels: Lines<'a>,
     /// The panel: a row of `vectors` vectors for every pixel.
     pub b: &'a [T],

@@ -17,7 +17,7 @@ pub struct PackedWeights<P: Precision> {
     panels: Vec<Panel>,
 }
 
-/// Most vectors of a panel.
+/// The most vectors of a panel.
 pub(crate) const MAX_VECTORS: usize = 3;
 
 /// Neighbouring columns that one micro-tile computes.
@@ -33,7 +33,7 @@ pub(crate) struct Panel {
     pub width: usize,
 }
 
-/// Cuts `n` columns into panels of two vectors, the last perhaps of one or three.
+/// Cuts `n` columns into panels of two vectors; the last may have one or three.
 pub(crate) fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> + Clone {
     let mut first = 0;
     std::iter::from_fn(move || {
@@ -47,8 +47,8 @@ pub(crate) fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> + Cl
 }
 
 impl<P: Precision> PackedWeights<P> {
-    /// Packs the matrix of `k` rows and `n` columns whose element in row `k` and column `j` is `element(k, j)`, for vectors
-    /// of so many `lanes`.
+    /// Packs the matrix with `k` rows and `n` columns whose element in row `k` and column `j` is `element(k, j)`, for
+    /// vectors of `lanes` lanes.
     pub(crate) fn new(k: usize, n: usize, lanes: usize, element: impl Fn(usize, usize) -> P::Weight + Sync) -> Self {
         Self::filled(k, n, lanes, |panel, packed| {
             for (group, packed) in packed.chunks_exact_mut(panel.width * P::K_GROUP).enumerate() {
@@ -61,7 +61,7 @@ impl<P: Precision> PackedWeights<P> {
         })
     }
 
-    /// Weights whose panels `fill` packs, one by one; they hold zeros before.
+    /// Weights whose panels are packed by `fill`, one by one; initially they are zeros.
     pub(crate) fn filled(k: usize, n: usize, lanes: usize, fill: impl Fn(Panel, &mut [P::Weight]) + Sync) -> Self {
         let panels: Vec<Panel> = panels(n, lanes).collect();
         let padded_k = k.next_multiple_of(P::K_GROUP);
@@ -95,7 +95,7 @@ impl<P: Precision> PackedWeights<P> {
         self.panels(0..self.panels.len())
     }
 
-    /// The panels of those numbers with their packed elements.
+    /// The panels with these numbers, and their packed elements.
     pub(crate) fn panels(&self, numbers: Range<usize>) -> impl Iterator<Item = (Panel, &[P::Weight])> {
         let padded_k = self.k.next_multiple_of(P::K_GROUP);
         let before: usize = self.panels[..numbers.start].iter().map(|panel| panel.width).sum();
@@ -115,7 +115,7 @@ pub(crate) struct ColumnBlocks<'a, P: Precision> {
 }
 
 impl<'a, P: Precision> ColumnBlocks<'a, P> {
-    /// Cuts the columns of `weights` into so many blocks.
+    /// Cuts the columns of `weights` into `count` blocks.
     pub fn new(weights: &'a PackedWeights<P>, count: usize) -> Self {
         Self { weights, count }
     }
@@ -167,7 +167,7 @@ impl<'a, P: Precision> ColumnBlocks<'a, P> {
 mod tests {
     use super::*;
 
-    /// Bytes of which four are multiplied at a time.
+    /// Bytes that are multiplied in groups of four.
     #[derive(Clone, Copy)]
     struct Bytes;
 

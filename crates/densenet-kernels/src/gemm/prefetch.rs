@@ -1,7 +1,7 @@
 //! Software prefetch during products.
 //!
-//! A row block is packed in one go, which waits for memory, and multiplied in another, which leaves memory idle. So the
-//! micro-kernel prefetches, in each step along K, a part of what will be packed next.
+//! A row block is first packed, which waits for memory, and then multiplied, which leaves memory idle. So in each step
+//! along K the micro-kernel prefetches a part of what will be packed next.
 
 use crate::simd::Prefetch;
 
@@ -20,7 +20,7 @@ impl<'a, 'b, T> PrefetchStream<'a, 'b, T> {
         Self { runs, run: &[] }
     }
 
-    /// What so many steps along K prefetch; `nothing` at the end of the stream.
+    /// What `steps` steps along K prefetch; `nothing` at the end of the stream.
     #[inline(always)]
     pub fn take(&mut self, steps: usize, nothing: Prefetch) -> Prefetch {
         if self.run.is_empty() {
@@ -61,7 +61,7 @@ mod tests {
                 left.remove(&((from.addr() + step * stride) / LINE));
             }
             if stride > 0 {
-                // The last line of what is not a whole number of steps.
+                // The last line of a remainder that is not a whole number of steps.
                 left.remove(&((from.addr() + steps * stride - 1) / LINE));
             }
         }

@@ -1,4 +1,4 @@
-//! A convolution of bytes.
+//! An int8 convolution.
 
 use std::ops::Range;
 
@@ -13,14 +13,14 @@ use crate::simd::integer::{Bytes, Integer, IntegerOperation, IntegerSimd, Words}
 use crate::simd::strided::MatrixMut;
 use crate::simd::{MicroKernel, dispatch_integers};
 
-/// Most terms of a sum: no sum of so many products of bytes overflows.
+/// The most terms of a sum: no sum of this many products of bytes overflows.
 pub const MOST_TERMS: usize = i32::MAX as usize / (255 * 128);
 
 /// A convolution with its weights packed for this processor.
 #[derive(Debug)]
 pub struct IntegerConv {
     shape: ConvShape,
-    /// How pixels follow each other in what it reads.
+    /// How the pixels of its input follow each other.
     spacing: Spacing,
     weights: Weights,
 }
@@ -39,7 +39,7 @@ impl IntegerConv {
     }
 }
 
-/// What this processor multiplies fastest, and its lanes.
+/// The fastest precision on this processor, and its lanes.
 struct Fastest;
 
 impl IntegerOperation for Fastest {
@@ -51,18 +51,18 @@ impl IntegerOperation for Fastest {
     }
 }
 
-/// Packs weights `[out][in][kernel][kernel]` of a convolution of feature maps or activations.
+/// Packs weights `[out][in][kernel][kernel]` for a convolution of feature maps or activations.
 ///
 /// # Panics
-/// There are not as many weights as `shape` says, or more than [`MOST_TERMS`] for an output.
+/// If the number of weights does not match `shape`, or there are more than [`MOST_TERMS`] for an output.
 pub fn pack(shape: ConvShape, weight: &[i8]) -> IntegerConv {
     pack_spaced(shape, weight, Spacing::Lines)
 }
 
-/// [`pack`] of a convolution of pictures.
+/// Like [`pack`], for a convolution of pictures.
 ///
 /// # Panics
-/// As [`pack`].
+/// Those of [`pack`].
 pub fn pack_for_pictures(shape: ConvShape, weight: &[i8]) -> IntegerConv {
     pack_spaced(shape, weight, Spacing::Dense)
 }
@@ -95,11 +95,11 @@ fn packed<P: Integer>(shape: ConvShape, weight: &[i8], spacing: Spacing, lanes: 
     })
 }
 
-/// `output[image][y][x][channel]`, `round(scale * sum + shift)` from 0 to 255 of a convolution's sums over `input`, with a scale and a
-/// shift for each channel that it makes.
+/// Computes `output[image][y][x][channel]`, `round(scale * sum + shift)` from 0 to 255, from a convolution's sums over
+/// `input`, with a scale and a shift for each output channel.
 ///
 /// # Panics
-/// `input`, `requantize` or `output` do not fit the convolution, which is packed for pictures or is not.
+/// If `input`, `requantize` or `output` do not fit the convolution, including whether it was packed for pictures.
 pub fn forward(conv: &IntegerConv, input: &IntegerInput<'_>, requantize: Affine<'_, f32>, output: &mut [u8]) {
     assert_eq!(input.channels(), conv.shape.in_channels, "channels of the input of {:?}", conv.shape);
     assert_eq!(requantize.scale.len(), conv.shape.out_channels, "scales of {:?}", conv.shape);
@@ -129,7 +129,7 @@ impl<'a, P: Integer<Input: Scratch>> Forward<'a, P> {
     ) -> Self {
         let input = input.for_window(shape.window);
         let layout = Layout::of_groups::<P>(input.grid(), shape.in_channels, shape.window, spacing);
-        // A row block is measured in elements of `f32`.
+        // The size of a row block is given in elements of `f32`.
         let row = (layout.row_stride() * size_of::<P::Input>()).div_ceil(size_of::<f32>());
         let partition = Partition::new(shape.window.output(input.grid()), row);
         let (partition, columns) = partition.for_threads(rayon::current_num_threads(), weights.num_panels());

@@ -4,13 +4,13 @@ use rayon::prelude::*;
 
 use crate::shapes::Affine;
 
-/// Pixels that a thread takes at a time.
+/// Pixels that a thread processes at a time.
 const PIXELS: usize = 256;
 
-/// `scale * q + shift` of pixels `q`, `[pixel][channel]`.
+/// `scale * q + shift` for pixels `q`, `[pixel][channel]`.
 ///
 /// # Panics
-/// `q` and `output` are not of whole pixels, or not as many.
+/// If `q` and `output` do not consist of the same number of whole pixels.
 pub fn dequantize(q: &[u8], affine: Affine<'_, f32>, output: &mut [f32]) {
     let channels = affine.scale.len();
     assert!(q.len() == output.len() && q.len().is_multiple_of(channels), "pixels of {channels} channels");

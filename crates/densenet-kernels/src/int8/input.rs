@@ -1,4 +1,4 @@
-//! What a convolution of bytes reads, and how it is packed.
+//! The input of an int8 convolution, and how it is packed.
 
 use crate::pack::{Layout, Spacing};
 use crate::parallel::RowBlock;
@@ -7,22 +7,22 @@ use crate::simd::integer::{Integer, IntegerSimd};
 use crate::simd::requantize::{MOST, requantize, requantize_channel, requantize_pooled};
 use crate::simd::strided::{Matrix, MatrixMut};
 
-/// Pixels of a picture's row that become bytes before they are put among the other channels.
+/// Pixels of a picture's row that are converted to bytes before they are interleaved with the other channels.
 const RUN: usize = 256;
 
-/// What a convolution of bytes reads.
+/// The input of an int8 convolution.
 #[derive(Clone, Copy, Debug)]
 pub enum IntegerInput<'a> {
-    /// `round(scale * q + shift)` from 0 to 255 of feature maps, perhaps pooled before it is rounded.
+    /// `round(scale * q + shift)` from 0 to 255 of feature maps, possibly pooled before rounding.
     PreActivation {
         /// The maps.
         maps: FeatureMaps<'a, u8>,
-        /// Scale and shift of each channel: batch-norm, and from the map's scale to the activation's.
+        /// Scale and shift of each channel: batch-norm, and the conversion from the map's scale to the activation's.
         affine: Affine<'a, f32>,
         /// The pooling after the ReLU.
         pooling: Pooling,
     },
-    /// Activations as they are, whose zero is 0.
+    /// Activations as they are, with a zero point of 0.
     Raw {
         /// `[image][y][x][channel]`.
         data: &'a [u8],
@@ -31,8 +31,8 @@ pub enum IntegerInput<'a> {
         /// Their channels.
         channels: usize,
     },
-    /// `round(scale * x + shift)` from 0 to 255 of pictures `x`, with zeros around them that become bytes as all of a picture does:
-    /// a byte's 0 is no picture's 0.
+    /// `round(scale * x + shift)` from 0 to 255 of pictures `x`. The zeros around them are converted to bytes like the
+    /// rest of a picture, since a byte of 0 does not stand for a picture's 0.
     Pictures {
         /// `[image][channel][y][x]`.
         data: &'a [f32],
@@ -44,7 +44,7 @@ pub enum IntegerInput<'a> {
 }
 
 impl IntegerInput<'_> {
-    /// Extents of what the convolution reads, after any pooling.
+    /// Extents of the convolution's input, after any pooling.
     pub fn grid(&self) -> Grid {
         match self {
             Self::PreActivation { maps, pooling, .. } => pooling.output(maps.grid()),
@@ -52,7 +52,7 @@ impl IntegerInput<'_> {
         }
     }
 
-    /// Channels that the convolution reads.
+    /// Input channels of the convolution.
     pub fn channels(&self) -> usize {
         match self {
             Self::PreActivation { maps, .. } => maps.channels(),
@@ -69,8 +69,8 @@ impl IntegerInput<'_> {
         }
     }
 
-    /// The same for a convolution of `window`: to a 1x1 convolution all pixels are alike, so they become one column, which
-    /// can be cut anywhere.
+    /// The same for a convolution of `window`: to a 1x1 convolution all pixels are alike, so they become one column,
+    /// which can be cut anywhere.
     pub(super) fn for_window(self, window: Window) -> Self {
         match self {
             Self::PreActivation { maps, affine, pooling: Pooling::None } if window == Window::POINT => {
@@ -83,7 +83,7 @@ impl IntegerInput<'_> {
         }
     }
 
-    /// Packs what `block` reads.
+    /// Packs the input of `block`.
     #[inline(always)]
     pub(super) fn pack<S: IntegerSimd, P: Integer>(
         &self,
@@ -97,7 +97,7 @@ impl IntegerInput<'_> {
         let in_column =
             !matches!(self, Self::Pictures { .. } | Self::PreActivation { pooling: Pooling::Average2x2, .. });
         if in_column && columns == 1 && window == Window::POINT {
-            // The pixels of a column follow each other as those of a row do.
+            // The pixels of a column follow each other like those of a row.
             return self.pack_row::<S, P>(simd, block.image, block.rows.start, packed, pixel);
         }
         let inside = window.padding..(window.padding + grid.width).min(columns);
@@ -115,7 +115,7 @@ impl IntegerInput<'_> {
         }
     }
 
-    /// Fills pixels of `to` with the zeros that stand around what is read.
+    /// Fills pixels of `to` with the zeros around the input.
     #[inline(always)]
     fn pad<P: Integer>(&self, to: &mut [P::Input], pixel: usize) {
         let Self::Pictures { affine, .. } = self else { return to.fill(P::input(0)) };

@@ -1,10 +1,10 @@
-//! Inference in eight bits.
+//! Int8 inference.
 //!
-//! A feature map is bytes without a sign, `x = scale * (q - zero)`, with a scale and a zero of each channel. A batch-norm and
-//! its ReLU make other such bytes of it, whose zero is 0, by one multiply and add a channel and bounds at 0 and 255; so does
-//! what follows the sums of a convolution. Scales of activations go into the weights of the convolution that reads them, so
-//! that its sums are of integers and exact, on every instruction set and in any order. Pictures become bytes where they are
-//! packed.
+//! A feature map consists of unsigned bytes, `x = scale * (q - zero)`, with a scale and a zero point per channel. A
+//! batch-norm and its ReLU convert it to other such bytes, with a zero point of 0, by one multiply and add per channel
+//! and bounds at 0 and 255; so does the epilogue of a convolution. Scales of activations are merged into the weights of
+//! the convolution that reads them, so that its sums are integer sums and exact, on every instruction set and in any
+//! order. Pictures are converted to bytes as they are packed.
 
 mod conv;
 mod dequantize;

@@ -12,15 +12,16 @@ use crate::stem::Pool;
 /// Channels that are averaged at a time.
 const CHANNELS: usize = 64;
 
-/// Pools maps `[image][y][x][channel]` of bytes whose zero is 0. A mean is rounded, and padding counts as zeros in it.
+/// Pools maps `[image][y][x][channel]` of bytes with a zero point of 0. A mean is rounded, and padding counts as zeros
+/// in it.
 ///
 /// # Panics
-/// `maps` or `output` are not of as many pixels as `grid` and `by` say.
+/// If the numbers of pixels in `maps` or `output` do not match `grid` and `by`.
 pub fn pool(maps: &[u8], grid: Grid, channels: usize, by: Pool, output: &mut [u8]) {
     let (window, pooled) = (by.window(), by.window().output(grid));
     assert_eq!(maps.len(), grid.pixels() * channels, "{channels} channels of {grid:?}");
     assert_eq!(output.len(), pooled.pixels() * channels, "{channels} channels of {pooled:?}");
-    // A row block is measured in elements of `f32`.
+    // The size of a row block is given in elements of `f32`.
     let row = (window.stride * grid.width * channels).div_ceil(size_of::<f32>());
     let (partition, _) = Partition::new(pooled, row).for_threads(rayon::current_num_threads(), 1);
     partition.run(MatrixMut::new(output, channels, channels), &|block, output| {
@@ -32,7 +33,7 @@ pub fn pool(maps: &[u8], grid: Grid, channels: usize, by: Pool, output: &mut [u8
 
 /// Some pixels of the output.
 struct Block<'a> {
-    /// From the image that the first of them is of on.
+    /// The map, from the start of the image that contains the first of them.
     map: &'a [u8],
     grid: Grid,
     channels: usize,
@@ -66,7 +67,7 @@ impl IntegerOperation for Block<'_> {
 /// The pixels of a window.
 struct Pixels<'a> {
     map: &'a [u8],
-    /// Pixels of a row of the map.
+    /// Pixels in a row of the map.
     width: usize,
     channels: usize,
     rows: Range<usize>,
@@ -84,7 +85,7 @@ impl<'a> Pixels<'a> {
         }
     }
 
-    /// The largest of each channel.
+    /// The largest value of each channel.
     #[inline(always)]
     fn largest(&self, to: &mut [u8]) {
         to.fill(0);
@@ -95,7 +96,7 @@ impl<'a> Pixels<'a> {
         });
     }
 
-    /// The mean of each channel, to which each pixel of a whole window adds a `share`.
+    /// The mean of each channel, where each pixel of a whole window contributes a `share`.
     #[inline(always)]
     fn mean(&self, share: f32, to: &mut [u8]) {
         for (part, to) in to.chunks_mut(CHANNELS).enumerate() {

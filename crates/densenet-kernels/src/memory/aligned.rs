@@ -1,4 +1,4 @@
-//! Memory that begins where a cache line does, so that no vector of it lies in two.
+//! Memory aligned to cache lines, so that no vector spans two lines.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,7 +7,7 @@ use bytemuck::Zeroable;
 /// Bytes of a cache line.
 pub(crate) const CACHE_LINE: usize = 64;
 
-/// An owned slice whose first element begins a cache line.
+/// An owned slice whose first element is at the start of a cache line.
 #[derive(Debug, Default)]
 pub struct Aligned<T> {
     memory: Vec<T>,
@@ -16,12 +16,12 @@ pub struct Aligned<T> {
 }
 
 impl<T: Zeroable + Clone> Aligned<T> {
-    /// So many zeros.
+    /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         Self::within(vec![T::zeroed(); len + CACHE_LINE / size_of::<T>()], len)
     }
 
-    /// Its first `len` elements, of memory that grows if it must; what it holds is then moved or lost.
+    /// Its first `len` elements; the memory grows if necessary, and its content may then be lost.
     pub fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             self.memory.resize(len + CACHE_LINE / size_of::<T>(), T::zeroed());
@@ -30,9 +30,9 @@ impl<T: Zeroable + Clone> Aligned<T> {
         &mut self[..len]
     }
 
-    /// The first `len` elements of `memory` that begin a line.
+    /// The first `len` elements of `memory` that are aligned to a line.
     fn within(memory: Vec<T>, len: usize) -> Self {
-        // What cannot be aligned is as good elsewhere.
+        // Data that cannot be aligned may be anywhere.
         let start = memory.as_ptr().align_offset(CACHE_LINE).min(memory.len() - len);
         Self { memory, start, len }
     }

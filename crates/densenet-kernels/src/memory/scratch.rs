@@ -1,4 +1,4 @@
-//! Working memory of a thread, kept from one operation to the next so that none allocates once warm.
+//! Working memory of a thread, kept from one operation to the next so that none allocates once warmed up.
 
 use std::cell::RefCell;
 
@@ -6,14 +6,14 @@ use bytemuck::Pod;
 
 use super::Aligned;
 
-/// Elements that have working memory.
+/// Element types that have working memory.
 pub trait Scratch: Pod + Default {
-    /// Runs `work` on `len` elements of this thread's working memory, which begin a cache line and whose content is left
-    /// over from earlier work.
+    /// Runs `work` on `len` elements of this thread's working memory, which are aligned to a cache line and still hold
+    /// the content of earlier work.
     fn scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
 }
 
-/// Takes a memory off the stack while it is used and puts it back on top: work within work finds the next one, the same
+/// Takes a buffer off the stack while it is used and puts it back on top: nested work finds the next one, the same
 /// every time.
 fn with<T: Scratch, R>(stack: &RefCell<Vec<Aligned<T>>>, len: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
     let mut memory = stack.borrow_mut().pop().unwrap_or_default();

@@ -10,15 +10,15 @@ use crate::parallel::RowBlock;
 use crate::scalar::{Bf16, Scalar};
 use crate::simd::Simd;
 
-/// Factors that input and weights can be packed as.
+/// Factors as which input and weights can be packed.
 pub trait PackedFactors: Factors {
-    /// `value` as it is packed.
+    /// The packed form of `value`.
     fn weight(value: Self::Accumulator) -> Self::Weight;
 
-    /// Working memory, in numbers, that it takes to pack so many.
+    /// Working memory, in numbers, for packing this many elements.
     fn memory(elements: usize) -> usize;
 
-    /// Packs what `block` reads of `input` into `memory`, and returns where it is.
+    /// Packs the part of `input` that `block` reads into `memory`, and returns it.
     fn pack<'a, S: Simd<T = Self::Accumulator>>(
         simd: S,
         input: &Input<'_, Self::Accumulator>,

@@ -1,4 +1,4 @@
-//! What a convolution reads, and how it is packed.
+//! The input of a convolution, and how it is packed.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use crate::simd::Simd;
 use crate::simd::pre_activation;
 use crate::simd::strided::{Matrix, MatrixMut};
 
-/// What a convolution reads.
+/// The input of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a, T> {
-    /// `relu(scale * x + shift)` of feature maps, perhaps pooled.
+    /// `relu(scale * x + shift)` of feature maps, possibly pooled.
     PreActivation {
         /// The maps.
         maps: FeatureMaps<'a, T>,
@@ -48,7 +48,7 @@ impl<'a, T: Copy> Input<'a, T> {
         Self::PreActivation { maps, affine, pooling: Pooling::None }
     }
 
-    /// Extents of what the convolution reads, after any pooling.
+    /// Extents of the convolution's input, after any pooling.
     pub fn grid(&self) -> Grid {
         match self {
             Self::PreActivation { maps, pooling, .. } => pooling.output(maps.grid()),
@@ -56,7 +56,7 @@ impl<'a, T: Copy> Input<'a, T> {
         }
     }
 
-    /// Channels that the convolution reads.
+    /// Input channels of the convolution.
     pub fn channels(&self) -> usize {
         match self {
             Self::PreActivation { maps, .. } => maps.channels(),
@@ -78,10 +78,10 @@ impl<'a, T: Copy> Input<'a, T> {
         }
     }
 
-    /// Where a convolution of `window` finds it when it is packed.
+    /// Where a convolution of `window` finds the input once it is packed.
     ///
     /// # Panics
-    /// There are not as many elements as the extents say, or the window does not fit.
+    /// If the number of elements does not match the extents, or the window does not fit.
     pub(crate) fn layout(&self, window: Window) -> Layout {
         if let Self::Raw { data, grid, channels } | Self::Pictures { data, grid, channels } = self {
             assert_eq!(data.len(), channels * grid.pixels(), "{channels} channels of {grid:?}");
@@ -105,7 +105,7 @@ impl<'a, T: Copy> Input<'a, T> {
 }
 
 impl<T: Scalar> Input<'_, T> {
-    /// Packs what `block` reads.
+    /// Packs the input of `block`.
     #[inline(always)]
     pub(crate) fn pack<S: Simd<T = T>>(&self, simd: S, layout: &Layout, block: &RowBlock, packed: &mut [T]) {
         let grid = self.grid();
@@ -113,7 +113,7 @@ impl<T: Scalar> Input<'_, T> {
         let in_column =
             !matches!(self, Self::Pictures { .. } | Self::PreActivation { pooling: Pooling::Average2x2, .. });
         if in_column && columns == 1 && window == Window::POINT {
-            // The pixels of a column follow each other as those of a row do.
+            // The pixels of a column follow each other like those of a row.
             return self.pack_row(simd, block.image, block.rows.start, packed, pixel);
         }
         let inside = window.padding..(window.padding + grid.width).min(columns);

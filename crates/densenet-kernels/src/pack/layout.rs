@@ -1,4 +1,4 @@
-//! Where the pixels of packed input lie.
+//! Where the pixels of packed input are.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use crate::memory::CACHE_LINE;
 use crate::scalar::Precision;
 use crate::shapes::{Grid, Window};
 
-/// Most offsets of a product: a 7x7 kernel, or as many rows.
+/// The most offsets of a product: a 7x7 kernel, or as many rows.
 pub(crate) const MAX_OFFSETS: usize = 64;
 
 /// Elements of a cache line of `f32`.
@@ -23,11 +23,11 @@ pub(crate) fn pixel_stride(channels: usize) -> usize {
 pub(crate) enum Spacing {
     /// [`pixel_stride`] elements from one to the next.
     Lines,
-    /// Without gaps: so few channels that a kernel's row is one run of K.
+    /// Without gaps: there are so few channels that a kernel's row is one run of K.
     Dense,
 }
 
-/// Where the packed input of a convolution lies.
+/// Where the packed input of a convolution is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// The convolution's window.
@@ -42,14 +42,14 @@ pub(crate) struct Layout {
     pub k: usize,
     /// Runs of K in a row of the kernel.
     runs: usize,
-    /// Elements past the last pixel that its run of K reaches, which weights of zero multiply.
+    /// Elements past the last pixel that its run of K covers; they are multiplied by weights of zero.
     beyond: usize,
 }
 
 /// Neighbouring output pixels of one row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PixelRun {
-    /// Where their input begins in packed input.
+    /// Where their input begins in the packed input.
     pub start: usize,
     /// The first of them, counted in the row block.
     pub first: usize,
@@ -99,7 +99,7 @@ impl Layout {
         self.window.stride * self.pixel
     }
 
-    /// Where the runs of K of one output pixel begin, in the order of the weights' rows, and how many there are.
+    /// Where the runs of K of one output pixel begin, in the order of the weights' rows, and their number.
     pub fn offsets(&self) -> ([usize; MAX_OFFSETS], usize) {
         let mut offsets = [0; MAX_OFFSETS];
         let count = self.window.kernel * self.runs;
@@ -109,7 +109,8 @@ impl Layout {
         (offsets, count)
     }
 
-    /// Where the input of each of `rows` rows of output begins, and the pixels that follow each beginning.
+    /// Where the input for each of `rows` rows of output begins, and the number of pixels that follow each of these
+    /// points.
     pub fn lines<'a>(&self, rows: usize, lines: &'a mut [usize]) -> (&'a [usize], usize) {
         if self.window == Window::POINT {
             return (&lines[..1], rows * self.outputs);
@@ -122,7 +123,7 @@ impl Layout {
 
     /// Cuts `rows` rows of output into runs of at most `most` pixels.
     pub fn runs(&self, rows: usize, most: usize) -> impl Iterator<Item = PixelRun> + use<> {
-        // Rows of a 1x1 convolution follow each other without borders, so that runs may span several of them.
+        // Rows of a 1x1 convolution follow each other without borders, so runs may span several of them.
         let (rows, outputs) =
             if self.window == Window::POINT { (1, rows * self.outputs) } else { (rows, self.outputs) };
         let Self { window, columns, pixel, .. } = *self;

@@ -1,7 +1,7 @@
-//! The packed input of a row block: where normalising, rectifying, pooling and padding happen.
+//! The packed input of a row block: where normalisation, ReLU, pooling and padding happen.
 //!
-//! What a row block reads, `[row][column][channel]` with its borders, is packed into a thread's scratch memory, which the
-//! cache holds; nothing normalised or rectified is ever written back to main memory.
+//! The input of a row block, `[row][column][channel]` with its borders, is packed into a thread's scratch memory, which
+//! fits into the cache; nothing normalised or rectified is ever written back to main memory.
 
 mod factors;
 mod input;

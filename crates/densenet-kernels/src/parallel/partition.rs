@@ -1,29 +1,31 @@
 //! How an operation's output is cut into row blocks, and a row block into column blocks.
 //!
-//! In training the cut depends on shapes alone, never on the number of threads, and every sum over pixels is taken row
-//! block by row block in a fixed order. In inference no sum runs over pixels, so the cut may depend on the number of
-//! threads: each output is the same sum over K wherever it is computed. So the same input gives the same bits on one thread
-//! or sixteen. Pieces are claimed by halving ([`rayon::join`]), so a thread never waits for one that has not started.
+//! In training the cut depends on shapes alone, never on the number of threads, and every sum over pixels is computed
+//! row block by row block in a fixed order. In inference no sum runs over pixels, so the cut may depend on the number
+//! of threads: each output is the same sum over K wherever it is computed. So the same input gives the same bits on one
+//! thread or sixteen. Pieces are claimed by halving ([`rayon::join`]), so a thread never waits for one that has not
+//! started.
 
 use std::ops::Range;
 
 use crate::shapes::Grid;
 use crate::simd::strided::MatrixMut;
 
-/// Elements of packed input that a row block may have: in `f32` 256 KiB, half of a common second-level cache.
+/// Elements of packed input that a row block may have: 256 KiB in `f32`, half of a typical second-level cache.
 const PACKED: usize = 64 * 1024;
 
 /// Elements of Winograd's transformed input that a row block may have: more, since every row block reads all of the
 /// transformed weights.
 const TRANSFORMED: usize = 80 * 1024;
 
-/// Most rows of a block of [`Partition::low`].
+/// The most rows of a block of [`Partition::low`].
 pub(crate) const MAX_ROWS: usize = 64;
 
-/// Rows of the largest micro-tile, which shares the weights among them.
+/// Rows of the largest micro-tile, which share the weights.
 const TILE_ROWS: usize = 14;
 
-/// A cut of the rows of all images into blocks of whole rows: equally many in every image, or of all images as one.
+/// A cut of the rows of all images into blocks of whole rows: the same number in every image, or with all images as
+/// one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Partition {
     grid: Grid,
@@ -35,9 +37,9 @@ pub(crate) struct Partition {
     unit: usize,
     /// Units of one image.
     units: usize,
-    /// The smallest number of blocks of which each fits the cache.
+    /// The smallest number of blocks such that each fits into the cache.
     least: usize,
-    /// Fewest units of a block that is cut for the sake of threads alone.
+    /// The fewest units of a block that is cut only for the sake of threads.
     fewest: usize,
 }
 
@@ -63,13 +65,13 @@ impl Partition {
         Self::cut(grid, Units { unit: 1, units: grid.height }, PACKED / row.max(1))
     }
 
-    /// [`Self::new`] for work that keeps a list of a block's rows: [`MAX_ROWS`] at most.
+    /// [`Self::new`] for work that keeps a list of a block's rows: at most [`MAX_ROWS`].
     pub fn low(grid: Grid, row: usize) -> Self {
         Self::cut(grid, Units { unit: 1, units: grid.height }, (PACKED / row.max(1)).min(MAX_ROWS))
     }
 
-    /// Cuts `grid` between pairs of rows, `row` elements of packed input for each pair; an odd last row goes with the
-    /// pair above it.
+    /// Cuts `grid` between pairs of rows, with `row` elements of packed input for each pair; an odd last row stays with
+    /// the pair above it.
     pub fn pairs(grid: Grid, row: usize) -> Self {
         Self::cut(grid, Units { unit: 2, units: grid.height / 2 }, PACKED / row.max(1))
     }
@@ -91,7 +93,7 @@ impl Partition {
         Self::cut(column, units, most / TILE_ROWS)
     }
 
-    /// One row block an image.
+    /// One row block per image.
     pub fn images(grid: Grid) -> Self {
         let images = Grid { images: 1, height: grid.images, width: grid.height * grid.width };
         Self::cut(images, Units { unit: 1, units: grid.images }, 1)
@@ -104,12 +106,12 @@ impl Partition {
         Self { grid, images: 1, count: even(least, units), unit, units, least, fewest }
     }
 
-    /// For operations without sums over pixels: cuts finer, so that as few of so many threads as possible are idle, and
-    /// returns beside it into how many column blocks, `columns` at most, each row block is best cut.
+    /// For operations without sums over pixels: cuts finer, so that as few of `threads` threads as possible are idle,
+    /// and also returns into how many column blocks, at most `columns`, each row block is best cut.
     pub fn for_threads(self, threads: usize, columns: usize) -> (Self, usize) {
         let parts = self.grid.images / self.images;
         let most = (self.units * self.images / self.fewest).max(self.least);
-        // Time of the last thread to finish, in units of the whole work; ties go to what is cut least.
+        // Time of the last thread to finish, in units of the whole work; ties go to the coarsest cut.
         let time = |count: usize, columns: usize| {
             let pieces = parts * count * columns;
             pieces.div_ceil(threads) as f64 / pieces as f64
@@ -125,12 +127,12 @@ impl Partition {
         (Self { count: cut.0, ..self }, cut.1)
     }
 
-    /// Row blocks in all.
+    /// The total number of row blocks.
     pub fn len(&self) -> usize {
         self.grid.images / self.images * self.count
     }
 
-    /// The row block of that number.
+    /// The row block with this number.
     pub fn get(&self, index: usize) -> RowBlock {
         let (part, block) = (index / self.count, index % self.count);
         let row = |block: usize| {
@@ -146,23 +148,23 @@ impl Partition {
         pixel(block.rows.start)..pixel(block.rows.end)
     }
 
-    /// As many pixels after `block`: about what its thread works on next.
+    /// As many pixels after `block`: approximately what its thread works on next.
     pub fn next_pixels(&self, block: &RowBlock) -> Range<usize> {
         let pixels = self.pixels(block);
         pixels.end..pixels.end + pixels.len()
     }
 
-    /// Pixels before the row block of that number.
+    /// Pixels before the row block with this number.
     fn pixels_before(&self, index: usize) -> usize {
         if index == self.len() { self.grid.pixels() } else { self.pixels(&self.get(index)).start }
     }
 
-    /// Runs `work` on every row block with its rows of `output`, one a pixel.
+    /// Runs `work` on every row block with its rows of `output`, one per pixel.
     pub fn run<T: Send>(&self, output: MatrixMut<'_, T>, work: &(impl Fn(RowBlock, MatrixMut<'_, T>) + Sync)) {
         self.run_with_slots(output, &mut [], 0, &|block, output, _| work(block, output));
     }
 
-    /// [`Self::run`] for work that leaves `slot` elements of its own in `slots` for each row block.
+    /// [`Self::run`] for work that also writes `slot` elements in `slots` for each row block.
     pub fn run_with_slots<T: Send>(
         &self,
         output: MatrixMut<'_, T>,
@@ -199,12 +201,12 @@ impl Partition {
     }
 }
 
-/// The smallest number of blocks of at most `most` of so many units.
+/// The smallest number of blocks of at most `most` units.
 fn blocks(units: usize, most: usize) -> usize {
     units.div_ceil(most.clamp(1, units))
 }
 
-/// As many blocks, or one more of so many units: an even number shares them evenly between two threads.
+/// As many blocks, or one more if there are enough `units`: an even number divides evenly between two threads.
 fn even(blocks: usize, units: usize) -> usize {
     blocks.next_multiple_of(2).min(units)
 }

@@ -1,5 +1,5 @@
-//! Split-K: products whose K, the pixels of a batch, is cut into parts for several threads. Each part has partial sums of
-//! its own, which are added in order, so that the bits do not depend on the number of threads.
+//! Split-K: products whose K, the pixels of a batch, is cut into parts for several threads. Each part has its own
+//! partial sums, which are added in order, so that the bits do not depend on the number of threads.
 
 use rayon::prelude::*;
 
@@ -12,22 +12,22 @@ const MAX_PARTS: usize = 32;
 /// Parts that even a short K is cut into.
 const SHORT_PARTS: usize = 8;
 
-/// Steps along K from which a part's products cost far more than adding up its partial sums.
+/// Steps along K from which a part's products cost far more than adding its partial sums.
 const LONG_K: usize = 1024;
 
 /// Elements that all partial sums together should not exceed, unless even two parts do: 8 MiB in `f32`.
 const PARTIAL_SUMS: usize = 2 * 1024 * 1024;
 
-/// Elements of a piece of the sums, when partial sums are added.
+/// Elements per piece of work when partial sums are added.
 const PIECE: usize = 4096;
 
-/// Parts into which a product of `k` steps and `len` sums is cut: by its shape alone.
+/// Number of parts into which a product of `k` steps and `len` sums is cut, depending on its shape alone.
 fn parts(k: usize, len: usize) -> usize {
     (PARTIAL_SUMS / len).clamp(2, (k / LONG_K).clamp(SHORT_PARTS, MAX_PARTS))
 }
 
-/// Cuts `work`, which has `k` steps along K, into parts, has `add` write the sums of each to its `len` partial sums, whose
-/// content is left over from earlier work, and calls `with` with the sums of all.
+/// Cuts `work`, which has `k` steps along K, into parts, lets `add` write the sums of each into its `len` partial sums,
+/// whose content is left over from earlier work, and calls `with` with the total sums.
 pub(crate) fn split_k<T: Dispatch + Scratch, W: Send, R>(
     work: &mut [W],
     k: usize,
@@ -51,7 +51,7 @@ pub(crate) fn split_k<T: Dispatch + Scratch, W: Send, R>(
     })
 }
 
-/// Adds as many elements of the second as the first has.
+/// Adds the second to the first, over the length of the first.
 struct Add<'a, T>(&'a mut [T], &'a [T]);
 
 impl<T: Dispatch> Operation<T> for Add<'_, T> {

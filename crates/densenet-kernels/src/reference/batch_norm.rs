@@ -1,7 +1,8 @@
 //! Batch normalisation: `y = gamma * (x - mean) / sqrt(variance + EPSILON) + beta`, per channel.
 //!
-//! Training takes mean and variance of the batch and moves the running ones towards them; inference takes the running
-//! ones. As PyTorch does, normalisation uses the biased variance and the running variance takes the unbiased one.
+//! Training uses mean and variance of the batch and moves the running ones towards them; inference uses the running
+//! ones. As in PyTorch, normalisation uses the biased variance and the running variance is updated with the unbiased
+//! one.
 
 use super::Shape4;
 use crate::scalar::Scalar;
@@ -9,7 +10,7 @@ use crate::scalar::Scalar;
 /// Added to the variance.
 pub const EPSILON: f64 = 1e-5;
 
-/// Share of the batch's statistics in the new running ones.
+/// Share of the batch's statistics in the updated running ones.
 pub const MOMENTUM: f64 = 0.1;
 
 /// Mean and variance of each channel.
@@ -17,31 +18,31 @@ pub const MOMENTUM: f64 = 0.1;
 pub struct Statistics<T> {
     /// `(C)`.
     pub mean: Vec<T>,
-    /// `(C)`, biased when taken from a batch.
+    /// `(C)`, biased if computed from a batch.
     pub variance: Vec<T>,
 }
 
-/// Where the statistics that a batch-norm takes come from.
+/// The source of a batch-norm's statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// From the batch: they depend on the input.
+    /// The batch: they depend on the input.
     Batch,
-    /// The running ones: constants.
+    /// The running statistics: constants.
     Running,
 }
 
 /// Gradients of a batch-norm.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
-    /// `(N, C, H, W)`, of the input.
+    /// `(N, C, H, W)`, with respect to the input.
     pub dx: Vec<T>,
-    /// `(C)`, of the scale.
+    /// `(C)`, with respect to the scale.
     pub dgamma: Vec<T>,
-    /// `(C)`, of the shift.
+    /// `(C)`, with respect to the shift.
     pub dbeta: Vec<T>,
 }
 
-/// Statistics of the batch `x` `(N, C, H, W)`, in two passes.
+/// Statistics of the batch `x` `(N, C, H, W)`, computed in two passes.
 pub fn statistics<T: Scalar>(shape: Shape4, x: &[T]) -> Statistics<T> {
     let mean = channel_means(shape, |i, _| x[i]);
     let variance = channel_means(shape, |i, c| (x[i] - mean[c]) * (x[i] - mean[c]));
@@ -52,7 +53,7 @@ pub fn statistics<T: Scalar>(shape: Shape4, x: &[T]) -> Statistics<T> {
 pub fn update_running<T: Scalar>(shape: Shape4, batch: &Statistics<T>, mean: &mut [T], variance: &mut [T]) {
     let momentum = T::of(MOMENTUM);
     let count = shape.n * shape.plane();
-    // One value has no unbiased variance; its biased one, 0, stands in.
+    // A single value has no unbiased variance; its biased one, 0, is used instead.
     let unbias = T::of(count as f64 / count.saturating_sub(1).max(1) as f64);
     for c in 0..shape.c {
         mean[c] += momentum * (batch.mean[c] - mean[c]);
@@ -66,7 +67,7 @@ pub fn forward<T: Scalar>(shape: Shape4, x: &[T], statistics: &Statistics<T>, ga
     map(shape, |i, c| gamma[c] * normalised(x[i], statistics, c) + beta[c])
 }
 
-/// Gradients for `dy` `(N, C, H, W)`, where `statistics` come from `source`.
+/// Gradients given `dy` `(N, C, H, W)`, where `statistics` come from `source`.
 pub fn backward<T: Scalar>(
     source: Source,
     shape: Shape4,

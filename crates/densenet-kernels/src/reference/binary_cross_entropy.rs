@@ -1,8 +1,9 @@
-//! Binary cross-entropy of labels each by itself, by `torch.nn.BCEWithLogitsLoss`: the mean over the labels that are known.
+//! Binary cross-entropy of independent labels, as in `torch.nn.BCEWithLogitsLoss`: the mean over the labels that are
+//! known.
 
 use crate::scalar::Scalar;
 
-/// Mean loss of `logits` for `targets`, both `(N, classes)`; a target is from 0 to 1, or NaN where it is not known.
+/// Mean loss of `logits` for `targets`, both `(N, classes)`; a target is from 0 to 1, or NaN if not known.
 pub fn forward<T: Scalar>(logits: &[T], targets: &[T], classes: usize, pos_weight: Option<&[f32]>) -> T {
     let mut total = T::zero();
     for (i, (&logit, &target)) in logits.iter().zip(targets).enumerate().filter(|(_, (_, target))| !target.is_nan()) {

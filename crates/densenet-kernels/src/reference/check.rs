@@ -1,15 +1,15 @@
-//! Central differences, against which every gradient is held.
+//! Central differences, against which every gradient is checked.
 
 use crate::random::Stream;
 
-/// Seeds of the random cases that each operation is checked on.
+/// Seeds of the random cases on which each operation is checked.
 pub const SEEDS: std::ops::Range<u64> = 0..6;
 
 /// Half the distance between the two evaluations of a difference.
 const STEP: f64 = 1e-6;
 
-/// Largest difference to the central difference, relative to the largest gradient (at least 1). Differences of this
-/// step are exact to about 1e-9 for values near 1.
+/// Largest allowed difference from the central difference, relative to the largest gradient (at least 1). Differences
+/// with this step are exact to about 1e-9 for values near 1.
 const TOLERANCE: f64 = 1e-7;
 
 /// `len` random numbers in `[-1, 1)`.

@@ -9,7 +9,7 @@ use crate::scalar::Scalar;
 /// The geometry of a square convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
-    /// Channels made.
+    /// Output channels.
     pub out_channels: usize,
     /// Height and width of the kernel.
     pub kernel: usize,
@@ -22,16 +22,16 @@ pub struct Conv {
 /// Gradients of a convolution.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
-    /// `(N, C, H, W)`, of the input.
+    /// `(N, C, H, W)`, with respect to the input.
     pub dx: Vec<T>,
-    /// `(O, C, K, K)`, of the kernels.
+    /// `(O, C, K, K)`, with respect to the kernels.
     pub dweight: Vec<T>,
-    /// `(O)`, of the bias.
+    /// `(O)`, with respect to the bias.
     pub dbias: Vec<T>,
 }
 
 impl Conv {
-    /// Output extents for input extents; the padded input holds at least one kernel.
+    /// Output extents for input extents; the padded input must hold at least one kernel.
     pub fn output(&self, input: Shape4) -> Shape4 {
         let extent = |input: usize| (input + 2 * self.padding - self.kernel) / self.stride + 1;
         Shape4 { n: input.n, c: self.out_channels, h: extent(input.h), w: extent(input.w) }
@@ -50,7 +50,7 @@ impl Conv {
         y
     }
 
-    /// Gradients for `x` and `weight` as in [`Self::forward`] and `dy` `(N, O, H', W')`.
+    /// Gradients, given `x` and `weight` as in [`Self::forward`] and `dy` `(N, O, H', W')`.
     pub fn backward<T: Scalar>(&self, shape: Shape4, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
         let mut dx = vec![T::zero(); x.len()];
         let mut dweight = vec![T::zero(); weight.len()];
@@ -66,8 +66,8 @@ impl Conv {
         Gradients { dx, dweight, dbias }
     }
 
-    /// Calls `f(i, j, k)` for every product `x[i] * weight[j]` that `y[k]` sums. A convolution is this list of triples;
-    /// forward and both gradients only differ in which member of a triple they sum into.
+    /// Calls `f(i, j, k)` for every product `x[i] * weight[j]` that is part of the sum `y[k]`. A convolution is this
+    /// list of triples; forward and both gradients only differ in which member of a triple they sum into.
     pub(super) fn for_each_product(&self, input: Shape4, mut f: impl FnMut(usize, usize, usize)) {
         let output = self.output(input);
         for (n, o, c) in product3(input.n, output.c, input.c) {
@@ -106,7 +106,7 @@ mod tests {
     use super::super::check::{SEEDS, assert_gradient, dot, extent, random};
     use super::*;
 
-    /// A 2x2 kernel of stride 2 on a padded 3x3 picture, by hand.
+    /// A 2x2 kernel with stride 2 on a padded 3x3 picture, by hand.
     #[test]
     fn by_hand() {
         let conv = Conv { out_channels: 1, kernel: 2, stride: 2, padding: 1 };

@@ -1,6 +1,6 @@
-//! Softmax cross-entropy with label smoothing and class weights: the mean over the batch, weighted by the weight of each
-//! picture's classes, by PyTorch's definition for class indices. A class's target is `1 - smoothing` of what it was, plus
-//! `smoothing / classes`.
+//! Softmax cross-entropy with label smoothing and class weights: the mean over the batch, weighted by the weight of
+//! each picture's classes, as PyTorch defines it for class indices. A class's smoothed target is `1 - smoothing` of the
+//! original plus `smoothing / classes`.
 
 use crate::scalar::Scalar;
 
@@ -35,7 +35,7 @@ pub fn backward<T: Scalar>(
     dlogits
 }
 
-/// The weight of all pictures.
+/// The total weight of all pictures.
 fn whole<T: Scalar>(targets: &[T], classes: usize, weights: Option<&[f32]>) -> T {
     targets.iter().enumerate().map(|(i, &target)| target * weight(weights, i % classes)).sum()
 }
@@ -48,7 +48,7 @@ fn smoothed<T: Scalar>(target: T, classes: usize, smoothing: f64) -> T {
     T::of(1.0 - smoothing) * target + T::of(smoothing / classes as f64)
 }
 
-/// Logarithm of the sum of exponentials; the largest is taken out so that none overflows.
+/// Logarithm of the sum of exponentials; the largest is factored out so that none overflows.
 fn log_sum_exp<T: Scalar>(logits: &[T]) -> T {
     let largest = logits.iter().copied().fold(T::neg_infinity(), T::max);
     largest + logits.iter().map(|&logit| (logit - largest).exp()).sum::<T>().ln()

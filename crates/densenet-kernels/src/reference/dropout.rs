@@ -3,8 +3,8 @@
 use crate::random::Stream;
 use crate::scalar::Scalar;
 
-/// `x` `(N, C, H, W)`, `p` in `[0, 1)`. Scalar `((n * C + c) * H + y) * W + x` is kept where [`Stream::keep`] of
-/// `stream` says so, whatever the order in memory. The same function takes `dy` to `dx`.
+/// `x` `(N, C, H, W)`, `p` in `[0, 1)`. Scalar `((n * C + c) * H + y) * W + x` is kept if [`Stream::keep`] of `stream`
+/// says so, whatever the order in memory. The same function maps `dy` to `dx`.
 pub fn dropout<T: Scalar>(x: &[T], stream: Stream, p: f64) -> Vec<T> {
     let scale = T::of(1.0 / (1.0 - p));
     let value = |(i, &x): (usize, &T)| if stream.keep(i as u64, p) { x * scale } else { T::zero() };

@@ -1,10 +1,10 @@
-//! Inference in eight bits. A byte `q` of a map stands for `scale * (q - zero)`; activations have a zero of 0.
+//! Int8 inference. A byte `q` of a map stands for `scale * (q - zero)`; activations have a zero point of 0.
 
 use super::Shape4;
 use super::conv::Conv;
 
-/// `round(scale * x + shift)` from 0 to 255. The product and the sum are rounded to `f32` one after the other, and halves
-/// go to the even integer.
+/// `round(scale * x + shift)` from 0 to 255. The product and the sum are each rounded to `f32`, and halves are rounded
+/// to the even integer.
 pub fn requantize(x: f32, scale: f32, shift: f32) -> u8 {
     (x * scale + shift).clamp(0.0, 255.0).round_ties_even() as u8
 }
@@ -15,8 +15,8 @@ pub fn requantize_mean(x: [f32; 4], scale: f32, shift: f32) -> u8 {
     (sum * 0.25).min(255.0).round_ties_even() as u8
 }
 
-/// The bytes of pictures `x` `(N, C, H, W)` of `shape`, with so many zeros around that become bytes, too, by the scale and the
-/// shift of their channel.
+/// The bytes of pictures `x` `(N, C, H, W)` of `shape`, with `padding` zeros around them that are also converted to
+/// bytes, with the scale and the shift of their channel.
 pub fn picture_bytes(shape: Shape4, x: &[f32], padding: usize, scale: &[f32], shift: &[f32]) -> (Shape4, Vec<u8>) {
     let padded = Shape4 { h: shape.h + 2 * padding, w: shape.w + 2 * padding, ..shape };
     let mut values = vec![0.0; padded.len()];

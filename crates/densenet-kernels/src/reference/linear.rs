@@ -5,11 +5,11 @@ use crate::scalar::Scalar;
 /// Gradients of a linear map.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
-    /// `(N, C)`, of the input.
+    /// `(N, C)`, with respect to the input.
     pub dx: Vec<T>,
-    /// `(O, C)`, of the weight.
+    /// `(O, C)`, with respect to the weight.
     pub dweight: Vec<T>,
-    /// `(O)`, of the bias.
+    /// `(O)`, with respect to the bias.
     pub dbias: Vec<T>,
 }
 
@@ -23,7 +23,7 @@ pub fn forward<T: Scalar>(x: &[T], weight: &[T], bias: &[T]) -> Vec<T> {
     x.chunks_exact(inputs).flat_map(|x| (0..bias.len()).map(move |o| value(x, o))).collect()
 }
 
-/// Gradients for `x` `(N, C)`, `weight` `(O, C)` and `dy` `(N, O)` of `outputs` `O`.
+/// Gradients, given `x` `(N, C)`, `weight` `(O, C)` and `dy` `(N, O)`, where `O` is `outputs`.
 pub fn backward<T: Scalar>(outputs: usize, x: &[T], weight: &[T], dy: &[T]) -> Gradients<T> {
     let inputs = weight.len() / outputs;
     let mut dx = vec![T::zero(); x.len()];

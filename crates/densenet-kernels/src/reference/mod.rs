@@ -1,8 +1,8 @@
-//! Plain, readable forms of every operation, forward and backward, that the fast ones are held to.
+//! Plain, readable forms of every operation, forward and backward, against which the fast ones are checked.
 //!
 //! Arrays are slices in row-major order; feature maps are `(N, C, H, W)`, described by a [`Shape4`]. Every function
 //! returns new arrays; gradients are those of a loss whose gradient with respect to the operation's output is `dy`.
-//! Slices that disagree with their shape are a mistake of the caller's and panic.
+//! Functions panic if slices disagree with their shape, which is an error in the caller.
 
 pub mod batch_norm;
 pub mod binary_cross_entropy;

@@ -1,32 +1,32 @@
-//! Pooling: by windows in the stem and the transitions, of whole maps in the head.
+//! Pooling: over windows in the stem and the transitions, over whole maps in the head.
 
 use super::Shape4;
 use crate::scalar::Scalar;
 
-/// Pooling by square windows, with PyTorch's rules: extents are rounded down; padding is never the maximum, and counts as
-/// zeros in a mean.
+/// Pooling over square windows, with PyTorch's rules: extents are rounded down; padding is never the maximum, and
+/// counts as zeros in an average.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Height and width of the window.
     pub kernel: usize,
-    /// Step between windows; at least 1.
+    /// Stride between windows; at least 1.
     pub stride: usize,
-    /// Pixels by which windows reach over the edge; at most half the window, so that none is empty.
+    /// Pixels by which windows extend beyond the edge; at most half the window, so that none is empty.
     pub padding: usize,
 }
 
 impl Pool {
-    /// By 2x2 pixels of stride 2, as in a transition: an odd row or column at the end is left out.
+    /// 2x2 pixels with stride 2, as in a transition: an odd row or column at the end is left out.
     pub const HALVE: Self = Self { kernel: 2, stride: 2, padding: 0 };
 
-    /// Output extents for input extents; the padded input holds at least one window.
+    /// Output extents for input extents; the padded input must hold at least one window.
     pub fn output(self, input: Shape4) -> Shape4 {
         let extent = |input: usize| (input + 2 * self.padding - self.kernel) / self.stride + 1;
         Shape4 { h: extent(input.h), w: extent(input.w), ..input }
     }
 
-    /// Maxima: `x` `(N, C, H, W)` to `y` `(N, C, H', W')` and, for each output, the place in `x` that it came from: the
-    /// first maximum of its window in row-major order.
+    /// Maxima: `x` `(N, C, H, W)` to `y` `(N, C, H', W')` and, for each output, its place in `x`: the first maximum of
+    /// its window in row-major order.
     pub fn max<T: Scalar>(self, shape: Shape4, x: &[T]) -> (Vec<T>, Vec<usize>) {
         largest_of(x, self.windows(shape))
     }
@@ -36,7 +36,7 @@ impl Pool {
         self.windows(shape).map(|window| window.map(|place| x[place]).sum::<T>() * self.share()).collect()
     }
 
-    /// `dx` `(N, C, H, W)` of [`Self::average`] for `dy` `(N, C, H', W')`.
+    /// `dx` `(N, C, H, W)` of [`Self::average`], given `dy` `(N, C, H', W')`.
     pub fn average_backward<T: Scalar>(self, shape: Shape4, dy: &[T]) -> Vec<T> {
         let mut dx = vec![T::zero(); shape.len()];
         for (window, &dy) in self.windows(shape).zip(dy) {
@@ -45,12 +45,12 @@ impl Pool {
         dx
     }
 
-    /// Part of a mean that each pixel has.
+    /// Each pixel's share of a mean.
     fn share<T: Scalar>(self) -> T {
         T::of(1.0 / (self.kernel * self.kernel) as f64)
     }
 
-    /// Places of the pixels of each window, in the order of the outputs and within a window row by row.
+    /// Places of the pixels of each window, in the order of the outputs, and row by row within a window.
     fn windows(self, shape: Shape4) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         let output = self.output(shape);
         let within = move |output: usize, extent: usize| {
@@ -65,7 +65,7 @@ impl Pool {
     }
 }
 
-/// `dx` `(N, C, H, W)` of maxima that came from these `places`, for their gradients `dy`.
+/// `dx` `(N, C, H, W)` of maxima at these `places`, given their gradients `dy`.
 pub fn max_backward<T: Scalar>(shape: Shape4, places: &[usize], dy: &[T]) -> Vec<T> {
     let mut dx = vec![T::zero(); shape.len()];
     for (&place, &dy) in places.iter().zip(dy) {
@@ -80,19 +80,18 @@ pub fn global_average<T: Scalar>(shape: Shape4, x: &[T]) -> Vec<T> {
     x.chunks_exact(shape.plane()).map(|map| map.iter().copied().sum::<T>() / count).collect()
 }
 
-/// `dx` `(N, C, H, W)` of [`global_average`] for `dy` `(N, C)`.
+/// `dx` `(N, C, H, W)` of [`global_average`], given `dy` `(N, C)`.
 pub fn global_average_backward<T: Scalar>(shape: Shape4, dy: &[T]) -> Vec<T> {
     let count = T::of(shape.plane() as f64);
     dy.iter().flat_map(|&dy| std::iter::repeat_n(dy / count, shape.plane())).collect()
 }
 
-/// Maximum of each map: `x` `(N, C, H, W)` to `y` `(N, C)` and the places in `x` that they came from: each the first of
-/// its map.
+/// Maximum of each map: `x` `(N, C, H, W)` to `y` `(N, C)` and their places in `x`, each the first in its map.
 pub fn global_max<T: Scalar>(shape: Shape4, x: &[T]) -> (Vec<T>, Vec<usize>) {
     largest_of(x, shape.planes().map(|(start, _)| start..start + shape.plane()))
 }
 
-/// The first largest of `x` among each of these places, and its place. A value that is not a number counts as largest.
+/// The first largest of `x` among each of these places, and its place. NaN counts as largest.
 fn largest_of<T: Scalar>(x: &[T], places: impl Iterator<Item = impl Iterator<Item = usize>>) -> (Vec<T>, Vec<usize>) {
     let larger = |best: usize, place: usize| if x[place] > x[best] || x[place].is_nan() { place } else { best };
     let places: Vec<usize> = places.map(|among| among.reduce(larger).expect("a pixel at least")).collect();

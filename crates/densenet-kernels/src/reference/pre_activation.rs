@@ -1,5 +1,5 @@
-//! The one operation after the stem, the pre-activation convolution (section 3, "Composite function"):
-//! `y = conv(relu(bn(x)))`.
+//! The only operation after the stem, the pre-activation convolution (section 3, "Composite function"): `y =
+//! conv(relu(bn(x)))`.
 
 use super::batch_norm::{self, Source, Statistics};
 use super::conv::{self, Conv};
@@ -13,9 +13,9 @@ pub struct Parameters<'a, T> {
     pub gamma: &'a [T],
     /// `(C)`, shift of the batch-norm.
     pub beta: &'a [T],
-    /// `(O, C, K, K)`, of the convolution.
+    /// `(O, C, K, K)`, weights of the convolution.
     pub weight: &'a [T],
-    /// `(O)`, of the convolution.
+    /// `(O)`, bias of the convolution.
     pub bias: Option<&'a [T]>,
 }
 
@@ -46,7 +46,7 @@ pub fn forward<T: Scalar>(
     conv.forward(shape, &relu::forward(&normalised), parameters.weight, parameters.bias)
 }
 
-/// Gradients for `dy` `(N, O, H', W')`, where `statistics` come from `source`.
+/// Gradients, given `dy` `(N, O, H', W')`, where `statistics` come from `source`.
 pub fn backward<T: Scalar>(
     source: Source,
     conv: &Conv,

@@ -2,12 +2,12 @@
 
 use crate::scalar::Scalar;
 
-/// Any shape; a value that is not a number stays so.
+/// Any shape; NaN stays NaN.
 pub fn forward<T: Scalar>(x: &[T]) -> Vec<T> {
     x.iter().map(|&x| if x <= T::zero() { T::zero() } else { x }).collect()
 }
 
-/// `dx` for `x` and `dy` of the same shape; the derivative at 0 is 0.
+/// `dx` given `x` and `dy` of the same shape; the derivative at 0 is 0.
 pub fn backward<T: Scalar>(x: &[T], dy: &[T]) -> Vec<T> {
     x.iter().zip(dy).map(|(&x, &dy)| if x <= T::zero() { T::zero() } else { dy }).collect()
 }

@@ -3,9 +3,9 @@
 /// Extents of feature maps, row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape4 {
-    /// Pictures of the batch.
+    /// Number of pictures in the batch.
     pub n: usize,
-    /// Channels.
+    /// Number of channels.
     pub c: usize,
     /// Height.
     pub h: usize,
@@ -19,12 +19,12 @@ impl Shape4 {
         Self { n, c, h, w }
     }
 
-    /// Elements in all.
+    /// Total number of elements.
     pub fn len(self) -> usize {
         self.n * self.c * self.h * self.w
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -34,12 +34,12 @@ impl Shape4 {
         self.h * self.w
     }
 
-    /// Place of an element.
+    /// Index of an element.
     pub fn index(self, n: usize, c: usize, y: usize, x: usize) -> usize {
         ((n * self.c + c) * self.h + y) * self.w + x
     }
 
-    /// Places of the first element and channel of every map, in order.
+    /// Index of the first element, and channel, of every map, in order.
     pub fn planes(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.n * self.c).map(move |i| (i * self.plane(), i % self.c))
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Scale and shift of a batch-norm, one of each a channel: `z = scale * x + shift`.
+/// Scale and shift of a batch-norm, one of each per channel: `z = scale * x + shift`.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a, T> {
     /// `gamma / sqrt(variance + eps)`.

@@ -1,8 +1,8 @@
 //! Feature maps: the memory of a dense block.
 //!
-//! A block is one buffer. Its feature maps lie one after the other in the order they were made (the block's input, then
-//! each layer's output), each channels-last: `[image][y][x][channel]`. So a layer reads everything before a point of the
-//! buffer and writes what follows it, nothing is ever concatenated, and each map is contiguous.
+//! A block is one buffer. Its feature maps are stored one after the other in the order in which they were made (the
+//! block's input, then each layer's output), each channels-last: `[image][y][x][channel]`. So a layer reads everything
+//! before a point of the buffer and writes what follows it, nothing is ever concatenated, and each map is contiguous.
 
 use std::ops::Range;
 
@@ -31,7 +31,7 @@ impl<'a, T> FeatureMaps<'a, T> {
     /// Maps of `map_channels` channels, one after the other in `data`.
     ///
     /// # Panics
-    /// `data` is not as long as the maps.
+    /// If `data` is not as long as the maps.
     pub fn new(data: &'a [T], grid: Grid, map_channels: &'a [usize]) -> Self {
         let channels: usize = map_channels.iter().sum();
         assert_eq!(data.len(), channels * grid.pixels(), "{channels} channels of {grid:?}");
@@ -41,14 +41,14 @@ impl<'a, T> FeatureMaps<'a, T> {
     /// The first `count` maps.
     ///
     /// # Panics
-    /// There are fewer.
+    /// If there are fewer.
     pub fn first(self, count: usize) -> Self {
         let map_channels = &self.map_channels[..count];
         let channels: usize = map_channels.iter().sum();
         Self { data: &self.data[..channels * self.grid.pixels()], map_channels, ..self }
     }
 
-    /// The same maps, their pixels in one column.
+    /// The same maps, with their pixels in one column.
     pub(crate) fn flattened(self) -> Self {
         Self { grid: self.grid.flattened(), ..self }
     }
@@ -92,7 +92,7 @@ impl<'a, T> FeatureMaps<'a, T> {
     }
 }
 
-/// The elements of `pixels` of a `map` of so many channels. Pixels past the end are left out.
+/// The elements of `pixels` of a `map` with this many channels. Pixels past the end are left out.
 pub(crate) fn pixels_of<'a, T>(map: &'a [T], channels: usize, pixels: &Range<usize>) -> &'a [T] {
     let end = (pixels.end * channels).min(map.len());
     &map[(pixels.start * channels).min(end)..end]

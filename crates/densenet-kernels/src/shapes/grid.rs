@@ -1,9 +1,9 @@
 //! The extents of a batch of images.
 
-/// Images, and the rows and columns of each.
+/// Number of images, and the rows and columns of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// Images.
+    /// Number of images.
     pub images: usize,
     /// Rows of an image.
     pub height: usize,
@@ -22,7 +22,7 @@ impl Grid {
         Self { images: 1, height: self.pixels(), width: 1 }
     }
 
-    /// Extents after 2x2 pooling of stride 2.
+    /// Extents after 2x2 pooling with stride 2.
     pub fn halved(self) -> Self {
         Self { height: self.height / 2, width: self.width / 2, ..self }
     }

@@ -2,13 +2,13 @@
 
 use super::Grid;
 
-/// What happens to a pre-activation before it is convolved. Only 1x1 convolutions of DenseNets read what is pooled.
+/// How a pre-activation is pooled before the convolution. In DenseNets only 1x1 convolutions read pooled maps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pooling {
-    /// Nothing: a dense layer.
+    /// Not at all: a dense layer.
     None,
-    /// 2x2 average pooling of stride 2. A 1x1 convolution of it is a transition at a quarter of the cost: averaging and a
-    /// linear map over channels commute.
+    /// 2x2 average pooling with stride 2. Followed by a 1x1 convolution, this is a transition at a quarter of the cost:
+    /// averaging and a linear map over channels commute.
     Average2x2,
 }
 
@@ -21,7 +21,7 @@ impl Pooling {
         }
     }
 
-    /// Pixels that become one.
+    /// Number of pixels that are combined into one.
     pub(crate) fn pixels(self) -> usize {
         match self {
             Self::None => 1,

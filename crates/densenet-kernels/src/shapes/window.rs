@@ -25,7 +25,7 @@ impl Window {
         Grid { height: extent(grid.height), width: extent(grid.width), ..grid }
     }
 
-    /// Input rows or columns, of `extent`, in the window of output row or column `output`.
+    /// Input rows or columns, out of `extent`, in the window of output row or column `output`.
     pub(crate) fn inputs(self, output: usize, extent: usize) -> Range<usize> {
         let start = output * self.stride;
         start.saturating_sub(self.padding)..(start + self.kernel - self.padding).min(extent)

@@ -11,12 +11,12 @@ use crate::scalar::Bf16;
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2 {
-    /// Whether it has AVX-VNNI, too.
+    /// Whether it also has AVX-VNNI.
     vnni: bool,
 }
 
 impl Avx2 {
-    /// The proof, where it holds.
+    /// The proof, if it holds.
     pub(super) fn detect() -> Option<Self> {
         let there = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         there.then(|| Self { vnni: is_x86_feature_detected!("avxvnni") })
@@ -39,7 +39,7 @@ fn first(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(WINDOW.as_ptr().add(start).cast()) }
 }
 
-/// Lanes into the elements of `to`, fewer than a vector's: four, two and one at a time, since AMD's processors are
+/// Stores lanes to the elements of `to`, fewer than a vector's: four, two and one at a time, since AMD's processors are
 /// slow at masked stores.
 #[inline(always)]
 fn store_part(value: __m256, to: &mut [f32]) {

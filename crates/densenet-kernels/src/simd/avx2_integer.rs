@@ -1,4 +1,4 @@
-//! Eight-bit integers in AVX2: eight lanes, and micro-kernels that multiply pairs of words, or, where the processor has
+//! 8-bit integers with AVX2: eight lanes, and micro-kernels that multiply pairs of words or, if the processor has
 //! AVX-VNNI, groups of bytes.
 #![allow(unsafe_code)]
 
@@ -11,8 +11,8 @@ use super::plain_integer_kernel;
 use super::vector::Simd;
 use crate::scalar::Precision;
 
-// In every method below: SAFETY: `Avx2` exists only where its features were detected; the caller vouches for the elements,
-// and what is not a whole vector goes through an array.
+// In every method below: SAFETY: `Avx2` exists only where its features were detected; the caller vouches for the
+// elements, and partial vectors go through an array.
 impl IntegerSimd for Avx2 {
     #[inline(always)]
     fn multiplies_bytes(self) -> bool {

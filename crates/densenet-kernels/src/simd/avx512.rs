@@ -14,14 +14,14 @@ use crate::scalar::Bf16;
 /// Proof that the processor has AVX-512 F, BW, DQ and VL.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512 {
-    /// Whether it has VNNI, too.
+    /// Whether it also has VNNI.
     vnni: bool,
-    /// Whether it has BF16, too.
+    /// Whether it also has BF16.
     bf16: bool,
 }
 
 impl Avx512 {
-    /// The proof, where it holds.
+    /// The proof, if it holds.
     pub(super) fn detect() -> Option<Self> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -196,7 +196,7 @@ impl MicroKernel<Bf16<f32>> for Avx512 {
     }
 }
 
-/// [`Simd::round_to_bf16`] of two slices of one length.
+/// [`Simd::round_to_bf16`] for two slices of the same length.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 fn round_to_bf16(from: &[f32], to: &mut [bf16]) {
     for (from, to) in from.chunks(LANES).zip(to.chunks_mut(LANES)) {

@@ -1,4 +1,4 @@
-//! Eight-bit integers in AVX-512: sixteen lanes, and the micro-kernel in assembly, as that of floats is.
+//! 8-bit integers with AVX-512: sixteen lanes, and the micro-kernel in assembly, like that for floats.
 #![allow(unsafe_code)]
 
 use std::arch::asm;
@@ -111,7 +111,7 @@ macro_rules! row {
 /// Bytes of a group of values along K.
 const GROUP: usize = 4;
 
-/// What the kernel reads arguments enough to keep in memory; distances in bytes.
+/// Arguments that the kernel reads seldom enough to keep them in memory; distances in bytes.
 struct Arguments<T> {
     offsets_end: *const usize,
     k_groups: usize,
@@ -128,7 +128,7 @@ impl<P: Precision<Accumulator = i32>> From<&MicroTile<'_, P>> for Arguments<P::I
     }
 }
 
-/// The kernel for so many vectors: loads of the columns, then the rows.
+/// The kernel for a number of vectors: loads of the columns, then the rows.
 macro_rules! kernel {
     (
         $kind:ident $element:ident $shift:literal $tile:ident, $width:literal, $spare:literal, [$($load:literal)*]

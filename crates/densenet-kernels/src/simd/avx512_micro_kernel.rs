@@ -1,8 +1,8 @@
 //! The micro-kernel in AVX-512 assembly.
 //!
-//! It holds [28 sums in registers](super::avx512_tiles) and takes them from there to where they go.
-//! Compilers hoist broadcasts until sums spill to the stack, which was measured to cost two thirds of the speed; in
-//! assembly every instruction stays where it is.
+//! It holds [28 sums in registers](super::avx512_tiles) and stores them from there to their destination. Compilers
+//! hoist broadcasts until sums spill to the stack, which was measured to cost two thirds of the speed; in assembly
+//! every instruction stays where it is.
 #![allow(unsafe_code)]
 
 use std::arch::asm;
@@ -14,7 +14,7 @@ use super::avx512_tiles::{in_registers, point, store, zero};
 use super::micro_kernel::MicroTile;
 use crate::scalar::Bf16;
 
-/// What the kernel reads arguments enough to keep in memory; distances in bytes.
+/// Arguments that the kernel reads seldom enough to keep them in memory; distances in bytes.
 struct Arguments<T> {
     offsets_end: *const usize,
     k_groups: usize,
@@ -28,8 +28,8 @@ struct Arguments<T> {
     has_lower_clamp: u32,
 }
 
-/// Bytes from a load of the right operand to the line that is prefetched with it: weights come from memory once a forward
-/// pass, and the processor's own prefetcher stops at the end of every page of 4 KiB.
+/// Bytes from a load of the right operand to the line that is prefetched with it: weights come from memory once per
+/// forward pass, and the processor's own prefetcher stops at the end of every 4 KiB page.
 pub(super) const PREFETCH_DISTANCE: usize = 8192;
 
 /// Multiplies and adds one row: broadcasts its value, or pair of values, and adds the products with each vector to its sum.
@@ -54,7 +54,7 @@ macro_rules! initial {
     };
 }
 
-/// Bounds a row from below; what is not a number stays.
+/// Bounds a row from below; NaN stays NaN.
 macro_rules! lower_clamp {
     ($i:literal $($sum:literal)*) => {
         concat!(".if {m} > ", $i, "\n", $("vmaxps ", $sum, ", zmm31, ", $sum, "\n",)* ".endif")
@@ -76,7 +76,7 @@ macro_rules! point_at {
     };
 }
 
-/// The kernel for so many vectors: loads of the columns, then the rows.
+/// The kernel for a number of vectors: loads of the columns, then the rows.
 macro_rules! kernel {
     (
         $multiply:literal $element:ident $shift:literal $tile:ident, $width:literal, $spare:literal, [$($load:literal)*]
@@ -172,7 +172,7 @@ pub(super) unsafe fn micro_kernel<const M: usize, const V: usize>(tile: &MicroTi
     in_registers!(kernel ("vfmadd231ps" f32 2) tile V)
 }
 
-/// [`super::micro_kernel::MicroKernel::micro_kernel`] of bfloat16.
+/// [`super::micro_kernel::MicroKernel::micro_kernel`] for bfloat16.
 ///
 /// # Safety
 /// That of [`super::micro_kernel::MicroKernel::micro_kernel`], and the processor has AVX-512 F and BF16.

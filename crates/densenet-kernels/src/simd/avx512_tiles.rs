@@ -1,9 +1,9 @@
 //! Which registers hold a micro-tile in AVX-512 assembly: 28 sums, next to one to three vectors of the right operand and one
 //! broadcast value of the left.
 
-/// Expands `$kernel! { $kind $tile, bytes of a row of the right operand, a spare register, [its loads] rows }` for a tile of
-/// so many `$vectors`, of 14 rows, or 9 if they are three: each with its address in the left operand and, for each vector,
-/// the sum, the column and the place in a row of the output.
+/// Expands `$kernel! { $kind $tile, bytes of a row of the right operand, a spare register, [its loads] rows }` for a
+/// tile with this many `$vectors`, of 14 rows, or 9 if there are three: each with its address in the left operand and,
+/// for each vector, the sum, the column and the place in a row of the output.
 macro_rules! in_registers {
     ($kernel:ident ($($kind:tt)*) $tile:ident $vectors:expr) => {
         match $vectors {

@@ -34,11 +34,12 @@ impl Isa {
     /// All sets, best first.
     const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
 
-    /// The set in use on this thread: that of its [`Isa::thread_pool`], or else the one that `DENSENET_ISA` names, or else
-    /// the best that this processor has.
+    /// The set in use on this thread: that of its [`Isa::thread_pool`], else the one named by `DENSENET_ISA`, else the
+    /// best that this processor has.
     ///
     /// # Panics
-    /// `DENSENET_ISA` names no set, or one that this processor lacks: going on would measure or test something else. [`Isa::from_environment`] tells without a panic.
+    /// If `DENSENET_ISA` names no set, or one that this processor lacks: continuing would measure or test something
+    /// else. [`Isa::from_environment`] returns an error instead.
     pub fn current() -> Self {
         static OF_PROCESS: OnceLock<Isa> = OnceLock::new();
         OF_THREAD.get().unwrap_or_else(|| {
@@ -46,14 +47,14 @@ impl Isa {
         })
     }
 
-    /// The set that `DENSENET_ISA` names, or else the best that this processor has.
+    /// The set named by `DENSENET_ISA`, else the best that this processor has.
     ///
     /// # Errors
     /// The variable names no set, or one that this processor lacks.
     pub fn from_environment() -> Result<Self, String> {
         let Some(name) = std::env::var_os("DENSENET_ISA") else { return Ok(Self::best()) };
         let named = Self::ALL.into_iter().find(|isa| name == isa.name());
-        let isa = named.ok_or_else(|| format!("DENSENET_ISA is {name:?}; it may be avx512, avx2 or portable"))?;
+        let isa = named.ok_or_else(|| format!("DENSENET_ISA is {name:?}; it must be avx512, avx2 or portable"))?;
         let there = Self::available().any(|available| available == isa);
         there.then_some(isa).ok_or_else(|| format!("DENSENET_ISA is {name:?}, which this processor lacks"))
     }
@@ -63,8 +64,8 @@ impl Isa {
         Self::ALL.into_iter().skip_while(|&isa| isa != Self::best())
     }
 
-    /// A pool of so many threads whose operations run on this set, so that one process can test and compare all of them.
-    /// What is packed on the pool can be used there only.
+    /// A pool of `threads` threads whose operations run on this set, so that one process can test and compare all sets.
+    /// Data packed on the pool can be used only there.
     ///
     /// # Errors
     /// This processor lacks the set, or the threads cannot be started.
@@ -90,7 +91,7 @@ impl Isa {
         Self::Portable
     }
 
-    /// Its name, as `DENSENET_ISA` takes it.
+    /// Its name, as in `DENSENET_ISA`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Avx512 => "avx512",
@@ -112,7 +113,8 @@ impl<T: Scalar> Operation<T> for Constants {
     }
 }
 
-/// Elements that operations can be dispatched for. Only `f32` has a choice; `f64` is for checking and runs in plain code.
+/// Element types for which operations can be dispatched. Only `f32` has a choice; `f64` is for checking and runs in
+/// plain code.
 pub trait Dispatch: Scalar {
     /// Lanes of a vector of the instruction set in use.
     fn lanes() -> usize {

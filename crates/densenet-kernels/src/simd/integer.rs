@@ -1,4 +1,4 @@
-//! Eight-bit integers: as lanes of `f32` on their way in and out, and multiplied.
+//! 8-bit integers: as lanes of `f32` when loaded and stored, and in products.
 #![allow(unsafe_code)]
 
 use std::fmt::Debug;
@@ -9,21 +9,21 @@ use super::micro_kernel::MicroKernel;
 use super::vector::Simd;
 use crate::scalar::Precision;
 
-/// An exact product of small integers: feature maps of eight bits without a sign, weights of eight bits with one, sums of
-/// 32. Every precision gives the same sums; which is the fastest depends on the processor.
+/// An exact product of small integers: unsigned 8-bit feature maps, signed 8-bit weights, 32-bit sums. Every precision
+/// gives the same sums; which is the fastest depends on the processor.
 pub trait Integer: Precision<Input: Target, Accumulator = i32> {
-    /// `value` as it is packed.
+    /// The packed form of `value`.
     fn input(value: u8) -> Self::Input;
-    /// `value` as it is packed.
+    /// The packed form of `value`.
     fn weight(value: i8) -> Self::Weight;
 }
 
-/// Bytes, of which an instruction multiplies groups of four: `vpdpbusd`.
+/// Bytes; an instruction multiplies groups of four: `vpdpbusd`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes;
 
-/// Bytes widened to 16 bits, of which an instruction multiplies pairs: `vpmaddwd`. The instruction for bytes on processors
-/// without `vpdpbusd`, `vpmaddubsw`, adds pairs up in 16 bits, for which weights of eight bits are too large.
+/// Bytes widened to 16 bits; an instruction multiplies pairs: `vpmaddwd`. The instruction for bytes on processors
+/// without `vpdpbusd`, `vpmaddubsw`, adds pairs in 16 bits, for which 8-bit weights are too large.
 #[derive(Clone, Copy, Debug)]
 pub struct Words;
 
@@ -61,7 +61,7 @@ impl Integer for Words {
     }
 }
 
-/// What is read as lanes of `f32`.
+/// Element types that can be read as lanes of `f32`.
 pub trait Source: Pod + Debug + Send + Sync {
     /// Reads the first `lanes` elements, at most a vector's, and zeros in the other lanes.
     ///
@@ -70,7 +70,7 @@ pub trait Source: Pod + Debug + Send + Sync {
     unsafe fn load<S: IntegerSimd>(simd: S, from: *const Self, lanes: usize) -> S::V;
 }
 
-/// What lanes of `f32` from 0 to 255 are written as, rounded to the nearest integer, halves to the even one.
+/// Element types as which lanes of `f32` from 0 to 255 can be written, rounded to the nearest integer, halves to even.
 pub trait Target: Pod + Debug + Send + Sync {
     /// Writes the first `lanes` lanes, at most all.
     ///
@@ -102,10 +102,10 @@ through!(u8: load_u8, i32: load_i32, f32: load_f32; u8: store_u8, i16: store_i16
 
 /// An instruction set's loads, stores and products of small integers.
 pub trait IntegerSimd: Simd<T = f32> + MicroKernel<Bytes> + MicroKernel<Words> {
-    /// Whether there is an instruction for products of [`Bytes`]; without it those of [`Words`] are faster.
+    /// Whether there is an instruction for products of [`Bytes`]; without it, those of [`Words`] are faster.
     fn multiplies_bytes(self) -> bool;
 
-    /// The smaller of both, neither of which is NaN.
+    /// The smaller of the two, neither of which may be NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
 
     /// [`Source::load`].
@@ -148,7 +148,7 @@ pub trait IntegerSimd: Simd<T = f32> + MicroKernel<Bytes> + MicroKernel<Words> {
 
 /// An [`super::Operation`] on small integers.
 pub trait IntegerOperation {
-    /// What it yields.
+    /// The type of its result.
     type Output;
     /// Runs it on `simd`.
     fn run<S: IntegerSimd>(self, simd: S) -> Self::Output;

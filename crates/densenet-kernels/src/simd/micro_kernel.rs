@@ -1,4 +1,4 @@
-//! What a micro-kernel of any instruction set computes.
+//! What a micro-kernel computes, for any instruction set.
 
 use crate::scalar::Precision;
 
@@ -19,12 +19,12 @@ impl Prefetch {
     }
 }
 
-/// What the sums of a micro-tile are added to.
+/// The initial values of the sums of a micro-tile.
 #[derive(Clone, Copy, Debug)]
 pub struct Initial<T> {
     /// Its first element; a null pointer stands for zeros.
     pub from: *const T,
-    /// Elements from one row to the next; 0 for one value a column.
+    /// Elements from one row to the next; 0 for one value per column.
     pub ld: usize,
 }
 
@@ -36,9 +36,9 @@ pub struct Initial<T> {
 pub struct MicroTile<'a, P: Precision> {
     /// First row of the left operand.
     pub a: *const P::Input,
-    /// From one row to the next in `a`.
+    /// Distance between rows in `a`.
     pub lda: usize,
-    /// From one group of K to the next in `a`.
+    /// Distance between groups of K in `a`.
     pub k_stride: usize,
     /// Where in `a` each part of the batch begins.
     pub offsets: &'a [usize],
@@ -50,7 +50,7 @@ pub struct MicroTile<'a, P: Precision> {
     pub initial: Initial<P::Accumulator>,
     /// The output.
     pub c: *mut P::Accumulator,
-    /// From one row to the next in `c`.
+    /// Distance between rows in `c`.
     pub ldc: usize,
     /// Lower bound of the output: zero is a ReLU, minus infinity none.
     pub lower_clamp: P::Accumulator,
@@ -58,7 +58,7 @@ pub struct MicroTile<'a, P: Precision> {
     pub prefetch: Prefetch,
 }
 
-/// The micro-kernel of one instruction set. Outside of the crate nobody can name it, which seals [`super::Simd`].
+/// The micro-kernel of one instruction set. It cannot be named outside the crate, which seals [`super::Simd`].
 pub trait MicroKernel<P: Precision>: Copy {
     /// Computes `tile`, `M` rows by `V` vectors.
     ///

@@ -1,8 +1,8 @@
-//! Instruction sets: the one place where `unsafe` lives, and the one place that chooses at run time.
+//! Instruction sets: the only place with `unsafe` code, and the only one that makes choices at run time.
 //!
 //! An instruction set is a value that exists only where the processor has it, so calling the fast path is safe by
-//! construction. Operations are written once, over [`Simd`]; [`Dispatch`] runs them on the best set there is, or the one
-//! that `DENSENET_ISA` (`avx512`, `avx2` or `portable`) names.
+//! construction. Operations are written once, over [`Simd`]; [`Dispatch`] runs them on the best available set, or the
+//! one that `DENSENET_ISA` (`avx512`, `avx2` or `portable`) names.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

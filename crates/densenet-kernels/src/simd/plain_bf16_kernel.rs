@@ -1,4 +1,4 @@
-//! The micro-kernel of bfloat16 in plain code, one sum after the other.
+//! The bfloat16 micro-kernel in plain code, one sum after the other.
 #![allow(unsafe_code)]
 
 use half::bf16;
@@ -6,7 +6,7 @@ use half::bf16;
 use super::micro_kernel::MicroTile;
 use crate::scalar::{Bf16, Precision, Scalar};
 
-/// [`super::micro_kernel::MicroKernel::micro_kernel`] for vectors of so many `lanes`.
+/// [`super::micro_kernel::MicroKernel::micro_kernel`] for vectors of `lanes` lanes.
 ///
 /// # Safety
 /// That of [`super::micro_kernel::MicroKernel::micro_kernel`].
@@ -33,7 +33,7 @@ pub(super) unsafe fn micro_kernel<T: Scalar, const M: usize, const V: usize>(
             if !initial.from.is_null() {
                 sum += *initial.from.add(i * initial.ld + j);
             }
-            // What is not a number stays.
+            // NaN stays NaN.
             *c.add(i * ldc + j) = if sum < lower_clamp { lower_clamp } else { sum };
         }
     }

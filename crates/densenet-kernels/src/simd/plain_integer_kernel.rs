@@ -1,11 +1,11 @@
-//! The micro-kernel of integers in plain code, one sum after the other.
+//! The integer micro-kernel in plain code, one sum after the other.
 #![allow(unsafe_code)]
 
 use super::micro_kernel::MicroTile;
 use crate::scalar::Precision;
 
-/// [`super::micro_kernel::MicroKernel::micro_kernel`] for vectors of so many `lanes`, with neither initial values nor a lower
-/// clamp.
+/// [`super::micro_kernel::MicroKernel::micro_kernel`] for vectors of `lanes` lanes, with neither initial values nor a
+/// lower clamp.
 ///
 /// # Safety
 /// That of [`super::micro_kernel::MicroKernel::micro_kernel`].

@@ -1,4 +1,4 @@
-//! Plain code that any compiler turns into whatever vectors the target has; also the `f64` path.
+//! Plain code that any compiler turns into whatever vectors the target has; also used for `f64`.
 
 use std::marker::PhantomData;
 
@@ -69,7 +69,7 @@ impl<T: Scalar> Simd for Portable<T> {
         zip(a, b, |a, b| a * b)
     }
 
-    // Not `Float::mul_add`: without the instruction that is a call to the mathematical library.
+    // Not `Float::mul_add`: without the instruction, that calls the math library.
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
@@ -106,7 +106,7 @@ impl<T: Scalar> Simd for Portable<T> {
 
     #[inline]
     fn run<O: Operation<T>>(self, operation: O) -> O::Output {
-        // Operations are large, and compiled once each as they are for the other sets.
+        // Operations are large, and compiled once each, as for the other sets.
         #[inline(never)]
         fn inner<T: Scalar, O: Operation<T>>(simd: Portable<T>, operation: O) -> O::Output {
             operation.run(simd)

@@ -1,4 +1,4 @@
-//! Eight-bit integers in plain code.
+//! 8-bit integers in plain code.
 #![allow(unsafe_code)]
 
 use super::integer::{Bytes, IntegerOperation, IntegerSimd, Words};
@@ -7,7 +7,7 @@ use super::plain_integer_kernel;
 use super::portable::Portable;
 use super::vector::Simd;
 
-/// The lanes of what `from` points at, zeros after the first `lanes`.
+/// The lanes at `from`, with zeros after the first `lanes`.
 ///
 /// # Safety
 /// `from` must be valid for reads of `lanes` elements.

@@ -8,8 +8,8 @@ use crate::shapes::Affine;
 /// Elements from a load to the line that is prefetched with it.
 const PREFETCH_DISTANCE: usize = 512;
 
-/// `max(0, scale * x + shift)` of `V` neighbouring vectors of channels, of as many pixels of `x` as `to` has rows. Returns
-/// how many channels that were.
+/// `max(0, scale * x + shift)` for `V` neighbouring vectors of channels, for as many pixels of `x` as `to` has rows.
+/// Returns the number of channels.
 #[inline(always)]
 pub(crate) fn forward<S: Simd, const V: usize>(
     simd: S,
@@ -64,7 +64,7 @@ pub(crate) fn forward_lanes<S: Simd>(
 
 /// One vector of channels of a batch-norm, as its reader's backward pass needs it.
 pub(crate) struct NormLanes<S: Simd> {
-    /// What the ReLU passes is larger than this.
+    /// The bound above which the ReLU passes a value.
     pub relu_bound: S::V,
     /// Scales of the linear part.
     pub scale: S::V,
@@ -79,9 +79,9 @@ pub(crate) struct NormLanes<S: Simd> {
 /// Sums over pixels of one vector of channels.
 #[derive(Clone, Copy)]
 pub(crate) struct SumLanes<S: Simd> {
-    /// Of `dz`.
+    /// Sum of `dz`.
     pub dz: S::V,
-    /// Of `dz * (x - mean)`.
+    /// Sum of `dz * (x - mean)`.
     pub dz_deviation: S::V,
 }
 
@@ -101,11 +101,11 @@ impl<S: Simd> SumLanes<S> {
     }
 }
 
-/// One vector of channels of some pixels, or fewer channels: what [`backward`] goes over.
+/// One vector of channels of some pixels, or fewer channels: the data of [`backward`].
 pub(crate) struct Pixels<'a, T> {
-    /// Gradient after the ReLU, one row a pixel.
+    /// Gradient after the ReLU, one row per pixel.
     pub dy: Matrix<'a, T>,
-    /// What the batch-norm read.
+    /// The batch-norm's input.
     pub x: &'a [T],
     /// Its gradient.
     pub dx: &'a mut [T],
@@ -134,15 +134,15 @@ pub(crate) fn backward<S: Simd>(
     }
 }
 
-/// Prefetches what [`backward`] reads some pixels after the starts of `x` and `dx`.
+/// Prefetches the input of [`backward`] some pixels after the starts of `x` and `dx`.
 #[inline(always)]
 pub(crate) fn prefetch_next<S: Simd>(simd: S, x: &[S::T], dx: &[S::T]) {
     simd.prefetch_l2(x.as_ptr().wrapping_add(PREFETCH_DISTANCE));
     simd.prefetch_l2(dx.as_ptr().wrapping_add(PREFETCH_DISTANCE));
 }
 
-/// Pixels whose gradient is loaded before one of them is stored. A part of a vector that was stored cannot be loaded for
-/// some cycles, and processors take all of the vector for stored: the next pixel's part, too.
+/// Pixels whose gradient is loaded before one of them is stored. A partial vector that was stored cannot be loaded for
+/// some cycles, and processors treat the whole vector as stored, including the next pixel's part.
 const TOGETHER: usize = 7;
 
 #[inline(always)]

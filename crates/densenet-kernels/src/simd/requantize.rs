@@ -1,15 +1,15 @@
-//! From one scale of eight bits to another: `round(scale * x + shift)` from 0 to 255, checked once for many.
+//! From one 8-bit scale to another: `round(scale * x + shift)` from 0 to 255, checked once for many.
 //!
-//! It is a batch-norm and its ReLU, which the bound at 0 is, where a convolution's input is packed, and batch-norm, bias and
-//! ReLU where its sums are stored. The product and the sum are rounded one after the other, so that every instruction set
-//! has the same bits.
+//! When a convolution's input is packed, this is a batch-norm and its ReLU (the bound at 0); when its sums are stored,
+//! it is batch-norm, bias and ReLU. The product and the sum are rounded separately, so that every instruction set gives
+//! the same bits.
 #![allow(unsafe_code)]
 
 use super::integer::{IntegerSimd, Source, Target};
 use super::strided::{Matrix, MatrixMut};
 use crate::shapes::Affine;
 
-/// The largest integer of eight bits.
+/// The largest 8-bit integer.
 pub(crate) const MOST: f32 = 255.0;
 
 /// `scale * x + shift`, from 0 to 255.
@@ -19,7 +19,7 @@ fn bounded<S: IntegerSimd>(simd: S, x: S::V, scale: S::V, shift: S::V) -> S::V {
     simd.min(simd.splat(MOST), simd.max(simd.splat(0.0), z))
 }
 
-/// Requantises the channels of `affine` of as many pixels of `x` as `to` has rows.
+/// Requantises the channels of `affine` for as many pixels of `x` as `to` has rows.
 #[inline(always)]
 pub(crate) fn requantize<S: IntegerSimd, F: Source, T: Target>(
     simd: S,
@@ -42,7 +42,7 @@ pub(crate) fn requantize<S: IntegerSimd, F: Source, T: Target>(
     }
 }
 
-/// Requantises `V` vectors of channels if `FULL`, else one that is not whole. Returns how many channels that were.
+/// Requantises `V` vectors of channels if `FULL`, else one that is not whole. Returns the number of channels.
 #[inline(always)]
 fn vectors<S: IntegerSimd, F: Source, T: Target, const V: usize, const FULL: bool>(
     simd: S,
@@ -74,7 +74,7 @@ fn vectors<S: IntegerSimd, F: Source, T: Target, const V: usize, const FULL: boo
     channels
 }
 
-/// Requantises a row of one channel, all of which has one `scale` and one `shift`.
+/// Requantises a row of one channel, which has a single `scale` and `shift`.
 #[inline(always)]
 pub(crate) fn requantize_channel<S: IntegerSimd, T: Target>(simd: S, scale: f32, shift: f32, x: &[f32], to: &mut [T]) {
     assert_eq!(x.len(), to.len(), "room for a row");

@@ -1,4 +1,4 @@
-//! Strided views, and vectors that are loaded from and stored to memory at equal distances, checked once for many.
+//! Strided views, and loads and stores of vectors at equal distances, checked once for many.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -32,7 +32,7 @@ impl<'a, T> MatrixMut<'a, T> {
     /// As many rows of `columns` elements as `data` holds, `ld` elements from one to the next.
     ///
     /// # Panics
-    /// Rows would overlap, or there is none.
+    /// If rows would overlap, or there are none.
     pub fn new(data: &'a mut [T], columns: usize, ld: usize) -> Self {
         assert!(columns >= 1 && columns <= ld && columns <= data.len(), "{columns} columns, leading dimension {ld}");
         let rows = (data.len() - columns) / ld + 1;
@@ -70,20 +70,20 @@ impl<'a, T> MatrixMut<'a, T> {
     /// All elements of a matrix whose rows follow each other without gaps.
     ///
     /// # Panics
-    /// There are gaps.
+    /// If there are gaps.
     pub fn contiguous(&mut self) -> &mut [T] {
         assert!(self.rows <= 1 || self.ld == self.columns, "gaps between rows");
         // SAFETY: without gaps all elements between the first and the last are this matrix's own.
         unsafe { std::slice::from_raw_parts_mut(self.data, self.rows * self.columns) }
     }
 
-    /// The first element, through which all of the matrix may be written.
+    /// The first element, through which the whole matrix may be written.
     #[inline(always)]
     pub fn as_mut_ptr(&mut self) -> *mut T {
         self.data
     }
 
-    /// Where the element of row `i` and column `j` lies, which need not be inside.
+    /// Pointer to the element of row `i` and column `j`, which need not be inside.
     #[inline(always)]
     pub fn address(&self, i: usize, j: usize) -> *const T {
         self.data.wrapping_add(i * self.ld + j)
@@ -108,7 +108,7 @@ impl<'a, T> MatrixMut<'a, T> {
     /// The rows before row `at`, and the rest.
     pub fn split_rows(self, at: usize) -> (Self, Self) {
         assert!(at <= self.rows, "row {at} of {}", self.rows);
-        // Without rows after it the pointer may end outside, and is never followed.
+        // Without rows after it, the pointer may be outside, and is never dereferenced.
         let next = self.data.wrapping_add(at * self.ld);
         (Self { rows: at, ..self }, Self { data: next, rows: self.rows - at, ..self })
     }

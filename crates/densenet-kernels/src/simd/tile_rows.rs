@@ -1,4 +1,4 @@
-//! Rows of feature maps as Winograd's tiles read them, and the columns of a tile on their way through the transform.
+//! Rows of feature maps as Winograd's tiles read them, and the columns of a tile during the transform.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -8,10 +8,10 @@ use super::strided::{load_lanes, store};
 use super::vector::Simd;
 use crate::scalar::Scalar;
 
-/// Pixels from one that is read to the one that is prefetched with it, from the second-level cache to the first.
+/// Pixels from the one that is read to the one that is prefetched with it, from the second-level cache to the first.
 const PREFETCH_DISTANCE: usize = 8;
 
-/// Rows of equally many pixels and channels, wherever they lie.
+/// Rows with the same number of pixels and channels, wherever they are.
 pub(crate) struct Rows<'a, T, const N: usize> {
     /// The rows; all pixels of each are valid for `'a`.
     rows: [Row<T>; N],
@@ -25,18 +25,18 @@ pub(crate) struct Rows<'a, T, const N: usize> {
 struct Row<T> {
     /// The first pixel.
     from: *const T,
-    /// Elements from one pixel to the next; 0 for a row outside of the image, which is one pixel of zeros.
+    /// Elements from one pixel to the next; 0 for a row outside the image, which is one pixel of zeros.
     ld: usize,
 }
 
 impl<'a, T: Scalar, const N: usize> Rows<'a, T, N> {
-    /// `N` rows of `pixels` times the pixel `zeros`.
+    /// `N` rows that repeat the pixel `zeros` `pixels` times.
     #[inline(always)]
     pub fn all(zeros: &'a [T], pixels: usize) -> Self {
         Self { rows: [Row { from: zeros.as_ptr(), ld: 0 }; N], pixels, channels: zeros.len(), data: PhantomData }
     }
 
-    /// Makes row `i` the pixels of `row`, `ld` elements from one to the next.
+    /// Sets row `i` to the pixels of `row`, `ld` elements from one to the next.
     #[inline(always)]
     pub fn set(&mut self, i: usize, row: &'a [T], ld: usize) {
         assert!((self.pixels - 1) * ld + self.channels <= row.len(), "pixels past the end of a row");
@@ -48,7 +48,7 @@ impl<'a, T: Scalar, const N: usize> Rows<'a, T, N> {
         self.pixels
     }
 
-    /// Whether row `i` is nothing but zeros.
+    /// Whether row `i` is all zeros.
     pub fn is_outside(&self, i: usize) -> bool {
         self.rows[i].ld == 0
     }
@@ -74,12 +74,12 @@ impl<'a, T: Scalar, const N: usize> Rows<'a, T, N> {
 /// Columns that a [`Ring`] holds: those of a tile and those that the next one adds.
 const COLUMNS: usize = 8;
 
-/// Elements of a ring whose columns have at most so many `points`.
+/// Elements of a ring whose columns have at most this many `points`.
 pub(crate) fn ring_len<T: Dispatch>(points: usize) -> usize {
     COLUMNS * points * T::lanes()
 }
 
-/// The last few columns of vectors: a new one takes the place of the oldest.
+/// The last few columns of vectors: a new one replaces the oldest.
 pub(crate) struct Ring<'a, T> {
     memory: &'a mut [T],
     /// Vectors of a column.
@@ -87,7 +87,7 @@ pub(crate) struct Ring<'a, T> {
 }
 
 impl<'a, T: Scalar> Ring<'a, T> {
-    /// A ring of columns of so many `points`, in memory of [`ring_len`].
+    /// A ring of columns with `points` points, in memory of length [`ring_len`].
     pub fn new(memory: &'a mut [T], points: usize) -> Self {
         Self { memory, points }
     }
@@ -105,7 +105,7 @@ impl<'a, T: Scalar> Ring<'a, T> {
         vectors
     }
 
-    /// Makes `vectors` column number `column`.
+    /// Stores `vectors` as column number `column`.
     #[inline(always)]
     pub fn store<S: Simd<T = T>>(&mut self, simd: S, column: usize, vectors: &[S::V]) {
         assert_eq!(vectors.len(), self.points, "points of a column");

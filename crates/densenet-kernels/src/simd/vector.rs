@@ -5,29 +5,29 @@ use half::bf16;
 use super::micro_kernel::MicroKernel;
 use crate::scalar::{Bf16, Scalar};
 
-/// Most lanes of a vector of any instruction set.
+/// The most lanes of a vector in any instruction set.
 pub(crate) const MAX_LANES: usize = 16;
 
 /// Vectors of one instruction set. Methods that take slices check their lengths.
 ///
 /// The trait is sealed: code that runs an [`Operation`] may rely on what an instruction set promises.
 pub trait Simd: MicroKernel<<Self as Simd>::T> + MicroKernel<Bf16<<Self as Simd>::T>> + Send + Sync + 'static {
-    /// What a lane holds.
+    /// The type of a lane.
     type T: Scalar;
     /// A vector of [`Simd::LANES`] lanes.
     type V: Copy;
     /// Lanes of a vector.
     const LANES: usize;
-    /// Rows of a micro-tile that is one, two or three vectors wide: as many as leave no register spilled.
+    /// Rows of a micro-tile that is one, two or three vectors wide: as many as possible without register spills.
     const ROWS: [usize; 3];
-    /// Second-level cache that most processors with this set have, in units of 512 KiB: what working sets are measured by.
+    /// Second-level cache of most processors with this set, in units of 512 KiB: the measure for working sets.
     const CACHE: usize;
 
     /// All lanes `value`.
     fn splat(self, value: Self::T) -> Self::V;
     /// The first `LANES` elements of `from`, or all of a shorter slice and zeros in the other lanes.
     fn load(self, from: &[Self::T]) -> Self::V;
-    /// Lanes into the first `LANES` elements of `to`, or as many as a shorter slice takes.
+    /// Stores lanes to the first `LANES` elements of `to`, or as many as a shorter slice takes.
     fn store(self, value: Self::V, to: &mut [Self::T]);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
@@ -37,11 +37,11 @@ pub trait Simd: MicroKernel<<Self as Simd>::T> + MicroKernel<Bf16<<Self as Simd>
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger of both; `value` where either is not a number.
+    /// The larger of the two; `value` if either is NaN.
     fn max(self, bound: Self::V, value: Self::V) -> Self::V;
-    /// `yes` where `a > b`, elsewhere `no`, which includes lanes where either is not a number.
+    /// `yes` where `a > b`, otherwise `no`, also in lanes where either is NaN.
     fn select_gt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// `yes` where `a <= b`, elsewhere `no`, which includes lanes where either is not a number.
+    /// `yes` where `a <= b`, otherwise `no`, also in lanes where either is NaN.
     fn select_le(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// Reads a vector.
     ///
@@ -66,7 +66,7 @@ pub trait Simd: MicroKernel<<Self as Simd>::T> + MicroKernel<Bf16<<Self as Simd>
     fn multiplies_bf16(self) -> bool {
         false
     }
-    /// Rounds `from` to the nearest bfloat16, halves to the even one, into `to`, which is as long.
+    /// Rounds `from` to the nearest bfloat16, halves to even, into `to`, which has the same length.
     fn round_to_bf16(self, from: &[Self::T], to: &mut [bf16]) {
         to.iter_mut().zip(from).for_each(|(to, from)| *to = from.bf16());
     }
@@ -75,12 +75,13 @@ pub trait Simd: MicroKernel<<Self as Simd>::T> + MicroKernel<Bf16<<Self as Simd>
     fn run<O: Operation<Self::T>>(self, operation: O) -> O::Output;
 }
 
-/// Something to be run on one instruction set.
+/// Something to be run on an instruction set.
 ///
-/// `run`, and all that it calls with the set, must be `#[inline(always)]` functions: what is compiled on its own, closures
-/// among it, is compiled without the instruction set, and every vector operation in it becomes a call.
+/// `run`, and everything that it calls with the set, must be `#[inline(always)]` functions: code that is compiled on
+/// its own, including closures, is compiled without the instruction set, and every vector operation in it becomes a
+/// call.
 pub trait Operation<T: Scalar> {
-    /// What it yields.
+    /// The type of its result.
     type Output;
     /// Runs it on `simd`.
     fn run<S: Simd<T = T>>(self, simd: S) -> Self::Output;

@@ -1,5 +1,6 @@
-//! The gradient of what the convolution reads: the convolution of the output's gradient with the filters rotated by half a
-//! turn, at the points as forward, and batch-norm's part of [`crate::direct::backward_data`] after it.
+//! The gradient of the convolution's input: the convolution of the output's gradient with the filters rotated by half a
+//! turn, computed at the points as in the forward pass, followed by batch-norm's part of
+//! [`crate::direct::backward_data`].
 
 use super::Filters;
 use super::from_points::inverse_transform;
@@ -21,7 +22,7 @@ use crate::simd::strided::{Matrix, MatrixMut};
 use crate::simd::{Dispatch, Simd};
 
 instantiate! {
-    /// What [`crate::direct::backward_data`] does, for `filters` made by [`Filters::rotated`].
+    /// Does the same as [`crate::direct::backward_data`], with `filters` from [`Filters::rotated`].
     pub fn backward_data<T>(
         dy: &[T],
         filters: &Filters<T>,
@@ -79,8 +80,8 @@ impl<T: Dispatch + Scratch> BackwardData<'_, T> {
     }
 }
 
-/// One row block of all maps, and where it is made: the tiles at the points, `[point][tile][channel of the output]`, a
-/// panel's products, `[point][tile][channel]`, and the gradient after the ReLU that they make, `[pixel][channel]`.
+/// One row block of all maps, and its working memory: the tiles at the points, `[point][tile][channel of the output]`,
+/// a panel's products, `[point][tile][channel]`, and the resulting gradient after the ReLU, `[pixel][channel]`.
 struct BackwardDataBlock<'a, 'b, T: Precision> {
     backward: &'a BackwardData<'a, T>,
     block: &'a RowBlock,

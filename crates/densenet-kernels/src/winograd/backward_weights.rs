@@ -1,5 +1,5 @@
-//! The gradient of the filters: at each point, the tiles' channels times the gradients of their outputs, added up over
-//! all tiles; an inverse transform makes the nine weights of a filter of the sums at the end.
+//! The gradient of the filters: at each point, the tiles' channels times the gradients of their outputs, summed over
+//! all tiles; at the end, an inverse transform turns the sums into the nine weights of each filter.
 
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ use crate::parallel::split_k;
 use crate::simd::strided::{self, MatrixMut};
 use crate::simd::{Dispatch, MAX_LANES, Simd};
 
-/// Tiles that a product sums over, about: enough that the sums are seldom loaded and stored.
+/// Approximate number of tiles that a product sums over: enough that the sums are seldom loaded and stored.
 const K: usize = 56;
 
-/// Most channels that are at the points at a time, for each unit of cache, so that they and the sums stay there.
+/// The most channels that are at the points at a time, per unit of cache, so that they and the sums stay there.
 const CHANNELS: usize = 18;
 
-/// Cuts the channels of maps into runs of at most `most`, with no vector of a map's channels in two of them.
+/// Cuts the channels of maps into runs of at most `most`, without splitting a vector of a map's channels.
 fn channel_runs(map_channels: &[usize], lanes: usize, most: usize) -> Vec<Range<usize>> {
     let (mut runs, mut run) = (Vec::new(), 0..0);
     for &channels in map_channels {
@@ -42,10 +42,10 @@ fn channel_runs(map_channels: &[usize], lanes: usize, most: usize) -> Vec<Range<
 }
 
 instantiate! {
-    /// The gradient `dw` of 3x3 weights, `[out][in][3][3]`, as [`crate::direct::backward_weights`].
+    /// Computes the gradient `dw` of 3x3 weights, `[out][in][3][3]`, like [`crate::direct::backward_weights`].
     ///
     /// # Panics
-    /// `input` is neither raw nor a pre-activation that is not pooled, or the gradients do not fit it.
+    /// If `input` is neither raw nor a pre-activation without pooling, or the gradients do not fit it.
     pub fn backward_weights<T>(input: &Input<'_, T>, tile: TileSize, dy: &[T], dw: &mut [T]) {
         let tiling = Tiling { grid: input.grid(), outputs: tile.outputs() };
         let (channels, out) = (input.channels(), dy.len() / tiling.grid.pixels());
@@ -82,7 +82,7 @@ struct BackwardWeights<'a, T> {
     stride: usize,
     /// Panels of output channels.
     panels: Vec<Panel>,
-    /// Output channels with those that fill the last vector.
+    /// Output channels including those that fill up the last vector.
     padded: usize,
     /// Rows of tiles whose tiles are a product's K.
     rows_at_a_time: usize,
@@ -115,8 +115,8 @@ impl<T: Dispatch + Scratch> BackwardWeights<'_, T> {
     }
 }
 
-/// Rows of tiles, and where they are transformed, some at a time: `[point][tile][channel]` of some channels, and the outputs'
-/// gradients, `[panel][point][tile][output channel]`.
+/// Rows of tiles, and their working memory, transformed in parts: `[point][tile][channel]` for some channels, and the
+/// outputs' gradients, `[panel][point][tile][output channel]`.
 struct RowsOfTiles<'a, T> {
     backward: &'a BackwardWeights<'a, T>,
     rows: &'a [Range<usize>],

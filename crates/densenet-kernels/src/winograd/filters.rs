@@ -33,7 +33,7 @@ impl<T: Instance<T> + Scalar> Filters<T> {
 }
 
 impl<T: Precision> Filters<T> {
-    /// The size of tile at whose points the weights are.
+    /// The tile size at whose points the weights are.
     pub fn tile(&self) -> TileSize {
         self.tile
     }
@@ -64,7 +64,7 @@ pub struct Weights<'a, T> {
 }
 
 instantiate! {
-    /// `weights` of `k` input and `n` output channels at the points of a tile.
+    /// `weights` with `k` input and `n` output channels at the points of a tile.
     fn at_points<T>(tile: TileSize, k: usize, n: usize, weights: Weights<'_, T>) -> PackedWeights<T> {
         let points = (tile.outputs() + 2) * (tile.outputs() + 2);
         PackedWeights::filled(points * k, n, T::lanes(), |panel, part| {

@@ -1,4 +1,4 @@
-//! The convolution forward.
+//! The forward pass of the convolution.
 
 use std::ops::Range;
 
@@ -21,16 +21,16 @@ use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Simd};
 
 instantiate! {
-    /// `output[image][y][x][channel]` of a 3x3 convolution of stride 1 and padding 1.
+    /// Computes `output[image][y][x][channel]` of a 3x3 convolution with stride 1 and padding 1.
     ///
     /// # Panics
-    /// `input` is neither raw nor a pre-activation that is not pooled, or `filters` or `output` do not fit it.
+    /// If `input` is neither raw nor a pre-activation without pooling, or `filters` or `output` do not fit it.
     pub fn forward<T>(input: &Input<'_, T>, filters: &Filters<T>, epilogue: &Epilogue<'_, T>, output: &mut [T]) {
         let (forward, n) = (Forward::new(input, filters, epilogue).for_threads(), filters.out_channels());
         forward.partition.run(MatrixMut::new(output, n, n), &|block, output| forward.run_row_block(&block, output));
     }
 
-    /// [`forward`], and the batch statistics of what it makes.
+    /// [`forward`], and the batch statistics of its output.
     pub fn forward_with_moments<T>(
         input: &Input<'_, T>,
         filters: &Filters<T>,
@@ -53,13 +53,13 @@ struct Forward<'a, T: Precision> {
     columns: ColumnBlocks<'a, T>,
     /// Elements from one tile to the next at a point: of the transformed input, of the products.
     strides: [usize; 2],
-    /// Whether products prefetch what the next row block reads: in training, where a batch's maps are not in the cache. Those
-    /// of inference are, and prefetching them costs time.
+    /// Whether products prefetch the input of the next row block: in training, where a batch's maps are not in the
+    /// cache. In inference they are, and prefetching them costs time.
     prefetch: bool,
 }
 
 impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
-    /// A convolution whose sums over pixels, if it has any, are taken row block by row block.
+    /// A convolution whose sums over pixels, if it has any, are computed row block by row block.
     fn new(input: &'a Input<'a, T>, filters: &'a Filters<T>, epilogue: &'a Epilogue<'a, T>) -> Self {
         assert_eq!(filters.in_channels(), input.channels(), "channels of {:?}", input.grid());
         let tiling = Tiling { grid: input.grid(), outputs: filters.tile().outputs() };
@@ -71,7 +71,7 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
 
     /// The same, cut for as many threads as there are.
     fn for_threads(self) -> Self {
-        // Dropout goes over whole pixels.
+        // Dropout works on whole pixels.
         let most = if self.epilogue.dropout.is_some() { 1 } else { self.filters.packed().num_panels() };
         let (partition, columns) = self.partition.for_threads(rayon::current_num_threads(), most);
         Self { partition, columns: ColumnBlocks::new(self.filters.packed(), columns), ..self }
@@ -99,7 +99,7 @@ impl<'a, T: Dispatch + Scratch> Forward<'a, T> {
     }
 }
 
-/// One row block and column block of the output, and where it is made: the tiles at the points, `[point][tile][input
+/// One row block and column block of the output, and its working memory: the tiles at the points, `[point][tile][input
 /// channel]`, and their products, `[point][tile][output channel]`.
 struct ForwardBlock<'a, T: Precision> {
     forward: &'a Forward<'a, T>,
@@ -131,7 +131,7 @@ impl<T: Dispatch + Scratch> TileOperation<T> for ForwardBlock<'_, T> {
     }
 }
 
-/// Pieces of work that [`forward`] is cut into on the current pool.
+/// Number of pieces into which [`forward`] is cut on the current pool.
 #[cfg(test)]
 pub(crate) fn pieces(input: &Input<'_, f32>, filters: &Filters<f32>) -> usize {
     let epilogue = Epilogue::default();

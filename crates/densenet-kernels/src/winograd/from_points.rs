@@ -12,8 +12,8 @@ use crate::simd::{Dispatch, Simd};
 /// Outputs of one tile for one vector of channels, `[row][column]`.
 type Outputs<S> = [[<S as Simd>::V; MAX_OUTPUTS]; MAX_OUTPUTS];
 
-/// Transforms the products of `rows` of tiles, counted over all images, to pixels, a row of `pixels` each; bias and ReLU are
-/// those of the epilogue's `channels`.
+/// Transforms the products of `rows` of tiles, counted over all images, to pixels, one row of `pixels` each; bias and
+/// ReLU are those of the epilogue's `channels`.
 #[inline(always)]
 pub(super) fn inverse_transform<S: Simd<T: Dispatch>, A: Transform>(
     simd: S,
@@ -39,15 +39,15 @@ pub(super) fn inverse_transform<S: Simd<T: Dispatch>, A: Transform>(
     }
 }
 
-/// Where the outputs of a tile go.
+/// The destination of a tile's outputs.
 struct TilePixels<'a, T> {
-    /// The pixels from its first on.
+    /// The pixels, from the tile's first one on.
     to: MatrixMut<'a, T>,
     /// Pixels from one row to the next.
     width: usize,
-    /// Rows of the tile that lie in the image.
+    /// Rows of the tile that are inside the image.
     rows: usize,
-    /// Columns of the tile that lie in the image.
+    /// Columns of the tile that are inside the image.
     columns: usize,
 }
 

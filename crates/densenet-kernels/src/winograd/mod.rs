@@ -1,9 +1,9 @@
 //! 3x3 convolution by Winograd's minimal filtering (Lavin and Gray, CVPR 2016, arXiv 1509.09308): a quarter or four
 //! ninths of the multiplications of the direct sum.
 //!
-//! The input of a row block is cut into overlapping tiles, each tile transformed; at each of a tile's points, the tiles'
-//! channels are multiplied by that point's weights, which is a product of matrices; an inverse transform makes pixels of the
-//! products.
+//! The input of a row block is cut into overlapping tiles, and each tile is transformed. At each of a tile's points,
+//! the tiles' channels are multiplied by that point's weights, which is a matrix product. An inverse transform turns
+//! the products into pixels.
 
 pub(crate) mod backward_data;
 pub(crate) mod backward_weights;

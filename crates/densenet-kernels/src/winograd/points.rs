@@ -5,8 +5,8 @@ use crate::scalar::Scalar;
 use crate::simd::strided::MatrixMut;
 use crate::simd::{Dispatch, Simd};
 
-/// Elements between one tile and the next, and between one point and the next: keep what is read together out of the same
-/// cache set.
+/// Extra elements between one tile and the next, and between one point and the next: they keep data that are read
+/// together out of the same cache set.
 pub(super) const GAP: usize = 16;
 
 /// Elements from one tile of `channels` to the next, at a point.
@@ -47,7 +47,7 @@ impl<T> PointsMut<'_, T> {
     }
 }
 
-/// How much [`multiply`] multiplies.
+/// The extents of the product that [`multiply`] computes.
 #[derive(Clone, Copy)]
 pub(super) struct Extents {
     pub points: usize,

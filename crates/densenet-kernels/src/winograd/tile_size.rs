@@ -1,4 +1,4 @@
-//! The two sizes of tile.
+//! The two tile sizes.
 
 use std::marker::PhantomData;
 
@@ -12,13 +12,13 @@ pub const WINDOW: Window = Window { kernel: 3, stride: 1, padding: 1 };
 /// Outputs of a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TileSize {
-    /// 2x2: four ninths of the multiplications; no less exact than the direct sum.
+    /// 2x2: four ninths of the multiplications; as exact as the direct sum.
     Two,
-    /// 4x4: a quarter of the multiplications, of 2.3 times larger weights; its rounding errors are twice as large.
+    /// 4x4: a quarter of the multiplications, with 2.3 times larger weights; its rounding errors are twice as large.
     Four,
 }
 
-/// Something to be run for one size of tile on one instruction set; see [`Operation`].
+/// Something to be run for one tile size on one instruction set; see [`Operation`].
 pub(super) trait TileOperation<T> {
     /// Runs it.
     fn run<S: Simd<T = T>, A: Transform>(self, simd: S);

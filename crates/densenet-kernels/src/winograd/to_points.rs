@@ -14,7 +14,7 @@ use crate::simd::strided;
 use crate::simd::tile_rows::{Ring, Rows, ring_len};
 use crate::simd::{Dispatch, Simd};
 
-/// What tiles are read from: maps as they are, or the pre-activation of them.
+/// The source of tiles: maps as they are, or their pre-activation.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
     pub maps: FeatureMaps<'a, T>,
@@ -22,10 +22,11 @@ pub(super) struct Source<'a, T> {
 }
 
 impl<'a, T: Scalar> Source<'a, T> {
-    /// What tiles of `input` are read from.
+    /// The source of the tiles of `input`.
     ///
     /// # Panics
-    /// Pictures have too few channels, and transitions another kernel.
+    /// If `input` consists of pictures, which have too few channels, or is pooled for a transition, which has another
+    /// kernel.
     pub fn new(input: &'a Input<'a, T>) -> Self {
         match input {
             Input::PreActivation { maps, affine, pooling: Pooling::None } => {
@@ -44,13 +45,13 @@ impl<'a, T: Scalar> Source<'a, T> {
 
 /// Working memory of [`transform_row`].
 pub(super) struct Memory<'a, T> {
-    /// A pixel of zeros, for what is outside of the image.
+    /// A pixel of zeros, for the area outside the image.
     zeros: &'a [T],
     /// Columns of pixels that are transformed along y only.
     ring: &'a mut [T],
 }
 
-/// Runs `work` with memory to transform tiles of maps of at most `channels`, and arrays of `lengths` beside it.
+/// Runs `work` with memory for transforming tiles of maps of at most `channels`, and arrays of `lengths` beside it.
 pub(super) fn with_memory<T: Dispatch + Scratch, const N: usize>(
     channels: usize,
     lengths: [usize; N],
@@ -105,7 +106,7 @@ pub(super) fn transform_row<S: Simd<T: Dispatch>, E: ToPoints>(
         let data = &data[image * height * width * map_channels..][..height * width * map_channels];
         let mut rows: Rows<'_, S::T, MAX_INPUTS> = Rows::all(&memory.zeros[..map_channels], width);
         for i in 0..E::VALUES {
-            // A row before the first is a huge number.
+            // A row before the first wraps around to a huge number.
             let y = (y + i).wrapping_sub(E::PADDING);
             if y < height {
                 rows.set(i, &data[y * width * map_channels..], map_channels);
@@ -128,12 +129,12 @@ pub(super) fn transform_row<S: Simd<T: Dispatch>, E: ToPoints>(
 /// Batch-norm of one vector of channels of a row of tiles.
 struct RowNorm<S: Simd> {
     scale: S::V,
-    /// In each row of pixels.
+    /// For each row of pixels.
     shifts: [S::V; MAX_INPUTS],
 }
 
-/// Scale and shifts of one vector of channels of a row of tiles; what is outside of the image is zero, and stays so without
-/// a shift.
+/// Scale and shifts of one vector of channels of a row of tiles; the area outside the image is zero, and stays zero
+/// without a shift.
 #[inline(always)]
 fn row_norm<S: Simd>(
     simd: S,
@@ -151,7 +152,7 @@ fn row_norm<S: Simd>(
 }
 
 /// Transforms one vector of channels of `across` tiles: its new columns along y, then the tile along x, so that loads,
-/// arithmetic and stores take turns.
+/// arithmetic and stores alternate.
 #[inline(always)]
 fn transform_tiles<S: Simd, E: ToPoints>(
     simd: S,
@@ -181,7 +182,7 @@ fn transform_tiles<S: Simd, E: ToPoints>(
     }
 }
 
-/// Transforms columns as they are along y.
+/// Transforms unmodified columns along y.
 #[inline(always)]
 fn columns<S: Simd, E: ToPoints, const FULL: bool>(
     simd: S,
@@ -191,7 +192,7 @@ fn columns<S: Simd, E: ToPoints, const FULL: bool>(
     ring: &mut Ring<'_, S::T>,
 ) {
     for column in columns {
-        // A column before the first is a huge number.
+        // A column before the first wraps around to a huge number.
         let x = column.wrapping_sub(E::PADDING);
         let at = match x < rows.pixels() {
             true => E::transform(simd, rows.load::<S, FULL>(simd, E::VALUES, x, start)),
@@ -201,7 +202,7 @@ fn columns<S: Simd, E: ToPoints, const FULL: bool>(
     }
 }
 
-/// Transforms columns of `relu(scale * x + shift)` along y, with zeros outside of the image.
+/// Transforms columns of `relu(scale * x + shift)` along y, with zeros outside the image.
 #[inline(always)]
 fn normalised_columns<S: Simd, E: ToPoints, const FULL: bool>(
     simd: S,

@@ -1,8 +1,8 @@
 //! The transforms of F(2x2, 3x3) and F(4x4, 3x3), forward and backward, one dimension at a time.
 //!
 //! Both are Toom-Cook products: polynomials are evaluated at a few points, multiplied there, and interpolated. Points
-//! around 1 keep the numbers of one size; ±5/8 and ±3/2 lose half as much as the usual ±1 and ±2 (`bench/points.py`), and
-//! the constants that the inputs and outputs are multiplied by are exact in `f32`.
+//! around 1 keep the numbers at a similar magnitude; ±5/8 and ±3/2 lose half as much as the usual ±1 and ±2
+//! (`bench/points.py`), and the constants by which inputs and outputs are multiplied are exact in `f32`.
 
 use std::marker::PhantomData;
 
@@ -15,7 +15,7 @@ pub(super) const MAX_INPUTS: usize = 6;
 /// Most outputs of a tile along one axis.
 pub(super) const MAX_OUTPUTS: usize = 4;
 
-/// One size of tile. Arrays have room for the largest; the first `INPUTS` or `OUTPUTS` elements count.
+/// One tile size. Arrays have room for the largest; the first `INPUTS` or `OUTPUTS` elements count.
 pub(super) trait Transform {
     /// Outputs of a tile along one axis.
     const OUTPUTS: usize;

@@ -4,8 +4,9 @@
     >>> model = densenet.load("cifar10")
     >>> model.predict("photo.jpg", top=3)
 
-Weights of other programs are read as they are: torchvision's, timm's, MONAI's, or your own. Everything runs on as many
-threads as the machine has cores, or as `set_num_threads` says, and other Python threads run meanwhile."""
+Weights from other programs can be loaded as they are: torchvision's, timm's, MONAI's, or your own. Everything uses as
+many threads as the machine has cores, or the number given to `set_num_threads`, and other Python threads can run
+meanwhile."""
 
 from densenet._densenet import MODELS, PREPROCESSINGS, PRESETS, __version__, get_num_threads, set_num_threads
 from densenet.explanation import Explanation

@@ -7,7 +7,7 @@ from densenet import _densenet
 
 
 def main() -> int:
-    # The program has its own way of ending, which Python's is in the way of.
+    # The program handles Ctrl-C itself; Python's handler would be in the way.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     return _densenet.run(["densenet", *sys.argv[1:]])
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-#: Of float32 or float64.
+#: An array of float32 or float64.
 Array: TypeAlias = NDArray[np.floating[Any]]
 
 __version__: str

@@ -1,4 +1,4 @@
-"""Whatever Python calls a picture, as what the native half takes."""
+"""Converting the forms that pictures have in Python into those that the native half takes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any, Union
 import numpy as np
 from numpy.typing import NDArray
 
-#: What is not normalised yet: paths, files' contents, and pixels (H, W, C).
+#: Pictures that are not normalised yet: paths, file contents, and pixels (H, W, C).
 Pictures = list[Union[str, bytes, "NDArray[np.uint8]"]]
 
-#: EXIF's number of a picture's orientation.
+#: The EXIF tag of a picture's orientation.
 ORIENTATION = 0x0112
 
 
 def taken(pictures: Any) -> Pictures | NDArray[np.float32]:
-    """Pictures to be prepared, or the network's inputs (N, C, H, W), which floating-point numbers are."""
+    """Pictures to be prepared, or, if they are floating-point numbers, the network's inputs (N, C, H, W)."""
     if _is_single(pictures):
         return [_picture(pictures)]
     if _is_tensor(pictures) or isinstance(pictures, np.ndarray):
@@ -27,7 +27,7 @@ def taken(pictures: Any) -> Pictures | NDArray[np.float32]:
             return _inputs(array)
         return _pixels(array)
     if not isinstance(pictures, Iterable):
-        raise TypeError(f"{type(pictures).__name__} is no picture; {_TAKEN}")
+        raise TypeError(f"{type(pictures).__name__} is not a picture; {_TAKEN}")
     pictures = list(pictures)
     if pictures and all(_is_float(picture) for picture in pictures):
         return _inputs(np.stack([_array(picture) for picture in pictures]))
@@ -36,7 +36,7 @@ def taken(pictures: Any) -> Pictures | NDArray[np.float32]:
 
 _TAKEN = (
     "pictures are paths, bytes of picture files, PIL pictures, uint8 arrays (N, H, W, C) or tensors (N, C, H, W), or "
-    "floating-point arrays or tensors (N, C, H, W), which are the network's inputs, normalised already"
+    "floating-point arrays or tensors (N, C, H, W), which are network inputs, already normalised"
 )
 
 
@@ -59,7 +59,7 @@ def _is_float(picture: Any) -> bool:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    """An array over the memory of an array or tensor; pixels of tensors, whose channels are first, have them last."""
+    """An array over the memory of an array or tensor; tensors of pixels are changed from channels first to last."""
     if not _is_tensor(value):
         return value
     tensor = value.detach().cpu()
@@ -97,7 +97,7 @@ def _picture(picture: Any) -> str | bytes | NDArray[np.uint8]:
     if _is_pil(picture):
         return _of_pil(picture)
     if not (_is_tensor(picture) or isinstance(picture, np.ndarray)):
-        raise TypeError(f"{type(picture).__name__} is no picture; {_TAKEN}")
+        raise TypeError(f"{type(picture).__name__} is not a picture; {_TAKEN}")
     array = _array(picture)
     if array.dtype != np.uint8:
         raise TypeError(f"a picture of {array.dtype} among others; {_TAKEN}")
@@ -109,7 +109,7 @@ def _picture(picture: Any) -> str | bytes | NDArray[np.uint8]:
 
 
 def _of_pil(picture: Any) -> bytes | NDArray[np.uint8]:
-    """Pixels, or a file where the picture has what pixels do not say: transparency, 16 bits, an orientation."""
+    """Pixels, or a file if the picture has more than pixels: transparency, 16 bits, an orientation."""
     plain = picture.mode in ("L", "RGB") and "transparency" not in picture.info
     if plain and picture.getexif().get(ORIENTATION, 1) == 1:
         pixels = np.asarray(picture)

@@ -1,4 +1,4 @@
-"""What in a picture speaks for a class, as a notebook shows it."""
+"""What in a picture supports a class, displayed in notebooks."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-#: Of places that speak for the class, and of those that speak against it.
+#: The colours of places that support the class, and of those that oppose it.
 _FOR, _AGAINST = np.array([230.0, 80.0, 0.0]), np.array([0.0, 90.0, 230.0])
 
-#: Height and width of a picture that is shown, at least.
+#: The least height and width of a picture that is shown.
 _SHOWN = 224
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A map of what in a picture speaks for a class."""
+    """A map of what in a picture supports a class."""
 
-    #: (H, W); of cam and integrated-gradients in units of the logit.
+    #: (H, W); for cam and integrated-gradients in units of the logit.
     map: NDArray[np.float32] = field(repr=False)
     #: The class that is explained.
     label: str
-    #: The class that it is set against.
+    #: The class that it is compared with.
     against: str | None
     method: str
-    #: What the network sees of the picture, (H, W, C), where it is known how pictures become its inputs.
+    #: The part of the picture that the network sees, (H, W, C), if it is known how pictures are prepared.
     picture: NDArray[np.uint8] | None = field(repr=False)
 
     def overlay(self) -> NDArray[np.uint8]:
@@ -59,7 +59,7 @@ class Explanation:
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
-    """A PNG file of (H, W, 3) in base 64."""
+    """A PNG file of (H, W, 3) in base64."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,4 +1,4 @@
-"""A network that predicts, explains itself and goes into files."""
+"""A network that predicts, explains its predictions and can be saved."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from densenet import _densenet
 from densenet._pictures import taken
 from densenet.explanation import Explanation
 
-#: Pictures that go through a network at a time.
+#: Number of pictures that go through a network at a time.
 BATCH = 16
 
 Path = str | os.PathLike[str]
 
 
 class Class(NamedTuple):
-    """A class, and how probable it is."""
+    """A class and its probability."""
 
     label: str
     probability: float
-    #: Its place among the classes, from 0.
+    #: Its index among the classes, from 0.
     number: int
 
 
 class Features(NamedTuple):
-    """What a network makes of pictures before it classifies them."""
+    """A network's features before the classifier."""
 
-    #: (N, features): what the classifier reads.
+    #: (N, features): the classifier's input.
     pooled: NDArray[np.float32]
-    #: After each block (N, C, H, W).
+    #: The output of each block, (N, C, H, W).
     blocks: list[NDArray[np.float32]]
 
 
@@ -54,16 +54,16 @@ def load(
     """Loads a network.
 
     `weights` is a file that `densenet train` wrote, any DenseNet's `.safetensors`, `.pth`, `.pt` or `.pth.tar` file, a
-    folder of a model hub, or the name of a built-in model (`densenet.MODELS`). The rest says what the file does not, or
-    overrules it:
+    folder from a model hub, or the name of a built-in model (`densenet.MODELS`). The other arguments say what the file
+    does not, or override it:
 
-    - `entry`: of several networks in a file, that of this key;
-    - `preset`: pictures are prepared as for one of `densenet.PREPROCESSINGS`;
+    - `entry`: if a file holds several networks, the key of the one to load;
+    - `preset`: prepare pictures as for one of `densenet.PREPROCESSINGS`;
     - `size`: height and width of the input;
-    - `labels`: names of the classes, or a text file of one a line;
-    - `card`: some of the fields of a card, as `Model.card` has them; `config` comes from the file alone;
-    - `precision`: predict with `int8` (where the file holds integers, which is the default there), `bf16` (where this
-      processor is faster with it, else `f32`; `Model.precision` tells), or `f32`.
+    - `labels`: names of the classes, or a text file with one per line;
+    - `card`: some of the fields of a card, as in `Model.card`; `config` always comes from the file;
+    - `precision`: predict with `int8` (if the file holds integers, for which it is the default), `bf16` (if this
+      processor is faster with it, else `f32`; see `Model.precision`), or `f32`.
     """
     names = _names(labels)
     text = None if card is None else json.dumps(dict(card))
@@ -82,8 +82,8 @@ def create(
     size: int | None = None,
     labels: Sequence[str] | Path | None = None,
 ) -> Model:
-    """Makes a network with random weights, by a name as torchvision and timm have it (`densenet121`), or one of the
-    paper's CIFAR networks (`densenet-bc-100-12`, of any depth and growth rate). `densenet.PRESETS` lists them."""
+    """Creates a network with random weights, given a name from torchvision or timm (`densenet121`) or of one of the
+    paper's CIFAR networks (`densenet-bc-100-12`, with any depth and growth rate). `densenet.PRESETS` lists them."""
     return Model(
         _densenet.Network.create(
             name,
@@ -106,13 +106,13 @@ def _names(labels: Sequence[str] | Path | None) -> list[str] | None:
 
 
 class Model:
-    """A network with its weights. `load` and `create` make one.
+    """A network with its weights, created by `load` or `create`.
 
-    Wherever it takes pictures, these are a path, the bytes of a picture file, a PIL picture, or a list of such; pixels,
-    as uint8 arrays (N, H, W, C) or uint8 tensors (N, C, H, W); or floating-point arrays or tensors (N, C, H, W), which
-    are taken as they are: normalised already, and finite. Arrays and tensors are not copied where they are contiguous.
+    Pictures can be given as a path, the bytes of a picture file, a PIL picture, or a list of these; as pixels, in uint8
+    arrays (N, H, W, C) or uint8 tensors (N, C, H, W); or as floating-point arrays or tensors (N, C, H, W), which are
+    used as they are: they must already be normalised, and finite. Contiguous arrays and tensors are not copied.
 
-    It never changes, and any number of threads may use it.
+    A model is immutable, and any number of threads may use it.
     """
 
     def __init__(self, network: _densenet.Network) -> None:
@@ -120,28 +120,27 @@ class Model:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What is known of the network: its configuration, how pictures are prepared for it, its classes, its
-        licence."""
+        """The network's card: its configuration, how pictures are prepared for it, its classes, its licence."""
         return json.loads(self._network.card)
 
     @property
     def labels(self) -> list[str]:
-        """Names of the classes, or `class N` where nobody has named them."""
+        """Names of the classes, or `class N` if they have none."""
         return self._network.labels
 
     @property
     def precision(self) -> str:
-        """What it predicts with: `int8`, `bf16` or `f32`."""
+        """The arithmetic that it predicts with: `int8`, `bf16` or `f32`."""
         return self._network.precision
 
     @property
     def num_parameters(self) -> int:
-        """How many learnable values it has."""
+        """Number of learnable values."""
         return self._network.num_parameters
 
     @property
     def num_features(self) -> int:
-        """How many values of a picture the classifier reads."""
+        """Number of values per picture that the classifier reads."""
         return self._network.num_features
 
     def prepare(self, pictures: Any) -> NDArray[np.float32]:
@@ -161,26 +160,26 @@ class Model:
         return self._network.probabilities(self.logits(pictures, batch=batch))
 
     def predict(self, pictures: Any, top: int = 5, *, batch: int = BATCH) -> list[list[Class]]:
-        """For each picture its likeliest classes, the likeliest first."""
+        """The `top` most likely classes of each picture, the most likely first."""
         logits = self.logits(pictures, batch=batch)
         probabilities, labels = self._network.probabilities(logits), self.labels
         found = []
         for scores, shares in zip(logits, probabilities):
-            # Of equals that of the higher logit is first, and of those the first.
+            # Equal ones are ordered by logit, highest first, and then keep their order.
             order = np.lexsort((-scores, -shares))[:top]
             found.append([Class(labels[index], float(shares[index]), int(index)) for index in order])
         return found
 
     def pooled(self, pictures: Any, *, batch: int = BATCH) -> NDArray[np.float32]:
-        """What the classifier reads, (N, features): an embedding of each picture."""
+        """The classifier's input, (N, features): an embedding of each picture."""
         pictures = taken(pictures)
         if isinstance(pictures, np.ndarray):
             return self._network.pooled(pictures, batch)
         return self._network.pooled_of(pictures, batch)
 
     def features(self, pictures: Any) -> Features:
-        """What the network makes of pictures before it classifies them: pooled, and after each block. All pictures go
-        through it at a time."""
+        """The network's features before the classifier: pooled, and after each block. All pictures go through the
+        network at once."""
         return Features(*self._network.features(self.prepare(pictures)))
 
     def explain(
@@ -196,17 +195,16 @@ class Model:
         noise: float = 0.15,
         square: int = 16,
     ) -> Explanation:
-        """A map of what in a picture speaks for a class, or for it against another; the likeliest where none is named.
-        Classes are told by their names or by their numbers, from 0.
+        """A map of what in a picture supports a class, alone or against another; by default the most likely class.
+        Classes are given by name or by number, from 0.
 
         `method` is one of
 
-        - `cam`: the class activation map, whose mean and the bias of the class are the logit;
-        - `grad-cam`: the maps of any `block`, counted from 1, weighted by their gradients; of the last if none is
-          named;
-        - `integrated-gradients`: what each pixel adds to the logit, by so many `steps` from the mean colour;
-        - `smooth-grad`: the mean gradient of so many noisy copies (`samples`, `noise`);
-        - `occlusion`: how far the probability drops where a `square` of pixels is covered.
+        - `cam`: the class activation map, whose mean plus the bias of the class is the logit;
+        - `grad-cam`: the maps of a `block`, counted from 1, weighted by their gradients; by default the last block;
+        - `integrated-gradients`: what each pixel adds to the logit, integrated in `steps` steps from the mean colour;
+        - `smooth-grad`: the mean gradient of noisy copies (`samples`, `noise`);
+        - `occlusion`: how much the probability drops where a `square` of pixels is covered.
         """
         images = self.prepare(picture)
         if len(images) != 1:
@@ -231,7 +229,7 @@ class Model:
         )
 
     def _seen(self, image: NDArray[np.float32]) -> NDArray[np.uint8] | None:
-        """What the network sees of an input, where it is known how pictures become inputs of that size."""
+        """The picture that corresponds to an input, if it is known how pictures are prepared at that size."""
         preprocessing = self.card.get("preprocessing")
         fits = preprocessing is not None and image.shape[1:] == (preprocessing["size"],) * 2
         return self._network.picture_of(image) if fits else None
@@ -248,12 +246,12 @@ class Model:
         """Writes the network for other programs.
 
         `format` is `torchvision` (safetensors for `load_state_dict`), `timm` (a folder), `onnx`, or `densenet`
-        (safetensors with the card); for names that end in `.onnx` it can be left out. Of ONNX, `fold` takes batch-norms
-        into the convolutions before them, and `dynamic_size` leaves height and width open."""
+        (safetensors with the card); for names that end in `.onnx` it can be left out. For ONNX, `fold` folds
+        batch-norms into the convolutions before them, and `dynamic_size` leaves height and width open."""
         path = os.fspath(path)
         if format is None:
             if not path.lower().endswith(".onnx"):
-                raise ValueError(f"{path}: its name does not tell the format; say torchvision, timm, onnx or densenet")
+                raise ValueError(f"{path}: its name does not say the format; give torchvision, timm, onnx or densenet")
             format = "onnx"
         beyond = _densenet.export(self._network, path, format, fold, dynamic_size, licence)
         if beyond:
@@ -286,7 +284,7 @@ def _of_bytes(content: bytes, precision: Any) -> Model:
 
 
 def _number(label: Any) -> int | None:
-    """The integer that a class is told by, of Python, NumPy or PyTorch, if it is one; a truth value is none."""
+    """The class number, if the label is an integer of Python, NumPy or PyTorch; a bool is not one."""
     if isinstance(label, bool):
         return None
     try:
@@ -299,11 +297,11 @@ def _index(label: str | SupportsIndex, labels: list[str]) -> int:
     number = _number(label)
     if number is not None:
         if not 0 <= number < len(labels):
-            raise ValueError(f"class {number} of {len(labels)}; they are counted from 0")
+            raise ValueError(f"class {number} of {len(labels)}; classes are counted from 0")
         return number
     found = [index for index, name in enumerate(labels) if name == label]
     if len(found) != 1:
-        known = ", ".join(labels) if len(labels) <= 20 else f"{len(labels)} others, as {labels[0]}"
+        known = ", ".join(labels) if len(labels) <= 20 else f"{len(labels)} others, such as {labels[0]}"
         count = "no class is" if not found else f"{len(found)} classes are"
-        raise ValueError(f"{count} called {label}; there are {known}")
+        raise ValueError(f"{count} called {label}; the classes are {known}")
     return found[0]

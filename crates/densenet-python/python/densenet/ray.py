@@ -1,4 +1,4 @@
-"""Predictions by Ray Data, where one machine is not enough.
+"""Predictions with Ray Data, for when one machine is not enough.
 
 >>> import ray
 >>> from densenet.ray import Predictor
@@ -21,12 +21,13 @@ __all__ = ["Predictor"]
 
 
 class Predictor:
-    """What Ray's `map_batches` calls with batches of pictures: one network a worker.
+    """A callable for Ray's `map_batches` over batches of pictures: one network per worker.
 
-    `weights`, and what is said besides, are those of `densenet.load`. A batch has `column` with the contents of picture
-    files, as `ray.data.read_binary_files` makes it (`bytes`), with paths, or with pixels, as `ray.data.read_images`
-    makes it (`image`). It gets the columns `label` and `probability` of the likeliest class, with `top` above 1 lists
-    of them, and loses `column`. `threads` is how many threads a worker takes: the CPUs that Ray was asked for."""
+    `weights` and the other keyword arguments are those of `densenet.load`. A batch has a `column` with the contents of
+    picture files, as from `ray.data.read_binary_files` (`bytes`), with paths, or with pixels, as from
+    `ray.data.read_images` (`image`). In the result, `column` is replaced by the columns `label` and `probability` of
+    the most likely class, or lists of them with `top` above 1. `threads` is the number of threads per worker: the CPUs
+    requested from Ray."""
 
     def __init__(
         self,

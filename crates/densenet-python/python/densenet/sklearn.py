@@ -1,6 +1,6 @@
-"""Estimators for scikit-learn over pictures.
+"""scikit-learn estimators for pictures.
 
-Pictures are paths, or uint8 arrays (N, H, W, C); both go through `Pipeline`, `cross_val_score`, `GridSearchCV` and
+Pictures are paths, or uint8 arrays (N, H, W, C); both work with `Pipeline`, `cross_val_score`, `GridSearchCV` and
 `CalibratedClassifierCV`.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["DenseNetClassifier", "DenseNetFeatures"]
 
 
 def _tagged(tags: Any) -> Any:
-    """The tags of an estimator of pictures, which are no tables of numbers."""
+    """The tags of an estimator for pictures, which are not tables of numbers."""
     tags.input_tags.two_d_array = False
     tags.input_tags.string = True
     tags.no_validation = True
@@ -33,11 +33,12 @@ def _tagged(tags: Any) -> Any:
 
 
 class DenseNetFeatures(TransformerMixin, BaseEstimator):
-    """What the classifier of a trained network reads, as features for other estimators.
+    """The classifier's input in a trained network, as features for other estimators.
 
         >>> make_pipeline(DenseNetFeatures("cifar10"), LogisticRegression()).fit(pictures, classes)
 
-    The parameters are those of `densenet.load`, and `batch`, the pictures that go through the network at a time.
+    The parameters are those of `densenet.load`, and `batch`, the number of pictures that go through the network at a
+    time.
     """
 
     def __init__(
@@ -80,9 +81,9 @@ class DenseNetClassifier(ClassifierMixin, BaseEstimator):
 
         >>> DenseNetClassifier(init="cifar10", recipe="finetune", epochs=5).fit(pictures, classes)
 
-    `recipe`, `model`, `init`, `epochs`, `size` and `seed` are those of `densenet.train`; `options` holds others, as
-    `{"lr": 0.01, "batch": 16}`. `out` is the folder of the run, which is kept; without it a temporary one is used. A
-    part of the pictures is held out to choose the best epoch by and to calibrate it, as in every run."""
+    `recipe`, `model`, `init`, `epochs`, `size` and `seed` are those of `densenet.train`; `options` holds others, e.g.
+    `{"lr": 0.01, "batch": 16}`. `out` is the folder of the run, which is kept; without it a temporary one is used. Part
+    of the pictures is held out for choosing the best epoch and calibrating it, as in every run."""
 
     def __init__(
         self,
@@ -140,13 +141,13 @@ class DenseNetClassifier(ClassifierMixin, BaseEstimator):
         return self.model_.probabilities(_pictures(X), batch=self.batch)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """The logits, (N, classes); of two classes the second's less the first's, (N,)."""
+        """The logits, (N, classes); for two classes the second's minus the first's, (N,)."""
         check_is_fitted(self)
         logits = self.model_.logits(_pictures(X), batch=self.batch).astype(np.float64)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest class of each picture."""
+        """The most likely class of each picture."""
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def __sklearn_tags__(self) -> Any:
@@ -154,14 +155,14 @@ class DenseNetClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _pictures(X: Any) -> NDArray[np.uint8] | list[str]:
-    """Pixels, or paths, of which an array may be made by others."""
+    """Pixels, or paths, which others may have put into an array."""
     if isinstance(X, np.ndarray) and X.dtype == np.uint8:
         return X
     return [os.fspath(path) for path in X]
 
 
 def _linked(paths: Sequence[str], classes: NDArray[Any], folder: Path) -> Path:
-    """A folder of classes with the pictures, whose names tell them apart."""
+    """A folder of classes with the pictures, under unique names."""
     digits = len(str(classes.max()))
     for number, (path, name) in enumerate(zip(paths, classes)):
         link = folder / str(name).zfill(digits) / f"{number:07}{Path(path).suffix}"

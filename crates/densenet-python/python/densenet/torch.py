@@ -3,11 +3,11 @@
     >>> from densenet.torch import densenet121
     >>> model = densenet121(num_classes=10)
 
-A network of this module is torchvision's own, with the same parameters, initial values, files and arguments; only the
+A network from this module is torchvision's own, with the same parameters, initial values, files and arguments; only the
 forward and backward passes over `features` are computed by other code, on all parameters at once. Where that code would
-not do what torchvision's does (on another device or type, in autocast, where a gradient of the pictures is wanted, of a
-changed structure, or with hooks on layers), the passes are PyTorch's. `dispatch(model, images)` says which are taken,
-and why."""
+behave differently from torchvision's (on another device or dtype, in autocast, when the gradient of the pictures is
+required, with a changed structure, or with hooks on layers), the passes are PyTorch's. `dispatch(model, images)` says
+which are used, and why."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 
-#: Forward passes of a module, at most, whose backward passes are awaited; those before are done again if it comes to
-#: that.
+#: The most forward passes per module that are kept for their backward passes; earlier ones are recomputed if their
+#: backward passes come.
 _AWAITED = 4
 
 
@@ -51,16 +51,16 @@ class _Pass:
 
 
 class _Memory:
-    """The engines of a module: one that waits, and those between a forward and its backward pass."""
+    """The engines of a module: an idle one, and those between a forward and its backward pass."""
 
     def __init__(self) -> None:
         self.key: tuple[Any, ...] | None = None
         self.waiting: _densenet.Engine | None = None
-        #: By the address of the features that the forward pass made.
+        #: By the address of the features that the forward pass returned.
         self.passes: dict[int, _Pass] = {}
 
     def take(self, config: str, dtype: torch.dtype, low_memory: bool) -> _densenet.Engine:
-        """The engine that waits, if it is such a one, else a new one."""
+        """The idle engine, if it matches, else a new one."""
         key, engine, self.waiting = (config, dtype, low_memory), self.waiting, None
         if engine is None or key != self.key:
             engine = _densenet.Engine(config, dtype == torch.float64, low_memory)
@@ -80,19 +80,19 @@ class _Memory:
 
 
 class _Lease:
-    """Part of a forward pass's graph: when that ends, no backward pass is awaited any more."""
+    """Part of a forward pass's graph: when that is freed, its backward pass is no longer expected."""
 
     def __init__(self, memory: _Memory, features: Tensor) -> None:
         self.memory, self.address = memory, features.data_ptr()
         self.awaited = memory.passes.get(self.address)
 
     def __del__(self) -> None:
-        # Another pass may have its features there by now.
+        # Another pass may have its features at this address by now.
         if self.awaited is not None and self.memory.passes.get(self.address) is self.awaited:
             self.memory.waiting = self.memory.passes.pop(self.address).engine
 
 
-#: Of each module that is alive, by the number that its operations are called with.
+#: The memory of each live module, by the number that its operations are called with.
 _memories: weakref.WeakValueDictionary[int, _Memory] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
 
@@ -178,8 +178,8 @@ def _train_backward(
     if awaited is not None:
         engine = awaited.engine
     else:
-        # What the forward pass kept is gone, as in a second backward pass: it is done again. Running statistics, which
-        # have moved since, have no part in it.
+        # The state of the forward pass is gone, as in a second backward pass, so it is recomputed. Running statistics,
+        # which have changed since, do not affect it.
         engine = memory.take(config, images.dtype, low_memory)
         running = [np.zeros(shape, pixels.dtype) for _, shape in _densenet.layout(config)[1]]
         engine.forward(pixels, _arrays(parameters), running, seed)
@@ -206,7 +206,7 @@ def _set_up(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) ->
     images, parameters, running, *rest, module, _ = inputs
     features, moved = output
     ctx.mark_non_differentiable(moved)
-    # Running statistics move in place before the backward pass, which does not read them.
+    # Running statistics are updated in place before the backward pass, which does not read them.
     ctx.save_for_backward(features, images, *parameters)
     ctx.statistics, ctx.rest = len(running), (*rest, module)
     memory = _memories.get(module)
@@ -232,7 +232,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 class DenseNet(torchvision.models.DenseNet):
-    """torchvision's `DenseNet`, with its arguments. With `memory_efficient`, training takes less memory, and longer."""
+    """torchvision's `DenseNet`, with its arguments. With `memory_efficient`, training takes less memory but longer."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -250,13 +250,13 @@ class DenseNet(torchvision.models.DenseNet):
 
 
 def dispatch(model: DenseNet, images: Tensor) -> str:
-    """Which operations a pass of `model` on `images` takes: `densenet`, or `PyTorch: ` and the reason."""
+    """Which operations a pass of `model` on `images` uses: `densenet`, or `PyTorch: ` and the reason."""
     own = _own(model, images)
     return f"PyTorch: {own}" if isinstance(own, str) else "densenet"
 
 
 class _Features:
-    """The `features` of a network, as this library has them."""
+    """The `features` of a network, run by this library."""
 
     def __init__(self, model: DenseNet, modules: list[nn.Module]) -> None:
         self.modules = modules
@@ -322,7 +322,7 @@ class _Features:
 
 @torch.compiler.disable
 def _own(model: DenseNet, images: Tensor) -> _Features | str:
-    """The network as this library has it, or why PyTorch's operations are taken."""
+    """The network run by this library, or the reason why PyTorch's operations are used."""
     parameter = model.features.conv0.weight if hasattr(model.features, "conv0") else None
     if images.device.type != "cpu" or parameter is None or parameter.device.type != "cpu":
         return "not on the CPU"
@@ -332,9 +332,9 @@ def _own(model: DenseNet, images: Tensor) -> _Features | str:
         return "autocast"
     if torch.is_grad_enabled():
         if images.requires_grad:
-            return "the gradient of the pictures is wanted"
+            return "the gradient of the pictures is required"
         if not model.training and any(parameter.requires_grad for parameter in model.features.parameters()):
-            return "gradients in evaluation mode are wanted"
+            return "gradients in evaluation mode are required"
     modules = list(model.features.modules())
     known = model._own_features
     if known is None or known.memory is not model._memory or known.modules != modules:
@@ -348,17 +348,17 @@ def _own(model: DenseNet, images: Tensor) -> _Features | str:
             return "batch-norms in another mode"
     drop_rate = known.layers[0].drop_rate
     if any(layer.drop_rate != drop_rate for layer in known.layers):
-        return "layers of several drop rates"
+        return "layers with different drop rates"
     return known
 
 
 def _structure(features: Any) -> list[tuple[str, str]]:
-    """Every module of `features`, by what it is and how it is set."""
+    """Every module of `features`, with its type and settings."""
     return [(name, f"{type(module).__name__}({module.extra_repr()})") for name, module in features.named_modules()]
 
 
 def _expected(features: Any) -> list[tuple[str, str]] | None:
-    """What torchvision's network of that width and depth consists of."""
+    """The structure of torchvision's network with that width and depth."""
     try:
         blocks = [module for name, module in features.named_children() if name.startswith("denseblock")]
         layer = blocks[0].denselayer1
@@ -379,7 +379,7 @@ def _expected(features: Any) -> list[tuple[str, str]] | None:
 
 
 class _Named(DenseNet):
-    """A network of torchvision that has a name, and weights."""
+    """A torchvision network with a name, and weights."""
 
     _shape: tuple[int, tuple[int, ...], int]
     _weights: type[torchvision.models.WeightsEnum]

@@ -1,4 +1,4 @@
-"""Training, as the program does it."""
+"""Training, as with the program."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from densenet.model import Model, load
 
 PathLike = str | os.PathLike[str]
 
-#: Between two looks of a progress bar, in seconds.
+#: Time between updates of a progress bar, in seconds.
 _BAR_EVERY = 0.2
 
-#: What a run goes on from; where it is, there is a run.
+#: The file that a run resumes from; where it exists, there is a run.
 _RESUME = "resume.safetensors"
 
 #: The names of pictures that were arrays.
@@ -32,7 +32,7 @@ _PICTURE = re.compile(r"[0-9]{7,}\.p[gp]m")
 
 
 class Callback:
-    """Hears of a run while it goes on. What returns False ends it, after it is saved."""
+    """Observes a run. A method that returns False ends the run, after it is saved."""
 
     def on_step(self, step: dict[str, Any]) -> bool | None:
         """After every step: `step`, `epoch`, `loss` and `lr`, as in the run's log."""
@@ -46,12 +46,12 @@ class Run:
 
     def __init__(self, folder: PathLike, done: bool = True) -> None:
         self.folder = Path(folder)
-        #: Whether it came to its end. Otherwise `train(resume=run.folder)` goes on with it.
+        #: Whether it finished. Otherwise `train(resume=run.folder)` resumes it.
         self.done = done
 
     @property
     def weights(self) -> Path:
-        """The file of the best weights, or of the newest where no epoch is done."""
+        """The file with the best weights, or the newest if no epoch is done."""
         best = self.folder / "best.safetensors"
         return best if best.exists() else self.folder / "last.safetensors"
 
@@ -62,13 +62,13 @@ class Run:
 
     @property
     def log(self) -> list[dict[str, Any]]:
-        """The lines of the log: one a step and one an epoch, which has a `train_loss`."""
+        """The lines of the log: one per step, and one per epoch, which has a `train_loss`."""
         with open(self.folder / "log.jsonl", encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
     @property
     def report(self) -> Path:
-        """The page of the run, which a notebook shows."""
+        """The report page of the run, which notebooks display."""
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
@@ -88,15 +88,15 @@ def train(
     callbacks: Iterable[Callback] = (),
     **options: Any,
 ) -> Run:
-    """Trains a network: the same run, files and bits as `densenet train` makes.
+    """Trains a network: the same run, files and bits as with `densenet train`.
 
     `data` is a folder of classes, a table of pictures (`.csv`), a named data set (`cifar10`), or pictures and their
     classes as arrays: uint8 (N, H, W, C) or (N, H, W), and N numbers or names. Arrays are written into the run's
-    folder, so that it can be gone on with, and take the place of those of a call that came to no run.
+    folder, so that it can be resumed, and replace those of an earlier call that did not start a run.
 
-    `recipe` is a recipe's name or file, and `options` are those of the program, by their names: `model="densenet121"`,
-    `init="cifar10"`, `epochs=3`, `lr=0.1`, `batch=64`, `size=96`, `shuffle=False`, ... `resume` goes on with a run in
-    its folder. Ctrl-C saves the run and raises KeyboardInterrupt.
+    `recipe` is a recipe's name or file, and `options` are those of the program, by name: `model="densenet121"`,
+    `init="cifar10"`, `epochs=3`, `lr=0.1`, `batch=64`, `size=96`, `shuffle=False`, ... `resume` is the folder of a run
+    to resume. Ctrl-C saves the run and raises KeyboardInterrupt.
 
         >>> run = densenet.train("photos", recipe="finetune", init="cifar10", out="runs/photos", epochs=5)
         >>> run.model.predict("new.jpg")
@@ -104,9 +104,9 @@ def train(
     arguments = _arguments({"recipe": recipe, "out": out, "resume": resume, **options})
     if isinstance(data, tuple):
         if resume is not None:
-            raise ValueError("arrays are for a new run; resume= goes on with those that are in the run's folder")
+            raise ValueError("arrays are for a new run; resume= uses those that are in the run's folder")
         if out is None:
-            raise ValueError("arrays are written into the run's folder; out= says where that is")
+            raise ValueError("arrays are written into the run's folder; give it with out=")
         data = _written(*data, Path(out))
     if data is not None:
         arguments += ["--data", os.fspath(data)]
@@ -117,13 +117,13 @@ def train(
 
 
 def _tell(callbacks: list[Callback], kind: str, line: dict[str, Any]) -> bool:
-    # All of them hear it, whatever the first says.
+    # All of them are called, whatever the first returns.
     answers = [getattr(callback, f"on_{kind}")(line) for callback in callbacks]
     return all(answer is not False for answer in answers)
 
 
 def _arguments(options: dict[str, Any]) -> list[str]:
-    """Options as the words of a command line."""
+    """Options as command line arguments."""
     words = []
     for name, value in options.items():
         option = "--" + name.replace("_", "-")
@@ -141,8 +141,8 @@ def _arguments(options: dict[str, Any]) -> list[str]:
 
 
 def _written(images: NDArray[np.uint8], classes: Sequence[Any], run: Path) -> Path:
-    """Writes pictures as files into the folder of a new run, each in the folder of its class. All of them come there at
-    once, in place of those of a call that came to no run."""
+    """Writes pictures as files into the folder of a new run, each in the folder of its class. They appear there all at
+    once, and replace those of an earlier call that did not start a run."""
     if (run / _RESUME).exists():
         raise ValueError(f"{run}: holds a training run already; resume it or choose another folder")
     pictures, names = _labelled(np.asarray(images), np.asarray(classes))
@@ -175,16 +175,16 @@ def _labelled(images: NDArray[np.uint8], classes: NDArray[Any]) -> tuple[NDArray
 
 
 def _check_name(name: str) -> None:
-    """Refuses the name of a class that cannot be that of its folder."""
+    """Rejects a class name that cannot be the name of a folder."""
     if not name or name.startswith(".") or any(mark in name for mark in ("/", "\0", os.sep)):
-        rule = "a folder is called by it, so it must not be empty, begin with a dot, or have a slash or NUL in it"
+        rule = "it names a folder, so it must not be empty, begin with a dot, or contain a slash or NUL"
         raise ValueError(f"class {name!r}: {rule}")
     if name == "train":
-        raise ValueError("class 'train': a folder of that name holds the training part; call the class otherwise")
+        raise ValueError("class 'train': a folder of that name holds the training part; rename the class")
 
 
 def _refuse_others(folder: Path) -> None:
-    """Refuses to replace a folder in which lies what no call has written there."""
+    """Refuses to replace a folder with files that were not written by an earlier call."""
     for path in [folder, *folder.rglob("*")] if folder.exists() else []:
         if path.is_symlink() or not (path.is_dir() or _PICTURE.fullmatch(path.name)):
             raise ValueError(f"{path}: not written by train(), which would replace {folder}; choose another out=")
@@ -205,7 +205,7 @@ def _in_notebook() -> bool:
 
 
 class _Bar(Callback):
-    """How far a run is, in a notebook."""
+    """The progress of a run, in a notebook."""
 
     def __init__(self) -> None:
         self.display: Any = None

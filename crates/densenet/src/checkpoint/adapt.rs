@@ -1,10 +1,10 @@
-//! Weights for a network that differs at its ends from the one that they are of.
+//! Weights for a network whose ends differ from those of the network in the file.
 
 use super::Weights;
 use crate::Architecture;
 
-/// The `weights` of `held` for `wanted`, which may differ in input channels and classes, and what was done for it.
-/// `drawn` are initial parameters of `wanted`; `labels` are the names of the classes of either, none where they are not known.
+/// The `weights` of `held` for `wanted`, which may differ in input channels and classes, and notes on what was changed.
+/// `drawn` are initial parameters of `wanted`; `labels` are the class names of the two, empty where they are not known.
 pub(super) fn adapt(
     held: &Architecture,
     weights: Weights,
@@ -34,22 +34,21 @@ pub(super) fn adapt(
     if classes[0] == 0 {
         notes.push("the file has no classifier: a new one is drawn".into());
     } else if classes[0] != classes[1] {
-        notes.push(format!("the file knows {} classes, not {}: the classifier starts anew", classes[0], classes[1]));
+        notes.push(format!("the file has {} classes, not {}: a new classifier is drawn", classes[0], classes[1]));
     } else if strange {
         let [known, asked] = labels.map(|labels| labels[0].clone());
-        notes
-            .push(format!("the file knows other classes ({known}, ..., not {asked}, ...): the classifier starts anew"));
+        notes.push(format!("the file has other classes ({known}, ..., not {asked}, ...): a new classifier is drawn"));
     }
     if channels[0] != channels[1] {
-        let how = if channels[1] == 1 { "added up" } else { "repeated and scaled" };
+        let how = if channels[1] == 1 { "summed" } else { "repeated and scaled" };
         let [from, to] = channels;
         notes.push(format!("the file takes {from} input channels, not {to}: the stem's kernels are {how}"));
     }
     (Weights { parameters, running: weights.running, quantization: None }, notes)
 }
 
-/// Kernels `[out][from][plane]` as `[out][to][plane]`: added up for one channel, else repeated and scaled by
-/// `from / to`, so that a picture whose channels agree makes about the same features.
+/// Kernels `[out][from][plane]` as `[out][to][plane]`: summed for one channel, else repeated and scaled by `from / to`,
+/// so that a picture whose channels are alike gives about the same features.
 fn adapt_channels(values: &[f32], out: &mut [f32], [from, to]: [usize; 2], plane: usize) {
     for (kernels, out) in values.chunks_exact(from * plane).zip(out.chunks_exact_mut(to * plane)) {
         for (channel, out) in out.chunks_exact_mut(plane).enumerate() {

@@ -1,25 +1,25 @@
 //! From layers to blocks: the order in which layers and transitions follow each other.
 //!
-//! Each layer reads `k` channels more than the one before (section 3 of the paper), and a transition reads all that its
-//! block ends with, so widths tell where blocks begin and end. The order of the names is taken where it is such a chain;
-//! where it is not, the one order of the blocks that is a chain is looked for.
+//! Each layer reads `k` channels more than the one before (section 3 of the paper), and a transition reads everything
+//! that its block ends with, so the widths show where blocks begin and end. The order of the names is used if it forms
+//! such a chain; otherwise the only order of the blocks that forms one is searched for.
 
 use std::collections::BTreeMap;
 
 use super::layers::{Layer, Pair, Parts};
 use super::modules::Modules;
 
-/// Layers of each block, and the transitions between them, in the network's order.
+/// The layers of each block, and the transitions between them, in the network's order.
 #[derive(Debug)]
 pub(super) struct Chain {
     pub blocks: Vec<Vec<Layer>>,
     pub transitions: Vec<Pair>,
 }
 
-/// Steps of a search beyond which it is given up.
+/// Steps after which a search is given up.
 const MOST_STEPS: usize = 100_000;
 
-/// Pieces of a search beyond which it is not begun.
+/// Pieces beyond which a search is not begun.
 const MOST_PIECES: usize = 1_000;
 
 /// Follows layers and transitions in the order of their names.
@@ -62,32 +62,33 @@ fn ends_with(modules: &Modules, parts: &Parts, channels: usize) -> Result<(), St
     reads(classifier, |reads, channels| side(reads, channels).is_some())
 }
 
-/// Height and width of the maps of so many `channels` of which a classifier reads so many values: 1 where they are pooled.
+/// Height and width of maps of this many `channels` if a classifier `reads` this many values from them: 1 where they
+/// are pooled.
 pub(super) fn side(reads: usize, channels: usize) -> Option<usize> {
     let side = (reads / channels).isqrt();
     (side > 0 && side * side * channels == reads).then_some(side)
 }
 
-/// Looks for the one order of blocks that is a chain. Layers whose names nest in the same name are a block, in the order
-/// of their widths; where these are no block, each may stand anywhere.
+/// Searches for the only order of blocks that forms a chain. Layers whose names nest in the same name form a block, in
+/// the order of their widths; where these do not form one, each layer may stand anywhere.
 pub(super) fn searched(modules: &Modules, parts: &Parts) -> Result<Chain, String> {
     let mut search = Search::new(modules, parts);
     if search.pieces.len() > MOST_PIECES {
-        return Err(format!("{} layers are in no order that could be told", search.pieces.len()));
+        return Err(format!("{} layers are in no order that can be recognised", search.pieces.len()));
     }
     let mut used = Used { pieces: vec![false; search.pieces.len()], transitions: vec![false; parts.transitions.len()] };
     search.go(modules.list[parts.stem].out(), &mut used, &mut Vec::new());
     if search.steps > MOST_STEPS {
-        return Err("the order of its layers cannot be told in any reasonable time".into());
+        return Err("the order of its layers cannot be found in any reasonable time".into());
     }
     match &*search.found {
-        [] => Err("its layers and transitions, by their widths, follow each other in no order".into()),
+        [] => Err("the widths of its layers and transitions do not fit together in any order".into()),
         [steps] => Ok(chain(steps, &search.pieces, parts)),
-        _ => Err("its layers could follow each other in more than one order, and their names do not tell which".into()),
+        _ => Err("its layers could follow each other in more than one order, and their names do not say which".into()),
     }
 }
 
-/// One thing after another: a piece or a transition.
+/// One step of a chain: a piece or a transition.
 #[derive(Clone, Copy)]
 enum Step {
     Piece(usize),
@@ -161,7 +162,7 @@ impl Search {
     }
 }
 
-/// The blocks that names tell, and layers alone where they tell none.
+/// The blocks that the names show, and single layers where they show none.
 fn pieces(modules: &Modules, parts: &Parts) -> Vec<Piece> {
     let input = |layer: &Layer| modules.list[layer.first().conv].input();
     let growth = modules.list[parts.layers[0].conv.conv].out();

@@ -1,10 +1,10 @@
-//! Which part of a file is the network: training programs keep it in a dictionary beside an optimiser, an average of the
-//! weights and counters.
+//! Which part of a file is the network: training programs keep it in a dictionary together with an optimiser, an
+//! average of the weights and counters.
 
 use std::collections::BTreeMap;
 
-/// Keys under which training programs keep a network, those first that are taken before others: an average of the weights
-/// is what its author evaluated, so it is taken as timm takes it.
+/// Keys under which training programs keep a network, in order of preference. An average of the weights is what its
+/// author evaluated, so it comes first, as in timm.
 const USUAL: [&str; 17] = [
     "state_dict_ema",
     "model_ema",
@@ -40,7 +40,7 @@ pub(super) type Named<'a> = (&'a str, usize);
 pub(super) struct Entry {
     /// What stands before the names of its tensors: the keys of the dictionaries around them, each with a dot.
     pub prefix: String,
-    /// What there is to say of the choice.
+    /// Notes on the choice.
     pub notes: Vec<String>,
 }
 
@@ -51,23 +51,23 @@ enum Holds {
     Network,
     /// Kernels, matrices or running statistics, but no whole network.
     Part,
-    /// What an optimiser carries on.
+    /// State of an optimiser.
     Optimiser,
-    /// Nothing that a network has.
+    /// Nothing that belongs to a network.
     Else,
 }
 
-/// Finds the network among `tensors`; with `wanted`, the keys of a network joined by dots, takes that.
+/// Finds the network among `tensors`; with `wanted`, the keys of a network joined by dots, uses that one.
 ///
 /// # Errors
-/// Several networks of which none is the usual one to take, or no tensor under `wanted`; the message lists the keys.
+/// Several networks of which none is the usual choice, or no tensor under `wanted`; the message lists the keys.
 pub(super) fn find(tensors: &[Named<'_>], wanted: Option<&str>) -> Result<Entry, String> {
     let mut entry = Entry::default();
     if let Some(wanted) = wanted {
         entry.prefix = format!("{wanted}.");
         if !tensors.iter().any(|(name, _)| name.starts_with(&entry.prefix)) {
             let keys: Vec<&str> = level(tensors, "").into_keys().collect();
-            return Err(format!("no entry {wanted} in it; there are {}", keys.join(", ")));
+            return Err(format!("no entry {wanted} in it; it has {}", keys.join(", ")));
         }
     }
     loop {
@@ -100,7 +100,7 @@ fn holds(inside: &[Named<'_>]) -> Holds {
     }
 }
 
-/// The key to go on with; none where the dictionary is the network itself.
+/// The key to descend into; `None` where the dictionary is the network itself.
 fn choose<'a>(keys: &BTreeMap<&'a str, Holds>, notes: &mut Vec<String>) -> Result<Option<&'a str>, String> {
     let of = |wanted: Holds| keys.iter().filter(move |(_, holds)| **holds == wanted).map(|(key, _)| *key);
     let networks: Vec<&str> = of(Holds::Network).collect();
@@ -108,17 +108,17 @@ fn choose<'a>(keys: &BTreeMap<&'a str, Holds>, notes: &mut Vec<String>) -> Resul
         let others: Vec<&str> = networks.iter().copied().filter(|key| *key != USUAL[at]).collect();
         if at < AVERAGES && !others.is_empty() {
             let (average, others) = (USUAL[at], others.join(", "));
-            notes.push(format!("{average}, the average of the weights, is taken; --entry takes another ({others})"));
+            notes.push(format!("{average}, the average of the weights, is used; --entry selects another ({others})"));
         }
         return Ok(networks.into_iter().find(|key| *key == USUAL[at]));
     }
-    // A backbone has no matrix, so that its dictionary is told by having no part of a network beside it.
+    // A backbone has no matrix, so its dictionary is recognised by having no part of a network beside it.
     let parts: Vec<&str> = of(Holds::Part).collect();
     match (&*networks, &*parts) {
         (&[one], []) => Ok(Some(one)),
         ([], &[one]) if USUAL.contains(&one) => Ok(Some(one)),
         ([], _) | (_, [_, ..]) => Ok(None),
-        (several, []) => Err(format!("it holds several networks: {}; choose one by --entry", several.join(", "))),
+        (several, []) => Err(format!("it holds several networks: {}; choose one with --entry", several.join(", "))),
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(told(&[under("state_dict."), under("state_dict_ema.")]).unwrap(), "state_dict_ema.");
         let both = [under("model."), under("model_ema.module.")].concat();
         assert_eq!(prefix(&both, Some("model")).unwrap(), "model.");
-        assert!(prefix(&both, Some("net")).unwrap_err().contains("there are model, model_ema"));
+        assert!(prefix(&both, Some("net")).unwrap_err().contains("it has model, model_ema"));
     }
 
     #[test]

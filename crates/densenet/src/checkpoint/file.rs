@@ -19,16 +19,16 @@ use crate::{Error, Result};
 /// More tensors than any network of the family has.
 const MOST_TENSORS: usize = 100_000;
 
-/// A weight file whose description is read and found sound.
+/// A weight file whose description has been read and found sound.
 pub(super) struct WeightFile {
     pub path: PathBuf,
     /// In the file's own order where it has one, else by name.
     pub tensors: Vec<Stored>,
-    /// What the file says beside its tensors.
+    /// The texts in the file besides its tensors.
     pub texts: HashMap<String, String>,
-    /// What a folder says beside the file.
+    /// What a folder says about the file in it.
     pub hub: Option<HubConfig>,
-    /// What there is to say of the choice of these tensors.
+    /// Notes on the choice of these tensors.
     pub notes: Vec<String>,
     values: Values,
     /// Bytes of the file, or of all of them.
@@ -41,8 +41,8 @@ pub(super) enum Values {
 }
 
 impl WeightFile {
-    /// Opens `path`, whatever its name ends in: the content tells the format. A folder is one of the hub's. Of several
-    /// networks, `entry` is taken.
+    /// Opens `path`, whatever its extension: the content determines the format. A folder is one from a model hub. Of
+    /// several networks, `entry` is used.
     pub fn open(path: &Path, entry: Option<&str>) -> Result<Self> {
         if path.is_dir() {
             let hub::Folder { weights, config } = hub::find(path)?;
@@ -75,7 +75,7 @@ impl WeightFile {
     }
 
     fn of_safetensors(path: &Path, contents: safetensor::Contents, length: u64, entry: Option<&str>) -> Result<Self> {
-        // A file of ours holds one network, and perhaps what a run carries on.
+        // One of our files holds one network, and perhaps the state of a run.
         let ours = Card::of_metadata(&contents.texts).is_some() || contents.texts.contains_key("training");
         let named: Vec<_> = contents.tensors.iter().map(|stored| (&*stored.name, stored.shape.len())).collect();
         let found = match ours {
@@ -95,13 +95,13 @@ impl WeightFile {
         length: u64,
     ) -> Result<Self> {
         if tensors.len() > MOST_TENSORS {
-            return Err(Error::format(path, format!("{} tensors; no DenseNet has so many", tensors.len())));
+            return Err(Error::format(path, format!("{} tensors; no DenseNet has that many", tensors.len())));
         }
         Ok(Self { path: path.into(), tensors, texts, hub: None, notes: Vec::new(), values, length })
     }
 
-    /// Checks that tensors together take no more bytes than the file has. A PyTorch file can announce any number, by
-    /// views that repeat what is stored.
+    /// Checks that tensors together take no more bytes than the file has. A PyTorch file can announce any number,
+    /// through views that repeat what is stored.
     pub fn check_size(&self, numbers: impl Iterator<Item = usize>) -> Result<()> {
         let bytes = numbers.map(|index| {
             let stored = &self.tensors[index];
@@ -118,7 +118,7 @@ impl WeightFile {
         Ok(())
     }
 
-    /// Reads tensor number `index` into `out`, which is as long, as `f32`.
+    /// Reads tensor number `index` into `out`, which has the same length, as `f32`.
     pub fn read(&mut self, index: usize, out: &mut [f32]) -> Result<()> {
         let stored = &self.tensors[index];
         let wrong = |reason: String| Error::format(&self.path, format!("{}: {reason}", stored.name));
@@ -131,7 +131,7 @@ impl WeightFile {
         }
     }
 
-    /// Tensor number `index` as a count; none where it is no single 64-bit integer from 0 up.
+    /// Tensor number `index` as a count; `None` where it is not a single, non-negative 64-bit integer.
     pub fn count(&mut self, index: usize) -> Result<Option<u64>> {
         let stored = &self.tensors[index];
         if stored.dtype != Dtype::I64 || stored.elements() != Some(1) {

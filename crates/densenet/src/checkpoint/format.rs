@@ -1,4 +1,5 @@
-//! Which format a file has, told from its first bytes: those that are read, and those that people take for one of them.
+//! Which format a file has, judged by its first bytes: the formats that are read, and those that people mistake for
+//! them.
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ pub(super) enum Format {
     Pickle,
 }
 
-/// What the name of an index of safetensors files ends in.
+/// The extension of an index of safetensors files.
 pub(super) const INDEX: &str = ".safetensors.index.json";
 
 /// The format of `path`, which begins with `head`.
@@ -34,15 +35,15 @@ pub(super) fn of(path: &Path, head: &[u8]) -> Result<Format> {
     } else if let Some(reason) = stranger(&name, head) {
         Err(Error::format(path, reason))
     } else if name.ends_with(".safetensors") {
-        // A damaged one, whose reader says what is wrong.
+        // A damaged archive, whose reader says what is wrong.
         Ok(Format::Safetensors)
     } else {
-        let reason = "neither a safetensors file nor a PyTorch checkpoint (.pth, .pt): its first bytes are of neither";
+        let reason = "neither a safetensors file nor a PyTorch checkpoint (.pth, .pt): its first bytes match neither";
         Err(Error::format(path, reason))
     }
 }
 
-/// What a file is that is not read.
+/// What a file of a format that is not read is.
 fn stranger(name: &str, head: &[u8]) -> Option<String> {
     if let Some(pointer) = head.strip_prefix(b"version https://git-lfs.github.com/spec/") {
         return Some(pointer_in_words(pointer));
@@ -50,20 +51,18 @@ fn stranger(name: &str, head: &[u8]) -> Option<String> {
     let text = head.trim_ascii_start().to_ascii_lowercase();
     let reason = match () {
         () if head.get(257..262) == Some(b"ustar") => {
-            "a tar file, as PyTorch wrote before 2017; load it there and save it again"
+            "a tar file, as PyTorch wrote before 2017; load it with such a version and save it again"
         }
         () if head.starts_with(b"\x89HDF\r\n\x1a\n") => {
-            "an HDF5 file, as Keras writes it; weights of PyTorch or safetensors are read"
+            "an HDF5 file, as Keras writes it; only PyTorch and safetensors weights can be read"
         }
         () if name.ends_with(".onnx") || begins_as_onnx(head) => {
-            "an ONNX model, which densenet export writes and does not read; give the weights that it was exported from, of \
-             PyTorch or safetensors"
+            "an ONNX model, which densenet export writes but does not read; give the weights that it was exported from \
+             (PyTorch or safetensors)"
         }
-        () if head.starts_with(b"\x93NUMPY") => {
-            "an array of NumPy, not weights; predict reads such a file as its input"
-        }
+        () if head.starts_with(b"\x93NUMPY") => "a NumPy array, not weights; predict reads such a file as its input",
         () if text.starts_with(b"<!doctype") || text.starts_with(b"<html") => {
-            "a web page, not weights; the download gave a page instead of the file"
+            "a web page, not weights; the download returned a page instead of the file"
         }
         () if head.is_empty() => "an empty file",
         () => return None,
@@ -71,18 +70,18 @@ fn stranger(name: &str, head: &[u8]) -> Option<String> {
     Some(reason.into())
 }
 
-/// Whether `head` is that of an ONNX model: a version below 128, then the name of the program that wrote it.
+/// Whether `head` begins an ONNX model: a version below 128, then the name of the program that wrote it.
 fn begins_as_onnx(head: &[u8]) -> bool {
     let name = head.get(4..).and_then(|rest| rest.get(..usize::from(head[3])));
     head.first() == Some(&0x08) && head.get(2) == Some(&0x12) && name.is_some_and(|name| name.is_ascii())
 }
 
-/// That a file is a pointer of Git LFS, whose text after the version's address is `pointer`.
+/// Says that a file is a Git LFS pointer, whose text after the version's address is `pointer`.
 fn pointer_in_words(pointer: &[u8]) -> String {
     let text = String::from_utf8_lossy(pointer);
     let size = text.lines().find_map(|line| line.strip_prefix("size ")?.trim().parse::<u64>().ok());
     let size = size.map_or(String::new(), |bytes| format!(" of {bytes} bytes"));
-    format!("a pointer of Git LFS to a file{size}, not the file; git lfs pull fetches it")
+    format!("a Git LFS pointer to a file{size}, not the file itself; git lfs pull downloads it")
 }
 
 #[cfg(test)]
@@ -97,18 +96,18 @@ mod tests {
     fn files_that_people_take_for_weights_are_named() {
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 32342954\n";
         for name in ["a.safetensors", "a.pth", "a"] {
-            assert!(told(name, pointer).contains("Git LFS to a file of 32342954 bytes"), "{name}");
+            assert!(told(name, pointer).contains("Git LFS pointer to a file of 32342954 bytes"), "{name}");
         }
         for (name, head, part) in [
             ("a.h5", &b"\x89HDF\r\n\x1a\n\0\0"[..], "HDF5"),
             ("a.onnx", b"\x08\x08\x12\x07pytorch", "ONNX"),
             ("a.pth", b"\x08\x08\x12\x08densenet\x1a\x051.0.0", "weights that it was exported from"),
             ("a.onnx", b"\x0a", "ONNX"),
-            ("a.pth", b"\x08\x08\x12\x7fdensenet", "first bytes are of neither"),
+            ("a.pth", b"\x08\x08\x12\x7fdensenet", "first bytes match neither"),
             ("a.pth", b"\n<!DOCTYPE html><html>", "web page"),
             ("a.pth", b"", "empty"),
             ("a.npy", b"\x93NUMPY\x01\0", "NumPy"),
-            ("a.pth", b"hello", "first bytes are of neither"),
+            ("a.pth", b"hello", "first bytes match neither"),
         ] {
             assert!(told(name, head).contains(part), "{name}: {}", told(name, head));
         }

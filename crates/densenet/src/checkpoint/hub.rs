@@ -1,4 +1,4 @@
-//! A folder of a model hub: weights beside `config.json`, as timm writes it.
+//! A folder from a model hub: weights and a `config.json`, as timm writes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use crate::config::HeadPool;
 use crate::data::{Interpolation, Preprocessing, Resize};
 use crate::{Error, Result};
 
-/// Names of the weights in such a folder, the first that is there.
+/// File names of the weights in such a folder; the first that exists is read.
 pub const WEIGHTS: [&str; 3] = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
 
-/// What describes them.
+/// The file that describes them.
 const CONFIG: &str = "config.json";
 
-/// Weights and what is said of them.
+/// Weights and their description.
 pub(super) struct Folder {
     pub weights: PathBuf,
     pub config: Option<HubConfig>,
@@ -29,7 +29,7 @@ pub(super) struct Folder {
 pub(super) fn find(folder: &Path) -> Result<Folder> {
     let weights = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let weights = weights.ok_or_else(|| {
-        Error::format(folder, format!("a folder without weights; {} are looked for in it", WEIGHTS.join(", ")))
+        Error::format(folder, format!("a folder without weights; it should contain one of {}", WEIGHTS.join(", ")))
     })?;
     let path = folder.join(CONFIG);
     if !path.is_file() {
@@ -42,18 +42,18 @@ pub(super) fn find(folder: &Path) -> Result<Folder> {
     Ok(Folder { weights, config: Some(config) })
 }
 
-/// What `config.json` says of a network's pictures and classes.
+/// What `config.json` says about a network's pictures and classes.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct HubConfig {
     preprocessing: Option<Preprocessing>,
     labels: Vec<String>,
     licence: Option<String>,
-    /// What the classifier reads of the last maps.
+    /// How the last maps are pooled for the classifier.
     pub head_pool: Option<HeadPool>,
 }
 
 impl HubConfig {
-    /// The `card` with what is said here.
+    /// The `card`, completed with what is said here.
     pub fn complete(&self, card: Card) -> Card {
         Card {
             preprocessing: self.preprocessing.clone().or(card.preprocessing),
@@ -64,7 +64,7 @@ impl HubConfig {
     }
 }
 
-/// The fields of `config.json`; timm's older folders have those of `pretrained_cfg` beside the others.
+/// The fields of `config.json`; older timm folders have those of `pretrained_cfg` beside the others.
 #[derive(Deserialize)]
 struct Described {
     pretrained_cfg: Option<Pretrained>,
@@ -98,7 +98,7 @@ impl Described {
             numbered.sort();
             numbered.into_iter().map(|(_, label)| label).collect()
         };
-        // What stands at the root was said later, when the network was tuned to other classes.
+        // Fields at the root were written later, when the network was fine-tuned to other classes.
         let labels = self.label_names.or(self.id2label.map(by_number)).or(pretrained.label_names.clone());
         let preprocessing = pretrained.preprocessing()?;
         let licence = pretrained.license.filter(|licence| !licence.is_empty());
@@ -106,18 +106,18 @@ impl Described {
             None => None,
             Some("avg") => Some(HeadPool::Average),
             Some("max") => Some(HeadPool::Max),
-            Some(other) => return Err(format!("global_pool is {other}; avg and max are read")),
+            Some(other) => return Err(format!("global_pool is {other}; only avg and max are supported")),
         };
         Ok(HubConfig { head_pool, preprocessing, labels: labels.unwrap_or_default(), licence })
     }
 }
 
 impl Pretrained {
-    /// The preprocessing of timm's `create_transform(**resolve_data_config(pretrained_cfg))`; none without a size.
+    /// The preprocessing of timm's `create_transform(**resolve_data_config(pretrained_cfg))`; `None` without a size.
     fn preprocessing(&self) -> Result<Option<Preprocessing>, String> {
         let Some([channels, height, width]) = self.input_size else { return Ok(None) };
         if height != width {
-            return Err(format!("input_size is {height} by {width}; a square input is read"));
+            return Err(format!("input_size is {height} by {width}; only square inputs are supported"));
         }
         let imagenet = Preprocessing::named("imagenet").expect("a known name");
         let mean = self.mean.clone().unwrap_or(imagenet.mean);
@@ -125,12 +125,12 @@ impl Pretrained {
         let resize = match self.crop_mode.as_deref() {
             None | Some("center") => Resize::Short,
             Some("squash") => Resize::Squash,
-            Some(other) => return Err(format!("crop_mode is {other}; center and squash are read")),
+            Some(other) => return Err(format!("crop_mode is {other}; only center and squash are supported")),
         };
         let interpolation = match self.interpolation.as_deref() {
             None | Some("bicubic") => Interpolation::Bicubic,
             Some("bilinear") => Interpolation::Bilinear,
-            Some(other) => return Err(format!("interpolation is {other}; bilinear and bicubic are read")),
+            Some(other) => return Err(format!("interpolation is {other}; only bilinear and bicubic are supported")),
         };
         let crop_fraction = self.crop_pct.unwrap_or(0.875);
         let plain = Preprocessing::new(height, mean, std).with_channels(channels);

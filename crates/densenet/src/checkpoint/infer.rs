@@ -1,4 +1,4 @@
-//! What a weight file holds, told from the names and shapes of its tensors alone.
+//! What a weight file holds, inferred from the names and shapes of its tensors alone.
 
 use std::collections::BTreeMap;
 
@@ -21,44 +21,45 @@ use crate::{Architecture, Config};
 pub struct Inferred {
     /// The network.
     pub config: Config,
-    /// Whose names the tensors have.
+    /// Which library's names the tensors have.
     pub spelling: &'static str,
-    /// What the file cannot tell.
+    /// What the file does not say.
     pub assumptions: Vec<Assumption>,
-    /// What was chosen or changed in reading it.
+    /// Notes on what was chosen or changed while reading it.
     pub notes: Vec<String>,
-    /// What else there is to say of it.
+    /// Further remarks.
     pub remarks: Vec<String>,
-    /// The number in the file of each of [`Architecture`]'s tensors, by its name; none for a bias that is zero.
+    /// The number in the file of each of [`Architecture`]'s tensors, by its name; `None` for a bias that is zero.
     #[serde(skip)]
     pub(super) tensors: BTreeMap<String, Option<usize>>,
 }
 
-/// Something that a weight file cannot tell.
+/// Something that a weight file does not say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Assumption {
-    /// What.
+    /// What it is.
     pub what: &'static str,
-    /// What is taken instead.
+    /// What is assumed instead.
     pub taken: String,
-    /// The program's option that says otherwise.
+    /// The program's option that overrides the assumption.
     pub option: &'static str,
-    /// Whether it is about the pictures rather than the network.
+    /// Whether it concerns the pictures rather than the network.
     pub input: bool,
 }
 
 impl Inferred {
-    /// The same, with the order of maps that [`Reader::weights_and_order`](super::Reader::weights_and_order) found.
+    /// The same network, with the order of maps that [`Reader::weights_and_order`](super::Reader::weights_and_order)
+    /// found.
     pub fn with_order(mut self, order: Option<NewMaps>) -> Self {
         match order {
             Some(NewMaps::First) => {
                 self.notes.push(
-                    "a layer's new maps stand before the older ones; they are put after them, as in the paper".into(),
+                    "a layer's new maps come before the older ones; they are moved after them, as in the paper".into(),
                 );
             }
             Some(NewMaps::Last) => {}
             None => self.assumptions.push(Assumption {
-                what: "where a layer's new maps stand",
+                what: "where a layer's new maps go",
                 taken: "last".into(),
                 option: "--new-maps",
                 input: false,
@@ -67,14 +68,14 @@ impl Inferred {
         self
     }
 
-    /// The same, where the maps before the classifier are said to be pooled so.
+    /// The same network, with the given pooling before the classifier.
     pub(super) fn with_head_pool(self, head_pool: HeadPool) -> Self {
         let mut said = Self { config: Config { head_pool, ..self.config.clone() }, ..self };
         said.assumptions.retain(|assumption| assumption.option != "--head-pool");
         said
     }
 
-    /// The same, where a person knows better: with another configuration of the same tensors.
+    /// The same tensors with another configuration, for callers who know better.
     pub fn with(self, config: Config) -> Self {
         let untold = |a: &Assumption| self.assumptions.iter().any(|before| before.option == a.option);
         let assumptions = assumptions(&config).into_iter().filter(untold).collect();
@@ -82,23 +83,23 @@ impl Inferred {
     }
 }
 
-/// Infers the network that `tensors`, in the order of the file, are the weights of.
+/// Infers the network whose weights are `tensors`, in the order of the file.
 ///
 /// # Errors
-/// Why they are no DenseNet, or cannot be inferred to be one, with a table of what was found.
+/// Why they are not a DenseNet, or cannot be inferred to be one, with a table of what was found.
 pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     let modules = Modules::of(tensors);
     let other = tensors.iter().find(|tensor| tensor.name.ends_with("weight") && matches!(tensor.shape.len(), 3 | 5));
     let found = if let Some(Stored { name, shape, .. }) = other {
         let axes = shape.len() - 2;
         Err(format!(
-            "{name} is a kernel of {axes} dimensions, {shape:?}; networks of pictures, of 2 dimensions, are read"
+            "{name} is a kernel of {axes} dimensions, {shape:?}; only networks for pictures (2 dimensions) can be read"
         ))
     } else if modules.left_over.is_empty() {
         arrange(&modules).and_then(|(parts, chain)| Found { modules: &modules, parts, chain }.network(tensors))
     } else {
         let names: Vec<&str> = modules.left_over.iter().map(|&index| &*tensors[index].name).take(8).collect();
-        Err(format!("{} of its tensors have no place in one, as {}", modules.left_over.len(), names.join(", ")))
+        Err(format!("{} of its tensors have no place in one, such as {}", modules.left_over.len(), names.join(", ")))
     };
     found.map_err(|reason| {
         let table = table::of(tensors, &modules);
@@ -106,15 +107,15 @@ pub(super) fn infer(tensors: &[Stored]) -> Result<Inferred, String> {
     })
 }
 
-/// The parts of the network in its order: by nesting names or in a row, in the file's order or as a person counts, or in
-/// the only order in which widths fit.
+/// The parts of the network in order: by nested names or in a row, in the file's order or by natural sorting, or in the
+/// only order in which the widths fit.
 fn arrange(modules: &Modules) -> Result<(Parts, Chain), String> {
     let of_file: Vec<usize> = (0..modules.list.len()).collect();
     let mut by_name = of_file.clone();
     by_name.sort_by(|&a, &b| natural(&modules.list[a].name, &modules.list[b].name));
     let follow = |parts: Parts| chain::in_order(modules, &parts).map(|chain| (parts, chain));
     let search = |parts: Parts| chain::searched(modules, &parts).map(|chain| (parts, chain));
-    // Names that nest say more than an order, which may be that of the alphabet.
+    // Nested names say more than an order, which may be alphabetical.
     layers::by_nesting(modules, &of_file)
         .and_then(follow)
         .or_else(|_| layers::by_nesting(modules, &by_name).and_then(follow))
@@ -180,7 +181,7 @@ impl Found<'_> {
         config.validate().map(|()| config).map_err(|error| error.to_string())
     }
 
-    /// The configuration where the classifier reads all pixels of the last maps: that fixes the size of pictures.
+    /// The configuration where the classifier reads all pixels of the last maps: this fixes the size of pictures.
     fn with_all_pixels(&self, config: Config) -> Result<Config, String> {
         let channels = self.out(self.parts.last_norm);
         let reads = self.parts.classifier.first().map(|&first| self.modules.list[first].input());
@@ -197,25 +198,25 @@ impl Found<'_> {
         Ok(Config { head_pool: HeadPool::None, input_size, ..config })
     }
 
-    /// The bottleneck's width in units of the growth rate, the same in each layer; layers that differ are refused.
+    /// The bottleneck's width in units of the growth rate, the same in every layer; layers that differ are refused.
     fn bn_size(&self, growth_rate: usize) -> Result<Option<usize>, String> {
         let width = |layer: &layers::Layer| layer.bottleneck.map(|pair| self.out(pair.conv));
         let first = width(&self.parts.layers[0]);
         for layer in &self.parts.layers {
             let conv = &self.modules.list[layer.conv.conv];
             if conv.kernel() != 3 || conv.out() != growth_rate || width(layer) != first {
-                return Err(format!("{} is not made as the layers before it", conv.name));
+                return Err(format!("{} is not built like the layers before it", conv.name));
             }
         }
         match first {
             Some(width) if width % growth_rate != 0 => {
-                Err(format!("its bottlenecks are {width} channels wide, no multiple of the growth rate {growth_rate}"))
+                Err(format!("its bottlenecks are {width} channels wide, not a multiple of growth rate {growth_rate}"))
             }
             width => Ok(width.map(|width| width / growth_rate)),
         }
     }
 
-    /// The roundest factor by which all transitions narrow as they do; a half without transitions.
+    /// The roundest compression factor that fits all transitions; a half if there are none.
     fn compression(&self) -> Result<f64, String> {
         let widths: Vec<(usize, usize)> = self
             .chain
@@ -232,7 +233,7 @@ impl Found<'_> {
             .chain(rounded)
             .chain([lowest])
             .find(|&theta| theta <= 1.0 && narrows(theta))
-            .ok_or_else(|| format!("its transitions narrow by no common factor: {}", widths_in_words(&widths)))
+            .ok_or_else(|| format!("its transitions do not narrow by a common factor: {}", widths_in_words(&widths)))
     }
 
     /// Every convolution.
@@ -270,13 +271,13 @@ impl Found<'_> {
         let mut notes = Vec::new();
         let without = self.convs().filter(|&conv| self.modules.list[conv].bias.is_none()).count();
         if config.bias && without > 0 {
-            notes.push(format!("{without} of the convolutions have no bias and get one of zeros"));
+            notes.push(format!("{without} of the convolutions have no bias and get a bias of zeros"));
         }
         if self.parts.classifier.iter().any(|&linear| self.modules.list[linear].bias.is_none()) {
-            notes.push("a linear layer of the classifier has no bias and gets one of zeros".into());
+            notes.push("a linear layer of the classifier has no bias and gets a bias of zeros".into());
         }
         if self.parts.classifier.is_empty() {
-            notes.push("there is no classifier: it is a backbone, which makes features".into());
+            notes.push("there is no classifier: this is a backbone, which computes features".into());
         }
         notes
     }
@@ -286,9 +287,9 @@ impl Found<'_> {
         let aside: Vec<&str> = self.modules.set_aside.iter().map(|&index| &*tensors[index].name).collect();
         let (counters, others): (Vec<&str>, Vec<&str>) = aside.into_iter().partition(|name| name.ends_with(COUNTER));
         if !counters.is_empty() {
-            remarks.push(format!("{} counters of batches are kept for PyTorch alone", counters.len()));
+            remarks.push(format!("{} batch counters are kept, for PyTorch only", counters.len()));
         }
-        remarks.extend(others.iter().map(|name| format!("{name} is no weight and is not read")));
+        remarks.extend(others.iter().map(|name| format!("{name} is not a weight and is not read")));
         remarks
     }
 }
@@ -305,7 +306,7 @@ fn pre_activations(architecture: &Architecture) -> impl Iterator<Item = &PreAct>
     })
 }
 
-/// A stem of that kernel with the stride and pooling that it usually has.
+/// A stem with this kernel, and the stride and pooling that usually go with it.
 fn usual_stem(kernel: usize, norm: bool) -> Stem {
     let large = kernel > 3;
     let pool = (large && norm).then_some(StemPool::IMAGENET);
@@ -363,7 +364,7 @@ fn assumptions(config: &Config) -> Vec<Assumption> {
         let output = if config.num_classes == 1 { "sigmoid" } else { "softmax" };
         all.push(of_input("what the outputs mean", output.into(), "--output"));
     }
-    all.push(of_input("mean and deviation of the input", "none".into(), "--preset, or --mean and --std"));
+    all.push(of_input("mean and standard deviation of the input", "none".into(), "--preset, or --mean and --std"));
     all.push(of_input(
         "how pictures are resized and cropped",
         "as usual for the size".into(),
@@ -380,7 +381,7 @@ fn assumptions(config: &Config) -> Vec<Assumption> {
     all
 }
 
-/// Whose names they are.
+/// Which library's names they are.
 fn spelling(tensors: &[Stored]) -> &'static str {
     let any = |part: &str| tensors.iter().any(|tensor| tensor.name.contains(part));
     match () {

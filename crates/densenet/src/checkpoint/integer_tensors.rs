@@ -1,7 +1,7 @@
-//! Weights of eight bits in a file.
+//! 8-bit weights in a file.
 //!
-//! A convolution has its weight as I8 under its own name, and beside it `weight_scale`, `input_scale` and `correction`, the
-//! stem's `picture_zero`, too; a block has `map_scale` and `map_zero`. All else is as in any file.
+//! A convolution has its weight as I8 under its own name, with `weight_scale`, `input_scale` and `correction` beside
+//! it, and for the stem also `picture_zero`; a block has `map_scale` and `map_zero`. Everything else is as in any file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::quantization::{Quantization, QuantizedConv};
 use crate::tensor_file::{self, Entry};
 use crate::{Error, Result};
 
-/// Names of the tensors of a convolution beside its weight, after the convolution's.
+/// Names of a convolution's tensors besides its weight; each follows the convolution's name.
 pub(super) const OF_CONV: [&str; 3] = ["weight_scale", "input_scale", "correction"];
 
-/// Name of the tensor that only the stem has, after its convolution's.
+/// Name of the tensor that only the stem has, after its convolution's name.
 pub(super) const PICTURE_ZERO: &str = "picture_zero";
 
-/// Names of the tensors of a block's maps, after the block's.
+/// Names of the tensors for a block's maps, after the block's name.
 pub(super) const OF_MAPS: [&str; 2] = ["map_scale", "map_zero"];
 
 /// The name of block number `i`, from 0.
@@ -28,15 +28,15 @@ pub(super) fn block(i: usize) -> String {
     format!("features.denseblock{}", i + 1)
 }
 
-/// Names of the weights that are integers.
+/// Names of the weights that are stored as integers.
 pub(super) fn integer_weights(architecture: &Architecture) -> BTreeSet<String> {
     architecture.convs().map(|conv| format!("{}.weight", conv.name)).collect()
 }
 
-/// Writes a network of `architecture` with its integers; `entries` are all its values.
+/// Writes an int8 network of `architecture`; `entries` are all its values.
 ///
 /// # Errors
-/// Integers of another network, and a file that cannot be written.
+/// Integers of another network, or a file that cannot be written.
 pub(super) fn write<'a>(
     path: &Path,
     metadata: BTreeMap<String, String>,

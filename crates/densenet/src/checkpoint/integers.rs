@@ -1,4 +1,4 @@
-//! Reading weights of eight bits.
+//! Reading 8-bit weights.
 
 use safetensors::Dtype;
 
@@ -20,8 +20,8 @@ impl Reader {
         let stem = format!("{}.weight", architecture.stem_conv.name);
         if self.tensors().iter().any(|stored| stored.name == stem && stored.dtype == Dtype::F32) {
             return Err(self.wrong(format!(
-                "holds {stem} as F32, as before the stem became integers; make it again of the weights that it was made of, by \
-                 densenet quantize"
+                "holds {stem} as F32, from before the stem was quantized, too; run densenet quantize again on the \
+                 weights that it was made from"
             )));
         }
         let integers = integer_weights(architecture);
@@ -71,7 +71,7 @@ impl Reader {
         Ok(quantization)
     }
 
-    /// The elements of the tensor `name`, which has so many of type `dtype`; scales must be above 0.
+    /// The elements of the tensor `name`, which has `len` elements of type `dtype`; scales must be above 0.
     fn named(&mut self, name: &str, dtype: Dtype, len: usize) -> Result<Vec<f32>> {
         let index = self.tensors().iter().position(|stored| stored.name == name && stored.dtype == dtype);
         let index = index.ok_or_else(|| self.wrong(format!("lacks {name} of {dtype:?}")))?;

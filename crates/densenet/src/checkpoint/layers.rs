@@ -1,9 +1,9 @@
 //! From modules to the layers of a DenseNet: which batch-norm stands before which convolution.
 //!
-//! Two readings, each for an order of the names. *By nesting*: where names nest (`block1.layer2.conv1`), the batch-norms
-//! and convolutions of a layer are those under its name, in whatever order the layers are listed. *In a row*: a DenseNet
-//! is a convolution, perhaps a batch-norm, and then nothing but batch-norms and convolutions in turn, so the first
-//! batch-norm belongs to the first convolution and so on, whatever they are called.
+//! There are two readings, each for an order of the names. *By nesting*: where names nest (`block1.layer2.conv1`), the
+//! batch-norms and convolutions of a layer are those under its name, in whatever order the layers are listed. *In a
+//! row*: a DenseNet is a convolution, perhaps a batch-norm, and then only batch-norms and convolutions in turn, so the
+//! first batch-norm belongs to the first convolution and so on, whatever they are called.
 
 use std::collections::HashMap;
 
@@ -27,13 +27,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// What the layer does first.
+    /// The layer's first operation.
     pub fn first(&self) -> Pair {
         self.bottleneck.unwrap_or(self.conv)
     }
 }
 
-/// All modules in their parts; layers and transitions each in the order of their names.
+/// All modules by part; layers and transitions each in the order of their names.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub stem: usize,
@@ -41,7 +41,7 @@ pub(super) struct Parts {
     pub layers: Vec<Layer>,
     pub transitions: Vec<Pair>,
     pub last_norm: usize,
-    /// The linear layers, each of which reads what the one before it makes; none in a backbone.
+    /// The linear layers, each of which reads the output of the one before; none in a backbone.
     pub classifier: Vec<usize>,
 }
 
@@ -51,8 +51,8 @@ struct Sorted<'a> {
     convs: Vec<usize>,
     norms: Vec<usize>,
     classifier: Vec<usize>,
-    /// Whether each 3x3 has a 1x1 before it. Transitions are fewer than blocks and blocks no more than layers, so there
-    /// are as many 1x1s as layers only then.
+    /// Whether each 3x3 has a 1x1 before it. There are fewer transitions than blocks and no more blocks than layers, so
+    /// only then are there as many 1x1s as layers.
     bottlenecks: bool,
 }
 
@@ -82,8 +82,8 @@ impl<'a> Sorted<'a> {
         let norms = of(|kind| matches!(kind, Kind::Norm { .. }));
         if norms.len() != convs.len() && norms.len() != convs.len() + 1 {
             return Err(format!(
-                "it has {} batch-norms and {} convolutions; a DenseNet has as many, or with a batch-norm in its stem one \
-                 more",
+                "it has {} batch-norms and {} convolutions; a DenseNet has equally many, or one more batch-norm with a \
+                 batch-norm in its stem",
                 norms.len(),
                 convs.len()
             ));
@@ -188,7 +188,7 @@ pub(super) fn by_nesting(modules: &Modules, order: &[usize]) -> Result<Parts, St
     Ok(Parts { stem: convs[0], stem_norm, layers, transitions, last_norm, classifier: sorted.classifier })
 }
 
-/// The layer that consists of the modules `inside` a name, if one does.
+/// The layer that consists of the modules `inside` a name, if they form one.
 fn layer(sorted: &Sorted<'_>, inside: &[usize]) -> Option<Layer> {
     let (convs, norms) = split(sorted, inside)?;
     let conv = *convs.iter().find(|&&conv| !sorted.is_point(conv))?;
@@ -208,7 +208,7 @@ fn layer(sorted: &Sorted<'_>, inside: &[usize]) -> Option<Layer> {
     }
 }
 
-/// The transition that consists of the modules `inside` a name, if one does.
+/// The transition that consists of the modules `inside` a name, if they form one.
 fn transition(sorted: &Sorted<'_>, inside: &[usize]) -> Option<Pair> {
     let (convs, norms) = split(sorted, inside)?;
     let (&[conv], &[norm]) = (&*convs, &*norms) else { return None };
@@ -216,7 +216,7 @@ fn transition(sorted: &Sorted<'_>, inside: &[usize]) -> Option<Pair> {
     (sorted.is_point(conv) && sorted.fits(pair)).then_some(pair)
 }
 
-/// Convolutions and batch-norms among `inside`; none if anything else is.
+/// Convolutions and batch-norms among `inside`; `None` if there is anything else.
 fn split(sorted: &Sorted<'_>, inside: &[usize]) -> Option<(Vec<usize>, Vec<usize>)> {
     let (mut convs, mut norms) = (Vec::new(), Vec::new());
     for &module in inside {
@@ -229,13 +229,13 @@ fn split(sorted: &Sorted<'_>, inside: &[usize]) -> Option<(Vec<usize>, Vec<usize
     Some((convs, norms))
 }
 
-/// Modules under every beginning of a name, as long as they are few.
+/// Modules under every prefix of a name, as long as they are few.
 struct Tree<'a> {
     parts: Vec<Vec<&'a str>>,
     under: HashMap<Vec<&'a str>, Vec<usize>>,
 }
 
-/// Modules of the largest part that is looked for, a bottlenecked layer.
+/// Number of modules in the largest part searched for, a layer with bottleneck.
 const LARGEST_PART: usize = 4;
 
 impl<'a> Tree<'a> {
@@ -253,8 +253,8 @@ impl<'a> Tree<'a> {
         Self { parts, under }
     }
 
-    /// What `read` makes of the modules under the shortest beginning of the name of `conv` that it makes something of,
-    /// and the number of parts of that beginning.
+    /// What `read` makes of the modules under the shortest prefix of the name of `conv` for which it returns something,
+    /// and the number of parts of that prefix.
     fn highest<T>(&self, conv: usize, read: impl Fn(&[usize]) -> Option<T>) -> Option<(T, usize)> {
         let parts = &self.parts[conv];
         (1..=parts.len()).find_map(|depth| Some((read(&self.under[&parts[..depth]])?, depth)))

@@ -1,8 +1,9 @@
-//! Which way round the layers of a file put their maps together.
+//! In which order the layers of a file concatenate their maps.
 //!
-//! The paper's equation 2 appends: a layer reads `[x0, x1, ...]` and its new map comes last. Other implementations put the
-//! new map first, `cat((new, old))`, which no shape tells. Running statistics do: all batch-norms of a block see the same
-//! maps, so the running means of one are found in the next one's, at its beginning or at its end.
+//! In the paper's equation 2 a layer appends: it reads `[x0, x1, ...]` and its new map comes last. Other
+//! implementations put the new map first, `cat((new, old))`, which no shape shows. Running statistics do: all
+//! batch-norms of a block see the same maps, so the running means of one reappear in the next one's, at its beginning
+//! or at its end.
 
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use crate::Architecture;
 use crate::architecture::{Block, Conv, Norm};
 use crate::config::Joining;
 
-/// Where a layer's new maps stand among those that the next layer reads.
+/// Where a layer's new maps go among the maps that the next layer reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NewMaps {
@@ -23,14 +24,15 @@ pub enum NewMaps {
     Last,
 }
 
-/// Difference of two batch-norms' running means, as a share of their size, up to which they are of the same maps. Those
-/// that one program wrote are equal to the bit, but some libraries add in another order for other widths.
+/// Largest difference between two batch-norms' running means, relative to their size, at which they belong to the same
+/// maps. Means that one program wrote are bitwise equal, but some libraries add in a different order for different
+/// widths.
 const SAME: f64 = 1e-3;
 
-/// Share from which they are of different maps.
+/// Smallest relative difference at which they belong to different maps.
 const DIFFERENT: f64 = 1e-1;
 
-/// What the running statistics of `weights` tell; none where they are those of a new network, or tell nothing.
+/// What the running statistics of `weights` show; `None` where they are those of a new network, or show nothing.
 pub(super) fn told(architecture: &Architecture, weights: &Weights) -> Option<NewMaps> {
     if architecture.config.joining != Joining::Dense {
         return None;
@@ -54,14 +56,14 @@ pub(super) fn told(architecture: &Architecture, weights: &Weights) -> Option<New
     }
 }
 
-/// Norm of the difference of two vectors, as a share of the first one's.
+/// Norm of the difference of two vectors, relative to the first one's.
 fn difference(a: &[f32], b: &[f32]) -> f64 {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let size = norm(&mut a.iter().map(|&v| v.into()));
     norm(&mut a.iter().zip(b).map(|(&a, &b)| f64::from(a) - f64::from(b))) / size
 }
 
-/// Takes weights whose layers put new maps first to the order of `architecture`, whose layers put them last.
+/// Reorders weights whose layers put new maps first for `architecture`, whose layers put them last.
 pub(super) fn new_maps_last(architecture: &Architecture, weights: &mut Weights) {
     for (i, block) in architecture.blocks.iter().enumerate() {
         for (layers, reader) in readers(architecture, i, block).enumerate() {
@@ -79,10 +81,10 @@ pub(super) fn new_maps_last(architecture: &Architecture, weights: &mut Weights) 
     }
 }
 
-/// A batch-norm over all maps that there are at some place of a block, and the weights that read what it makes.
+/// A batch-norm over all maps at some point of a block, and the weights that read its output.
 struct Reader<'a> {
     norm: &'a Norm,
-    /// `[out][in][elements]`; none where nothing reads it.
+    /// `[out][in][elements]`; `None` where nothing reads it.
     weight: Option<&'a Range<usize>>,
     elements: usize,
 }
@@ -98,21 +100,21 @@ fn readers<'a>(architecture: &'a Architecture, number: usize, block: &'a Block) 
     let last = number + 1 == architecture.blocks.len();
     let end = last.then(|| {
         let (norm, first) = (&architecture.final_norm, architecture.classifier.first());
-        // A classifier of all pixels reads those of a channel side by side.
+        // A classifier of all pixels reads the pixels of a channel side by side.
         let elements = architecture.num_features / norm.channels;
         Reader { norm, weight: first.map(|linear| &linear.weight), elements }
     });
     layers.chain(&block.transition).map(move |op| of(&op.norm, &op.conv)).chain(end)
 }
 
-/// For each channel of a reader after so many `layers` its place where new maps stand first.
+/// For each channel of a reader after `layers` layers, its position where new maps come first.
 fn places(block: &Block, layers: usize) -> Vec<usize> {
     let widths: Vec<usize> = block.widths().take(layers + 1).collect();
     let after = |map: usize| widths[map + 1..].iter().sum::<usize>();
     (0..widths.len()).flat_map(|map| after(map)..after(map) + widths[map]).collect()
 }
 
-/// Puts channel `from[c]` of `[any][channel][elements]` at `c`.
+/// Moves channel `from[c]` of `[any][channel][elements]` to `c`.
 fn permute(values: &mut [f32], from: &[usize], elements: usize) {
     let mut row = Vec::new();
     for values in values.chunks_exact_mut(from.len() * elements) {
@@ -146,7 +148,7 @@ mod tests {
         )
     }
 
-    /// Gives all batch-norms of a block the same running means, in the order in which the layers put maps together.
+    /// Gives all batch-norms of a block the same running means, in the order in which the layers concatenate maps.
     fn share_means(architecture: &Architecture, weights: &mut Weights, order: NewMaps) {
         for (i, block) in architecture.blocks.iter().enumerate() {
             let all: Vec<&Norm> = readers(architecture, i, block).map(|reader| reader.norm).collect();

@@ -1,36 +1,37 @@
-//! Whole modules in the pickles that PyTorch 0.3 to 1.5 wrote, put into words that `pytorch-reader` knows.
+//! Whole modules in the pickles that PyTorch 0.3 to 1.5 wrote, rewritten in terms that `pytorch-reader` knows.
 //!
-//! `torch.save(model)` noted each module's class by a persistent id, the tuple `("module", class, file, source)`, where the
-//! class alone would do; and PyTorch 0.3 made a parameter by a call of its class, with what else it knows as a state. A pass
-//! over the opcodes, which builds nothing and runs nothing, finds both: a persistent id of a module is dropped in favour of
-//! the class, a parameter's class becomes `torch._utils._rebuild_parameter`, and its state is dropped.
+//! `torch.save(model)` recorded each module's class by a persistent id, the tuple `("module", class, file, source)`,
+//! where the class alone would do. PyTorch 0.3 also created a parameter by a call of its class, with its other
+//! attributes as a state. A pass over the opcodes, which builds nothing and runs nothing, finds both: a module's
+//! persistent id is replaced by the class; a parameter's class becomes `torch._utils._rebuild_parameter`, and its state
+//! is dropped.
 
 use std::collections::HashMap;
 
 use super::opcodes;
 
-/// The class of parameters, and what makes one of a tensor.
+/// The class of parameters, and what creates one from a tensor.
 const PARAMETER: &[u8] = b"ctorch.nn.parameter\nParameter\n";
 const REBUILD_PARAMETER: &[u8] = b"ctorch._utils\n_rebuild_parameter\n";
 
-/// What there is to know of a value on the pickle's stack.
+/// What needs to be known about a value on the pickle's stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Value {
     Mark,
     /// The text `module`.
     ModuleWord,
-    /// A class, as the opcode that pushes it once more.
+    /// A class, as the opcode that pushes it again.
     Class(Vec<u8>),
     /// The class of parameters.
     ParameterClass,
-    /// The tuple that notes a module's class.
+    /// The tuple that records a module's class.
     ModuleId(Vec<u8>),
-    /// A parameter that its class made.
+    /// A parameter created by its class.
     Parameter,
     Other,
 }
 
-/// The `pickle`, which ends with its last byte, in other words; none where it holds neither or is no sound pickle.
+/// The rewritten `pickle`, which ends with its last byte; `None` where it holds neither or is not a sound pickle.
 pub(super) fn reworded(pickle: &[u8]) -> Option<Vec<u8>> {
     let mut pass =
         Pass { stack: Vec::new(), memo: HashMap::new(), out: Vec::with_capacity(pickle.len()), changed: false };
@@ -51,7 +52,7 @@ struct Pass {
 }
 
 impl Pass {
-    /// Takes one `opcode` with what follows it; none where the stack lacks what it needs.
+    /// Processes one `opcode` with its arguments; `None` where the stack lacks what it needs.
     fn step(&mut self, opcode: &[u8]) -> Option<()> {
         let mut words = opcode.to_vec();
         match opcode[0] {
@@ -100,7 +101,7 @@ impl Pass {
                     words = b"0".to_vec();
                 }
             }
-            // Tuples, lists and dictionaries of what stands since the mark.
+            // Tuples, lists and dictionaries of everything since the mark.
             b'l' | b'd' | 0x90 | 0x91 => {
                 self.since_mark()?;
                 if opcode[0] != 0x90 {
@@ -108,7 +109,7 @@ impl Pass {
                 }
             }
             b'e' | b'u' | b'1' => _ = self.since_mark()?,
-            // Those that take as many values as they leave: frames, protocols, ends.
+            // Opcodes that leave the stack's height as it is: frames, protocols, ends.
             0x80 | 0x95 | b'.' => {}
             b'2' => self.stack.push(self.stack.last()?.clone()),
             b'0' | b'a' => _ = self.stack.pop()?,
@@ -128,7 +129,7 @@ impl Pass {
         Some(())
     }
 
-    /// Takes `count` values away, and perhaps pushes what they make.
+    /// Pops `count` values, and pushes their result if there is one.
     fn replace(&mut self, count: usize, makes: bool) -> Option<()> {
         self.stack.truncate(self.stack.len().checked_sub(count)?);
         if makes {
@@ -137,7 +138,7 @@ impl Pass {
         Some(())
     }
 
-    /// Takes the values since the last mark, and the mark.
+    /// Pops the values since the last mark, and the mark.
     fn since_mark(&mut self) -> Option<Vec<Value>> {
         let mark = self.stack.iter().rposition(|value| *value == Value::Mark)?;
         let items = self.stack.split_off(mark);
@@ -145,7 +146,7 @@ impl Pass {
     }
 }
 
-/// The memo's place that `opcode` names.
+/// The memo index that `opcode` names.
 fn place(opcode: &[u8]) -> Option<u64> {
     match opcode[0] {
         b'g' | b'p' => std::str::from_utf8(&opcode[1..]).ok()?.trim().parse().ok(),
@@ -163,7 +164,7 @@ mod tests {
         let words = reworded(pickle).unwrap();
         let expected = b"\x80\x02(X\x06\x00\x00\x00moduleq\x00c__main__\nNet\nq\x01X\x01\x00\x00\x00fq\x02X\x01\x00\x00\x00sq\x03tq\x040c__main__\nNet\n)\x81q\x05.";
         assert_eq!(words, expected);
-        // The second module of a class names everything by its place in the memo.
+        // The second module of a class refers to everything by its memo index.
         let again = b"\x80\x02(X\x06\x00\x00\x00moduleq\x00c__main__\nNet\nq\x01h\x02h\x03tQ(h\x00h\x01NNtQ\x86.";
         assert!(reworded(again).unwrap().ends_with(b"(h\x00h\x01NNt0h\x01\x86."));
     }

@@ -1,4 +1,4 @@
-//! Tensors that belong together: convolutions, batch-norms and linear layers, told by shapes and shared names.
+//! Tensors that belong together: convolutions, batch-norms and linear layers, recognised by shapes and shared names.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 /// A module; its tensors by their numbers in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Module {
-    /// What its tensors' names share.
+    /// The part that its tensors' names share.
     pub name: String,
     pub kind: Kind,
     /// Kernel, matrix, or a batch-norm's gamma.
@@ -30,7 +30,7 @@ pub(super) struct Module {
 }
 
 impl Module {
-    /// Channels that it reads.
+    /// Input channels.
     pub fn input(&self) -> usize {
         match self.kind {
             Kind::Conv { input, .. } | Kind::Linear { input, .. } => input,
@@ -38,7 +38,7 @@ impl Module {
         }
     }
 
-    /// Channels that it makes.
+    /// Output channels.
     pub fn out(&self) -> usize {
         match self.kind {
             Kind::Conv { out, .. } | Kind::Linear { out, .. } => out,
@@ -56,13 +56,13 @@ impl Module {
 #[derive(Debug, Default)]
 pub(super) struct Modules {
     pub list: Vec<Module>,
-    /// Tensors that no module takes.
+    /// Tensors that belong to no module.
     pub left_over: Vec<usize>,
-    /// Tensors that are known to be no weights: counters of batches, and thresholds of predictions.
+    /// Tensors that are known not to be weights: batch counters, and thresholds of predictions.
     pub set_aside: Vec<usize>,
 }
 
-/// What a tensor is within its module.
+/// The role of a tensor within its module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     Weight,
@@ -71,7 +71,7 @@ enum Role {
     Variance,
 }
 
-/// The last parts of names, as frameworks have them; longer ones before those that they end in.
+/// The last parts of names in various frameworks; longer ones before those that they end in.
 const ROLES: [(&str, Role); 14] = [
     ("running_variance", Role::Variance),
     ("moving_variance", Role::Variance),
@@ -89,10 +89,10 @@ const ROLES: [(&str, Role); 14] = [
     ("var", Role::Variance),
 ];
 
-/// torchxrayvision's thresholds of its predictions, which stand beside the weights.
+/// torchxrayvision's prediction thresholds, which are stored beside the weights.
 pub(super) const THRESHOLDS: &str = "op_threshs";
 
-/// A name's module and what is left of the name.
+/// A name's module and the rest of the name.
 fn split(name: &str) -> (&str, &str) {
     let known = ROLES.iter().find_map(|(word, _)| {
         let before = name.strip_suffix(word)?;
@@ -104,7 +104,7 @@ fn split(name: &str) -> (&str, &str) {
 }
 
 impl Modules {
-    /// Puts `tensors` together.
+    /// Groups `tensors` into modules.
     pub fn of(tensors: &[Stored]) -> Self {
         let mut modules = Self::default();
         let mut groups: BTreeMap<&str, Group<'_>> = BTreeMap::new();
@@ -144,7 +144,7 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The tensors of more than one axis, and those of one.
+    /// The tensors with more than one axis, and those with one.
     fn by_rank(&self, tensors: &[Stored]) -> (Vec<Leaf<'a>>, Vec<Leaf<'a>>) {
         self.tensors.iter().partition(|(_, index)| tensors[*index].shape.len() > 1)
     }
@@ -169,7 +169,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// What a tensor of that shape, of more than one axis, is the weight of.
+/// The kind of module that a weight of this shape, with more than one axis, belongs to.
 fn dense_kind(shape: &[usize]) -> Option<Kind> {
     match *shape {
         [out, input] => Some(Kind::Linear { out, input }),
@@ -178,14 +178,15 @@ fn dense_kind(shape: &[usize]) -> Option<Kind> {
     }
 }
 
-/// What the file calls a weight and a bias where it has words of its own.
+/// What the file calls a weight and a bias, where it has its own words for them.
 struct Words<'a> {
     weight: Option<&'a str>,
     bias: Option<&'a str>,
 }
 
 impl<'a> Words<'a> {
-    /// PyTorch's modules all have the same words, so a convolution's and a linear layer's tell a batch-norm's.
+    /// PyTorch's modules all use the same words, so those of convolutions and linear layers also identify a
+    /// batch-norm's.
     fn of<'b>(tensors: &[Stored], groups: impl Iterator<Item = &'b Group<'a>>) -> Self
     where
         'a: 'b,
@@ -208,8 +209,8 @@ impl<'a> Words<'a> {
         known.or_else(|| own(self.weight, Role::Weight)).or_else(|| own(self.bias, Role::Bias))
     }
 
-    /// The four vectors of a batch-norm as weight, bias, mean, variance: by their words, and in the order in which
-    /// PyTorch makes them where words do not tell.
+    /// The four vectors of a batch-norm as weight, bias, mean, variance: identified by their words, or by the order in
+    /// which PyTorch creates them where words do not help.
     fn order(&self, vectors: &[Leaf<'_>]) -> [usize; 4] {
         let mut rest = vectors.to_vec();
         let told = [Role::Weight, Role::Bias, Role::Mean, Role::Variance].map(|role| {

@@ -1,9 +1,9 @@
-//! Names of tensors: their parts, and the order in which a person would count them.
+//! Names of tensors: their parts, and natural sorting.
 
 use std::cmp::Ordering;
 
-/// The parts of a name: the words between other characters, and the numbers on their own, as `block`, `1`, `conv`, `2`
-/// of `block1.conv_2`.
+/// The parts of a name: the words between other characters, and the numbers on their own, e.g. `block`, `1`, `conv`,
+/// `2` for `block1.conv_2`.
 pub(super) fn parts(name: &str) -> Vec<&str> {
     let kind = |c: char| match c {
         _ if c.is_ascii_digit() => 1,
@@ -24,7 +24,7 @@ pub(super) fn parts(name: &str) -> Vec<&str> {
     parts
 }
 
-/// The order by parts, numbers by their values: `layer2` stands before `layer10`.
+/// Compares by parts, numbers by their values: `layer2` comes before `layer10`.
 pub(super) fn natural(a: &str, b: &str) -> Ordering {
     let by_parts = parts(a).iter().zip(parts(b)).map(|(a, b)| by_value(a, b)).find(|order| order.is_ne());
     by_parts.unwrap_or_else(|| parts(a).len().cmp(&parts(b).len()).then_with(|| a.cmp(b)))

@@ -1,6 +1,6 @@
-//! Where a pickle ends, found without building anything: opcode by opcode, as `pickletools` of Python lists them.
+//! Where a pickle ends, found without building anything: opcode by opcode, as Python's `pickletools` lists them.
 
-/// Bytes up to the end of the `count`th of the pickles that `bytes` begins with; none where they are cut off.
+/// Bytes up to the end of the `count`th of the pickles at the start of `bytes`; `None` where they are cut off.
 pub(super) fn end(bytes: &[u8], count: usize) -> Option<usize> {
     let (mut at, mut ended) = (0, 0);
     while ended < count {
@@ -11,7 +11,7 @@ pub(super) fn end(bytes: &[u8], count: usize) -> Option<usize> {
     (at <= bytes.len()).then_some(at)
 }
 
-/// Bytes of the opcode that `bytes` begins with, and of what follows it there; none where they are cut off.
+/// Bytes of the opcode at the start of `bytes`, with its arguments; `None` where they are cut off.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let number = |width: usize| {
         let bytes = bytes.get(1..1 + width)?;
@@ -23,16 +23,16 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
         ends.nth(count - 1).map(|(end, _)| end + 1)
     };
     match bytes[0] {
-        // Numbers of a fixed width: small integers, places in the memo, versions, frames, doubles.
+        // Numbers of a fixed width: small integers, memo indices, versions, frames, doubles.
         b'K' | b'h' | b'q' | 0x80 | 0x82 => Some(2),
         b'M' | 0x83 => Some(3),
         b'J' | b'j' | b'r' | 0x84 => Some(5),
         b'G' | 0x95 => Some(9),
-        // Texts, bytes and long integers after their lengths.
+        // Texts, bytes and long integers, preceded by their lengths.
         b'U' | b'C' | 0x8a | 0x8c => number(1),
         b'T' | b'B' | b'X' | 0x8b => number(4),
         0x8d | 0x8e | 0x96 => number(8),
-        // What stands in lines of text: numbers, texts, names, and a module above a name.
+        // Arguments in lines of text: numbers, texts, names, and a module above a name.
         b'I' | b'L' | b'F' | b'S' | b'V' | b'g' | b'p' | b'P' => lines(1),
         b'c' | b'i' => lines(2),
         _ => Some(1),

@@ -1,7 +1,7 @@
-//! Reading PyTorch's files: zip archives, and the bare pickles before them.
+//! Reading PyTorch's files: zip archives, and the bare pickles of earlier versions.
 //!
-//! A pickle is a program. `pytorch-reader` reads what it would build and runs nothing of it, and refuses one that hands
-//! tensors to a function it does not know.
+//! A pickle is a program. `pytorch-reader` reads what it would build without running any of it, and refuses one that
+//! passes tensors to a function it does not know.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -19,12 +19,12 @@ use super::stored::Stored;
 use super::{module_ids, opcodes, pickle_order};
 use crate::{Error, Result};
 
-/// Bytes of the longest pickle that is read; that of the largest network, with all that an optimiser
-/// keeps, has a quarter of it. What a pickle describes can take a hundred times its own length.
+/// Bytes of the longest pickle that is read; that of the largest network, with a complete optimiser state, has a
+/// quarter of it. What a pickle describes can take a hundred times its own length.
 const LONGEST_PICKLE: u64 = 4 << 20;
 
-/// Checks that the pickle of a zip archive is as PyTorch writes it, short and not compressed, before anything is built of
-/// it: a compressed one may be a thousand times longer than the file.
+/// Checks that the pickle of a zip archive is as PyTorch writes it, short and not compressed, before anything is built
+/// from it: a compressed one may be a thousand times longer than the file.
 fn check_archive(path: &Path) -> Result<()> {
     let wrong = |reason: String| Error::format(path, format!("not a sound PyTorch checkpoint: {reason}"));
     let file = File::open(path).map_err(Error::io(path))?;
@@ -37,8 +37,8 @@ fn check_archive(path: &Path) -> Result<()> {
             return Err(Error::format(
                 path,
                 format!(
-                    "TorchScript, a program and not weights alone; in Python, torch.save(torch.jit.load({:?}).state_dict(), \
-                     \"weights.pth\") makes a file that is read",
+                    "TorchScript, a program and not just weights; in Python, \
+                     torch.save(torch.jit.load({:?}).state_dict(), \"weights.pth\") makes a file that can be read",
                     path.display().to_string()
                 ),
             ));
@@ -46,7 +46,7 @@ fn check_archive(path: &Path) -> Result<()> {
         if name.ends_with(".npy") {
             return Err(Error::format(
                 path,
-                "an archive of NumPy's arrays; a state dict of PyTorch or safetensors is read",
+                "an archive of NumPy arrays; only a PyTorch or safetensors state dict can be read",
             ));
         }
         if !name.ends_with(".pkl") {
@@ -56,19 +56,20 @@ fn check_archive(path: &Path) -> Result<()> {
             return Err(wrong(format!("{name} in it is compressed, which PyTorch's never is")));
         }
         if size > LONGEST_PICKLE {
-            return Err(wrong(format!("{name} in it has {size} bytes; that of a DenseNet has below {LONGEST_PICKLE}")));
+            return Err(wrong(format!("{name} in it has {size} bytes; a DenseNet's has fewer than {LONGEST_PICKLE}")));
         }
     }
     Ok(())
 }
 
-/// Pickles that the bare format begins with: a magic number, the protocol, the system, the object, its storages' names.
+/// Number of pickles at the start of a bare file: a magic number, the protocol, the system, the object, its storages'
+/// names.
 const BARE_PICKLES: usize = 5;
 
-/// Of them, those before the object.
+/// The pickles before the object.
 const BEFORE_OBJECT: usize = 3;
 
-/// Reads a bare file, whose pickles must end before they are absurdly long; what follows them is values.
+/// Reads a bare file, whose pickles must end before they are absurdly long; values follow them.
 fn read_bare(path: &Path) -> Result<PytorchReader> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(Error::io(path))?;
@@ -83,8 +84,8 @@ fn read_bare(path: &Path) -> Result<PytorchReader> {
     }
 }
 
-/// Reads `path` with other words up to its byte `end`: `head` and `object`. The reader takes files alone, so they are put
-/// together in a temporary one; its values are read from there, after its name is gone.
+/// Reads `path` with its bytes up to `end` replaced by `head` and `object`. `pytorch-reader` accepts only files, so the
+/// pieces are joined in a temporary one; its values are read from there after its name has been removed.
 fn read_reworded(path: &Path, head: &[u8], object: &[u8], end: u64) -> Result<PytorchReader> {
     let copy = || -> io::Result<_> {
         let mut copy = tempfile::NamedTempFile::new()?;
@@ -104,16 +105,16 @@ fn unsound(path: &Path, reason: &dyn Display) -> Error {
     Error::format(path, format!("not a sound PyTorch checkpoint: {reason}"))
 }
 
-/// What a PyTorch file holds of the network that was asked for.
+/// The requested network's part of a PyTorch file.
 pub(super) struct Contents {
     pub tensors: Vec<Stored>,
     pub values: Vec<Tensor>,
-    /// What there is to say of the choice of the network.
+    /// Notes on the choice of the network.
     pub notes: Vec<String>,
 }
 
-/// Opens `path`, of the format that `head`, its first bytes, tell, and returns its tensors, in the order in which the pickle
-/// names them where it can be told and else by name.
+/// Opens `path`, whose first bytes `head` show the format, and returns its tensors in the order in which the pickle
+/// names them, or by name where that order cannot be determined.
 ///
 /// # Errors
 /// A file that cannot be read, is damaged, or holds no tensors.

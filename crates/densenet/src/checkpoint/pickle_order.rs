@@ -1,21 +1,21 @@
 //! The order in which a PyTorch file names its tensors.
 //!
-//! A state dict lists tensors as the network's parts were made, which distinguishes two tensors of one shape whatever they
-//! are called. `pytorch-reader` gives them without their order. A pickle writes a string as an opcode, its length and
-//! its bytes, so the names are found again by looking, without understanding anything else of it.
+//! A state dict lists tensors in the order in which the network's parts were created, which distinguishes two tensors
+//! of one shape whatever they are called. `pytorch-reader` returns them without their order. A pickle writes a string
+//! as an opcode, its length and its bytes, so the names can be found by a search, without parsing anything else.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The pickle stands before the values; with this many bytes it names more tensors than the largest network has.
+/// The pickle comes before the values; in this many bytes it names more tensors than the largest network has.
 const MOST_BYTES: u64 = 16 << 20;
 
 /// Longest name looked for.
 const LONGEST: usize = 512;
 
-/// Where each of `names` first stands in the file, in bytes; none unless each is found. A name may stand there without
+/// Where each of `names` first appears in the file, in bytes; `None` unless each is found. A name may appear without
 /// the names of the dictionaries around it.
 pub(super) fn places(path: &Path, names: &[&str]) -> io::Result<Option<Vec<usize>>> {
     let mut bytes = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn places(path: &Path, names: &[&str]) -> io::Result<Option<Vec<usize
     Ok(places.into_iter().collect())
 }
 
-/// Each name, and what follows each of its dots; none where several names end so.
+/// Each name, and each of its endings after a dot; `None` where several names end so.
 fn unique_endings<'a>(names: &[&'a str]) -> HashMap<&'a [u8], Option<usize>> {
     let mut endings = HashMap::new();
     for (index, name) in names.iter().enumerate() {

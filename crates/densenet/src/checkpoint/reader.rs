@@ -18,37 +18,38 @@ use crate::init;
 use crate::output::Output;
 use crate::{Architecture, Config, Error, Result};
 
-/// A weight file whose description is read and found sound; the values are still where they were.
+/// A weight file whose description has been read and found sound; the values are still in the file.
 pub struct Reader {
     file: WeightFile,
-    /// Where a layer's new maps stand, if a person said it.
+    /// Where a layer's new maps go, if the caller said so.
     new_maps: Option<NewMaps>,
 }
 
-/// The number in the file of each tensor, by the architecture's name for it; none for one that is zero.
+/// The number in the file of each tensor, by the architecture's name for it; `None` for one that is zero.
 type Numbers = BTreeMap<String, Option<usize>>;
 
 impl Reader {
-    /// Opens `path`, a safetensors file, a PyTorch checkpoint, the index of several safetensors files, or a folder of a
-    /// model hub, and reads what it says of its tensors. Of several networks in a file the usual one is taken: an average
-    /// of the weights before the weights themselves.
+    /// Opens `path` (a safetensors file, a PyTorch checkpoint, the index of several safetensors files, or a folder from
+    /// a model hub) and reads the description of its tensors. If a file holds several networks, the usual one is
+    /// chosen: an average of the weights before the weights themselves.
     ///
     /// # Errors
-    /// A file that cannot be read, is of no such format, is cut off or damaged, or holds several networks of which none is
-    /// the usual one.
+    /// A file that cannot be read, is in none of these formats, is cut off or damaged, or holds several networks of
+    /// which none is the usual choice.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_entry(path, None)
     }
 
-    /// [`Reader::open`], of several networks in a file the one whose key is `entry`, or whose keys, joined by dots.
+    /// Like [`Reader::open`], but of several networks in a file chooses the one whose key is `entry` (nested keys are
+    /// joined by dots).
     ///
     /// # Errors
-    /// Those of [`Reader::open`], or a file that has no such entry.
+    /// Those of [`Reader::open`], and a file without such an entry.
     pub fn open_entry(path: &Path, entry: Option<&str>) -> Result<Self> {
         WeightFile::open(path, entry).map(|file| Self { file, new_maps: None })
     }
 
-    /// The same, of layers whose new maps stand there, whatever running statistics tell.
+    /// The same reader, for layers whose new maps go there, whatever the running statistics show.
     pub fn with_new_maps(self, new_maps: Option<NewMaps>) -> Self {
         Self { new_maps, ..self }
     }
@@ -56,7 +57,7 @@ impl Reader {
     /// Reads the header of a safetensors file that is in memory; errors call it `name`.
     ///
     /// # Errors
-    /// Bytes that are no safetensors file, or are cut off or damaged.
+    /// Bytes that are not a safetensors file, or are cut off or damaged.
     pub fn in_memory(name: &str, bytes: &'static [u8]) -> Result<Self> {
         WeightFile::in_memory(name, bytes).map(|file| Self { file, new_maps: None })
     }
@@ -66,15 +67,15 @@ impl Reader {
         &self.file.tensors
     }
 
-    /// Whether the file says what it is, so that [`Reader::card`] is worth asking for.
+    /// Whether the file has a card, so that [`Reader::card`] can succeed.
     pub fn has_card(&self) -> bool {
         Card::of_metadata(&self.file.texts).is_some()
     }
 
-    /// What the file says of itself.
+    /// What the file says about itself.
     ///
     /// # Errors
-    /// A file that does not say it, as one that another program wrote, or says what does not fit together.
+    /// A file without a card, e.g. from another program, or with a card whose fields are inconsistent.
     pub fn card(&self) -> Result<Card> {
         let unsaid = || Err("does not say which network it holds; densenet train writes files that do".into());
         let card = Card::of_metadata(&self.file.texts).unwrap_or_else(unsaid).map_err(|reason| self.wrong(reason))?;
@@ -82,11 +83,11 @@ impl Reader {
         Ok(card)
     }
 
-    /// A card for a file that has none and holds the weights of `config`, with what else there is to hear: what a folder's
-    /// `config.json` says, torchxrayvision's thresholds, and PyTorch's counters of batches, of several the highest.
+    /// A card for a file that has none and holds the weights of `config`, completed with other information: a folder's
+    /// `config.json`, torchxrayvision's thresholds, and PyTorch's batch counters (the highest of them).
     ///
     /// # Errors
-    /// Counters or thresholds that cannot be read, and descriptions that do not fit the network.
+    /// Counters or thresholds that cannot be read, or descriptions that do not fit the network.
     pub fn inferred_card(&mut self, config: &Config) -> Result<Card> {
         let mut card = Card::of(config.clone());
         if let Some(thresholds) = self.thresholds(config.num_classes)? {
@@ -106,7 +107,8 @@ impl Reader {
         Ok(card)
     }
 
-    /// The probability from which each of so many labels counts as found, as torchxrayvision keeps it beside the weights.
+    /// The probability from which each of the `labels` labels counts as found, as torchxrayvision stores it beside the
+    /// weights.
     fn thresholds(&mut self, labels: usize) -> Result<Option<Vec<Option<f32>>>> {
         let named = |stored: &Stored| stored.name.rsplit('.').next() == Some(THRESHOLDS) && stored.shape == [labels];
         let Some(index) = self.tensors().iter().position(|stored| named(stored) && stored.is_float()) else {
@@ -117,18 +119,19 @@ impl Reader {
         Ok(Some(values.into_iter().map(|value| (value > 0.0 && value < 1.0).then_some(value)).collect()))
     }
 
-    /// The network that the file holds: as it says, else as [`Reader::infer`] makes it out.
+    /// The network that the file holds: as the card says, else as [`Reader::infer`] infers it.
     ///
     /// # Errors
-    /// Those of the two.
+    /// Those of [`Reader::card`] and [`Reader::infer`].
     pub fn config(&self) -> Result<Config> {
         if self.has_card() { Ok(self.card()?.config) } else { Ok(self.infer()?.config) }
     }
 
-    /// The network that the file holds, told from the names and shapes of its tensors alone, whatever they are called.
+    /// The network that the file holds, inferred from the names and shapes of its tensors alone, whatever they are
+    /// called.
     ///
     /// # Errors
-    /// A file that holds no DenseNet, or where it cannot be told which; the message says why and shows the tensors.
+    /// A file that does not hold a DenseNet, or not unambiguously; the message says why and shows the tensors.
     pub fn infer(&self) -> Result<Inferred> {
         let [training, kept] = ["training", reference_tensors::KEY].map(|key| self.text(key).is_some());
         let beside = |name: &str| training && is_carried(name) || kept && name.starts_with(reference_tensors::PREFIX);
@@ -145,17 +148,18 @@ impl Reader {
         Ok(inferred)
     }
 
-    /// The weights of `architecture`, under its names or any others, their channels in its order.
+    /// The weights of `architecture`, stored under its names or any others, with channels in its order.
     ///
     /// # Errors
-    /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or
-    /// of another shape.
+    /// A file that does not hold exactly that network; the message lists every tensor that is missing, unexpected or of
+    /// another shape.
     pub fn weights(&mut self, architecture: &Architecture) -> Result<Weights> {
         self.weights_and_order(architecture).map(|(weights, _)| weights)
     }
 
-    /// [`Reader::weights`], and where a layer's new maps stand in the file: as a person said, else as running statistics
-    /// tell; none where neither does, so that the order of the paper is taken. A file with a card has that order.
+    /// Like [`Reader::weights`], and also returns where a layer's new maps go in the file: as the caller said, else as
+    /// the running statistics show; `None` where neither is known, so that the order of the paper is assumed. A file
+    /// with a card has that order.
     ///
     /// # Errors
     /// Those of [`Reader::weights`].
@@ -179,12 +183,13 @@ impl Reader {
         Ok((weights, order))
     }
 
-    /// The weights of `architecture` to begin a training run for the classes `labels` with, and what was changed to make them
-    /// fit: for other classes, as far as the file names its own, or another number of them the classifier is drawn anew from
-    /// `seed`, and for another number of input channels the stem's kernels are added up or repeated, as timm does it.
+    /// Initial weights of `architecture` for a training run with the classes `labels`, and notes on what was changed to
+    /// make them fit. For other classes (if the file names its own) or another number of classes, the classifier is
+    /// drawn from `seed`; for another number of input channels, the stem's kernels are summed or repeated, as timm does
+    /// it.
     ///
     /// # Errors
-    /// A file that holds another network otherwise; see [`Reader::weights`].
+    /// A file whose network differs in any other way; see [`Reader::weights`].
     pub fn initial(
         &mut self,
         architecture: &Architecture,
@@ -204,14 +209,14 @@ impl Reader {
     /// The state of the training run, as [`Contents::save_training`](super::Contents::save_training) wrote it.
     ///
     /// # Errors
-    /// A file without one, or with one of another kind.
+    /// A file without a state, or with one of another kind.
     pub fn state<S: DeserializeOwned>(&self) -> Result<S> {
         let text = self.text("training");
-        let text = text.ok_or_else(|| self.wrong("holds weights only, no state of a training run".into()))?;
+        let text = text.ok_or_else(|| self.wrong("holds weights only, not the state of a training run".into()))?;
         serde_json::from_str(text).map_err(|e| self.wrong(format!("its state of the training run: {e}")))
     }
 
-    /// The arenas that training carries on, for each prefix and the tensors that it stands before, as
+    /// The arenas carried from step to step in training, for each prefix and the tensors whose names it precedes, as
     /// [`Contents::save_training`](super::Contents::save_training) wrote them.
     ///
     /// # Errors
@@ -223,7 +228,7 @@ impl Reader {
         places.iter().map(|(prefix, tensors)| self.values(&numbers, prefix, tensors)).collect()
     }
 
-    /// What the file says under `key`.
+    /// The file's text under `key`.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.file.texts.get(key).map(String::as_str)
     }
@@ -241,12 +246,12 @@ impl Reader {
         self.wrong(format!("does not hold the weights of this network\n{lists}"))
     }
 
-    /// Each tensor under the name that it has in the file.
+    /// Each tensor under its name in the file.
     pub(super) fn by_name(&self) -> Numbers {
         self.tensors().iter().enumerate().map(|(index, stored)| (stored.name.clone(), Some(index))).collect()
     }
 
-    /// Finds the tensors of `architecture` by their names, and else by what can be inferred.
+    /// Finds the tensors of `architecture` by their names, or else by inference.
     fn numbers(&self, architecture: &Architecture) -> Result<Numbers> {
         let expected: [(&str, &[Tensor]); 2] = [("", &architecture.parameters), ("", &architecture.running)];
         let named = self.by_name();
@@ -255,7 +260,7 @@ impl Reader {
             Ok(Inferred { tensors, .. }) => {
                 self.compare(&tensors, &expected).map_err(|lists| self.differs(&lists)).map(|()| tensors)
             }
-            // Under the network's own names the difference from it says more.
+            // With the network's own names, the list of differences says more.
             Err(_) if architecture.parameters.iter().any(|tensor| named.contains_key(&tensor.name)) => {
                 Err(self.differs(&by_name))
             }
@@ -287,7 +292,7 @@ impl Reader {
         if lists.is_empty() { Ok(()) } else { Err(lists.join("\n")) }
     }
 
-    /// Reads `tensors`, which were found to be there, into an arena; a bias that is not there is zero.
+    /// Reads `tensors`, which are known to be in the file, into an arena; a missing bias is zero.
     pub(super) fn values(&mut self, numbers: &Numbers, prefix: &str, tensors: &[Tensor]) -> Result<Vec<f32>> {
         let number = |tensor: &Tensor| numbers.get(&format!("{prefix}{}", tensor.name)).copied().flatten();
         self.file.check_size(tensors.iter().filter_map(number))?;
@@ -301,7 +306,7 @@ impl Reader {
     }
 }
 
-/// Whether a tensor is one that a training run carries on.
+/// Whether a tensor belongs to the state of a training run.
 fn is_carried(name: &str) -> bool {
     CARRIED.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -1,7 +1,7 @@
 //! What a weight file keeps of the training pictures.
 //!
-//! A [`Reference`] stands beside the weights as tensors whose names begin with `reference.`, and as a JSON text in the
-//! metadata. Readers of weights pass both over, and formats of other programs do not get them.
+//! A [`Reference`] is stored beside the weights, as tensors whose names begin with `reference.` and as JSON text in the
+//! metadata. Readers of weights skip both, and other programs' formats do not get them.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use serde_json::json;
 use crate::novelty::{Distances, Origin, Parts, Reference};
 use crate::tensor_file::Entry;
 
-/// What stands before the names of its tensors.
+/// The prefix of its tensors' names.
 pub(super) const PREFIX: &str = "reference.";
 
-/// The key of the metadata.
+/// Its metadata key.
 pub(super) const KEY: &str = "densenet_reference";
 
-/// The version of the form that is written.
+/// The version of the format that is written.
 pub(super) const VERSION: u32 = 1;
 
 pub(super) const MEAN: &str = "mean";
@@ -26,7 +26,7 @@ pub(super) const WHITENING: &str = "whitening";
 pub(super) const CLASS_MEANS: &str = "class_means";
 pub(super) const EMBEDDINGS: &str = "embeddings";
 
-/// What stands in the metadata.
+/// The reference's JSON text in the metadata.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Text {

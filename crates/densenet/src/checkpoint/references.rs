@@ -10,19 +10,18 @@ use crate::architecture::Architecture;
 use crate::novelty::{Parts, Reference};
 
 impl Reader {
-    /// What the file keeps of the pictures that a network of `architecture` was trained on; none where it keeps nothing.
-    /// [`DenseNet::with_reference`](crate::DenseNet::with_reference) tells whether it is that of the file's weights.
+    /// What the file keeps of the training pictures of a network of `architecture`; `None` where it keeps nothing.
+    /// [`DenseNet::with_reference`](crate::DenseNet::with_reference) checks that it belongs to the file's weights.
     ///
     /// # Errors
-    /// A reference that is damaged, or of another architecture.
+    /// A reference that is damaged, or belongs to another architecture.
     pub fn reference(&mut self, architecture: &Architecture) -> Result<Option<Reference>> {
         let Some(text) = self.text(KEY) else { return Ok(None) };
         let Text { version, origin, reach } = serde_json::from_str(text)
             .map_err(|error| self.wrong(format!("its reference to training pictures: {error}")))?;
         if version > VERSION {
-            let reason = format!(
-                "its reference to training pictures is of version {version}; this program reads up to {VERSION}"
-            );
+            let reason =
+                format!("its reference to training pictures has version {version}; this program reads up to {VERSION}");
             return Err(self.wrong(reason));
         }
         let parts = self.reference_parts(architecture)?;
@@ -38,7 +37,7 @@ impl Reader {
         Ok(Parts { mean, whitening, class_means, embeddings: embeddings.into_iter().map(f16::from_f32).collect() })
     }
 
-    /// The elements of a tensor of such a type and shape, in which 0 stands for any number from 1; they must be finite.
+    /// The elements of a tensor of this type and shape, in which 0 matches any positive number; they must be finite.
     fn reference_tensor(&mut self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Vec<f32>> {
         let name = format!("{PREFIX}{name}");
         let fits = |found: &[usize]| {
@@ -49,7 +48,7 @@ impl Reader {
         let found = found.filter(|&index| self.tensors()[index].dtype == dtype && fits(&self.tensors()[index].shape));
         let index =
             found.ok_or_else(|| self.wrong(format!("lacks {name} of {dtype:?} in the shape of this network")))?;
-        // The header was found to fit the file, so this is no more than the file holds.
+        // The header has been checked against the file, so this is no more than the file holds.
         let mut values = vec![0.0; self.tensors()[index].shape.iter().product()];
         self.read(index, &mut values)?;
         match values.iter().all(|value| value.is_finite()) {

@@ -1,7 +1,8 @@
 //! Reading safetensors files.
 //!
-//! The values are read with `read`, straight into the arenas that the network keeps. A mapping would save nothing: every
-//! value is copied into an arena once in either case, and mapping a file that another process may cut off is unsafe.
+//! The values are read with `read`, straight into the arenas that the network keeps. Memory mapping would save nothing:
+//! every value is copied into an arena once in either case, and mapping a file that another process may truncate is
+//! unsafe.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,7 +18,7 @@ use super::element::widen;
 use super::stored::{Source, Stored};
 use crate::{Error, Result};
 
-/// The largest header read; that of the largest network is a thousandth of it.
+/// The largest header that is read; that of the largest network is a thousandth of it.
 const LARGEST_HEADER: u64 = 100_000_000;
 
 /// Where the values of one or several files are.
@@ -46,7 +47,7 @@ impl Values {
         widen(dtype, &self.bytes(index)?, out)
     }
 
-    /// Tensor number `index` as it stands in the file.
+    /// The bytes of tensor number `index` as stored in the file.
     pub fn bytes(&mut self, index: usize) -> io::Result<Vec<u8>> {
         let Place { source, bytes: Range { start, end } } = self.places[index].clone();
         self.sources[source].seek(SeekFrom::Start(start))?;
@@ -58,14 +59,14 @@ impl Values {
 
 /// What is in one or several files.
 pub(super) struct Contents {
-    /// In the order of their places.
+    /// In the order of their offsets.
     pub tensors: Vec<Stored>,
     pub texts: HashMap<String, String>,
     pub values: Values,
 }
 
 impl Contents {
-    /// With what another file has.
+    /// The same, with the contents of another file added.
     pub fn and(mut self, other: Self) -> Self {
         let files = self.values.sources.len();
         let moved = other.values.places.into_iter().map(|place| Place { source: place.source + files, ..place });
@@ -76,7 +77,7 @@ impl Contents {
         self
     }
 
-    /// The tensors whose names begin with `prefix`, without it.
+    /// The tensors whose names begin with `prefix`, which is removed.
     pub fn under(self, prefix: &str) -> Self {
         let Values { sources, places } = self.values;
         let inside = |(stored, place): (Stored, Place)| {
@@ -91,7 +92,7 @@ impl Contents {
 /// Reads the header of `source`, which has `length` bytes; errors call it `path`.
 ///
 /// # Errors
-/// A file that cannot be read, is no safetensors file, or is cut off or damaged.
+/// A file that cannot be read, is not a safetensors file, or is cut off or damaged.
 pub(super) fn open(mut source: Box<dyn Source>, length: u64, path: &Path) -> Result<Contents> {
     let wrong = |reason: String| Error::format(path, format!("not a sound safetensors file: {reason}"));
     let mut prefix = [0; 8];
@@ -119,18 +120,18 @@ pub(super) fn open(mut source: Box<dyn Source>, length: u64, path: &Path) -> Res
     Ok(Contents { tensors, texts, values: Values { sources: vec![source], places } })
 }
 
-/// The header `text` of a file with so many bytes of values.
+/// Parses the header `text` of a file with this many bytes of values.
 fn parse(text: &[u8], values: u64) -> Result<Metadata, String> {
     serde_json::from_slice::<EachOnce>(text).map_err(|e| format!("its header: {e}"))?;
     let metadata: Metadata = serde_json::from_slice(text).map_err(|e| format!("its header: {e}"))?;
     let announced = metadata.data_len() as u64;
     if announced != values {
-        return Err(format!("its header announces {announced} bytes of values, there are {values}"));
+        return Err(format!("its header announces {announced} bytes of values; there are {values}"));
     }
     Ok(metadata)
 }
 
-/// An object in which no name comes twice; a map would keep the last in silence.
+/// An object in which no name occurs twice; a map would silently keep the last.
 struct EachOnce;
 
 impl<'de> Deserialize<'de> for EachOnce {
@@ -151,7 +152,7 @@ impl<'de> Visitor<'de> for EachOnce {
         while let Some(name) = map.next_key::<String>()? {
             map.next_value::<IgnoredAny>()?;
             if let Some(twice) = seen.replace(name) {
-                return Err(A::Error::custom(format!("{twice} stands in it twice")));
+                return Err(A::Error::custom(format!("{twice} occurs twice in it")));
             }
         }
         Ok(self)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::safetensor::{self, Contents};
 use crate::{Error, Result};
 
-/// The largest index read, in bytes; that of the largest network is a hundredth of it.
+/// The largest index that is read, in bytes; that of the largest network is a hundredth of it.
 const LARGEST_INDEX: u64 = 16 << 20;
 
 /// More files than any network of the family is kept in.
@@ -21,10 +21,11 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Opens the files that the index `path` names, all beside it; returns what is in them and their bytes in all.
+/// Opens the files that the index `path` names, all in its folder; returns their contents and their total size in
+/// bytes.
 ///
 /// # Errors
-/// An index that cannot be read or names files elsewhere, and a file that is missing, damaged or lacks a tensor.
+/// An index that cannot be read or names files elsewhere, or a file that is missing, damaged or lacks a tensor.
 pub(super) fn open(path: &Path) -> Result<(Contents, u64)> {
     let wrong = |reason: String| Error::format(path, format!("not a sound index of safetensors files: {reason}"));
     let length = path.metadata().map_err(Error::io(path))?.len();
@@ -43,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<(Contents, u64)> {
     let mut bytes = 0;
     for name in files {
         if Path::new(name).file_name().is_none_or(|plain| plain != name) {
-            return Err(wrong(format!("it names {name:?}; its files must stand beside it")));
+            return Err(wrong(format!("it names {name:?}; its files must be in the same folder")));
         }
         let file = path.with_file_name(name);
         let source = File::open(&file).map_err(Error::io(&file))?;
@@ -57,7 +58,7 @@ pub(super) fn open(path: &Path) -> Result<(Contents, u64)> {
     }
     let whole = whole.ok_or_else(|| wrong("it names no file".into()))?;
     match whole.tensors.iter().map(|stored| &stored.name).find(|name| !weight_map.contains_key(*name)) {
-        Some(name) => Err(wrong(format!("{name} stands in a file, but not in the index"))),
+        Some(name) => Err(wrong(format!("{name} is in a file, but not in the index"))),
         None if whole.tensors.len() != weight_map.len() => {
             let (found, named) = (whole.tensors.len(), weight_map.len());
             Err(wrong(format!("it names {named} tensors; the files hold {found}")))

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 /// A tensor as a weight file holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its name there; in a PyTorch file without the names of the dictionaries around the weights.
+    /// Its name in the file; for a PyTorch file, without the names of the dictionaries around the weights.
     pub name: String,
     /// Type of its elements.
     pub dtype: Dtype,
@@ -21,13 +21,13 @@ impl Stored {
         matches!(self.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
     }
 
-    /// Elements; none where their number is absurd.
+    /// Number of elements; `None` where it is absurd.
     pub(super) fn elements(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     }
 }
 
-/// Where a weight file's bytes are.
+/// A source of a weight file's bytes.
 pub(super) trait Source: Read + Seek + Send {}
 
 impl<T: Read + Seek + Send> Source for T {}

@@ -3,10 +3,10 @@
 use super::modules::{Kind, Modules};
 use super::stored::Stored;
 
-/// Rows shown at most; more would hide what stands above them.
+/// Rows shown at most; more would push the message above them out of sight.
 const MOST_ROWS: usize = 400;
 
-/// A row a module, and first a row a tensor that belongs to none.
+/// A row per tensor that belongs to no module, then a row per module.
 pub(super) fn of(tensors: &[Stored], modules: &Modules) -> String {
     let left_over = modules.left_over.iter().map(|&index| {
         let Stored { name, dtype, shape } = &tensors[index];

@@ -1,4 +1,4 @@
-//! What follows the last block.
+//! The layers after the last block.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// What the last block's maps `(N, C, H, W)`, normalised, become before they are classified: a network's features.
+/// How the last block's normalised maps `(N, C, H, W)` are reduced before they are classified; the result is the
+/// features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadPool {
@@ -22,7 +23,7 @@ pub enum HeadPool {
 }
 
 impl HeadPool {
-    /// All that there are.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Average, Self::Max, Self::None];
 
     pub(super) fn is_average(&self) -> bool {
@@ -40,7 +41,7 @@ impl FromStr for HeadPool {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Config(format!("{text:?} is no pooling of the last maps; it is average, max or none"));
+        let wrong = || Error::Config(format!("{text:?} is not a pooling of the last maps; use average, max or none"));
         Self::ALL.into_iter().find(|pool| pool.to_string() == text).ok_or_else(wrong)
     }
 }

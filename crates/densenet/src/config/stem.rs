@@ -1,4 +1,4 @@
-//! What stands before the first block.
+//! The layers before the first block.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::limits::check;
 use crate::{Error, Result};
 
-/// Largest extent and step of a stem's pooling.
+/// Largest kernel and stride of a stem's pooling.
 const LARGEST_WINDOW: usize = 64;
 
-/// What stands before the first block.
+/// The layers before the first block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
@@ -19,43 +19,43 @@ pub enum Stem {
     ImageNet,
     /// One 3x3 convolution (section 3, CIFAR and SVHN).
     Cifar,
-    /// What others built instead.
+    /// Any other stem.
     Other(StemShape),
 }
 
-/// What a stem is made of.
+/// The parts of a stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StemShape {
     /// Height and width of the convolution's kernel; odd.
     pub kernel: usize,
-    /// The convolution's step, in pixels.
+    /// The convolution's stride, in pixels.
     pub stride: usize,
     /// Whether batch-norm and ReLU follow the convolution.
     pub norm: bool,
-    /// The pooling that follows those, if any; only after a batch-norm. Read from JSON as `true` and
-    /// `false`, too, which older files have for [`StemPool::IMAGENET`] and none.
+    /// The pooling after those, if any; only after a batch-norm. JSON may also say `true` or `false`, as older files do
+    /// for [`StemPool::IMAGENET`] and none.
     #[serde(deserialize_with = "pool_or_flag")]
     pub pool: Option<StemPool>,
 }
 
 /// The pooling of a stem, with PyTorch's rules: extents are rounded down; padding is never the maximum, and counts as
-/// zeros in a mean. As a text `max:3,2,1`: kind, kernel, stride, padding; the stride may be left out if it is the kernel,
-/// the padding if it is 0.
+/// zeros in an average. As text `max:3,2,1`: kind, kernel, stride, padding. The stride may be left out if it equals the
+/// kernel, the padding if it is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StemPool {
-    /// What becomes of the pixels of a window.
+    /// How the pixels of a window are combined.
     pub kind: PoolKind,
     /// Height and width of the window, in pixels.
     pub kernel: usize,
-    /// Step between windows, in pixels.
+    /// Stride between windows, in pixels.
     pub stride: usize,
     /// Pixels by which windows reach over each edge; at most half of the kernel.
     pub padding: usize,
 }
 
-/// What becomes of the pixels of a window.
+/// How the pixels of a window are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PoolKind {
@@ -66,12 +66,12 @@ pub enum PoolKind {
 }
 
 impl Stem {
-    /// The stem of that shape, by its name if it has one.
+    /// The stem of this shape, by its name if it has one.
     pub fn of(shape: StemShape) -> Self {
         [Self::ImageNet, Self::Cifar].into_iter().find(|stem| stem.shape() == shape).unwrap_or(Self::Other(shape))
     }
 
-    /// What it is made of.
+    /// Its shape.
     pub fn shape(self) -> StemShape {
         match self {
             Self::ImageNet => StemShape { kernel: 7, stride: 2, norm: true, pool: Some(StemPool::IMAGENET) },
@@ -89,22 +89,22 @@ impl Stem {
             format!("the stem's stride is {stride}; it must be from 1 to {kernel}")
         })?;
         check(norm || pool.is_none(), || {
-            "the stem pools without a batch-norm; its pooling comes after norm and ReLU".into()
+            "the stem pools without a batch-norm; its pooling must follow norm and ReLU".into()
         })?;
         pool.map_or(Ok(()), StemPool::validate)
     }
 }
 
 impl StemPool {
-    /// That of the paper's networks for ImageNet: the maximum of 3x3 pixels, stride 2, padding 1.
+    /// The pooling of the paper's ImageNet networks: the maximum of 3x3 pixels, stride 2, padding 1.
     pub const IMAGENET: Self = Self { kind: PoolKind::Max, kernel: 3, stride: 2, padding: 1 };
 
-    /// Output extent along one axis for an input extent, or none where the window does not fit.
+    /// Output extent along one axis for an input extent, or `None` where the window does not fit.
     pub fn output_extent(self, input: usize) -> Option<usize> {
         (input + 2 * self.padding).checked_sub(self.kernel).map(|room| room / self.stride + 1)
     }
 
-    /// As `3x3 max pooling of stride 2 and padding 1`.
+    /// In words, e.g. `3x3 max pooling of stride 2 and padding 1`.
     pub fn in_words(self) -> String {
         let Self { kind, kernel, stride, padding } = self;
         let padding = if padding > 0 { format!(" and padding {padding}") } else { String::new() };
@@ -154,7 +154,7 @@ impl FromStr for StemPool {
             Some(Self { kind, kernel, stride, padding })
         };
         let wrong =
-            || Error::Config(format!("{text:?} is no pooling; one is max:K, max:K,S, max:K,S,P or average:..."));
+            || Error::Config(format!("{text:?} is not a pooling; use max:K, max:K,S, max:K,S,P or average:..."));
         let pool = read().ok_or_else(wrong)?;
         pool.validate().map(|()| pool)
     }
@@ -163,7 +163,7 @@ impl FromStr for StemPool {
 /// The pooling, or whether there is the usual one.
 fn pool_or_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StemPool>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "pool must be null, true, false, or an object of kind, kernel, stride and padding")]
+    #[serde(untagged, expecting = "pool must be null, true, false, or an object with kind, kernel, stride and padding")]
     enum Written {
         Flag(bool),
         Pool(Option<StemPool>),
@@ -195,7 +195,7 @@ mod tests {
         }
         for wrong in ["2", r#""max""#, r#"{"kind": "max", "kernel": 2, "stride": 2, "padding": 0, "dilation": 1}"#] {
             let error = read(wrong).unwrap_err().to_string();
-            assert!(error.contains("an object of kind, kernel, stride and padding"), "{error}");
+            assert!(error.contains("an object with kind, kernel, stride and padding"), "{error}");
         }
     }
 
@@ -212,10 +212,10 @@ mod tests {
             assert_eq!(pool.to_string().parse::<StemPool>().unwrap(), pool);
         }
         for (text, part) in [
-            ("max", "no pooling"),
-            ("median:3", "no pooling"),
-            ("max:3,2,1,0", "no pooling"),
-            ("max:3,-1", "no pooling"),
+            ("max", "not a pooling"),
+            ("median:3", "not a pooling"),
+            ("max:3,2,1,0", "not a pooling"),
+            ("max:3,-1", "not a pooling"),
             ("max:0", "kernel of the stem's pooling is 0"),
             ("max:2,65", "stride of the stem's pooling is 65"),
             ("average:3,2,2", "padding of the stem's pooling is 2"),

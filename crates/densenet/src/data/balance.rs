@@ -1,14 +1,14 @@
-//! Weights and draws for data in which some classes or labels are rare.
+//! Class weights, and sampling for data in which some classes or labels are rare.
 
 use densenet_kernels::random::Stream;
 
 use super::{Split, Targets};
 
-/// For each class `n / (classes * n_c)`, as scikit-learn's `compute_class_weight("balanced")`; 0 for a class without a
-/// picture. All pictures together weigh as much as without.
+/// The weight `n / (classes * n_c)` for each class, as scikit-learn's `compute_class_weight("balanced")`; 0 for a class
+/// without pictures. The total weight of all pictures stays the same.
 ///
 /// # Panics
-/// Pictures that have any number of labels; [`pos_weight`] is for those.
+/// Pictures with any number of labels; use [`pos_weight`] for those.
 pub fn class_weights(split: &Split) -> Vec<f32> {
     let counts = counts(split);
     let seen = counts.iter().filter(|&&count| count > 0).count();
@@ -16,11 +16,12 @@ pub fn class_weights(split: &Split) -> Vec<f32> {
     counts.iter().map(weight).collect()
 }
 
-/// For each label the pictures without it for each picture with it, what `torch.nn.BCEWithLogitsLoss` calls `pos_weight`;
-/// those of which it is not known count for neither, and a label that none or all have weighs 1.
+/// For each label, the number of pictures without it divided by the number with it, which `torch.nn.BCEWithLogitsLoss`
+/// calls `pos_weight`. Pictures for which the label is not known are not counted; a label that no picture or every
+/// picture has gets weight 1.
 ///
 /// # Panics
-/// Pictures of one class each.
+/// Pictures with one class each.
 pub fn pos_weight(split: &Split) -> Vec<f32> {
     let Targets::Labels(labels) = split.targets() else { panic!("pictures of one class each") };
     let names = split.classes().len();
@@ -33,11 +34,11 @@ pub fn pos_weight(split: &Split) -> Vec<f32> {
     (0..names).map(weight).collect()
 }
 
-/// As many pictures as there are, drawn with replacement so that every class comes as often as any other, as PyTorch's
+/// As many pictures as there are, drawn with replacement so that every class is equally likely, as PyTorch's
 /// `WeightedRandomSampler` draws them. The draws depend on `seed` alone.
 ///
 /// # Panics
-/// Pictures that have any number of labels.
+/// Pictures with any number of labels.
 pub(crate) fn balanced_order(split: &Split, seed: u64) -> Vec<usize> {
     let mut of_class = vec![Vec::new(); split.classes().len()];
     split.labels().iter().enumerate().for_each(|(index, &class)| of_class[class].push(index));
@@ -51,7 +52,7 @@ pub(crate) fn balanced_order(split: &Split, seed: u64) -> Vec<usize> {
     (0..split.len()).map(draw).collect()
 }
 
-/// Pictures of each class.
+/// The number of pictures of each class.
 fn counts(split: &Split) -> Vec<usize> {
     assert!(!split.labels().is_empty(), "pictures of one class each");
     let mut counts = vec![0; split.classes().len()];

@@ -1,4 +1,4 @@
-//! Some pictures of a data set, batch by batch.
+//! Iterating over some pictures of a data set in batches.
 
 use std::ops::ControlFlow;
 
@@ -11,14 +11,14 @@ use crate::Result;
 use crate::prefetch::prefetch;
 
 impl Split {
-    /// So many of its pictures, or all if it has no more, spread over all of them.
+    /// Indices of at most `most` of its pictures, spread evenly over the part.
     pub fn spread(&self, most: usize) -> Vec<usize> {
         let count = self.len().min(most);
         (0..count).map(|i| i * self.len() / count).collect()
     }
 
-    /// Calls `see` with those of `pictures` that can be read, `batch` at a time, and what a network takes of them, until it
-    /// breaks. The next are decoded meanwhile.
+    /// Calls `see` with those of `pictures` that can be read, `batch` at a time, together with the network's input for
+    /// them, until it breaks. Meanwhile the next ones are decoded.
     ///
     /// # Errors
     /// Those of `see`, and pictures that cannot be prepared.

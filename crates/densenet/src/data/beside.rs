@@ -1,16 +1,16 @@
-//! What a file holds beside the 8-bit pixels of a picture.
+//! What a file holds besides a picture's 8-bit pixels.
 
 use std::borrow::Cow;
 
-/// What a file holds beside the 8-bit pixels of a picture: a sample a pixel, row-major.
+/// What a file holds besides a picture's 8-bit pixels: one sample per pixel, row-major.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Beside<'a> {
     /// Nothing.
     #[default]
     Nothing,
-    /// How opaque each pixel is: 0 lets all through, 255 nothing.
+    /// The opacity of each pixel: 0 is transparent, 255 opaque.
     Alpha(Cow<'a, [u8]>),
-    /// The low bytes of grey of 16 bits, of which the pixels are the high bytes.
+    /// The low bytes of 16-bit grey, whose high bytes are the pixels.
     LowBytes(Cow<'a, [u8]>),
 }
 
@@ -24,7 +24,7 @@ impl Beside<'_> {
         }
     }
 
-    /// The same kind of what `change` makes of the samples.
+    /// The same kind, with the samples replaced by the result of `change`.
     pub fn map(self, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
         match self {
             Self::Nothing => Self::Nothing,
@@ -34,7 +34,7 @@ impl Beside<'_> {
     }
 }
 
-/// Interleaved `pixels` of so many channels on a ground of one shade, rounded to the nearest level as PIL rounds.
+/// Interleaved `pixels` with `channels` channels on a uniform ground, rounded to the nearest level as PIL rounds.
 pub(super) fn composited(pixels: &[u8], channels: usize, alpha: &[u8], ground: u8) -> Vec<u8> {
     let over = |&sample: &u8, alpha: u8| {
         let sum = u32::from(sample) * u32::from(alpha) + u32::from(ground) * u32::from(255 - alpha);
@@ -47,7 +47,7 @@ pub(super) fn composited(pixels: &[u8], channels: usize, alpha: &[u8], ground: u
         .collect()
 }
 
-/// Grey of 16 bits with everything above 255 cut to 255.
+/// 16-bit grey with everything above 255 clipped to 255.
 pub(super) fn clipped(high: &[u8], low: &[u8]) -> Vec<u8> {
     high.iter().zip(low).map(|(&high, &low)| if high == 0 { low } else { 255 }).collect()
 }

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 
-/// Bytes beyond which a file is not read; the published ones are of 30 and 154 MB.
+/// Size in bytes beyond which a file is not read; the published ones have 30 and 154 MB.
 const MAX_BYTES: u64 = 1 << 31;
 
 /// The files of each part: training, test.
@@ -27,7 +27,8 @@ pub(super) fn files(layout: Layout) -> [&'static [&'static str]; 2] {
     }
 }
 
-/// Reads `names` in `folder`, one after the other, whose records have `label_bytes` of which the last is the label.
+/// Reads `names` in `folder`, one after the other; each record begins with `label_bytes` bytes, the last of which is
+/// the label.
 pub(super) fn split(folder: &Path, names: &[&str], label_bytes: usize, classes: &[String]) -> Result<Split> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for name in names {

@@ -1,4 +1,4 @@
-//! Pixels out of a file's bytes, whatever its format; the content tells which, not the name.
+//! Pixels from a file's bytes in any format; the content determines the format, not the name.
 
 #[cfg(feature = "pictures")]
 mod inks;
@@ -19,11 +19,11 @@ use std::path::Path;
 use crate::{Error, Result};
 pub(super) use pixels::Pixels;
 
-/// Suffixes of the files in a folder that are taken for pictures.
+/// Suffixes of the files in a folder that are read as pictures.
 pub const SUFFIXES: [&str; 13] =
     ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm", "ico"];
 
-/// Whether a file's suffix, in capitals or not, is one of [`SUFFIXES`].
+/// Whether a file's suffix is one of [`SUFFIXES`], in upper or lower case.
 pub fn has_picture_suffix(path: &Path) -> bool {
     path.extension().is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known)))
 }
@@ -34,14 +34,14 @@ thread_local! {
 
 /// Whether this thread is decoding a picture.
 ///
-/// Should a decoder panic on a damaged file, the panic is caught and the file is an error like any other. Until it is caught
-/// the program's panic hook hears of it: a hook that looks here can leave that unsaid.
+/// If a decoder panics on a damaged file, the panic is caught and the file is reported as an error like any other. The
+/// program's panic hook is called first; it can check this function to keep silent about such a panic.
 pub fn is_decoding() -> bool {
     DECODING.get()
 }
 
-/// Decodes a file's bytes; `path` is what errors call it. A picture of more than `max_pixels` is refused before it is
-/// decoded, but for a JPEG that a half, a quarter or an eighth of its size brings below it.
+/// Decodes a file's bytes; errors call it `path`. A picture with more than `max_pixels` is refused before it is
+/// decoded, except for a JPEG that fits at a half, a quarter or an eighth of its size.
 #[cfg(feature = "pictures")]
 pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
     guarded(path, || match bytes {
@@ -51,13 +51,13 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     })
 }
 
-/// Refuses every picture: this build has no decoders.
+/// Rejects every picture: this build has no decoders.
 #[cfg(not(feature = "pictures"))]
 pub(super) fn decode(_bytes: &[u8], path: &Path, _max_pixels: usize) -> Result<Pixels> {
-    guarded(path, || Err(Error::format(path, "no picture is decoded without the feature `pictures`")))
+    guarded(path, || Err(Error::format(path, "this build cannot decode pictures; it lacks the feature `pictures`")))
 }
 
-/// What `read` gives, or an error where it panics.
+/// The result of `read`, or an error if it panics.
 fn guarded(path: &Path, read: impl FnOnce() -> Result<Pixels>) -> Result<Pixels> {
     DECODING.set(true);
     let decoded = catch_unwind(AssertUnwindSafe(read));

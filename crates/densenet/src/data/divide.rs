@@ -1,4 +1,4 @@
-//! Holding pictures out of a part: a share of every class, and no group torn apart.
+//! Holding pictures out of a part: a share of every class, without splitting groups.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,22 @@ use sha2::{Digest, Sha256};
 
 use super::{Split, Targets};
 
-/// Of `split`'s pictures the indices to keep and those to hold out: `fraction` of every class, rounded up, but never
-/// all of it, in the order in which they stood. Which ones depends on `seed` alone.
+/// The indices of `split`'s pictures to keep and to hold out: `fraction` of every class, rounded up, but never all of
+/// it, in their original order. Which ones depends on `seed` alone.
 ///
-/// Pictures with any number of labels are taken as one class, and a group as of the class that most of its pictures are
-/// of. Groups that are too large for what is still to be held out are passed over; if all are, the smallest is taken.
+/// Pictures with any number of labels count as one class; a group belongs to the class of most of its pictures. Groups
+/// that are too large for what remains to be held out are skipped; if all are, the smallest is used.
 pub(super) fn at_random(split: &Split, fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let random = Stream::new(seed, 0);
     held_out(split.targets(), split.groups(), split.len(), fraction, |index| random.bits(index as u64))
 }
 
-/// The same of a tenth, by the hash of each picture's name, or its group's: the same pictures each time, on any
-/// machine.
+/// The same for a tenth, by the hash of each picture's or group's name: the same pictures each time, on any machine.
 pub(super) fn by_name<'a>(split: &Split, name: impl Fn(usize) -> &'a [u8]) -> (Vec<usize>, Vec<usize>) {
     held_out(split.targets(), split.groups(), split.len(), 0.1, |index| Sha256::digest(name(index)).to_vec())
 }
 
-/// The same in the order of `key`, the least held out first.
+/// The same in the order of `key`, smallest keys held out first.
 fn held_out<K: Ord>(
     targets: &Targets,
     groups: &[usize],
@@ -41,7 +40,7 @@ fn held_out<K: Ord>(
     (0..count).partition(|&index| !held[index])
 }
 
-/// Pictures that must stay together: the groups, or each picture on its own.
+/// Pictures that must stay together: the groups, or else each picture on its own.
 fn units(groups: &[usize], count: usize) -> Vec<Vec<usize>> {
     if groups.is_empty() {
         return (0..count).map(|index| vec![index]).collect();
@@ -64,14 +63,14 @@ fn strata(targets: &Targets, units: Vec<Vec<usize>>) -> BTreeMap<usize, Vec<Vec<
     strata
 }
 
-/// The commonest of some classes, the least of those that are equally common.
+/// The most frequent of some classes; of equally frequent ones the smallest.
 fn commonest(classes: impl Iterator<Item = usize>) -> usize {
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     classes.for_each(|class| *counts.entry(class).or_default() += 1);
     counts.into_iter().rev().max_by_key(|&(_, count)| count).map_or(0, |(class, _)| class)
 }
 
-/// The first units that together are `fraction` of all pictures, one unit at least, and never all.
+/// The first units that together make up `fraction` of all pictures: at least one unit, and never all.
 fn share(units: &[Vec<usize>], fraction: f64) -> Vec<&Vec<usize>> {
     if units.len() < 2 {
         return Vec::new();
@@ -89,15 +88,15 @@ fn share(units: &[Vec<usize>], fraction: f64) -> Vec<&Vec<usize>> {
     if held.is_empty() { units.iter().min_by_key(|unit| unit.len()).into_iter().collect() } else { held }
 }
 
-/// Why none of `split`'s pictures, which are called `pictures`, could be held out.
+/// Why none of `split`'s pictures, which the message calls `pictures`, could be held out.
 pub(super) fn too_few(split: &Split, pictures: &str) -> String {
     let units = match split.groups() {
         [] => pictures.to_owned(),
         _ => format!("groups of {pictures} (--group-by)"),
     };
     match split.targets() {
-        Targets::Classes(_) => format!("no class has two {units}, of which one could be held out"),
-        Targets::Labels(_) => format!("there are no two {units}, of which one could be held out"),
+        Targets::Classes(_) => format!("no class has two {units}, one of which could be held out"),
+        Targets::Labels(_) => format!("there are no two {units}, one of which could be held out"),
     }
 }
 

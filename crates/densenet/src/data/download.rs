@@ -1,4 +1,4 @@
-//! Fetching a data set from its official address, into place only when it is whole.
+//! Downloading a data set from its official address, and putting it into place only when it is complete.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Write};
@@ -13,25 +13,25 @@ use tempfile::TempDir;
 use super::cifar;
 use super::known::{Known, Layout, Remote};
 
-/// How far a file's download is.
+/// Progress of a file's download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The file's name.
     pub file: &'a str,
-    /// Bytes that have come.
+    /// Bytes downloaded so far.
     pub done: u64,
-    /// Bytes that will have come in the end.
+    /// Bytes in total.
     pub total: u64,
 }
 
-/// Why a download failed, to be told with what else would help.
+/// Why a download failed, to be reported along with what else would help.
 type Reason = String;
 
-/// How long a server may take to be reached, and then to begin its response.
+/// Time limit for connecting to a server, and then for the start of its response.
 #[cfg(feature = "download")]
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Fetches the files of `known` from `address` into the folder `place`, which appears only when all are there.
+/// Downloads the files of `known` from `address` into the folder `place`, which appears only when all are there.
 pub(super) fn fetch(
     known: &Known,
     address: &str,
@@ -42,7 +42,7 @@ pub(super) fn fetch(
     fs::create_dir_all(home).map_err(|e| format!("{}: {e}", home.display()))?;
     let beside = TempDir::with_prefix_in(format!(".{}-", known.name), home);
     let beside = beside.map_err(|e| format!("{}: {e}", home.display()))?;
-    // A folder within, since the temporary one is readable by this user alone.
+    // A folder within the temporary one, since that is readable by this user alone.
     let folder = beside.path().join(known.name);
     fs::create_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     for remote in known.files {
@@ -55,13 +55,13 @@ pub(super) fn fetch(
         }
     }
     match fs::rename(&folder, place) {
-        // Another process was faster; what it put there was checked as this was.
+        // Another process was faster; its files were checked in the same way.
         Err(_) if place.is_dir() => Ok(()),
         renamed => renamed.map_err(|e| format!("{}: {e}", place.display())),
     }
 }
 
-/// What the server at `url` sends.
+/// The response of the server at `url`.
 #[cfg(feature = "download")]
 fn get(url: &str) -> Result<impl Read, Reason> {
     let config = ureq::Agent::config_builder().timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
@@ -71,10 +71,10 @@ fn get(url: &str) -> Result<impl Read, Reason> {
 
 #[cfg(not(feature = "download"))]
 fn get(_url: &str) -> Result<std::io::Empty, Reason> {
-    Err("this program is built without the feature `download`".into())
+    Err("this program was built without the feature `download`".into())
 }
 
-/// Fetches one file, and checks its size and its SHA-256.
+/// Downloads one file, and checks its size and SHA-256.
 fn download(url: &str, remote: &Remote, path: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Reason> {
     let failed = |e: &dyn std::fmt::Display| format!("downloading {url} failed: {e}");
     let mut body = get(url).map_err(|reason| failed(&reason))?.take(remote.bytes + 1);
@@ -92,7 +92,7 @@ fn download(url: &str, remote: &Remote, path: &Path, progress: &mut dyn FnMut(Pr
     }
     if done != remote.bytes {
         let found = if done > remote.bytes { "more".into() } else { format!("only {done}") };
-        return Err(failed(&format!("{found} bytes came, the file is of {}", remote.bytes)));
+        return Err(failed(&format!("{found} bytes arrived; the file has {}", remote.bytes)));
     }
     let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     if found != remote.sha256 {
@@ -101,7 +101,7 @@ fn download(url: &str, remote: &Remote, path: &Path, progress: &mut dyn FnMut(Pr
     file.sync_all().map_err(|e| failed(&e))
 }
 
-/// Unpacks the files of those names, wherever they are in the gzipped tar, into `folder`.
+/// Unpacks the files with these names, wherever they are in the gzipped tar, into `folder`.
 fn unpack(archive: &Path, names: &[&str], folder: &Path) -> std::io::Result<()> {
     let source = GzDecoder::new(BufReader::new(File::open(archive)?));
     for entry in tar::Archive::new(source).entries()? {

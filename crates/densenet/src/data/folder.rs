@@ -1,4 +1,4 @@
-//! Folders of pictures, a folder for each class.
+//! Folders of pictures, one folder per class.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use crate::{Error, Result};
 
 /// Reads `train/CLASS/**`, `validation/CLASS/**` (or `val`, `valid`) and `test/CLASS/**`.
 ///
-/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class of two pictures or more is
-/// held out to test on, chosen by the hash of the files' names: the same pictures each time, on any machine. A part
-/// without folders of classes, as one of pictures that nobody has labelled, is passed over.
+/// Where `folder` holds the classes themselves, or `train` alone, a tenth of every class with two or more pictures is
+/// held out for testing, chosen by the hash of the files' names: the same pictures each time, on any machine. A part
+/// without class folders, e.g. one of unlabelled pictures, is skipped.
 pub(super) fn parts(folder: &Path) -> Result<Parts> {
     let train = folder.join("train");
     let undivided = !train.is_dir();
     let source = if undivided { folder } else { train.as_path() };
     let classes = subfolders(source)?;
     if classes.is_empty() {
-        return Err(Error::format(source, "no folders of classes; pictures are looked for as CLASS/PICTURE.jpg"));
+        return Err(Error::format(source, "no class folders; pictures are expected as CLASS/PICTURE.jpg"));
     }
     let mut reading = Reading { classes, left_out: LeftOut::default(), notes: Vec::new() };
     let training = reading.pictures(source)?;
     if training.iter().all(Vec::is_empty) {
-        let reason = format!("no pictures ({}) in its folders of classes", SUFFIXES.join(", "));
+        let reason = format!("no pictures ({}) in its class folders", SUFFIXES.join(", "));
         return Err(Error::format(source, reason));
     }
     let training = reading.split(source, training, Part::Train)?;
@@ -45,13 +45,13 @@ pub(super) fn parts(folder: &Path) -> Result<Parts> {
     };
     let mut notes = reading.notes;
     if reading.left_out.count() > 0 {
-        notes.push(format!("{}: left out what is no picture ({})", folder.display(), reading.left_out));
+        notes.push(format!("{}: left out files that are not pictures ({})", folder.display(), reading.left_out));
     }
     let (root, class_depth, missing) = (folder.into(), Some(usize::from(!undivided)), Vec::new());
     Ok(Parts { train, validation, test, root, class_depth, undivided, missing, notes })
 }
 
-/// The pictures of a folder that holds nothing out, parted.
+/// The pictures of a folder that holds nothing out, divided.
 fn held_out(source: &Path, all: &Split) -> Result<(Split, Split)> {
     let name = |index| all.path(index).and_then(Path::file_name).unwrap_or_default().as_encoded_bytes();
     let (kept, held) = divide::by_name(all, name);
@@ -61,7 +61,7 @@ fn held_out(source: &Path, all: &Split) -> Result<(Split, Split)> {
     Ok((all.select(&kept), all.select(&held).as_part(Part::Test)))
 }
 
-/// What is known and has been found while the parts are read.
+/// What is known, and what has been found while the parts are read.
 struct Reading {
     classes: Vec<String>,
     left_out: LeftOut,
@@ -69,11 +69,11 @@ struct Reading {
 }
 
 impl Reading {
-    /// The part in the folder `path`, or a note where there are no classes in it.
+    /// The part in the folder `path`, or a note if it contains no classes.
     fn part(&mut self, path: &Path, train: &Path, part: Part) -> Result<Option<Split>> {
         let found = subfolders(path)?;
         if !found.iter().any(|class| self.classes.contains(class)) {
-            self.notes.push(format!("{} has no folders of classes and is passed over", path.display()));
+            self.notes.push(format!("{} has no class folders and is skipped", path.display()));
             return Ok(None);
         }
         if let Some(stray) = found.iter().find(|class| !self.classes.contains(class)) {
@@ -104,7 +104,7 @@ impl Reading {
     }
 }
 
-/// The names of the folders in `folder`, links to folders among them, sorted, hidden ones left out.
+/// The sorted names of the folders in `folder`, including links to folders, without hidden ones.
 fn subfolders(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
@@ -114,7 +114,7 @@ fn subfolders(folder: &Path) -> Result<Vec<String>> {
         }
         match entry.file_name().into_string() {
             Ok(name) => names.push(name),
-            Err(_) => return Err(Error::format(entry.path(), "a class's name must be UTF-8")),
+            Err(_) => return Err(Error::format(entry.path(), "a class name must be UTF-8")),
         }
     }
     names.sort();

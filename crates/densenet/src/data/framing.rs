@@ -1,74 +1,75 @@
-//! The choices that programs make of how a picture is decoded, turned, resized and laid out.
+//! The ways in which programs differ in decoding, orienting, resizing and arranging pictures.
 
 use serde::{Deserialize, Serialize};
 
-/// The range of values of most networks.
+/// The value range of most networks.
 pub(super) const UNIT: [f32; 2] = [0.0, 1.0];
 
-/// Which of a picture's sides are resized to the length from which the input is cropped.
+/// Which sides of a picture are resized to the length from which the input is cropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The short side; the long one keeps its proportion.
+    /// The short side; the aspect ratio is kept.
     Short,
     /// Both, whatever the picture's shape.
     Squash,
 }
 
-/// The filter that resizes, antialiased as PIL's of the same name.
+/// The resize filter, with antialiasing, as PIL's filter of the same name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     /// The triangle filter, torchvision's default.
     #[default]
     Bilinear,
-    /// Keys' cubic filter with a = -0.5, most of timm's networks'.
+    /// Keys' cubic filter with a = -0.5, used by most of timm's networks.
     Bicubic,
 }
 
-/// Order of a colour picture's channels.
+/// Order of the channels of a colour picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelOrder {
-    /// Red first, as PIL has it.
+    /// Red first, as in PIL.
     #[default]
     Rgb,
-    /// Blue first, as OpenCV and Caffe have it.
+    /// Blue first, as in OpenCV and Caffe.
     Bgr,
 }
 
-/// What is done to a picture whose EXIF data note that it is turned or mirrored.
+/// How a picture is handled whose EXIF data say that it is rotated or mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Orientation {
-    /// It stays as it is stored, as torchvision's loader leaves it.
+    /// It stays as stored, as torchvision's loader leaves it.
     #[default]
     Ignore,
     /// It is turned upright.
     Apply,
 }
 
-/// What becomes of a picture's transparency.
+/// How transparency is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transparency {
-    /// It is dropped: a pixel has the colour that the file notes, however transparent it is, as PIL's `convert("RGB")`, and
-    /// so torchvision's loader, leaves it.
+    /// It is dropped: a pixel keeps the colour stored in the file, however transparent it is, as in PIL's
+    /// `convert("RGB")` and therefore torchvision's loader.
     #[default]
     Drop,
-    /// The picture is laid on white, as PIL's `alpha_composite` does it.
+    /// The picture is composited onto white, as by PIL's `alpha_composite`.
     White,
-    /// The same on black.
+    /// The picture is composited onto black.
     Black,
 }
 
-/// What becomes of grey of 16 bits.
+/// How 16-bit grey is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grey16 {
     /// The high byte is kept, so that the picture looks as it should.
     #[default]
     HighByte,
-    /// Everything above 255 is cut to 255, as PIL's `convert("L")` and `convert("RGB")` do it to its modes `I` and `I;16`.
+    /// Everything above 255 is clipped to 255, as PIL's `convert("L")` and `convert("RGB")` do with its modes `I` and
+    /// `I;16`.
     Clip,
 }

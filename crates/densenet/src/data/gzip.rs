@@ -8,7 +8,7 @@ use flate2::bufread::GzDecoder;
 
 use crate::{Error, Result};
 
-/// The file's content, unpacked if it starts as gzip does.
+/// The file's content, decompressed if it begins like gzip.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
     let start = file.fill_buf().map_err(Error::io(path))?;

@@ -1,4 +1,4 @@
-//! IDX files, plain or gzipped: a magic number, big-endian extents, then bytes. MNIST and Fashion-MNIST are of them.
+//! IDX files, plain or gzipped: a magic number, big-endian extents, then bytes. MNIST and Fashion-MNIST use them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::{Preprocessing, Split, gzip};
 use crate::{Error, Result};
 
-/// Bytes of pixels beyond which a header is taken to be wrong; the published sets stay below 300 MB.
+/// Size of the pixels in bytes beyond which a header is considered wrong; the published sets stay below 300 MB.
 const MAX_BYTES: u64 = 1 << 31;
 
-/// The file of that part (`train-images-idx3`) in `folder`, in the spellings that are about, plain before gzipped.
+/// The file of this part (`train-images-idx3`) in `folder`, in the spellings in use, plain before gzipped.
 pub(super) fn find(folder: &Path, part: &str) -> Option<PathBuf> {
     let (stem, kind) = part.rsplit_once('-')?;
     let spellings = [format!("{stem}-{kind}-ubyte"), format!("{stem}.{kind}-ubyte")];
@@ -17,8 +17,8 @@ pub(super) fn find(folder: &Path, part: &str) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// Reads `PART-images-idx3-ubyte` and `PART-labels-idx1-ubyte`, `part` being `train` or `t10k`. Without names of the
-/// classes they are called 0, 1, ... up to the largest label.
+/// Reads `PART-images-idx3-ubyte` and `PART-labels-idx1-ubyte`, `part` being `train` or `t10k`. Without class names,
+/// classes are called 0, 1, ... up to the largest label.
 pub(super) fn split(folder: &Path, part: &str, classes: Option<&[String]>) -> Result<Split> {
     let named = |kind: &str| {
         let name = format!("{part}-{kind}");
@@ -32,7 +32,7 @@ pub(super) fn split(folder: &Path, part: &str, classes: Option<&[String]>) -> Re
     Split::in_memory(&labels, [height, width, 1], pixels, bytes.into_iter().map(usize::from).collect(), classes)
 }
 
-/// The preprocessing of a set of grey pictures in memory: its own size, mean and deviation.
+/// The preprocessing for a set of grey pictures in memory: its own size, mean and standard deviation.
 pub(super) fn preprocessing(split: &Split) -> Result<Preprocessing> {
     let mut histogram = [0u64; 256];
     for index in 0..split.len() {
@@ -44,14 +44,14 @@ pub(super) fn preprocessing(split: &Split) -> Result<Preprocessing> {
         weighted.sum::<f64>() / count
     };
     let mean = average(&|v| v);
-    // Pictures all of one shade still need a deviation above 0: that of one level.
+    // Pictures that are all of one shade still need a deviation above 0: that of one level.
     let std = average(&|v| (v - mean).powi(2)).sqrt().max(1.0 / 255.0);
     let first = split.picture(0)?;
     let size = first.height().max(first.width());
     Ok(Preprocessing::new(size, [mean as f32], [std as f32]))
 }
 
-/// Reads a file of `RANK` extents: the extents and the bytes, whose number the header must tell exactly.
+/// Reads a file with `RANK` extents: the extents, and the bytes, whose number must match the header exactly.
 fn read<const RANK: usize>(path: &Path) -> Result<([usize; RANK], Vec<u8>)> {
     let mut source = gzip::open(path)?;
     let mut magic = [0; 4];
@@ -72,10 +72,10 @@ fn read<const RANK: usize>(path: &Path) -> Result<([usize; RANK], Vec<u8>)> {
         total = total.saturating_mul(u64::from(value));
     }
     if total == 0 || total > MAX_BYTES {
-        let reason = format!("its header says {extents:?}, {total} bytes; from 1 to {MAX_BYTES} are taken");
+        let reason = format!("its header says {extents:?}, {total} bytes; from 1 to {MAX_BYTES} are accepted");
         return Err(Error::format(path, reason));
     }
-    // The vector grows with what really comes, whatever the header claims.
+    // The vector grows with the data that really arrive, whatever the header claims.
     let mut bytes = Vec::new();
     source.take(total + 1).read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
     if bytes.len() as u64 != total {

@@ -1,12 +1,12 @@
-//! The data sets that have a name: their classes, normalisation and official files.
+//! The named data sets: their classes, normalisation and official files.
 
 use super::Preprocessing;
 
-/// A data set that has a name.
+/// A named data set.
 pub(super) struct Known {
-    /// What `--data` calls it, and what its folder is called.
+    /// Its name for `--data`, and the name of its folder.
     pub name: &'static str,
-    /// How its files are laid out.
+    /// The layout of its files.
     pub layout: Layout,
     /// The classes' names, in the order of their labels.
     pub classes: &'static [&'static str],
@@ -14,25 +14,25 @@ pub(super) struct Known {
     pub address: &'static str,
     /// The published files, below [`address`](Self::address).
     pub files: &'static [Remote],
-    /// Where a distribution's package puts it, and what would install that.
+    /// Where a distribution's package puts it, and which package that is.
     pub package: Option<Package>,
 }
 
-/// The files of a data set of one family.
+/// The layouts of data set files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     /// `train-images-idx3-ubyte` and its three companions, plain or gzipped.
     Idx,
-    /// `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`: a label and 3x32x32 bytes a record.
+    /// `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`: records of a label and 3x32x32 bytes.
     Cifar10,
-    /// `train.bin` and `test.bin`: a coarse label, a fine label and 3x32x32 bytes a record.
+    /// `train.bin` and `test.bin`: records of a coarse label, a fine label and 3x32x32 bytes.
     Cifar100,
 }
 
-/// A file as it is published.
+/// A published file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remote {
-    /// Its name, the last part of the address.
+    /// Its name, the last part of its address.
     pub name: &'static str,
     /// Its size in bytes.
     pub bytes: u64,
@@ -40,7 +40,7 @@ pub(super) struct Remote {
     pub sha256: &'static str,
 }
 
-/// A distribution's package of a data set.
+/// A distribution's package for a data set.
 pub(super) struct Package {
     /// Its name.
     pub name: &'static str,
@@ -49,12 +49,12 @@ pub(super) struct Package {
 }
 
 impl Known {
-    /// Its mean, deviation and native size.
+    /// Its mean, standard deviation and native size.
     pub fn preprocessing(&self) -> Preprocessing {
         Preprocessing::named(self.name).expect("every known data set has a preprocessing of its name")
     }
 
-    /// The known data set of that layout, of which CIFAR's have but one each.
+    /// The known data set with this layout; each CIFAR layout has only one.
     pub fn of_layout(layout: Layout) -> &'static Self {
         KNOWN.iter().find(|known| known.layout == layout).expect("every layout is some data set's")
     }
@@ -65,7 +65,7 @@ impl Known {
     }
 }
 
-/// Names of the classes of the data set `name`, in the order of their labels; none for a name that is not known.
+/// Class names of the data set `name`, in the order of their labels; `None` for an unknown name.
 pub fn classes(name: &str) -> Option<Vec<String>> {
     Known::named(name).map(|known| known.classes.iter().map(|class| class.to_string()).collect())
 }
@@ -74,7 +74,7 @@ const fn remote(name: &'static str, bytes: u64, sha256: &'static str) -> Remote 
     Remote { name, bytes, sha256 }
 }
 
-/// Every data set that has a name.
+/// All named data sets.
 pub(super) static KNOWN: [Known; 4] = [
     Known {
         name: "fashion-mnist",
@@ -91,7 +91,7 @@ pub(super) static KNOWN: [Known; 4] = [
             "Bag",
             "Ankle boot",
         ],
-        // Debian's package holds the same content, packed anew and so under other sums.
+        // Debian's package holds the same content, recompressed and therefore with other checksums.
         address: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files: &[
             remote(

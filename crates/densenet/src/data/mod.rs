@@ -1,6 +1,6 @@
-//! Pictures, data sets and how they become a network's input.
+//! Pictures, data sets, and how they become a network's input.
 //!
-//! [`open`] finds a data set by name or path; its [`Split`]s fill batches as its [`Preprocessing`] says.
+//! [`open`] finds a data set by name or path; its [`Split`]s fill batches as prescribed by its [`Preprocessing`].
 
 mod augment;
 mod balance;

@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 /// What a part of a data set is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
-    /// To train on.
+    /// For training.
     #[serde(rename = "train")]
     Train,
-    /// To choose by, as the best epoch.
+    /// For choosing, e.g. the best epoch.
     #[serde(rename = "val")]
     Validation,
-    /// To see how well what was chosen does.
+    /// For measuring how good the chosen weights are.
     #[serde(rename = "test")]
     Test,
 }
 
 impl Part {
-    /// The words that people have for it, in the order of preference.
+    /// The words that people use for it, in order of preference.
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Train => &["train"],
@@ -28,7 +28,7 @@ impl Part {
         }
     }
 
-    /// The part of that name, in capitals or not.
+    /// The part with that name, in upper or lower case.
     pub(super) fn named(word: &str) -> Option<Self> {
         let is_of = |part: &Self| part.names().iter().any(|name| name.eq_ignore_ascii_case(word));
         [Self::Train, Self::Validation, Self::Test].into_iter().find(is_of)

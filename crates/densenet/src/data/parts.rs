@@ -4,22 +4,22 @@ use std::path::PathBuf;
 
 use super::Split;
 
-/// What has been read of a set of pictures in files.
+/// What has been read from a set of pictures in files.
 pub(super) struct Parts {
-    /// What is trained on.
+    /// The training part.
     pub train: Split,
-    /// What is chosen by, where there is a test part besides.
+    /// The validation part, if there is also a test part.
     pub validation: Option<Split>,
-    /// What is held out; the validation part where there is no other.
+    /// The held-out part: test, or validation where there is no test part.
     pub test: Split,
     /// The folder that holds all pictures.
     pub root: PathBuf,
-    /// How many folders within `root` a class's folder is in; none where a table tells the classes.
+    /// How many folders below `root` a class folder is; `None` where a table names the classes.
     pub class_depth: Option<usize>,
-    /// Whether nothing was held out, and `train` and `test` were parted here.
+    /// Whether nothing was held out, so that `train` and `test` were divided here.
     pub undivided: bool,
-    /// Pictures that are told of and not there.
+    /// Pictures that are listed but missing.
     pub missing: Vec<PathBuf>,
-    /// What was found and not taken, in words.
+    /// Notes on what was found but not used.
     pub notes: Vec<String>,
 }

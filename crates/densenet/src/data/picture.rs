@@ -1,4 +1,4 @@
-//! A decoded picture of 8-bit pixels, and the geometry that is done on it before it becomes numbers.
+//! A decoded picture of 8-bit pixels, and the geometric operations on it before it becomes numbers.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,17 +15,18 @@ use super::framing::{Grey16, Interpolation, Transparency};
 use super::upright::turned;
 use crate::{Error, Result};
 
-/// Pixels beyond which a picture is refused, before it is decoded and after it is resized, unless another limit is given:
-/// 100 million.
+/// Number of pixels above which a picture is refused, before decoding and after resizing, unless another limit is
+/// given: 100 million.
 pub const MAX_PIXELS: usize = 100_000_000;
 
-/// Bytes of a file that are read however few pixels are allowed, since a JPEG of more is decoded at a fraction.
+/// Bytes of a file that are read however few pixels are allowed, since a larger JPEG is decoded at a fraction of its
+/// size.
 const MAX_BYTES: u64 = 1 << 29;
 
-/// Bytes of a file that are read for each pixel that is allowed: three samples of 16 bits.
+/// Bytes of a file that are read for each allowed pixel: three 16-bit samples.
 const BYTES_OF_PIXEL: u64 = 6;
 
-/// A picture of 8-bit pixels in rows, its channels interleaved: `[height, width, channels]`.
+/// A picture of 8-bit pixels in rows, with interleaved channels: `[height, width, channels]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture<'a> {
     height: usize,
@@ -33,7 +34,7 @@ pub struct Picture<'a> {
     channels: usize,
     pixels: Cow<'a, [u8]>,
     beside: Beside<'a>,
-    /// As EXIF numbers it, from 1 to 8.
+    /// The EXIF orientation, from 1 to 8.
     orientation: u8,
 }
 
@@ -41,7 +42,7 @@ impl<'a> Picture<'a> {
     /// A picture of `[height, width, channels]` pixels, row-major; one channel is grey, three are red, green and blue.
     ///
     /// # Errors
-    /// An extent of 0, channels other than 1 or 3, or pixels of another number than the extents say.
+    /// An extent of 0, channels other than 1 or 3, or a number of pixels that does not match the extents.
     pub fn new(height: usize, width: usize, channels: usize, pixels: impl Into<Cow<'a, [u8]>>) -> Result<Self> {
         let pixels = pixels.into();
         let wrong = |reason| Err(Error::PictureSize { height, width, reason });
@@ -58,23 +59,23 @@ impl<'a> Picture<'a> {
     }
 
     /// Reads and decodes a JPEG, PNG, BMP, GIF (its first frame), WebP, TIFF (its first page), PNM or ICO (its largest
-    /// picture); the content tells which, not the name.
+    /// picture); the content determines the format, not the name.
     ///
-    /// A JPEG gives the very pixels that libjpeg-turbo, and so PIL, gives. Transparency, the low bytes of 16-bit grey and the
-    /// [`orientation`](Self::orientation) that EXIF notes are kept beside the pixels: what is done with them is for a
-    /// [`Preprocessing`](super::Preprocessing) to say. The orientation of a TIFF is applied.
+    /// A JPEG gives exactly the pixels that libjpeg-turbo, and therefore PIL, gives. Transparency, the low bytes of
+    /// 16-bit grey and the EXIF [`orientation`](Self::orientation) are kept beside the pixels: a
+    /// [`Preprocessing`](super::Preprocessing) decides how they are handled. The orientation of a TIFF is applied.
     ///
     /// # Errors
-    /// A file that cannot be read, is no picture, or has more than [`MAX_PIXELS`] (found before decoding). A JPEG of more is
-    /// decoded at a half, a quarter or an eighth of its size.
+    /// A file that cannot be read, is not a picture, or has more than [`MAX_PIXELS`] (detected before decoding). A JPEG
+    /// with more is decoded at a half, a quarter or an eighth of its size.
     pub fn open(path: impl AsRef<Path>) -> Result<Picture<'static>> {
         Self::open_within(path, MAX_PIXELS)
     }
 
-    /// The same with another limit than [`MAX_PIXELS`].
+    /// Like [`Picture::open`], with another limit than [`MAX_PIXELS`].
     ///
     /// # Errors
-    /// The same as [`Picture::open`].
+    /// Those of [`Picture::open`].
     pub fn open_within(path: impl AsRef<Path>, max_pixels: usize) -> Result<Picture<'static>> {
         let path = path.as_ref();
         let most = MAX_BYTES.max(BYTES_OF_PIXEL.saturating_mul(max_pixels as u64));
@@ -82,54 +83,55 @@ impl<'a> Picture<'a> {
         let file = File::open(path).map_err(Error::io(path))?;
         file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io(path))?;
         if bytes.len() as u64 > most {
-            return Err(Error::format(path, format!("a picture's file of at most {most} bytes is read")));
+            return Err(Error::format(path, format!("picture files of at most {most} bytes are read")));
         }
         Picture::decode_within(&bytes, path, max_pixels)
     }
 
-    /// Decodes a picture from a file's bytes, as [`Picture::open`] does; `path` is what errors call it.
+    /// Decodes a picture from a file's bytes, as [`Picture::open`] does; errors call it `path`.
     ///
     /// # Errors
-    /// The same as [`Picture::open`].
+    /// Those of [`Picture::open`].
     pub fn decode(bytes: &[u8], path: &Path) -> Result<Picture<'static>> {
         Self::decode_within(bytes, path, MAX_PIXELS)
     }
 
-    /// The same with another limit than [`MAX_PIXELS`].
+    /// Like [`Picture::decode`], with another limit than [`MAX_PIXELS`].
     ///
     /// # Errors
-    /// The same as [`Picture::open`].
+    /// Those of [`Picture::open`].
     pub fn decode_within(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Picture<'static>> {
         let Pixels { height, width, channels, data, beside, orientation } = decode::decode(bytes, path, max_pixels)?;
         Ok(Picture { beside, orientation, ..Picture::new(height, width, channels, data)? })
     }
 
-    /// Rows.
+    /// Height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// Columns.
+    /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// 1 (grey) or 3 (red, green, blue).
+    /// Number of channels: 1 (grey) or 3 (red, green, blue).
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// `[height, width, channels]`, row-major: without transparency, and the high bytes of 16-bit samples.
+    /// The pixels `[height, width, channels]`, row-major: without transparency, and only the high bytes of 16-bit
+    /// samples.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// How the file says that the pixels lie, as EXIF numbers it, from 1, upright, to 8; 1 where it does not say.
+    /// The EXIF orientation of the pixels, from 1 (upright) to 8; 1 if the file does not state it.
     pub fn orientation(&self) -> u8 {
         self.orientation
     }
 
-    /// Turned and mirrored so that it is upright: its [`orientation`](Self::orientation) is 1.
+    /// Rotated and mirrored so that it is upright: its [`orientation`](Self::orientation) is 1.
     pub fn oriented(self) -> Self {
         if self.orientation == 1 {
             return self;
@@ -147,7 +149,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// With what the file holds beside the pixels taken into them as these rules say.
+    /// With the data beside the pixels merged into them according to these rules.
     pub(crate) fn flattened(self, transparency: Transparency, grey16: Grey16) -> Self {
         let pixels = match (&self.beside, transparency, grey16) {
             (Beside::Alpha(alpha), Transparency::White, _) => {
@@ -160,7 +162,7 @@ impl<'a> Picture<'a> {
         Self { pixels, beside: Beside::Nothing, ..self }
     }
 
-    /// `[height, width, channels]`, row-major, to be changed.
+    /// The pixels `[height, width, channels]`, row-major, for writing.
     pub(super) fn pixels_mut(&mut self) -> &mut [u8] {
         self.pixels.to_mut()
     }
@@ -182,10 +184,10 @@ impl<'a> Picture<'a> {
 
     /// Resized by one of PIL's antialiased filters on 8-bit pixels.
     ///
-    /// One axis at a time, width before height, since PIL rounds to 8 bits between the two in that order.
+    /// Resizes one axis at a time, width before height, since PIL rounds to 8 bits between the two in that order.
     ///
     /// # Errors
-    /// A picture so long and thin that it would exceed [`MAX_PIXELS`] on the way.
+    /// A picture so long and thin that it would exceed [`MAX_PIXELS`] in between.
     pub(crate) fn resize(
         self,
         height: usize,
@@ -213,10 +215,10 @@ impl<'a> Picture<'a> {
         Self { height, width, pixels: pixels.into(), ..self }
     }
 
-    /// `[height, width, channels]`, resized, of pixels whose type is `P`.
+    /// `[height, width, channels]`, resized, where `P` is the pixel type.
     ///
-    /// The type is known here since the resizer, when it finds the type itself, is compiled for 13 of them: half of the time
-    /// that this crate took to build.
+    /// The type is passed explicitly because the resizer, if it finds the type itself, is compiled for 13 of them: half
+    /// of this crate's build time.
     fn resize_pixels<P: PixelTrait>(
         &self,
         height: usize,
@@ -233,7 +235,7 @@ impl<'a> Picture<'a> {
         pixels
     }
 
-    /// The part of `height` rows from `top` and `width` columns from `left`; what lies outside the picture is black.
+    /// The part of `height` rows from `top` and `width` columns from `left`; areas outside the picture are black.
     pub(crate) fn crop(self, top: isize, left: isize, height: usize, width: usize) -> Self {
         if (top, left, height, width) == (0, 0, self.height, self.width) {
             return self;

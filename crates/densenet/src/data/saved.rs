@@ -1,4 +1,4 @@
-//! Which pictures are in which part, saved with a run, so that it goes on with the very same.
+//! Which pictures are in which part, saved with a run so that it resumes with exactly the same ones.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -9,15 +9,15 @@ use super::{DataSet, Part, Split};
 use crate::files::write_whole;
 use crate::{Error, Result};
 
-/// The name of the file in a run's folder.
+/// The file name in a run's folder.
 pub const SPLIT: &str = "split.csv";
 
-/// A picture's path within the data's folder, or its place in its file, from 0; and its part.
+/// A picture's path within the data's folder, or its index in its file, from 0; and its part.
 const HEADER: [&str; 2] = ["picture", "part"];
 
 impl DataSet {
-    /// Writes which pictures are in which part: a row each of `picture,part`, the path within the data's folder, or for
-    /// pictures in memory the place in the training file, from 0. What is tested on is not listed of these.
+    /// Writes which pictures are in which part: rows of `picture,part`, with the path within the data's folder, or for
+    /// pictures in memory the index in the training file, from 0. Of the latter, test pictures are not listed.
     ///
     /// # Errors
     /// Whatever the file system reports.
@@ -37,13 +37,14 @@ impl DataSet {
         })
     }
 
-    /// The same data parted as a file of [`DataSet::write_split`] tells. Pictures that it does not list, as those that
-    /// came since, are left out, and so are classes of which it lists none. Pictures of folders of classes that are no
-    /// longer there stay in their places: whoever reads them finds that out.
+    /// The same data, divided according to a file from [`DataSet::write_split`]. Pictures that the file does not list,
+    /// e.g. newer ones, are left out, and so are classes with no listed picture. Pictures that are missing from class
+    /// folders keep their entries: the error appears when they are read.
     ///
     /// # Errors
-    /// A file that cannot be read, a row that is none of `picture,part`, a picture in two rows, one that is not among the
-    /// data and was in no folder of a class, none that is there, or no picture to train or to choose by.
+    /// A file that cannot be read, a row other than `picture,part`, a picture in two rows, a picture that is not among
+    /// the data and was not in a class folder, no picture that still exists, or no picture for training or for
+    /// validation.
     pub fn divide_as(mut self, path: &Path) -> Result<Self> {
         let rows = rows(path)?;
         let all = self.pictures_of(&rows, path)?;
@@ -51,19 +52,19 @@ impl DataSet {
             let indices: Vec<usize> = (0..rows.len()).filter(|&index| rows[index].part == part).collect();
             (!indices.is_empty()).then(|| all.select(&indices).as_part(part))
         };
-        let train = of(Part::Train).ok_or_else(|| Error::format(path, "no picture is of the part train"))?;
+        let train = of(Part::Train).ok_or_else(|| Error::format(path, "no picture is in the part train"))?;
         (self.train, self.validation, self.test) = match (of(Part::Validation), of(Part::Test)) {
             (validation, Some(test)) => (train, validation, test),
-            // Of pictures in memory those to test on are not listed.
+            // Of pictures in memory, test pictures are not listed.
             (validation, None) if train.path(0).is_none() => (train, validation, self.test),
             (Some(validation), None) => (train, None, validation),
-            (None, None) => return Err(Error::format(path, "no picture is of the part val or of the part test")),
+            (None, None) => return Err(Error::format(path, "no picture is in the part val or test")),
         };
         self.undivided = false;
         Ok(self)
     }
 
-    /// The pictures of `rows`, in their order, with the classes that they are of.
+    /// The pictures of `rows`, in their order, with their classes.
     fn pictures_of(&self, rows: &[Row], path: &Path) -> Result<Split> {
         let all = self.with_gone(Split::joined(&self.listed()), rows, path)?;
         let places = self.places(&all);
@@ -71,14 +72,14 @@ impl DataSet {
             places.get(&row.picture).copied().ok_or_else(|| {
                 let (line, picture) = (row.line, String::from_utf8_lossy(&row.picture));
                 let reason = format!("line {line}: {picture} is not in {}", self.name);
-                Error::format(path, format!("{reason}; a run goes on with the pictures that it was begun with"))
+                Error::format(path, format!("{reason}; a run resumes with the pictures that it was started with"))
             })
         };
         let places = rows.iter().map(place).collect::<Result<Vec<usize>>>()?;
         Ok(all.select(&places).of_own_classes())
     }
 
-    /// `all`, and those of `rows` that are gone from its folders of classes, unless that is all of them.
+    /// `all`, plus those of `rows` that are missing from its class folders, unless all are missing.
     fn with_gone(&self, all: Split, rows: &[Row], path: &Path) -> Result<Split> {
         let places = self.places(&all);
         let gone = rows.iter().filter(|row| !places.contains_key(&row.picture));
@@ -95,7 +96,7 @@ impl DataSet {
         Ok(Split::joined(&[&all, &gone]))
     }
 
-    /// Where a picture of a folder of classes was, and its class; none where its name does not tell them.
+    /// The former path of a picture in a class folder, and its class; `None` where its name does not show them.
     fn gone(&self, picture: &[u8]) -> Option<(PathBuf, String)> {
         let (depth, inside) = (self.class_depth?, Path::new(std::str::from_utf8(picture).ok()?));
         let plain = |component| match component {
@@ -106,19 +107,19 @@ impl DataSet {
         (names.len() > depth + 1).then(|| (self.root.join(inside), names[depth].to_owned()))
     }
 
-    /// Where each of `all` is, by what it is called.
+    /// The index of each picture of `all`, by its name in the file.
     fn places(&self, all: &Split) -> HashMap<Vec<u8>, usize> {
         (0..all.len()).map(|index| (name(all, index, &self.root), index)).collect()
     }
 
-    /// The parts that are listed: of pictures in memory those of the training file.
+    /// The parts that are listed: for pictures in memory, those of the training file.
     fn listed(&self) -> Vec<&Split> {
         let test = self.train.path(0).map(|_| &self.test);
         std::iter::once(&self.train).chain(&self.validation).chain(test).collect()
     }
 }
 
-/// What a picture is called.
+/// A picture's name in the file.
 fn name(split: &Split, index: usize, root: &Path) -> Vec<u8> {
     match split.path(index) {
         Some(path) => path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes().to_vec(),
@@ -130,12 +131,12 @@ fn name(split: &Split, index: usize, root: &Path) -> Vec<u8> {
 struct Row {
     /// From 1.
     line: u64,
-    /// What the picture is called.
+    /// The picture's name.
     picture: Vec<u8>,
     part: Part,
 }
 
-/// The rows of such a file, no two of them of one picture.
+/// The rows of such a file, no two of them for the same picture.
 fn rows(path: &Path) -> Result<Vec<Row>> {
     let broken = |error: csv::Error| Error::format(path, format!("not a list of pictures: {error}"));
     let mut reader = ReaderBuilder::new().from_path(path).map_err(broken)?;
@@ -147,7 +148,7 @@ fn rows(path: &Path) -> Result<Vec<Row>> {
         let line = row.position().map_or(0, csv::Position::line);
         let word = String::from_utf8_lossy(&row[1]);
         let part = Part::named(&word).ok_or_else(|| {
-            Error::format(path, format!("line {line}: {word:?} is no part; it is train, val or test"))
+            Error::format(path, format!("line {line}: {word:?} is not a part; use train, val or test"))
         })?;
         Ok(Row { line, picture: row[0].to_vec(), part })
     });
@@ -156,13 +157,13 @@ fn rows(path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Refuses a picture of two rows.
+/// Rejects a picture with two rows.
 fn distinct(path: &Path, rows: &[Row]) -> Result<()> {
     let mut seen: HashMap<&[u8], u64> = HashMap::new();
     for Row { line, picture, .. } in rows {
         if let Some(first) = seen.insert(picture, *line) {
             let picture = String::from_utf8_lossy(picture);
-            let reason = format!("line {line}: {picture} stands in line {first} already; a picture is in one part");
+            let reason = format!("line {line}: {picture} is in line {first} already; a picture belongs to one part");
             return Err(Error::format(path, reason));
         }
     }

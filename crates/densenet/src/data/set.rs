@@ -14,52 +14,52 @@ use crate::{Error, Result};
 pub struct DataSet {
     /// Its name (`fashion-mnist`), or its folder's path.
     pub name: String,
-    /// What is trained on.
+    /// The training part.
     pub train: Split,
-    /// What the best epoch is chosen by, where there is a test part besides; the same classes.
+    /// The part for choosing the best epoch, if there is also a test part; it has the same classes.
     pub validation: Option<Split>,
-    /// What is held out; the same classes. A validation part where there is no test part.
+    /// The held-out part, with the same classes: test, or validation where there is no test part.
     pub test: Split,
-    /// Its native size and its own mean and deviation; ImageNet's for folders of pictures.
+    /// Its native size and its own mean and standard deviation; ImageNet's for folders of pictures.
     pub preprocessing: Preprocessing,
-    /// What was found and not taken, in words: a sentence each.
+    /// Notes on what was found but not used, one sentence each.
     pub notes: Vec<String>,
-    /// The pictures that a table tells of and that are not there; they are among the parts' nevertheless.
+    /// The pictures that a table lists but that are missing; they are nevertheless included in the parts.
     pub missing: Vec<PathBuf>,
     /// The folder that holds its pictures.
     pub(super) root: PathBuf,
-    /// How many folders within `root` a class's folder is in; none where the folders are not the classes.
+    /// How many folders below `root` a class folder is; `None` where the folders are not the classes.
     pub(super) class_depth: Option<usize>,
-    /// Whether nothing in it is held out, and its parts were made here.
+    /// Whether it holds nothing out, so that its parts were made here.
     pub(super) undivided: bool,
 }
 
 impl DataSet {
-    /// Reads a folder of IDX files, of CIFAR binaries, or of classes (`train/CLASS/*.jpg`); what is in it tells which.
+    /// Reads a folder of IDX files, of CIFAR binaries, or of classes (`train/CLASS/*.jpg`), depending on its content.
     ///
-    /// IDX files get the names of the classes from the folder's name, if it is `fashion-mnist` or `mnist`; otherwise
-    /// the classes are called by their numbers, and mean and deviation are taken from the training pictures. A folder
-    /// of pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; where nothing is held out,
-    /// a tenth of every class is, the same on any machine.
+    /// IDX files take the class names from the folder's name if it is `fashion-mnist` or `mnist`; otherwise classes are
+    /// called by their numbers, and mean and standard deviation are computed from the training pictures. A folder of
+    /// pictures may have the parts `train`, `validation` (or `val`, `valid`) and `test`; if nothing is held out, a
+    /// tenth of every class is, the same on any machine.
     ///
-    /// A file of CSV, or a folder with `train.csv`, `metadata.csv` or ChestX-ray14's table, tells of pictures; see
-    /// [`DataSet::read_with`].
+    /// A CSV file, or a folder with `train.csv`, `metadata.csv` or ChestX-ray14's table, is read as a table of
+    /// pictures; see [`DataSet::read_with`].
     ///
     /// # Errors
-    /// A folder of no such layout, and any file that is not what it should be: truncated, of a wrong magic number, of
-    /// counts that disagree, with labels out of range, or empty; and those of [`DataSet::read_with`].
+    /// A folder with no such layout; a file that is truncated, empty, has a wrong magic number, disagreeing counts or
+    /// labels out of range; and those of [`DataSet::read_with`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         Self::read_with(path.as_ref(), &TableOptions::default())
     }
 
-    /// The same, where `options` say how a table is read: a file of CSV or of lines of JSON with the columns `path` and
-    /// `label`, or `path` and several of 0 and 1, or those of CheXpert or ChestX-ray14. A column `split` tells the
-    /// parts.
+    /// Like [`DataSet::read`], where `options` say how a table is read: a file in CSV or JSON Lines with the columns
+    /// `path` and `label`, or `path` and several columns of 0 and 1, or those of CheXpert or ChestX-ray14. A column
+    /// `split` gives the parts.
     ///
     /// # Errors
-    /// Options for what is no table; a table whose columns do not tell what is what; a row without a label or with one
-    /// that is none, with a path outside the folder, or with the picture of another row; a group in two parts; pictures
-    /// none of which is there.
+    /// Options for data that are not a table; a table whose columns are ambiguous; a row without a label or with an
+    /// invalid one, with a path outside the folder, or with another row's picture; a group in two parts; a table none
+    /// of whose pictures exists.
     pub fn read_with(path: &Path, options: &TableOptions) -> Result<Self> {
         if path.is_file() && table::is_table(path) {
             let folder = path.parent().unwrap_or(Path::new(""));
@@ -115,18 +115,18 @@ impl DataSet {
         Ok(Self { name, train, validation, test, preprocessing, notes, missing, root, class_depth, undivided })
     }
 
-    /// The same with another limit on the pixels of a picture's file; see [`Split::within`].
+    /// The same with another limit on the pixels of a picture file; see [`Split::within`].
     pub fn within(self, max_pixels: usize) -> Self {
         let validation = self.validation.map(|validation| validation.within(max_pixels));
         Self { train: self.train.within(max_pixels), validation, test: self.test.within(max_pixels), ..self }
     }
 
-    /// The same where there is a validation part to choose by: what is held out, if that is one, or `fraction` of every
-    /// class of the training part, rounded up but never all of it, the same pictures for the same `seed`. Pictures of
-    /// one group stay together, and those with any number of labels are taken as one class.
+    /// The same with a validation part: the held-out part, if it is one, or `fraction` of every class of the training
+    /// part, rounded up but never all of it; the same pictures for the same `seed`. Pictures of one group stay
+    /// together, and pictures with any number of labels count as one class.
     ///
     /// # Errors
-    /// A fraction that is not between 0 and 1, or no class of which a picture could be held out.
+    /// A fraction that is not between 0 and 1, or no class with a picture that could be held out.
     pub fn divide(self, fraction: f64, seed: u64) -> Result<Self> {
         if self.validation.is_some() || self.test.part() == Part::Validation {
             return Ok(self);
@@ -145,7 +145,7 @@ impl DataSet {
         Ok(Self { train: self.train.select(&kept), validation, ..self })
     }
 
-    /// The part that the best epoch is chosen by.
+    /// The part for choosing the best epoch.
     pub fn chooses(&self) -> &Split {
         self.validation.as_ref().unwrap_or(&self.test)
     }
@@ -155,7 +155,7 @@ impl DataSet {
         self.undivided
     }
 
-    /// One part; where none is named all pictures of a folder of classes, and what is held out of a set that has parts.
+    /// One part. If none is named: all pictures of a folder of classes, or the held-out part of a set that has parts.
     ///
     /// # Errors
     /// A part that the set does not have.
@@ -169,13 +169,13 @@ impl DataSet {
         let parts: Vec<Split> = [Some(self.train), self.validation, Some(self.test)].into_iter().flatten().collect();
         let names: Vec<String> = parts.iter().map(|split| split.part().to_string()).collect();
         parts.into_iter().find(|split| split.part() == part).ok_or_else(|| {
-            let reason = format!("it has no part {part}; there is {}", names.join(" and "));
+            let reason = format!("it has no part {part}; it has {}", names.join(" and "));
             Error::DataSet { name: self.name, reason }
         })
     }
 }
 
-/// The parts of a folder of pictures, which tables in it may tell of, or folders of classes.
+/// The parts of a folder of pictures, given by tables in it or by class folders.
 fn in_folder(folder: &Path, options: &TableOptions) -> Result<Parts> {
     let (sources, no_options) = (table::in_folder(folder), *options == TableOptions::default());
     let Some(first) = sources.first() else {
@@ -185,18 +185,18 @@ fn in_folder(folder: &Path, options: &TableOptions) -> Result<Parts> {
         && !table::is_of_pictures(first)?
         && let Ok(mut parts) = folder::parts(folder)
     {
-        parts.notes.push(format!("{} tells of no labelled pictures and is passed over", first.path.display()));
+        parts.notes.push(format!("{} lists no labelled pictures and is skipped", first.path.display()));
         return Ok(parts);
     }
     table::parts(&sources, folder, options)
 }
 
 fn no_table(path: &Path) -> Error {
-    let reason = "no table (.csv) tells of its pictures, so that there are no columns to choose and no groups to keep";
+    let reason = "it has no table (.csv, .csv.gz, .jsonl) of pictures, so there are no columns to choose and no groups to keep together";
     Error::format(path, reason)
 }
 
-/// How the files in `folder` are laid out, if they are not pictures.
+/// The layout of the files in `folder`, if they are not pictures.
 pub(super) fn layout(folder: &Path) -> Option<Layout> {
     if ["train-images-idx3", "t10k-images-idx3"].iter().any(|part| idx::find(folder, part).is_some()) {
         return Some(Layout::Idx);

@@ -21,10 +21,10 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Split {
     pictures: Arc<Pictures>,
-    /// Which of the pictures are this part's, in its order.
+    /// The pictures of this part, in its order, as indices.
     places: Vec<usize>,
     targets: Targets,
-    /// The group of each picture; empty where there are none.
+    /// The group of each picture; empty if there are no groups.
     groups: Vec<usize>,
     classes: Vec<String>,
     part: Part,
@@ -34,18 +34,18 @@ pub struct Split {
 
 #[derive(Debug)]
 enum Pictures {
-    /// Decoded, all of one shape: `[count, height, width, channels]`.
+    /// Decoded, all with the same shape: `[count, height, width, channels]`.
     Memory { height: usize, width: usize, channels: usize, pixels: Vec<u8> },
-    /// Read when they are needed, so that a folder of any size takes no memory.
+    /// Read when needed, so that a folder of any size takes no memory.
     Files(Vec<PathBuf>),
 }
 
 impl Split {
-    /// Pictures in memory: `pixels` is `[count, height, width, channels]`, row-major, `shape` `[height, width,
-    /// channels]`. Errors are about `path`.
+    /// Pictures in memory: `pixels` is `[count, height, width, channels]`, row-major, `shape` is `[height, width,
+    /// channels]`. Errors name `path`.
     ///
     /// # Errors
-    /// No picture, another number of labels than pictures, or a label that is not below the number of classes.
+    /// No pictures, numbers of labels and pictures that differ, or a label that is not below the number of classes.
     pub fn in_memory(
         path: &Path,
         shape: [usize; 3],
@@ -56,7 +56,7 @@ impl Split {
         let [height, width, channels] = shape;
         let bytes = height * width * channels;
         if bytes == 0 || !pixels.len().is_multiple_of(bytes) {
-            let reason = format!("{} bytes are no whole number of {height}x{width}x{channels} pictures", pixels.len());
+            let reason = format!("{} bytes do not make whole {height}x{width}x{channels} pictures", pixels.len());
             return Err(Error::format(path, reason));
         }
         let count = pixels.len() / bytes;
@@ -64,18 +64,18 @@ impl Split {
         Self::checked(path, pictures, count, Targets::Classes(labels), classes)
     }
 
-    /// Pictures in files, each decoded when it is needed. Errors are about `path`.
+    /// Pictures in files, each decoded when needed. Errors name `path`.
     ///
     /// # Errors
-    /// The same as [`Split::in_memory`].
+    /// Those of [`Split::in_memory`].
     pub fn of_files(path: &Path, files: Vec<PathBuf>, labels: Vec<usize>, classes: Vec<String>) -> Result<Self> {
         Self::of_targets(path, files, Targets::Classes(labels), classes)
     }
 
-    /// The same, each picture with any number of labels where `targets` are such. Errors are about `path`.
+    /// Like [`Split::of_files`], where `targets` may give each picture any number of labels. Errors name `path`.
     ///
     /// # Errors
-    /// The same as [`Split::in_memory`], or labels that are not `(N, names)`.
+    /// Those of [`Split::in_memory`], or labels that are not `(N, names)`.
     pub fn of_targets(path: &Path, files: Vec<PathBuf>, targets: Targets, names: Vec<String>) -> Result<Self> {
         let count = files.len();
         Self::checked(path, Pictures::Files(files), count, targets, names)
@@ -88,17 +88,17 @@ impl Split {
         Ok(Self { pictures, places, targets, groups, classes, part, max_pixels, turned })
     }
 
-    /// The same with a group for each picture, as a patient or a burst: [`DataSet::divide`](super::DataSet::divide)
-    /// parts none of them.
+    /// The same with a group for each picture, e.g. a patient or a burst: [`DataSet::divide`](super::DataSet::divide)
+    /// never splits a group.
     ///
     /// # Panics
-    /// With another number of groups than pictures, unless it is 0.
+    /// If the number of groups is neither 0 nor the number of pictures.
     pub fn grouped(self, groups: Vec<usize>) -> Self {
         assert!(groups.is_empty() || groups.len() == self.len(), "a group for each picture");
         Self { groups, ..self }
     }
 
-    /// The same as another part than [`Part::Test`].
+    /// The same with another part than [`Part::Test`].
     pub fn as_part(self, part: Part) -> Self {
         Self { part, ..self }
     }
@@ -108,8 +108,8 @@ impl Split {
         Self { max_pixels, ..self }
     }
 
-    /// The same pictures with labels that are indices into `classes`, matched by name; an error is the name of a class that
-    /// is not among them.
+    /// The same pictures with labels that are indices into `classes`, matched by name; the error is the name of a class
+    /// that is not among them.
     pub fn relabelled(self, classes: &[String]) -> Result<Self, String> {
         let index = |name: &String| classes.iter().position(|class| class == name).ok_or_else(|| name.clone());
         let indices = self.classes.iter().map(index).collect::<Result<Vec<usize>, String>>()?;
@@ -120,10 +120,10 @@ impl Split {
         Ok(Self { targets, classes: classes.to_vec(), ..self })
     }
 
-    /// The pictures `indices` alone, in that order; they share their memory with these.
+    /// The pictures `indices` only, in that order; they share their memory with these.
     ///
     /// # Panics
-    /// When an index is not below [`len`](Self::len).
+    /// If an index is not below [`len`](Self::len).
     pub fn select(&self, indices: &[usize]) -> Self {
         let places = indices.iter().map(|&i| self.places[i]).collect();
         let targets = self.targets.select(indices, self.classes.len());
@@ -132,7 +132,7 @@ impl Split {
         Self { places, targets, groups, turned: Turned::default(), ..self.clone() }
     }
 
-    /// What it is of its data set.
+    /// Which part of its data set it is.
     pub fn part(&self) -> Part {
         self.part
     }
@@ -155,7 +155,8 @@ impl Split {
         &self.targets
     }
 
-    /// The class of each picture, an index into [`classes`](Self::classes); empty where pictures have any number of labels.
+    /// The class of each picture, an index into [`classes`](Self::classes); empty if pictures have any number of
+    /// labels.
     pub fn labels(&self) -> &[usize] {
         match &self.targets {
             Targets::Classes(labels) => labels,
@@ -163,20 +164,20 @@ impl Split {
         }
     }
 
-    /// The group of each picture; empty where there are none.
+    /// The group of each picture; empty if there are no groups.
     pub fn groups(&self) -> &[usize] {
         &self.groups
     }
 
-    /// The classes' names.
+    /// The class names.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The file of picture `index`; none for a set in memory.
+    /// The file of picture `index`; `None` for a set in memory.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn path(&self, index: usize) -> Option<&Path> {
         match &*self.pictures {
             Pictures::Memory { .. } => None,
@@ -184,12 +185,12 @@ impl Split {
         }
     }
 
-    /// Where picture `index` stands in its file, for a set in memory.
+    /// The index of picture `index` in its file, for a set in memory.
     pub(super) fn place(&self, index: usize) -> usize {
         self.places[index]
     }
 
-    /// How many of the pictures that were read so far say by EXIF that they are not stored upright.
+    /// How many of the pictures read so far are not stored upright, according to EXIF.
     pub fn turned(&self) -> usize {
         self.turned.count()
     }
@@ -200,7 +201,7 @@ impl Split {
     /// A file that cannot be read as a picture.
     ///
     /// # Panics
-    /// When `index` is not below [`len`](Self::len).
+    /// If `index` is not below [`len`](Self::len).
     pub fn picture(&self, index: usize) -> Result<Picture<'_>> {
         let place = self.places[index];
         match &*self.pictures {
@@ -210,9 +211,9 @@ impl Split {
             }
             Pictures::Files(files) => {
                 let file = &files[place];
-                // Whoever opens a pipe waits until another writes into it.
+                // Opening a pipe blocks until another process writes to it.
                 if !file.metadata().map_err(Error::io(file))?.is_file() {
-                    return Err(Error::format(file, "no file, but a folder, a pipe or a device"));
+                    return Err(Error::format(file, "not a file, but a folder, a pipe or a device"));
                 }
                 let picture = Picture::open_within(file, self.max_pixels)?;
                 self.turned.hear(place, picture.orientation());
@@ -221,16 +222,16 @@ impl Split {
         }
     }
 
-    /// Writes the pictures of `indices` into `out`, `[N, C, H, W]` row-major with `C`, `H` and `W` of `preprocessing`,
-    /// in parallel. What is random depends on `seed` and each picture's index alone: give every epoch its own seed. Pictures
-    /// are not [mixed](Augmentation::mix).
+    /// Writes the pictures `indices` into `out`, `[N, C, H, W]` row-major with `C`, `H` and `W` from `preprocessing`,
+    /// in parallel. All random changes depend only on `seed` and each picture's index: give every epoch its own seed.
+    /// Pictures are not [mixed](Augmentation::mix).
     ///
     /// # Errors
-    /// A preprocessing or an augmentation that is not valid, or a picture that cannot be read or is too long and
-    /// thin to resize.
+    /// A preprocessing or an augmentation that is not valid, or a picture that cannot be read or is too long and thin
+    /// to resize.
     ///
     /// # Panics
-    /// When an index is not below [`len`](Self::len), or `out` is not of `N * C * H * W` elements.
+    /// If an index is not below [`len`](Self::len), or `out` does not have `N * C * H * W` elements.
     pub fn fill(
         &self,
         indices: &[usize],
@@ -244,7 +245,8 @@ impl Split {
             .try_for_each(|filled| filled)
     }
 
-    /// The same, each picture with an outcome of its own: what is in the place of one that cannot be read is not said.
+    /// Like [`Split::fill`], with a result for each picture; the elements of a picture that cannot be read are
+    /// unspecified.
     pub(crate) fn fill_each(
         &self,
         indices: &[usize],
@@ -272,7 +274,7 @@ impl Split {
     }
 }
 
-/// Labels `(N, indices)` as `(N, names)`, where label `i` becomes `indices[i]`; the others are not known.
+/// Labels `(N, indices)` as `(N, names)`, where label `i` becomes `indices[i]`; the other labels are not known.
 fn rearranged(labels: &[Option<bool>], indices: &[usize], names: usize) -> Vec<Option<bool>> {
     let mut all = vec![None; labels.len() / indices.len() * names];
     for (row, labels) in all.chunks_exact_mut(names).zip(labels.chunks_exact(indices.len())) {

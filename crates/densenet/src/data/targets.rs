@@ -1,29 +1,28 @@
-//! What pictures show.
+//! What pictures show: classes or labels.
 
 use ndarray::Array2;
 
 /// What the pictures of a part show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Targets {
-    /// One class a picture, an index into the names.
+    /// One class per picture, an index into the names.
     Classes(Vec<usize>),
-    /// Any number of labels a picture, `(N, labels)` row-major: whether it has the label, none where that is not known.
+    /// Any number of labels per picture, `(N, labels)` row-major: whether it has the label, `None` if not known.
     Labels(Vec<Option<bool>>),
 }
 
 impl Targets {
-    /// Whether they are those of so many pictures, of which there must be one, and of so many names; an error says why
-    /// not.
+    /// Checks that they are targets of `pictures` pictures, at least one, with `names` names; the error says why not.
     pub(super) fn check(&self, pictures: usize, names: usize) -> Result<(), String> {
         let count = match self {
             Self::Classes(classes) => classes.len(),
             Self::Labels(labels) if names == 0 || !labels.len().is_multiple_of(names) => {
-                return Err(format!("{} labels are no whole number of rows of {names}", labels.len()));
+                return Err(format!("{} labels are not a whole number of rows of {names}", labels.len()));
             }
             Self::Labels(labels) => labels.len() / names,
         };
         if count != pictures {
-            return Err(format!("{pictures} pictures but {count} labels; each needs one"));
+            return Err(format!("{pictures} pictures but {count} labels; each picture needs one"));
         }
         if count == 0 {
             return Err("no pictures; a data set needs at least one".into());
@@ -37,11 +36,11 @@ impl Targets {
         }
     }
 
-    /// Whether a picture shows the class or has the label `name`, where each picture has so many `names`; none where that is
-    /// not known.
+    /// Whether a picture shows the class or has the label `name`, out of `names` names per picture; `None` if not
+    /// known.
     ///
     /// # Panics
-    /// When there is no such picture.
+    /// If there is no such picture.
     pub fn shows(&self, picture: usize, name: usize, names: usize) -> Option<bool> {
         match self {
             Self::Classes(classes) => Some(classes[picture] == name),
@@ -49,7 +48,7 @@ impl Targets {
         }
     }
 
-    /// The targets of the pictures `indices`, where each picture has so many names.
+    /// The targets of the pictures `indices`, with `names` names per picture.
     pub(crate) fn select(&self, indices: &[usize], names: usize) -> Self {
         match self {
             Self::Classes(classes) => Self::Classes(indices.iter().map(|&i| classes[i]).collect()),
@@ -58,7 +57,7 @@ impl Targets {
             }
         }
     }
-    /// What a loss takes of the pictures `indices`, `(N, names)`: 1 for their class or labels, else 0, NaN where that is not
+    /// The loss's targets for the pictures `indices`, `(N, names)`: 1 for their class or labels, else 0, NaN where not
     /// known.
     pub(crate) fn dense(&self, indices: &[usize], names: usize) -> Array2<f32> {
         Array2::from_shape_fn((indices.len(), names), |(row, name)| match self {
@@ -69,7 +68,7 @@ impl Targets {
         })
     }
 
-    /// The targets of several parts, one after the other; all are of the kind of the first.
+    /// The targets of several parts, one after the other; all have the kind of the first.
     pub(super) fn joined<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
         parts
             .cloned()

@@ -7,7 +7,7 @@ use super::framing::Interpolation;
 use super::picture::Picture;
 use crate::{Error, Result};
 
-/// From 1 to 100.
+/// JPEG quality, from 1 to 100.
 const QUALITY: u8 = 88;
 
 impl Picture<'_> {

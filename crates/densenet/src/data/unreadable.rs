@@ -1,4 +1,4 @@
-//! A picture that could not be read, where the others are not to suffer from it.
+//! A picture that could not be read, where the others should still be processed.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -9,7 +9,7 @@ use crate::Error;
 /// A picture that could not be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
-    /// Its path, or what else it is called.
+    /// Its path, or another name for it.
     pub input: String,
     /// What is wrong with it.
     pub reason: String,
@@ -19,7 +19,7 @@ impl Unreadable {
     /// `input`, which could not be read because of `error`.
     pub fn new(input: impl Into<String>, error: &Error) -> Self {
         let reason = match error {
-            // The path that they begin with is `input`.
+            // They begin with the path, which is `input`.
             Error::Io { reason, .. } => reason.to_string(),
             Error::Format { reason, .. } => reason.clone(),
             other => other.to_string(),

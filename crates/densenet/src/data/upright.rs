@@ -1,6 +1,6 @@
-//! Turning and mirroring, as EXIF notes it.
+//! Rotating and mirroring by the EXIF orientation.
 
-/// Samples of a picture that has been turned.
+/// Samples of a picture that has been turned upright.
 pub(super) struct Turned {
     pub height: usize,
     pub width: usize,
@@ -8,12 +8,12 @@ pub(super) struct Turned {
     pub samples: Vec<u8>,
 }
 
-/// Interleaved `samples` of one channel or three, of a picture of `(width, height)`, turned upright from the `orientation`
-/// that EXIF numbers, from 1 to 8.
+/// Interleaved `samples` with one channel or three, from a picture of `(width, height)`, turned upright from the EXIF
+/// `orientation`, 1 to 8.
 pub(super) fn turned(samples: &[u8], (width, height): (usize, usize), channels: usize, orientation: u8) -> Turned {
     let across = orientation > 4;
     let (to_height, to_width) = if across { (width, height) } else { (height, width) };
-    // Where the pixel that belongs to a row and column lies in the file.
+    // Where the pixel for a row and column is in the file.
     let source = |y: usize, x: usize| match orientation {
         2 => (y, width - 1 - x),
         3 => (height - 1 - y, width - 1 - x),

@@ -7,31 +7,31 @@ use rayon::prelude::*;
 use super::{Picture, Preprocessing, Resize, Split};
 use crate::{Error, Result};
 
-/// The views of a picture that a network sees; by default the one that it is [prepared](Preprocessing) as.
+/// The views of a picture that a network sees; by default, only the one that it is [prepared](Preprocessing) as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Views {
-    /// Each view mirrored left to right, too.
+    /// Each view also mirrored left to right.
     pub flip: bool,
-    /// The four corners of the resized picture besides its centre, as torchvision's `FiveCrop` cuts them.
+    /// The four corners of the resized picture in addition to its centre, as torchvision's `FiveCrop` cuts them.
     pub crops: bool,
 }
 
 impl Views {
-    /// Views of one picture: 1, 2, 5 or 10.
+    /// Number of views per picture: 1, 2, 5 or 10.
     pub fn count(self) -> usize {
         (if self.crops { 5 } else { 1 }) * (if self.flip { 2 } else { 1 })
     }
 
-    /// Checks that the crops of a `preprocessing` differ.
+    /// Checks that the crops differ with this `preprocessing`.
     ///
     /// # Errors
-    /// Pictures that are resized to the very size of the input.
+    /// A preprocessing that resizes pictures to exactly the size of the input.
     pub fn validate(self, preprocessing: &Preprocessing) -> Result<()> {
         let size = preprocessing.size;
         if self.crops && preprocessing.resize == Resize::Squash && preprocessing.resized_side() == size {
             return Err(Error::Preprocessing(format!(
-                "pictures are resized to {size}x{size}, of which every crop of {size}x{size} is the whole; a crop_fraction \
-                 below 1, as 0.875, resizes them to more than the input"
+                "pictures are resized to {size}x{size}, so every crop of {size}x{size} is the whole picture; a \
+                 crop_fraction below 1, as 0.875, resizes them to more than the input"
             )));
         }
         Ok(())
@@ -62,8 +62,8 @@ impl Views {
 }
 
 impl Split {
-    /// The `views` of the pictures of `indices`, `(N * views, C, H, W)`, and for each picture its outcome: what is in the
-    /// place of one that cannot be read is not said.
+    /// The `views` of the pictures `indices`, `(N * views, C, H, W)`, and a result for each picture; the elements of
+    /// one that cannot be read are unspecified.
     pub(crate) fn views(
         &self,
         indices: &[usize],
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// A grey picture of 3 rows of 5 pixels: their numbers.
+    /// A grey picture of 3 rows of 5 pixels, whose values are their numbers.
     fn views(preprocessing: &Preprocessing, views: Views) -> Vec<Vec<f32>> {
         let classes = vec!["one".into()];
         let split = Split::in_memory(Path::new("noise"), [3, 5, 1], (0..15).collect(), vec![0], classes).unwrap();

@@ -1,4 +1,4 @@
-//! The pictures in a folder and in the folders in it.
+//! The pictures in a folder and its subfolders.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,16 +10,16 @@ use walkdir::{DirEntry, WalkDir};
 use super::decode::has_picture_suffix;
 use crate::{Error, Result};
 
-/// What is in a folder and in the folders in it.
+/// What is in a folder and its subfolders.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
-    /// Files with a suffix of a picture, by name, folder after folder.
+    /// Files with a picture suffix, sorted by name, folder by folder.
     pub pictures: Vec<PathBuf>,
-    /// All else.
+    /// Everything else.
     pub left_out: LeftOut,
 }
 
-/// Files that are no pictures by their suffix, and links that lead nowhere, by kind.
+/// Files without a picture suffix, and broken or looping links, counted by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut(BTreeMap<String, usize>);
 
@@ -39,7 +39,7 @@ impl LeftOut {
     }
 }
 
-/// Each kind and how many there are of it: `.txt: 3, link in a loop: 1`.
+/// Each kind and its count: `.txt: 3, link in a loop: 1`.
 impl Display for LeftOut {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let kinds: Vec<String> = self.0.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
@@ -47,9 +47,9 @@ impl Display for LeftOut {
     }
 }
 
-/// Finds the pictures in `folder` and in the folders in it, as torchvision's `ImageFolder` does within a class.
+/// Finds the pictures in `folder` and its subfolders, as torchvision's `ImageFolder` does within a class.
 ///
-/// Links are followed, but not in a loop. What is hidden, by a dot before its name, is passed over.
+/// Links are followed, but not in a loop. Hidden entries, whose names begin with a dot, are skipped.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -59,7 +59,7 @@ pub fn pictures_in(folder: &Path) -> Result<Found> {
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
-            Ok(entry) if !entry.file_type().is_file() => found.left_out.add_one("no file"),
+            Ok(entry) if !entry.file_type().is_file() => found.left_out.add_one("not a file"),
             Ok(entry) if has_picture_suffix(entry.path()) => found.pictures.push(entry.into_path()),
             Ok(entry) => found.left_out.add_one(&suffix(entry.path())),
             Err(error) => found.left_out.add_one(link(error, folder)?),
@@ -80,7 +80,7 @@ fn suffix(path: &Path) -> String {
     }
 }
 
-/// What kind of link it is that leads nowhere.
+/// The kind of a link that cannot be followed.
 fn link(error: walkdir::Error, folder: &Path) -> Result<&'static str> {
     let path = error.path().unwrap_or(folder).to_path_buf();
     if error.loop_ancestor().is_some() {

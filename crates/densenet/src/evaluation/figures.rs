@@ -1,4 +1,4 @@
-//! The figures that say how well a network does.
+//! The figures that describe how well a network does.
 
 use serde::Serialize;
 
@@ -8,78 +8,79 @@ use super::scored::{Scored, mean};
 use crate::data::{Targets, Unreadable};
 use crate::metrics::{Bin, Counts, Ranked, brier_of_classes, brier_of_labels, expected_calibration_error, reliability};
 
-/// How well a network does on a set of labelled pictures. `docs/evaluation.md` says what each figure is.
+/// How well a network does on a set of labelled pictures. `docs/evaluation.md` defines each figure.
 ///
-/// Shares are from 0 to 1. Of labels, what is not known is left out everywhere.
+/// Shares are from 0 to 1. For labels, unknown values are left out everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Pictures seen, those that could not be read aside.
+    /// Number of pictures, without those that could not be read.
     pub images: u64,
-    /// Pictures whose most likely class is the right one; none for labels.
+    /// Number of pictures whose most likely class is correct; `None` for labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correct: Option<u64>,
-    /// Share of the pictures whose most likely class is the right one; none for labels.
+    /// Share of pictures whose most likely class is correct (top-1 accuracy); `None` for labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top1: Option<f64>,
-    /// Share of the pictures whose right class is among the five most likely; none for labels.
+    /// Share of pictures whose correct class is among the five most likely; `None` for labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top5: Option<f64>,
-    /// Share of the labels that are on the right side of their threshold; none for classes.
+    /// Share of labels that are on the correct side of their threshold; `None` for classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// Mean cross-entropy of the pictures, or binary cross-entropy of the labels.
     pub loss: f64,
-    /// Mean area under the ROC curve of those classes or labels that have one.
+    /// Mean area under the ROC curve of the classes or labels that have one.
     pub auc: Option<f64>,
-    /// Mean average precision of those classes or labels that have one.
+    /// Mean average precision of the classes or labels that have one.
     pub average_precision: Option<f64>,
-    /// Mean precision of the classes that pictures show or were put in, or of the labels of which anything is known.
+    /// Mean precision of the classes that pictures show or were predicted to show, or of the labels for which any value
+    /// is known.
     pub precision: f64,
-    /// Their mean recall.
+    /// Mean recall of the same.
     pub recall: f64,
-    /// Their mean F1 score.
+    /// Mean F1 score of the same.
     pub f1: f64,
     /// The Brier score; 0 is best.
     pub brier: f64,
-    /// The expected calibration error, of the most likely class of each picture or of all labels.
+    /// The expected calibration error, for the most likely class of each picture or for all labels.
     pub ece: f64,
-    /// What logits were divided by.
+    /// The temperature by which logits were divided.
     pub temperature: f64,
-    /// Intervals of 95 %, where they were asked for.
+    /// 95 % intervals, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
-    /// Of each class or label, in the order of the logits.
+    /// Figures for each class or label, in the order of the logits.
     pub per_class: Vec<ClassFigures>,
-    /// `[true class][most likely class]`: how many pictures; empty for labels.
+    /// `[true class][most likely class]`: number of pictures; empty for labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<Vec<u64>>,
-    /// The bins that the calibration error is made of.
+    /// The bins from which the calibration error is computed.
     pub calibration: Vec<Bin>,
     /// Pictures that could not be read.
     pub unreadable: Vec<Unreadable>,
 }
 
-/// How well a network tells one class from all others, or one label's presence from its absence.
+/// How well a network separates one class from all others, or one label's presence from its absence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClassFigures {
-    /// Share of the pictures in which it was found that show it; 0 where it was found in none.
+    /// Share of correct ones among the pictures in which it was found; 0 if it was found in none.
     pub precision: f64,
-    /// Share of the pictures that show it in which it was found; 0 where none shows it.
+    /// Share of the pictures that show it in which it was found; 0 if none shows it.
     pub recall: f64,
-    /// Their harmonic mean; 0 where there is neither.
+    /// Their harmonic mean; 0 if both are 0.
     pub f1: f64,
-    /// Pictures that show it.
+    /// Number of pictures that show it.
     pub support: u64,
-    /// Share of the decisions about it that are right.
+    /// Share of correct decisions about it.
     pub accuracy: f64,
-    /// The area under the ROC curve; none where all pictures show it, or none does.
+    /// The area under the ROC curve; `None` if all pictures show it, or none does.
     pub auc: Option<f64>,
-    /// The average precision; none where no picture shows it.
+    /// The average precision; `None` if no picture shows it.
     pub average_precision: Option<f64>,
 }
 
 impl Evaluation {
-    /// All figures of `predictions` but the intervals.
+    /// All figures for `predictions` except the intervals.
     pub fn new(predictions: &Predictions) -> Self {
         let scored = Scored::new(predictions);
         let counts: Vec<Counts> = (0..scored.names()).map(|name| Counts::of(scored.decisions(name))).collect();
@@ -146,8 +147,8 @@ impl Evaluation {
         }
     }
 
-    /// What a better network has more of: of classes the share of pictures put in the right one, of labels the mean area
-    /// under the ROC curve (0 where no label has one).
+    /// The figure to maximise: for classes the share of correct pictures, for labels the mean area under the ROC curve
+    /// (0 if no label has one).
     pub fn score(&self) -> f64 {
         self.top1.or(self.auc).unwrap_or(0.0)
     }
@@ -167,7 +168,7 @@ impl ClassFigures {
     }
 }
 
-/// Whether a class or label counts among those that means are of, as scikit-learn has it.
+/// Whether a class or label is included in the means, following scikit-learn.
 fn is_taken(predictions: &Predictions, counts: &Counts) -> bool {
     match predictions.targets {
         Targets::Classes(_) => counts.support() + counts.found() > 0,

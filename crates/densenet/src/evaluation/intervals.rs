@@ -1,4 +1,4 @@
-//! How far the figures of an evaluation would move with other pictures.
+//! How much the figures of an evaluation would vary with other pictures.
 
 use serde::Serialize;
 
@@ -6,20 +6,20 @@ use super::predictions::Predictions;
 use super::scored::{Scored, mean};
 use crate::metrics::{Interval, bootstrap};
 
-/// The ends of intervals that hold a figure with 95 %; none where no resample has the figure.
+/// The ends of 95 % intervals; `None` where no resample has the figure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Intervals {
-    /// Of the share of pictures whose most likely class is the right one; none for labels.
+    /// For the share of pictures whose most likely class is correct; `None` for labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top1: Option<Interval>,
-    /// Of the mean area under the ROC curve.
+    /// For the mean area under the ROC curve.
     pub auc: Option<Interval>,
-    /// Of the mean loss.
+    /// For the mean loss.
     pub loss: Option<Interval>,
 }
 
 impl Intervals {
-    /// Those of the figures of `predictions`, by a [`bootstrap`] over pictures.
+    /// The intervals for `predictions`, by a [`bootstrap`] over pictures.
     pub fn new(predictions: &Predictions) -> Self {
         let scored = Scored::new(predictions);
         let (ranked, ranks) = (scored.ranked(), scored.ranks.as_ref());

@@ -1,20 +1,20 @@
-//! What a network says of labelled pictures.
+//! A network's predictions for labelled pictures.
 
 use ndarray::Array2;
 
 use crate::data::{Targets, Unreadable};
 use crate::output::Output;
 
-/// What a network says of the pictures of a split that can be read, and what they show.
+/// A network's predictions for the readable pictures of a split, and what these show.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     /// `(N, C)`.
     pub logits: Array2<f32>,
     /// What the logits mean.
     pub output: Output,
-    /// Of the same pictures.
+    /// What the pictures show, in the same order.
     pub targets: Targets,
-    /// `(N)`: which pictures of the split they are.
+    /// `(N)`: the pictures' indices in the split.
     pub pictures: Vec<usize>,
     /// Pictures that could not be read.
     pub unreadable: Vec<Unreadable>,

@@ -1,4 +1,4 @@
-//! What is known of each picture once it is predicted, from which all figures are made.
+//! The values per picture from which all figures are computed.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -11,15 +11,16 @@ use crate::output::likeliest_first;
 /// The probability from which a label counts as found.
 const FOUND: f64 = 0.5;
 
-/// Predictions and truths, picture by picture.
+/// Predictions and truths for each picture.
 pub(super) struct Scored<'a> {
     pub predictions: &'a Predictions,
     /// `(N, C)`.
     pub probabilities: Array2<f64>,
-    /// `(N)`: the class that each picture is taken for, and where the right one stands in the order of its probabilities, from
-    /// 0; none for labels.
+    /// `(N)`: the class predicted for each picture, and the rank of the correct one by probability, from 0; `None` for
+    /// labels.
     pub ranks: Option<Vec<(usize, usize)>>,
-    /// `(N)`: the loss of each picture, summed over what is known of it, and how much that is: one class, or its labels.
+    /// `(N)`: the loss of each picture, summed over its known targets, and their number: one class, or its known
+    /// labels.
     pub losses: Vec<(f64, u64)>,
 }
 
@@ -47,13 +48,14 @@ impl<'a> Scored<'a> {
         self.probabilities.ncols()
     }
 
-    /// Of a class or label, for every picture of which it is known: the picture, the probability, and whether it is right.
+    /// For a class or label, and every picture for which it is known: the picture, the probability, and whether it is
+    /// correct.
     pub fn of(&self, name: usize) -> impl Iterator<Item = (usize, f64, bool)> {
         let shows = move |picture| self.predictions.targets.shows(picture, name, self.names());
         (0..self.pictures()).filter_map(move |i| Some((i, self.probabilities[(i, name)], shows(i)?)))
     }
 
-    /// Of a class or label, for every picture of which it is known: whether it was found, and whether it is right.
+    /// For a class or label, and every picture for which it is known: whether it was found, and whether it is correct.
     pub fn decisions(&self, name: usize) -> impl Iterator<Item = (bool, bool)> {
         let found = move |picture: usize, probability| match &self.ranks {
             Some(ranks) => ranks[picture].0 == name,
@@ -62,12 +64,12 @@ impl<'a> Scored<'a> {
         self.of(name).map(move |(picture, probability, right)| (found(picture, probability), right))
     }
 
-    /// The pictures in the order of each class or label.
+    /// The pictures ranked by each class or label.
     pub fn ranked(&self) -> Vec<Ranked> {
         (0..self.names()).into_par_iter().map(|name| Ranked::new(self.of(name))).collect()
     }
 
-    /// The mean loss, where picture `i` is there `times(i)` times; none where nothing is known of any.
+    /// The mean loss, where picture `i` is counted `times(i)` times; `None` where nothing is known about any.
     pub fn loss(&self, times: impl Fn(usize) -> u64) -> Option<f64> {
         let (mut sum, mut count) = (0.0, 0);
         for (picture, &(loss, known)) in self.losses.iter().enumerate() {
@@ -78,8 +80,8 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// A picture's cross-entropy, or the sum of the binary cross-entropies of its known labels; and how many these are. Of a class
-/// among labels that are independent of each other, the mean over all labels.
+/// A picture's cross-entropy, or the sum of the binary cross-entropies of its known labels, and their number. For a
+/// class among independent labels, the mean over all labels.
 fn loss(predictions: &Predictions, picture: usize) -> (f64, u64) {
     let Predictions { logits, output, targets, .. } = predictions;
     let logs = output.log_probabilities(logits.row(picture));
@@ -92,7 +94,7 @@ fn loss(predictions: &Predictions, picture: usize) -> (f64, u64) {
     }
 }
 
-/// The mean; none of nothing.
+/// The mean; `None` if there are no values.
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (count, sum) = values.fold((0u64, 0.0), |(count, sum), value| (count + 1, sum + value));
     (count > 0).then(|| sum / count as f64)

@@ -9,9 +9,9 @@ use crate::config::HeadPool;
 use crate::network::DenseNet;
 use crate::{Architecture, Error, Result};
 
-/// What a network predicts of pictures, and how much each place of its last maps adds to the logits.
+/// A network's predictions, and how much each place of its last maps adds to the logits.
 ///
-/// The mean of a map and the target's [bias](Self::bias) add up to its logit, to rounding. That holds where a single
+/// The mean of a map plus the target's [bias](Self::bias) is its logit, up to rounding. This requires that a single
 /// linear layer reads the means of the activations, or all of them; see [`check`](Self::check).
 #[derive(Clone, Debug)]
 pub struct ActivationMaps<'a, T: Real = f32> {
@@ -23,7 +23,7 @@ pub struct ActivationMaps<'a, T: Real = f32> {
 }
 
 impl<'a, T: Real> ActivationMaps<'a, T> {
-    /// Checks that the maps of such a network are exact.
+    /// Checks that the maps are exact for a network of this architecture.
     ///
     /// # Errors
     /// A network without a classifier, with max pooling before it, or with hidden linear layers.
@@ -35,8 +35,8 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
             (layers, _) => format!("{} linear layers at its end", layers.len()),
         };
         Err(Error::Config(format!(
-            "the network has {hindrance}, so its logits are no sums over places, which class activation maps show; \
-             they take average pooling or none, and a single linear layer; Grad-CAM and occlusion take any network"
+            "the network has {hindrance}, so its logits are not sums over places, which class activation maps show; \
+             they need average pooling or none, and a single linear layer; Grad-CAM and occlusion work with any network"
         )))
     }
 
@@ -50,23 +50,23 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
         Ok(Self { network, pooled, logits, activations })
     }
 
-    /// `(N, C)`: what the classifier reads, that of [`DenseNet::pooled`].
+    /// `(N, C)`: the input of the classifier, as from [`DenseNet::pooled`].
     pub fn pooled(&self) -> &Array2<T> {
         &self.pooled
     }
 
-    /// `(N, classes)`: those of [`DenseNet::logits`].
+    /// `(N, classes)`: as from [`DenseNet::logits`].
     pub fn logits(&self) -> &Array2<T> {
         &self.logits
     }
 
-    /// The map `(H, W)` of the picture `image`, counted from 0, in units of the logit.
+    /// The map `(H, W)` for picture number `image`, from 0, in units of the logit.
     ///
     /// # Errors
     /// A class that the network does not have.
     ///
     /// # Panics
-    /// When there is no such picture.
+    /// If there is no such picture.
     pub fn map(&self, image: usize, target: Target) -> Result<Array2<T>> {
         target.check(self.network.architecture())?;
         let activations = self.activations.index_axis(ndarray::Axis(0), image);
@@ -76,7 +76,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
             target.score(|class| parameters[layer.weight.start + class * layer.in_features + input].f64())
         };
         let (weights, pixels): (Vec<f64>, _) = ((0..layer.in_features).map(weight).collect(), height * width);
-        // A classifier of all pixels has a weight for each of them and adds them up where the other adds their means.
+        // A classifier of all pixels has a weight for each and sums over them, where the other sums over their means.
         let weight = |channel: usize, pixel: usize| match self.network.architecture().config.head_pool {
             HeadPool::None => pixels as f64 * weights[channel * pixels + pixel],
             _ => weights[channel],
@@ -87,7 +87,7 @@ impl<'a, T: Real> ActivationMaps<'a, T> {
         }))
     }
 
-    /// What the target's logit has besides the mean of its map, whatever the picture.
+    /// The part of the target's logit that is not in its map, the same for every picture.
     ///
     /// # Errors
     /// A class that the network does not have.

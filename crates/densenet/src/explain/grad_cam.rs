@@ -7,13 +7,13 @@ use super::target::Target;
 use crate::Result;
 use crate::network::{BlockGradients, DenseNet};
 
-/// The map `(H, W)` of block number `block`, counted from 0, of `image` `(C, H, W)`: the sum of the block's maps, each
-/// weighted by the mean of the gradient of the target's logit with respect to it (equation 1), where it is above 0, and 0
-/// elsewhere (equation 2). It takes any network, and is as fine as the block's maps.
+/// The map `(H, W)` of block number `block`, from 0, for `image` `(C, H, W)`: the sum of the block's maps, each
+/// weighted by the mean gradient of the target's logit with respect to it (equation 1), where it is positive, and 0
+/// elsewhere (equation 2). It works for any network, at the resolution of the block's maps.
 ///
-/// The maps are those at the end of a block; of the last block, those that the head pools, see
-/// [`DenseNet::block_gradients`]. There, where a single linear layer reads their means, it is the positive part of the [class
-/// activation map](super::ActivationMaps), divided by its number of places.
+/// The maps are those at the end of a block; for the last block, those that the head pools, see
+/// [`DenseNet::block_gradients`]. If a single linear layer reads their means, the result for the last block is the
+/// positive part of the [class activation map](super::ActivationMaps), divided by the number of places.
 ///
 /// # Errors
 /// A block or a class that the network does not have, and those of [`DenseNet::logits`].

@@ -8,25 +8,26 @@ use super::target::Target;
 use crate::network::DenseNet;
 use crate::{Error, Result};
 
-/// What each pixel adds to the target's logit, compared with a picture of the mean colour.
+/// How much each pixel adds to the target's logit, compared with a picture of the mean colour.
 #[derive(Clone, Debug)]
 pub struct IntegratedGradients<T> {
-    /// `(H, W)`, in units of the logit: the sum over the channels of their attributions, with signs.
+    /// `(H, W)`, in units of the logit: the signed attributions, summed over the channels.
     pub map: Array2<T>,
-    /// The target's logit for the picture, less that for the mean colour: what the map would add up to if the integral were
-    /// exact (completeness, proposition 1).
+    /// The target's logit for the picture minus that for the mean colour: what the map would sum to if the integral
+    /// were exact (completeness, proposition 1).
     pub difference: f64,
 }
 
 impl<T: Real> IntegratedGradients<T> {
-    /// Integrates along the straight line from the mean colour to `image` `(C, H, W)`, normalised as in training, so that the
-    /// mean is 0. The gradient is taken in the middle of each of so many `steps`, as captum's `riemann_middle` does.
+    /// Integrates along the straight line from the mean colour to `image` `(C, H, W)`, normalised as in training, so
+    /// that the mean is 0. The gradient is taken in the middle of each of the `steps`, as captum's `riemann_middle`
+    /// does.
     ///
     /// # Errors
     /// No steps, a class that the network does not have, and those of [`DenseNet::logits`].
     pub fn new(network: &DenseNet<T>, image: ArrayView3<'_, T>, steps: usize, target: Target) -> Result<Self> {
         if steps == 0 {
-            return Err(Error::Config("an integral of no steps; at least one is needed".into()));
+            return Err(Error::Config("an integral with no steps; at least one is needed".into()));
         }
         let at = |share: f64| image.mapv(|value| T::of(share * value.f64()));
         let gradient = mean_gradient(network, target, steps, |step| at((step as f64 + 0.5) / steps as f64))?;
@@ -37,7 +38,7 @@ impl<T: Real> IntegratedGradients<T> {
         Ok(Self { map: attributions.sum_axis(Axis(0)).mapv(T::of), difference: whole - mean })
     }
 
-    /// What the map adds up to, less what it should: the error of the integral.
+    /// The sum of the map minus what it should be: the error of the integral.
     pub fn gap(&self) -> f64 {
         self.map.iter().map(|value| value.f64()).sum::<f64>() - self.difference
     }

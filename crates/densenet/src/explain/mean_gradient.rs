@@ -7,10 +7,10 @@ use super::target::Target;
 use crate::Result;
 use crate::network::DenseNet;
 
-/// Pictures that go through the network at a time.
+/// Number of pictures that go through the network at a time.
 const BATCH: usize = 8;
 
-/// The mean of the gradient `(C, H, W)` of the target's logit over the pictures that `picture` makes of the numbers below
+/// The mean gradient `(C, H, W)` of the target's logit over the pictures that `picture` returns for the numbers below
 /// `count`.
 ///
 /// # Errors

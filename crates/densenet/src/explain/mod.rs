@@ -1,9 +1,9 @@
-//! Why a network predicts what it does: maps of how much each place of a picture speaks for a class.
+//! Why a network predicts what it does: maps of how much each place of a picture supports a class.
 //!
-//! [`ActivationMaps`] come with the prediction and are exact where the head is linear. [`grad_cam()`],
-//! [`IntegratedGradients`] and [`smooth_grad()`] follow the gradient of a logit back to a block's maps or to the pixels,
-//! and [`occlusion()`] runs the network again with a part of the picture covered; they take any head. All explain a
-//! [`Target`]: a class, or a class against another.
+//! [`ActivationMaps`] come with the prediction and are exact if the head is linear. [`grad_cam()`],
+//! [`IntegratedGradients`] and [`smooth_grad()`] follow the gradient of a logit back to a block's maps or to the
+//! pixels, and [`occlusion()`] runs the network again with parts of the picture covered; these work with any head. All
+//! explain a [`Target`]: a class, or a class against another.
 //!
 //! ```no_run
 //! use densenet::DenseNet;

@@ -7,14 +7,14 @@ use crate::network::DenseNet;
 use crate::output::Output;
 use crate::{Error, Result};
 
-/// Covered pictures that go through the network at a time.
+/// Number of covered pictures that go through the network at a time.
 const BATCH: usize = 16;
 
-/// The map `(H, W)` of how far the target's probability drops when a square of `size` pixels of the mean colour covers
+/// The map `(H, W)` of how much the target's probability drops when a square of `size` pixels in the mean colour covers
 /// a place of `image` `(C, H, W)`, normalised as in training, so that the mean is 0.
 ///
-/// The square moves by half its size, cut off at the right and lower edge; a pixel has the mean of the drops under all
-/// squares that cover it, as captum's `Occlusion` works it out. `output` says what the network's logits mean.
+/// The square moves by half its size and is cut off at the right and lower edges. A pixel's value is the mean of the
+/// drops under all squares that cover it, as in captum's `Occlusion`. `output` says what the network's logits mean.
 ///
 /// # Errors
 /// A square of no pixels or larger than the picture, a class that the network does not have, and those of
@@ -55,7 +55,7 @@ pub fn occlusion(
     Ok((sums / counts).mapv(|drop| drop as f32))
 }
 
-/// Where squares of `size` pixels begin that together cover `extent` pixels.
+/// Where squares of `size` pixels begin so that together they cover `extent` pixels.
 fn starts(extent: usize, size: usize) -> impl Iterator<Item = usize> {
     let stride = size.div_ceil(2);
     (0..=(extent - size).div_ceil(stride)).map(move |step| step * stride)

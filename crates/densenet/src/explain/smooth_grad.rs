@@ -12,17 +12,17 @@ use crate::{Error, Result};
 /// How noisy copies of a picture are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Noise {
-    /// Copies.
+    /// Number of copies.
     pub samples: usize,
-    /// Standard deviation, in shares of the distance from the picture's lowest to its highest value, all channels together.
-    /// Without noise, 0, each copy is the picture, and their mean gradient its own.
+    /// Standard deviation, as a fraction of the range from the picture's lowest to its highest value over all channels.
+    /// With a level of 0 each copy is the picture itself, and the mean gradient is the picture's own.
     pub level: f64,
-    /// Where the noise comes from: the same seed, the same noise.
+    /// Seed of the noise: the same seed gives the same noise.
     pub seed: u64,
 }
 
-/// The map `(H, W)` of the mean gradient of the target's logit over noisy copies of `image` `(C, H, W)`: the sum over the
-/// channels, with signs, in units of the logit for one of a normalised value.
+/// The map `(H, W)` of the mean gradient of the target's logit over noisy copies of `image` `(C, H, W)`: signed, summed
+/// over the channels, in logits per unit of a normalised value.
 ///
 /// # Errors
 /// No samples, a level that is negative or not finite, a class that the network does not have, and those of
@@ -38,7 +38,7 @@ pub fn smooth_grad<T: Real>(
         return Err(Error::Config("a mean over no samples; at least one is needed".into()));
     }
     if !(level.is_finite() && level >= 0.0) {
-        return Err(Error::Config(format!("noise of {level}; a share from 0 on is needed")));
+        return Err(Error::Config(format!("noise of {level}; it must be 0 or above")));
     }
     let gradient = mean_gradient(network, target, samples, |sample| noise.copy(image, sample))?;
     Ok(gradient.sum_axis(Axis(0)).mapv(T::of))

@@ -1,4 +1,4 @@
-//! What is explained.
+//! The target of an explanation.
 
 use std::ops::Sub;
 
@@ -22,12 +22,12 @@ impl Target {
         Self { class, against: None }
     }
 
-    /// The same less the score of another class.
+    /// The same minus the score of another class.
     pub fn against(self, other: usize) -> Self {
         Self { against: Some(other), ..self }
     }
 
-    /// The score of the target, where `of` gives the score of a class.
+    /// The score of the target, where `of` returns the score of a class.
     pub fn score<S: Sub<Output = S>>(self, of: impl Fn(usize) -> S) -> S {
         match self.against {
             None => of(self.class),
@@ -35,10 +35,10 @@ impl Target {
         }
     }
 
-    /// The gradient of the target's logit with respect to the logits `(N, classes)` of so many `images`.
+    /// The gradient of the target's logit with respect to the logits `(N, classes)` of `images` images.
     ///
     /// # Errors
-    /// A class that a network of that architecture does not have.
+    /// A class that a network with this architecture does not have.
     pub(super) fn gradient<T: Real>(self, architecture: &Architecture, images: usize) -> Result<Array2<T>> {
         self.check(architecture)?;
         let mut gradient = Array2::zeros((images, architecture.config.num_classes));
@@ -51,12 +51,12 @@ impl Target {
         Ok(gradient)
     }
 
-    /// Checks that a network of that architecture has the classes.
+    /// Checks that a network with this architecture has the classes.
     pub(super) fn check(self, architecture: &Architecture) -> Result<()> {
         architecture.check_classifier()?;
         let classes = architecture.config.num_classes;
         match [Some(self.class), self.against].into_iter().flatten().find(|&class| class >= classes) {
-            Some(class) => Err(Error::Config(format!("class {class} of {classes}; they are counted from 0"))),
+            Some(class) => Err(Error::Config(format!("class {class} of {classes}; classes are counted from 0"))),
             None => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Maps by their definitions, on tiny networks.
+//! Maps against their definitions, on tiny networks.
 
 use ndarray::{Array2, Array3, Array4, Axis};
 
@@ -17,7 +17,7 @@ fn seed() -> Config {
     Config::preset("densenet-bc-40-12").unwrap()
 }
 
-/// A network whose batch-norms do something.
+/// A network whose batch-norms are not the identity.
 fn network<T: densenet_kernels::Real>(config: &Config) -> DenseNet<T> {
     let initial = DenseNet::<T>::new(config, 7).unwrap();
     let wave = |i: usize| T::of(0.2 * (i as f64).sin());
@@ -34,7 +34,7 @@ fn images<T: densenet_kernels::Real>(count: usize) -> Array4<T> {
     })
 }
 
-/// Largest distance of mean and bias from the logit, in shares of the largest logit, over pictures and targets.
+/// Largest difference between mean plus bias and the logit, relative to the largest logit, over pictures and targets.
 fn distance<T: densenet_kernels::Real>(config: &Config) -> f64 {
     let network = network::<T>(config);
     let maps = ActivationMaps::new(&network, images(3).view()).unwrap();
@@ -89,7 +89,7 @@ fn occluded(image: &Array3<f32>, size: usize, target: Target) -> Result<Array2<f
     occlusion(&network(&config()), &Output::softmax(), image.view(), size, target)
 }
 
-/// The drop of the target's probability when `covered` pixels are 0, and the probability of the whole.
+/// The drop in the target's probability when `covered` pixels are 0, and the probability for the whole picture.
 fn drop_by(image: &Array3<f32>, covered: impl Fn(usize, usize) -> bool, target: Target) -> f64 {
     let network = network(&config());
     let score = |image: Array3<f32>| {
@@ -130,7 +130,7 @@ fn squares_that_do_not_fit_are_refused() {
     assert!(occluded(&image, 4, Target::class(9)).unwrap_err().to_string().contains("class 9 of 3"));
 }
 
-/// Networks with ends of every kind.
+/// Networks with every kind of head.
 fn ends() -> [Config; 4] {
     let hidden = Config { hidden: vec![5], ..config() };
     [
@@ -151,8 +151,8 @@ fn grad_cam_at_the_last_block_is_the_positive_part_of_the_exact_map() {
     assert!(map.iter().any(|&value| value > 0.0) && map.iter().any(|&value| value == 0.0), "{map}");
 }
 
-/// By differences of the logit, which a shift of the whole channel of a block's maps makes: the transition's batch-norm
-/// takes off a mean that is as much lower.
+/// Compares with finite differences of the logit, made by shifting a whole channel of a block's maps: the transition's
+/// batch-norm subtracts a mean that is lower by the same amount.
 #[test]
 fn grad_cam_before_a_transition_weighs_maps_by_their_mean_slopes() {
     for config in ends() {
@@ -177,8 +177,8 @@ fn grad_cam_before_a_transition_weighs_maps_by_their_mean_slopes() {
     }
 }
 
-/// The gap of integrals of 1 and of 60 steps, in shares of the difference, for a network whose parameters are the initial
-/// ones but for a wave of `height`.
+/// The gap of integrals with 1 and with 60 steps, relative to the difference, for a network with initial parameters
+/// plus a wave of `height`.
 fn gaps(config: &Config, height: f64) -> [f64; 2] {
     let initial = DenseNet::<f64>::new(config, 7).unwrap();
     let waved = |(i, &value): (usize, &f64)| value + height * (i as f64).sin();
@@ -199,7 +199,7 @@ fn gaps(config: &Config, height: f64) -> [f64; 2] {
 #[test]
 fn integrated_gradients_add_up_to_what_the_mean_colour_lacks() {
     for config in ends() {
-        // Where nothing is shifted, a network is linear along a ray from 0: a single step is exact.
+        // Without shifts, a network is linear along a ray from 0: a single step is exact.
         if config.hidden.is_empty() {
             let [one, many] = gaps(&config, 0.0);
             assert!(one < 1e-12 && many < 1e-12, "{one} {many}, {config:?}");
@@ -209,7 +209,7 @@ fn integrated_gradients_add_up_to_what_the_mean_colour_lacks() {
     }
 }
 
-/// By differences of the logit.
+/// Compares with finite differences of the logit.
 #[test]
 fn a_gradient_without_noise_is_that_of_the_picture() {
     let (network, images, target) = (network::<f64>(&config()), images::<f64>(1), Target::class(0).against(2));

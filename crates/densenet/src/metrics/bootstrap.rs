@@ -1,19 +1,20 @@
-//! How far a figure would move with other pictures of the same kind: the percentile bootstrap (Efron 1979).
+//! How much a figure would vary with other pictures of the same kind: the percentile bootstrap (Efron 1979).
 
 use densenet_kernels::random::Stream;
 use rayon::prelude::*;
 
-/// Resamples of an interval.
+/// Number of resamples for an interval.
 pub const RESAMPLES: u64 = 1000;
 
-/// The ends of an interval that holds the true value with 95 %.
+/// The ends of an interval that contains the true value with 95 % confidence.
 pub type Interval = [f64; 2];
 
-/// Intervals of 95 % of what `statistics` makes of so many `pictures`, each there as many times as the vector that it is
-/// given says. A statistic that a resample does not define is left out of its interval; it has none where no resample does.
+/// 95 % intervals for the values of `statistics` on resamples of this many `pictures`; `statistics` is given the number
+/// of times that each picture was drawn. A statistic that a resample does not define is left out of its interval; if no
+/// resample defines it, the interval is `None`.
 ///
-/// Each of [`RESAMPLES`] resamples draws as many pictures as there are, with replacement; the draws depend on `seed` and the
-/// resample's number alone, so that the intervals are the same bits on any number of threads.
+/// Each of [`RESAMPLES`] resamples draws as many pictures as there are, with replacement; the draws depend only on
+/// `seed` and the resample's number, so the intervals are bitwise the same with any number of threads.
 pub fn bootstrap<const K: usize>(
     pictures: usize,
     seed: u64,
@@ -36,7 +37,7 @@ pub fn bootstrap<const K: usize>(
     })
 }
 
-/// How many times each picture is drawn, of as many draws as there are pictures.
+/// How often each picture is drawn, in as many draws as there are pictures.
 fn draw(times: &mut [u32], random: Stream) {
     times.fill(0);
     let pictures = times.len() as u128;
@@ -45,7 +46,7 @@ fn draw(times: &mut [u32], random: Stream) {
     }
 }
 
-/// What a `part` of the `sorted` values is below, between two of them by a straight line.
+/// The quantile `part` of the `sorted` values, interpolated linearly.
 fn percentile(sorted: &[f64], part: f64) -> f64 {
     let rank = part * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
@@ -58,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// 300 of 400 pictures are right.
+    /// 300 of 400 pictures are correct.
     fn share(seed: u64) -> Interval {
         let right = |times: &[u32]| times[..300].iter().sum::<u32>() as f64 / 400.0;
         let [share, none] = bootstrap(400, seed, |times| [Some(right(times)), None]);

@@ -1,22 +1,22 @@
-//! Whether probabilities mean what they say: of predictions given with 80 %, 80 % should be right.
+//! Whether probabilities mean what they say: of predictions made with 80 % probability, 80 % should be correct.
 
 use serde::Serialize;
 
-/// Bins of a reliability diagram.
+/// Number of bins in a reliability diagram.
 pub const BINS: usize = 15;
 
-/// The predictions whose probability lies in one of [`BINS`] equal parts of 0 to 1, of which the last holds 1 as well.
+/// The predictions whose probability lies in one of [`BINS`] equal parts of 0 to 1; the last part includes 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Bin {
-    /// Predictions.
+    /// Number of predictions.
     pub count: u64,
-    /// Their mean probability; from 0 to 1, and 0 where there is no prediction.
+    /// Their mean probability; from 0 to 1, and 0 if there are none.
     pub confidence: f64,
-    /// Share of them that are right; from 0 to 1, and 0 where there is no prediction.
+    /// Share of correct ones among them; from 0 to 1, and 0 if there are none.
     pub accuracy: f64,
 }
 
-/// The [`BINS`] bins of `predictions`, each a probability from 0 to 1 and whether it is right.
+/// The [`BINS`] bins of `predictions`, each a probability from 0 to 1 and whether it is correct.
 pub fn reliability(predictions: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bin> {
     let mut bins = vec![Bin::default(); BINS];
     for (probability, right) in predictions {
@@ -32,17 +32,17 @@ pub fn reliability(predictions: impl IntoIterator<Item = (f64, bool)>) -> Vec<Bi
     bins
 }
 
-/// The expected calibration error: the mean over the predictions of what probability and accuracy of their bin differ by; from 0
-/// to 1, and 0 without predictions.
+/// The expected calibration error: the difference between mean probability and accuracy of a bin, averaged over the
+/// predictions; from 0 to 1, and 0 without predictions.
 pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
     let predictions: u64 = bins.iter().map(|bin| bin.count).sum();
     let error = |bin: &Bin| bin.count as f64 * (bin.accuracy - bin.confidence).abs();
     bins.iter().map(error).sum::<f64>() / predictions.max(1) as f64
 }
 
-/// The Brier score of classes that exclude each other: the mean over the pictures of the squared distance of
-/// `probabilities`, a row a picture, to 1 for the right class and 0 for the others. From 0, which is best, to 2; half of that
-/// for two classes, as scikit-learn has it.
+/// The Brier score of mutually exclusive classes: the squared distance of `probabilities`, one row per picture, to 1
+/// for the correct class and 0 for the others, averaged over the pictures. From 0, which is best, to 2; for two classes
+/// half of that, as in scikit-learn.
 pub fn brier_of_classes<'a>(rows: impl IntoIterator<Item = (&'a [f64], usize)>) -> f64 {
     mean(rows.into_iter().map(|(probabilities, right)| {
         let distance = |(class, p): (usize, &f64)| (p - f64::from(u8::from(class == right))).powi(2);
@@ -51,13 +51,13 @@ pub fn brier_of_classes<'a>(rows: impl IntoIterator<Item = (&'a [f64], usize)>) 
     }))
 }
 
-/// The Brier score of independent labels: the mean squared distance of each probability to 1 where the label is right, else
+/// The Brier score of independent labels: the mean squared distance of each probability to 1 if the label is true, else
 /// to 0. From 0, which is best, to 1.
 pub fn brier_of_labels(labels: impl IntoIterator<Item = (f64, bool)>) -> f64 {
     mean(labels.into_iter().map(|(probability, right)| (probability - f64::from(u8::from(right))).powi(2)))
 }
 
-/// The mean; 0 of nothing.
+/// The mean; 0 if there are no values.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0u64, 0.0), |(count, sum), value| (count + 1, sum + value));
     sum / count.max(1) as f64

@@ -1,6 +1,6 @@
-//! Right and wrong decisions about a class or label, and the shares that are made of them.
+//! Correct and wrong decisions about a class or label, and the shares computed from them.
 
-/// How many pictures a class or label was found in, and how many show it.
+/// In how many pictures a class or label was found, and how many show it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Pictures that show it and in which it was found.
@@ -14,7 +14,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Counts each of `decisions`: whether it was found in a picture, and whether the picture shows it.
+    /// Counts `decisions`: for each picture, whether it was found, and whether the picture shows it.
     pub fn of(decisions: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let mut counts = Self::default();
         for (found, shown) in decisions {
@@ -28,39 +28,39 @@ impl Counts {
         counts
     }
 
-    /// All decisions.
+    /// Number of decisions.
     pub fn all(&self) -> u64 {
         self.found() + self.false_negatives + self.true_negatives
     }
 
-    /// Pictures that show it.
+    /// Number of pictures that show it.
     pub fn support(&self) -> u64 {
         self.true_positives + self.false_negatives
     }
 
-    /// Pictures in which it was found.
+    /// Number of pictures in which it was found.
     pub fn found(&self) -> u64 {
         self.true_positives + self.false_positives
     }
 
-    /// Share of the decisions that are right; from 0 to 1, and 0 where there is none.
+    /// Share of correct decisions; from 0 to 1, and 0 if there are none.
     pub fn accuracy(&self) -> f64 {
         share(self.true_positives + self.true_negatives, self.all())
     }
 
-    /// Share of the pictures in which it was found that show it; from 0 to 1, and 0 where it was found in none, as
-    /// scikit-learn has it.
+    /// Share of the pictures in which it was found that show it; from 0 to 1, and 0 if it was found in none, as in
+    /// scikit-learn.
     pub fn precision(&self) -> f64 {
         share(self.true_positives, self.found())
     }
 
-    /// Share of the pictures that show it in which it was found; from 0 to 1, and 0 where none shows it, as scikit-learn has
-    /// it.
+    /// Share of the pictures that show it in which it was found; from 0 to 1, and 0 if none shows it, as in
+    /// scikit-learn.
     pub fn recall(&self) -> f64 {
         share(self.true_positives, self.support())
     }
 
-    /// The harmonic mean of precision and recall; from 0 to 1, and 0 where none shows it and it was found in none.
+    /// The harmonic mean of precision and recall; from 0 to 1, and 0 if none shows it and it was found in none.
     pub fn f1(&self) -> f64 {
         share(2 * self.true_positives, self.support() + self.found())
     }

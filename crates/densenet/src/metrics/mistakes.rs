@@ -1,25 +1,25 @@
-//! Pictures to look at: those that are mistaken with the most confidence, and those whose label is likely the wrong one.
+//! Pictures to look at: the most confident mistakes, and those whose label is probably wrong.
 
 use ndarray::ArrayView2;
 
 use crate::data::Targets;
 
-/// A picture, what is said to be true of it, and what the network takes it for instead.
+/// A picture, its given class or label, and what the network predicts instead.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mistake {
     /// The picture: the row of its probabilities.
     pub picture: usize,
-    /// The label that it is about where labels are independent; `truth` and `predicted` are then 1 where it is there, else 0.
+    /// The label concerned, where labels are independent; `truth` and `predicted` are then 1 if it is present, else 0.
     pub label: Option<usize>,
-    /// The class that it is said to be.
+    /// The given class.
     pub truth: usize,
-    /// The class that the network takes it for.
+    /// The predicted class.
     pub predicted: usize,
-    /// The probability of that class; from 0 to 1.
+    /// The probability of the predicted class; from 0 to 1.
     pub probability: f64,
 }
 
-/// What is to be decided about a picture: which of several classes it shows, or whether a label is there.
+/// A decision about a picture: which of several classes it shows, or whether a label is present.
 struct Decision {
     picture: usize,
     label: Option<usize>,
@@ -33,7 +33,7 @@ impl Decision {
         Mistake { picture, label, truth, predicted, probability: probabilities[predicted] }
     }
 
-    /// The likeliest of the classes that `among` allows; of equals the first.
+    /// The most likely of the classes that `among` allows; of equal ones the first.
     fn likeliest(&self, among: impl Fn(usize) -> bool) -> Option<usize> {
         let p = &self.probabilities;
         (0..p.len()).filter(|&class| among(class)).reduce(|best, class| if p[class] > p[best] { class } else { best })
@@ -66,7 +66,8 @@ fn decisions<'a>(probabilities: ArrayView2<'a, f64>, targets: &'a Targets) -> Ve
     }
 }
 
-/// Up to `n` pictures whose likeliest class, of `probabilities` `(N, C)`, is not that of `targets`, the most confident first.
+/// Up to `n` pictures whose most likely class, by `probabilities` `(N, C)`, is not that of `targets`, the most
+/// confident first.
 pub fn most_confident_mistakes(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
     let mistaken = |decision: &Decision| {
         let predicted = decision.likeliest(|_| true).filter(|&class| class != decision.truth)?;
@@ -78,12 +79,13 @@ pub fn most_confident_mistakes(probabilities: ArrayView2<'_, f64>, targets: &Tar
     mistakes
 }
 
-/// Up to `n` pictures whose label of `targets` is likely wrong, the likeliest first, by `probabilities` `(N, C)` of a network
-/// that was not trained on them.
+/// Up to `n` pictures whose label in `targets` is probably wrong, the most probable first, by `probabilities` `(N, C)`
+/// from a network that was not trained on them.
 ///
-/// It is confident learning (Northcutt et al., JAIR 2021): a picture counts as one of a class where the class's probability
-/// reaches its mean over the pictures that are said to be of it. Those that count as one of another class than they are said
-/// to be (the likeliest, of several) are in the order of the probability of what they are said to be less that of the other.
+/// This is confident learning (Northcutt et al., JAIR 2021): a picture counts as belonging to a class if the class's
+/// probability reaches its mean over the pictures labelled with it. Pictures that count as belonging to another class
+/// than their label (of several, the most likely) are sorted by the probability of their label minus that of the other
+/// class.
 pub fn likeliest_wrong_labels(probabilities: ArrayView2<'_, f64>, targets: &Targets, n: usize) -> Vec<Mistake> {
     let decisions = decisions(probabilities, targets);
     let key = |decision: &Decision, class: usize| decision.label.map_or(class, |label| 2 * label + class);

@@ -1,7 +1,7 @@
-//! How good predictions are: what a network says of pictures, held against what they show.
+//! How good predictions are: a network's predictions compared with what the pictures show.
 //!
-//! These are pure functions of scores and truths. [`evaluation`](crate::evaluation) runs networks and puts the figures
-//! together; `docs/evaluation.md` says what each is, and whose conventions it follows.
+//! These are pure functions of scores and truths. [`evaluation`](crate::evaluation) runs networks and combines the
+//! figures; `docs/evaluation.md` says what each is, and whose conventions it follows.
 
 mod bootstrap;
 mod calibration;

@@ -1,4 +1,4 @@
-//! Pictures in the order of a score: the areas under the ROC and the precision-recall curve.
+//! Pictures ranked by a score: the areas under the ROC and the precision-recall curve.
 
 /// Pictures from the highest score to the lowest, and which of them are positive.
 #[derive(Clone, Debug)]
@@ -10,12 +10,12 @@ pub struct Ranked {
 struct Place {
     picture: u32,
     positive: bool,
-    /// Whether the next one has a lower score, or there is none.
+    /// Whether the next one has a lower score, or there is no next one.
     last_of_tie: bool,
 }
 
 impl Ranked {
-    /// Ranks pictures, each of a number, a score and whether it is positive. Scores must not be NaN.
+    /// Ranks pictures, given as number, score and whether it is positive. Scores must not be NaN.
     pub fn new(pictures: impl IntoIterator<Item = (usize, f64, bool)>) -> Self {
         let mut sorted: Vec<(usize, f64, bool)> = pictures.into_iter().collect();
         sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -27,7 +27,7 @@ impl Ranked {
         Self { pictures: sorted.iter().enumerate().map(place).collect() }
     }
 
-    /// For each score from the highest, how many positive and negative pictures have it, where picture `i` counts
+    /// For each score from the highest down, how many positive and negative pictures have it, where picture `i` counts
     /// `weight(i)` times.
     fn ties(&self, weight: impl Fn(usize) -> u64) -> impl Iterator<Item = (u64, u64)> {
         let (mut positive, mut negative) = (0, 0);
@@ -37,13 +37,13 @@ impl Ranked {
         })
     }
 
-    /// The area under the ROC curve: the share of pairs of a positive and a negative picture of which the positive one has
-    /// the higher score, where equal scores are half a pair. None where there is no pair.
+    /// The area under the ROC curve: the share of pairs of a positive and a negative picture in which the positive one
+    /// has the higher score; equal scores count half. `None` if there are no pairs.
     pub fn roc_auc(&self) -> Option<f64> {
         self.weighted_roc_auc(|_| 1)
     }
 
-    /// The same where picture `i` is there `weight(i)` times.
+    /// The same where picture `i` counts `weight(i)` times.
     pub fn weighted_roc_auc(&self, weight: impl Fn(usize) -> u64) -> Option<f64> {
         let (mut positives, mut negatives, mut half_pairs) = (0, 0, 0);
         for (positive, negative) in self.ties(weight) {
@@ -55,8 +55,8 @@ impl Ranked {
         (pairs > 0).then(|| half_pairs as f64 / (2 * pairs) as f64)
     }
 
-    /// The average precision: the mean over the positive pictures of the share of positives among those with their score or
-    /// a higher one. None where there is no positive picture.
+    /// The average precision: for each positive picture the share of positives among those with the same or a higher
+    /// score, averaged. `None` if there is no positive picture.
     pub fn average_precision(&self) -> Option<f64> {
         let (mut positives, mut above, mut sum) = (0, 0, 0.0);
         for (positive, negative) in self.ties(|_| 1) {

@@ -1,6 +1,6 @@
-//! The temperature that makes probabilities mean what they say (Guo et al., ICML 2017).
+//! Temperature scaling, which makes probabilities mean what they say (Guo et al., ICML 2017).
 //!
-//! Logits divided by one number keep their order, and with it the accuracy, but become more or less sure of it.
+//! Logits divided by one number keep their order, and with it the accuracy, but become more or less confident.
 
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;
@@ -8,23 +8,25 @@ use rayon::prelude::*;
 use crate::data::Targets;
 use crate::output::Output;
 
-/// The highest temperature that is fitted, and one over the lowest.
+/// The highest temperature that is fitted, and the inverse of the lowest.
 const LIMIT: f64 = 100.0;
 
-/// Halvings of the interval that the temperature's logarithm lies in; 1e-11 of it are left.
+/// Number of times that the interval of the temperature's logarithm is halved; 1e-11 of it is left.
 const HALVINGS: usize = 40;
 
-/// The temperature from 0.01 to 100 that `logits` `(N, C)` must be divided by for the least negative log likelihood of
-/// `targets`: the cross-entropy of classes, the binary cross-entropy of those labels that are known; 1 where none is.
+/// The temperature, from 0.01 to 100, by which `logits` `(N, C)` must be divided to minimise the negative log
+/// likelihood of `targets`: the cross-entropy for classes, the binary cross-entropy for labels that are known; 1 if
+/// none is known.
 ///
-/// Logits should be of pictures that the network was not trained on. Where these are few and all right, or all wrong, the
-/// likelihood alone would make every prediction certain, or none. So `b - ln b` is added to the summed loss, of which `b`
-/// is one over the temperature: a Gamma prior with its mode at 1, that counts for about as much as one picture.
+/// Logits should come from pictures that the network was not trained on. If there are few and all are correct, or all
+/// wrong, the likelihood alone would make every prediction certain, or none. So `b - ln b` is added to the summed loss,
+/// where `b` is the inverse of the temperature: a Gamma prior with its mode at 1, which counts about as much as one
+/// picture.
 ///
-/// Both are convex in `b`, so that the slope changes its sign once, which bisection finds.
+/// Both are convex in `b`, so the slope changes sign once, which bisection finds.
 ///
 /// # Panics
-/// When there are targets of another number of pictures or labels than logits.
+/// If the numbers of pictures or labels in targets and logits differ.
 pub fn fit(logits: ArrayView2<'_, f32>, targets: &Targets) -> f64 {
     match targets {
         Targets::Classes(classes) => assert_eq!(classes.len(), logits.nrows(), "classes of the pictures"),
@@ -43,7 +45,7 @@ pub fn fit(logits: ArrayView2<'_, f32>, targets: &Targets) -> f64 {
     ((low + high) / 2.0).exp()
 }
 
-/// How the summed loss grows with one over the temperature; above 0 where the temperature is too low.
+/// The derivative of the summed loss with respect to the inverse temperature; positive if the temperature is too low.
 fn slope(logits: ArrayView2<'_, f32>, targets: &Targets, temperature: f64) -> f64 {
     let output = match targets {
         Targets::Classes(_) => Output::softmax(),
@@ -54,17 +56,17 @@ fn slope(logits: ArrayView2<'_, f32>, targets: &Targets, temperature: f64) -> f6
         Targets::Classes(classes) => of_class(&output, logits.row(picture), classes[picture]),
         Targets::Labels(labels) => of_labels(&output, logits.row(picture), &labels[picture * count..][..count]),
     };
-    // Added up in the pictures' order, whatever the threads.
+    // Summed in the pictures' order, whatever the threads.
     (0..logits.nrows()).into_par_iter().map(of_picture).collect::<Vec<f64>>().into_iter().sum()
 }
 
-/// The mean of a picture's logits by their probabilities, less that of the right class.
+/// The mean of a picture's logits, weighted by their probabilities, minus the logit of the correct class.
 fn of_class(output: &Output, logits: ArrayView1<'_, f32>, class: usize) -> f64 {
     let excess = |&logit: &f32| f64::from(logit) - f64::from(logits[class]);
     output.probabilities(logits).into_iter().zip(logits.iter().map(excess)).map(|(p, excess)| p * excess).sum()
 }
 
-/// The same of the labels that are known.
+/// The same for the labels that are known.
 fn of_labels(output: &Output, logits: ArrayView1<'_, f32>, labels: &[Option<bool>]) -> f64 {
     let pairs = output.probabilities(logits).into_iter().zip(logits).zip(labels);
     let known = pairs.filter_map(|((probability, &logit), label)| Some((probability, f64::from(logit), (*label)?)));
@@ -77,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// One of two classes is right in 3 of 4 pictures: the probability of it should be that.
+    /// One of two classes is correct in 3 of 4 pictures: its probability should be that.
     #[test]
     fn the_temperature_of_shares() {
         let many = 40_000;

@@ -1,4 +1,4 @@
-//! What the head pools and classifies, kept beside the logits.
+//! The head's input, kept beside the logits.
 
 use densenet_kernels::{FeatureMaps, Real};
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
@@ -10,7 +10,7 @@ use crate::profile::Probe;
 
 impl<T: Real> DenseNet<T> {
     /// [`DenseNet::logits`], and the activations `(N, C, H, W)` that were pooled for them: the last block's maps,
-    /// normalised, and rectified where the network has a last ReLU. One pass makes both.
+    /// normalised, and rectified if the network has a final ReLU. A single pass computes both.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`].
@@ -18,7 +18,7 @@ impl<T: Real> DenseNet<T> {
         self.outputs_and_activations(images).map(|(_, logits, activations)| (logits, activations))
     }
 
-    /// The same with what the classifier reads before them.
+    /// The same with the classifier's input before them.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`].

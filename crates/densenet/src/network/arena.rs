@@ -1,5 +1,5 @@
-//! Memory of a training step, in large pages where the system has them: a step goes through all of it again and again, and
-//! has the processor look up fewer pages.
+//! Memory of a training step, in large pages where the system has them: a step goes through all of it again and again,
+//! and large pages save address translations.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -9,10 +9,10 @@ use memmap2::MmapMut;
 
 use crate::{Error, Result};
 
-/// Elements of which the first begins a page.
+/// Elements that begin at a page boundary.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
-    /// None if there are no elements.
+    /// `None` if there are no elements.
     memory: Option<MmapMut>,
     elements: PhantomData<T>,
 }
@@ -26,11 +26,11 @@ impl<T: Scalar> Arena<T> {
     /// An arena of `len` zeros.
     ///
     /// # Errors
-    /// The system has no such memory.
+    /// The system does not have that much memory.
     pub fn zeros(len: usize) -> Result<Self> {
         let bytes = len.saturating_mul(size_of::<T>());
         let memory = MmapMut::map_anon(bytes).map_err(|reason| Error::Memory { mib: bytes >> 20, reason })?;
-        // Small pages do as well.
+        // Small pages will do, too.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::HugePage);
         Ok(Self { memory: Some(memory), elements: PhantomData })

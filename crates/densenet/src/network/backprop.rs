@@ -19,54 +19,54 @@ use super::sum::copy;
 use crate::profile::{Pass, Probe, Profile};
 use crate::{Architecture, Config, Error, Result};
 
-/// How to take a training step's loss.
+/// Options of a training step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepOptions<'a> {
-    /// What it minimises.
+    /// The loss to minimise.
     pub loss: Loss<'a>,
-    /// Where dropout's masks come from; another one every step.
+    /// Seed of dropout's masks; use another one every step.
     pub dropout_seed: u64,
     /// What is kept for the backward pass.
     pub memory: Memory,
-    /// Whether the backward pass ends at the classifier: the gradients of all before it are 0.
+    /// Whether the backward pass ends at the classifier: all gradients before it are 0.
     pub classifier_only: bool,
-    /// What records the step's time, by `stem`, `block 1`, `transition 1`, ..., `head`.
+    /// Records the step's time as `stem`, `block 1`, `transition 1`, ..., `head`.
     pub profile: Option<&'a Profile>,
 }
 
-/// What a training step yields.
+/// The result of a training step.
 #[derive(Clone, Debug)]
 pub struct StepOutcome<T> {
-    /// Mean over the batch.
+    /// Mean loss over the batch.
     pub loss: f64,
     /// `(N, classes)`.
     pub logits: Array2<T>,
 }
 
-/// What a step goes by.
+/// What a step works with.
 struct StepPass<'a, T> {
     plan: Plan,
     pictures: Pictures<'a, T>,
     step: Step<'a>,
 }
 
-/// Working memory of training steps, and the gradients of the last one.
+/// Working memory for training steps, and the gradients of the last one.
 #[derive(Debug)]
 pub struct Backprop<T: Real = f32> {
     pub(super) gradients: Vec<T>,
-    /// Sums of the gradients of a step in micro-batches.
+    /// The accumulated gradients of a step in micro-batches.
     pub(super) accumulated: Vec<T>,
     stem: StemState<T>,
     blocks: Vec<BlockState<T>>,
     pub(super) head: HeadState<T>,
-    /// What [`Plan`] lays out.
+    /// The memory that [`Plan`] lays out.
     arena: Arena<T>,
-    /// Gradient of the input of the block that the backward pass left last.
+    /// Gradient of the input of the block that the backward pass last finished.
     block_input_gradient: Vec<T>,
 }
 
 impl<T: Real> Backprop<T> {
-    /// Working memory for steps of `network`; it grows to the largest batch seen.
+    /// Working memory for steps of `network`; it grows with the largest batch so far.
     pub fn new(network: &DenseNet<T>) -> Self {
         Self {
             gradients: vec![T::zero(); network.parameters().len()],
@@ -79,17 +79,18 @@ impl<T: Real> Backprop<T> {
         }
     }
 
-    /// Gradients of the last step, laid out as the network's parameters.
+    /// Gradients of the last step, laid out like the network's parameters.
     pub fn gradients(&self) -> &[T] {
         &self.gradients
     }
 
-    /// Forward and backward in training mode: batch-norms take the statistics of `images` `(N, C, H, W)` and move the
-    /// network's running ones. `targets` are classes, `(N)`, or what the loss takes for each, `(N, classes)`.
+    /// Runs forward and backward in training mode: batch-norms use the statistics of `images` `(N, C, H, W)` and update
+    /// the network's running statistics. `targets` are classes, `(N)`, or the loss's target for each, `(N, classes)`.
     ///
     /// # Errors
-    /// Pictures that the network cannot take, targets out of range or not as many as pictures, batches with a single value a
-    /// channel, which have no variance, batches for which there is no memory, and a network without a classifier.
+    /// Pictures that the network cannot take; targets that are out of range or do not match the number of pictures;
+    /// batches with a single value per channel, which has no variance; batches for which there is not enough memory; a
+    /// network without a classifier.
     pub fn run<'a>(
         &mut self,
         network: &mut DenseNet<T>,
@@ -102,7 +103,7 @@ impl<T: Real> Backprop<T> {
         self.run_checked(network, images, &targets, options)
     }
 
-    /// [`Backprop::run`] on `targets` `(N, classes)` that have been checked.
+    /// [`Backprop::run`] with `targets` `(N, classes)` that have already been checked.
     pub(super) fn run_checked(
         &mut self,
         network: &mut DenseNet<T>,
@@ -126,12 +127,12 @@ impl<T: Real> Backprop<T> {
         Ok(StepOutcome { loss, logits: Array2::from_shape_vec(shape, logits).expect("one logit an image and class") })
     }
 
-    /// The forward pass of [`Backprop::run`], for a loss that is worked out elsewhere: the logits `(N, classes)`, or of a
-    /// backbone, which has no classifier, the features `(N, C)`. What [`Backprop::run_backward`] needs is kept until the next
-    /// pass; of `options` the loss is not read.
+    /// The forward pass of [`Backprop::run`], for a loss that is computed elsewhere: the logits `(N, classes)`, or for
+    /// a backbone, which has no classifier, the features `(N, C)`. What [`Backprop::run_backward`] needs is kept until
+    /// the next pass; the loss in `options` is ignored.
     ///
     /// # Errors
-    /// Those of [`Backprop::run`], but for targets and the lack of a classifier.
+    /// Those of [`Backprop::run`], except for targets and the lack of a classifier.
     pub fn run_forward(
         &mut self,
         network: &mut DenseNet<T>,
@@ -145,12 +146,12 @@ impl<T: Real> Backprop<T> {
         Ok(Array2::from_shape_vec(shape, outputs).expect("a row an image"))
     }
 
-    /// The backward pass that follows a [`Backprop::run_forward`] with the same `network`, `images` and `options`:
+    /// The backward pass for a [`Backprop::run_forward`] with the same `network`, `images` and `options`:
     /// [`Backprop::gradients`] become those of the sum of `doutputs` times the outputs.
     ///
     /// # Errors
-    /// Those of [`Backprop::run_forward`], `doutputs` of another shape than the outputs, and that no forward pass on as many
-    /// pictures of that size came before.
+    /// Those of [`Backprop::run_forward`], `doutputs` whose shape is not that of the outputs, or no preceding forward
+    /// pass on as many pictures of that size.
     pub fn run_backward(
         &mut self,
         network: &DenseNet<T>,
@@ -162,7 +163,10 @@ impl<T: Real> Backprop<T> {
         let pass = self.pass(network, &images, options)?;
         let wanted = (pass.pictures.grid.images, network.architecture().num_outputs());
         if doutputs.dim() != wanted {
-            return Err(Error::Config(format!("gradients of {:?} outputs; there are {wanted:?}", doutputs.dim())));
+            return Err(Error::Config(format!(
+                "gradients of {:?} outputs; the outputs are {wanted:?}",
+                doutputs.dim()
+            )));
         }
         if !self.blocks.iter().map(|state| &state.room).eq(&pass.plan.blocks) {
             let Grid { images, height, width } = pass.pictures.grid;
@@ -178,7 +182,7 @@ impl<T: Real> Backprop<T> {
         Ok(())
     }
 
-    /// What a step of `network` on `images` goes by, once there is memory for it.
+    /// What a step of `network` on `images` works with, once there is memory for it.
     fn pass<'a>(
         &mut self,
         network: &DenseNet<T>,
@@ -200,7 +204,7 @@ impl<T: Real> Backprop<T> {
     /// Makes the arena at least `len` elements long; its content may be lost.
     fn make_room(&mut self, len: usize) -> Result<()> {
         if self.arena.len() < len {
-            // What is too short goes before more is taken.
+            // Memory that is too short is released before more is allocated.
             self.blocks.clear();
             self.arena = Arena::empty();
             self.arena = Arena::zeros(len)?;
@@ -291,11 +295,11 @@ impl Stages {
     }
 }
 
-/// Refuses batches of a single value a channel.
+/// Rejects batches with a single value per channel.
 fn check_variance(arch: &Architecture, grid: Grid) -> Result<()> {
     let (height, width) = *arch.block_sizes(grid.height, grid.width)?.last().expect("at least one block");
     if grid.images * height * width < 2 {
-        let reason = "one picture leaves a single value a channel in the last block, which has no variance; \
+        let reason = "one picture leaves a single value per channel in the last block, which has no variance; \
                       train with larger batches or pictures";
         return Err(Error::PictureSize { height: grid.height, width: grid.width, reason: reason.into() });
     }

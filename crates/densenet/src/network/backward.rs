@@ -1,8 +1,8 @@
-//! The backward pass in inference: from the logits to blocks' maps and to the pictures.
+//! The backward pass in inference: from the logits to a block's maps and to the pictures.
 //!
-//! The statistics of batch-norms are constants here, so a reader passes back `scale * dz`, which needs no correction and is
-//! no parameter's gradient. It is what [`conv::backward_data`] makes when it takes the scale for gamma. The forward pass is
-//! that of every prediction, with all maps kept; bottlenecks' outputs are recomputed.
+//! Here the statistics of batch-norms are constants, so a reader passes back `scale * dz`, which needs no correction
+//! and is not a parameter's gradient. [`conv::backward_data`] computes this if it is given the scale as gamma. The
+//! forward pass is that of every prediction, with all maps kept; the bottlenecks' outputs are recomputed.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use crate::architecture::PreAct;
 use crate::config::Joining;
 use crate::profile::Probe;
 
-/// A forward pass with what a backward pass needs of it.
+/// A forward pass with everything that a backward pass needs from it.
 pub(super) struct Backward<'a, T: Real> {
     network: &'a DenseNet<T>,
     predictor: &'a Predictor<T, FloatBody<T>>,
@@ -68,17 +68,17 @@ impl<'a, T: Real> Backward<'a, T> {
         Self { network, predictor, joining, batch, grids, raw, maps, bottleneck: [bottleneck, Aligned::default()] }
     }
 
-    /// What follows block `b` reads of its maps.
+    /// The maps of block `b` that the next operation reads.
     pub fn maps(&self, b: usize) -> FeatureMaps<'_, T> {
         self.laid_out(b, &self.maps[b])
     }
 
-    /// The same of `values` that are laid out as all maps of the block.
+    /// The same for `values` that are laid out like all maps of the block.
     pub fn laid_out<'b>(&'b self, b: usize, values: &'b [T]) -> FeatureMaps<'b, T> {
         self.predictor.body.blocks[b].output(values, self.grids[b], self.joining)
     }
 
-    /// What the head pools, `(N, C, H, W)`.
+    /// The head's input, `(N, C, H, W)`.
     pub fn activations(&self) -> Array4<T> {
         let maps = self.maps(self.maps.len() - 1);
         let Grid { images, height, width } = maps.grid();
@@ -86,7 +86,7 @@ impl<'a, T: Real> Backward<'a, T> {
         Array4::from_shape_vec(dim, self.pooled(head::Pool::Flatten)).expect("all pixels")
     }
 
-    /// What a head with this `pool` makes of the last maps, a row a picture.
+    /// The output of a head with this `pool` for the last maps, one row per picture.
     fn pooled(&self, pool: head::Pool) -> Vec<T> {
         let Predictor { final_affine, final_relu, .. } = self.predictor;
         let maps = self.maps(self.maps.len() - 1);
@@ -96,7 +96,7 @@ impl<'a, T: Real> Backward<'a, T> {
         features
     }
 
-    /// The features' gradient, a row a picture, from that of the logits.
+    /// The features' gradient, one row per picture, from that of the logits.
     pub fn features(&self, dlogits: &[T]) -> Vec<T> {
         let (arch, parameters) = (self.network.architecture(), self.network.parameters());
         let mut head = HeadState::new();
@@ -104,7 +104,7 @@ impl<'a, T: Real> Backward<'a, T> {
         head.classifier_backward_data(arch, parameters, dlogits)
     }
 
-    /// The gradient of the maps of block `b` that what follows it passes back, laid out as the maps, from that of the logits.
+    /// The gradient of the maps of block `b` from the next operation, laid out like the maps, given that of the logits.
     pub fn block(&mut self, b: usize, dlogits: &[T]) -> Vec<T> {
         let last = self.maps.len() - 1;
         let mut dx = self.head(dlogits);
@@ -115,7 +115,7 @@ impl<'a, T: Real> Backward<'a, T> {
         dx
     }
 
-    /// The gradient of the pictures, `(N, C, H, W)`, from that of the logits.
+    /// The gradient of the pictures, `(N, C, H, W)`, given that of the logits.
     pub fn images(&mut self, dlogits: &[T]) -> Vec<T> {
         let dx = self.block(0, dlogits);
         let dy = self.layers(0, dx);
@@ -133,7 +133,7 @@ impl<'a, T: Real> Backward<'a, T> {
         dx
     }
 
-    /// Gradient of the maps of block `b`, from that of the next block's first map.
+    /// Gradient of the maps of block `b`, given that of the next block's first map.
     fn transition(&self, b: usize, dy: &[T]) -> Vec<T> {
         let op = self.network.architecture().blocks[b].transition.as_ref().expect("all but the last have one");
         let packed = self.predictor.body.blocks[b].transition.as_ref().expect("all but the last have one");
@@ -144,7 +144,8 @@ impl<'a, T: Real> Backward<'a, T> {
         dx
     }
 
-    /// Takes the gradient `dx` of the maps of block `b` back through all layers, last first; returns that of the first map.
+    /// Propagates the gradient `dx` of the maps of block `b` back through all layers, last first; returns that of the
+    /// first map.
     fn layers(&mut self, b: usize, mut dx: Vec<T>) -> Vec<T> {
         for i in (0..self.predictor.body.blocks[b].layers.len()).rev() {
             let output = self.predictor.body.blocks[b].elements(&(i + 1..i + 2), self.grids[b]);
@@ -156,7 +157,8 @@ impl<'a, T: Real> Backward<'a, T> {
         dx
     }
 
-    /// Takes the gradient `dy` of the output of layer `i` of block `b` back to `dx`, that of the maps which it reads.
+    /// Propagates the gradient `dy` of the output of layer `i` of block `b` back to `dx`, that of the maps that it
+    /// reads.
     fn layer(&mut self, b: usize, i: usize, dy: &[T], dx: &mut [T]) {
         let layer = &self.network.architecture().blocks[b].layers[i];
         let (block, grid) = (&self.predictor.body.blocks[b], self.grids[b]);
@@ -172,7 +174,8 @@ impl<'a, T: Real> Backward<'a, T> {
                 let rectified = rectified.at_least(channels * grid.pixels());
                 first.conv.run(&first.input(maps, Pooling::None), true, None, rectified, Probe::default());
                 let gradient = gradient.at_least(rectified.len());
-                // The batch-norm after it is in what was rectified already; its scale is not in the weights to go back by.
+                // The batch-norm after it is already part of what was rectified; its scale is not in the backward
+                // weights.
                 let (same, map_channels) = (RunningAffine::identity(channels), [channels]);
                 let scale = self.network.running_affine(&layer.conv.norm).scale;
                 let rectified = FeatureMaps::new(rectified, grid, &map_channels);
@@ -187,7 +190,7 @@ impl<'a, T: Real> Backward<'a, T> {
         }
     }
 
-    /// Gradient of the pictures, from that `dy` of the first map.
+    /// Gradient of the pictures, given that of the first map, `dy`.
     fn stem(&self, dy: &[T]) -> Vec<T> {
         let (arch, grid) = (self.network.architecture(), self.batch.grid);
         let (conv, window) = (&arch.stem_conv, conv_shape(&arch.stem_conv).window);
@@ -195,7 +198,7 @@ impl<'a, T: Real> Backward<'a, T> {
         if let Some(norm) = &arch.stem_norm {
             let (affine, map_channels) = (self.network.running_affine(norm), [conv.out_channels]);
             let same = RunningAffine::identity(conv.out_channels);
-            // Where nothing is pooled, the first map is what was normalised and rectified.
+            // Without pooling, the first map is what was normalised and rectified.
             let (map, taken, pool) = match arch.stem_pool {
                 Some(pool) => (&self.raw, &affine, stem_pool(pool)),
                 None => (&self.maps[0], &same, stem::Pool::NONE),
@@ -213,20 +216,20 @@ impl<'a, T: Real> Backward<'a, T> {
         dx
     }
 
-    /// Takes the gradient `dy` of what `op` makes back to `dx`, that of the maps that its batch-norm reads.
+    /// Propagates the gradient `dy` of the output of `op` back to `dx`, that of the maps that its batch-norm reads.
     fn convolution(&self, op: &PreAct, dy: &[T], reader: &Normalised<'_, T>, write: Write, dx: &mut [T]) {
         let weight = &self.network.parameters()[op.conv.weight.clone()];
         conv::backward_data(conv_shape(&op.conv), dy, weight, reader, write, dx);
     }
 
-    /// Where in the memory of block `b` the maps lie that its layer `i` reads.
+    /// Where the maps read by layer `i` are in the memory of block `b`.
     fn read_by(&self, b: usize, i: usize) -> Range<usize> {
         self.predictor.body.blocks[b].elements(&self.joining.read_by(i), self.grids[b])
     }
 }
 
-/// A batch-norm that takes constants for statistics: it passes back `scale * dz`. Its mean and deviation would go into the
-/// gradients of its parameters alone, which nobody needs.
+/// A batch-norm with constant statistics: it passes back `scale * dz`. Its mean and deviation would only affect the
+/// gradients of its parameters, which nobody needs.
 fn constant<'a, T>(
     maps: FeatureMaps<'a, T>,
     affine: Affine<'a, T>,

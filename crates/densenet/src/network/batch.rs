@@ -1,4 +1,4 @@
-//! Pictures on their way into a network.
+//! Pictures as input to a network.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ pub(super) struct Batch<'a, T> {
 }
 
 impl<T> Batch<'_, T> {
-    /// Some `images` of it.
+    /// Some of its `images`.
     pub fn images(&self, images: Range<usize>) -> Self {
         let image = self.pictures.len() / self.grid.images;
         let pictures = &self.pictures[images.start * image..images.end * image];

@@ -15,10 +15,10 @@ use crate::architecture::{Block, DenseLayer};
 use crate::config::Joining;
 use crate::profile::{Pass, Probe};
 
-/// What a block keeps from the forward pass for the backward pass, beside the values in the step's memory.
+/// What a block keeps from the forward pass for the backward pass, besides the values in the step's memory.
 #[derive(Debug)]
 pub(super) struct BlockState<T> {
-    /// Where those values are.
+    /// The location of those values.
     pub room: Room,
     /// Channels of each feature map.
     map_channels: Vec<usize>,
@@ -27,18 +27,18 @@ pub(super) struct BlockState<T> {
     bottleneck_statistics: Vec<Statistics<T>>,
 }
 
-/// What holds for a whole step.
+/// Settings for a whole step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'a> {
     pub joining: Joining,
     pub drop_rate: f64,
     pub dropout_seed: u64,
-    /// The probe at the head; those of other stages are made from it.
+    /// The probe of the head; those of other stages are derived from it.
     pub probe: Probe<'a>,
 }
 
 impl Step<'_> {
-    /// The dropout of a layer, counted over the whole network.
+    /// The dropout of a layer, numbered over the whole network.
     fn dropout(&self, layer: usize) -> Option<Dropout> {
         let stream = Stream::new(self.dropout_seed, layer as u64);
         (self.drop_rate > 0.0).then_some(Dropout { stream, rate: self.drop_rate })
@@ -56,7 +56,7 @@ struct LayerMemory<'a, T> {
 }
 
 impl<T: Real> BlockState<T> {
-    /// The state of a block that is about to begin a step, with its values in `room`.
+    /// The state of a block at the start of a step, with its values in `room`.
     pub fn new(block: &Block, room: Room) -> Self {
         Self {
             room,
@@ -77,8 +77,8 @@ impl<T: Real> BlockState<T> {
         self.before(range.start) * pixels..self.before(range.end) * pixels
     }
 
-    /// The maps of `range` for reading, with the pooling of their reader; `maps` is a block's maps, at least to the last of
-    /// them.
+    /// The maps in `range` for reading, with the pooling of their reader; `maps` are a block's maps, at least up to the
+    /// last of them.
     pub fn reads<'a>(&'a self, maps: &'a [T], range: Range<usize>, pooling: Pooling) -> Reads<'a, T> {
         let first = self.before(range.start);
         let maps = FeatureMaps::new(&maps[self.elements(&range)], self.room.grid, &self.map_channels[range]);
@@ -135,8 +135,8 @@ impl<T: Real> BlockState<T> {
         moments
     }
 
-    /// Takes the gradient back through all layers, last first. On entry the parts' `dx` holds what the block's end passed
-    /// back to the maps that it read, on return its first map holds the gradient of the block's input.
+    /// Propagates the gradient back through all layers, last first. On entry, `dx` of the parts holds the gradient of
+    /// the maps read at the block's end; on return, its first map holds the gradient of the block's input.
     pub fn backward(
         &mut self,
         block: &Block,
@@ -152,7 +152,7 @@ impl<T: Real> BlockState<T> {
         self.finish(0, step, arenas.probe, parts);
     }
 
-    /// The one batch-norm correction of map `i`, and what skipped the layer that reads it.
+    /// Applies the single batch-norm correction of map `i`, and adds the gradient that skipped the layer reading it.
     fn finish(&self, i: usize, step: &Step<'_>, probe: Probe<'_>, parts: &mut Parts<'_, T>) {
         let range = self.elements(&(i..i + 1));
         let channels = self.before(i)..self.before(i + 1);
@@ -184,7 +184,7 @@ impl<T: Real> BlockState<T> {
         let mut own = Vec::new();
         if let Some(dropout) = dropout {
             arenas.probe.time(Pass::Rest, 0, || {
-                // What skips the layer must not be dropped.
+                // The gradient that skips the layer must not be dropped.
                 if step.joining == Joining::Residual {
                     own.extend_from_slice(dy);
                     dy = &mut own;
@@ -212,8 +212,8 @@ impl<T: Real> BlockState<T> {
         self.statistics.add_reader(first, &arenas.parameters[reader.norm.weight.clone()], &sums);
     }
 
-    /// Takes the gradient `dy` of layer `i` back to the output of its bottleneck, into `dx`, and returns the statistics that
-    /// correct it.
+    /// Propagates the gradient `dy` of layer `i` back to the output of its bottleneck, into `dx`, and returns the
+    /// statistics for its correction.
     fn conv_backward(
         &self,
         layer: &DenseLayer,

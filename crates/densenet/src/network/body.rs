@@ -1,4 +1,4 @@
-//! What inference needs of stem and blocks, whatever their maps are made of.
+//! What inference needs from stem and blocks, whatever the element type of their maps.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,8 @@ use super::batch::Batch;
 use super::steps::Step;
 use crate::profile::Probe;
 
-/// Stem, blocks and transitions of a network, packed. Pictures are of `T`, and head and classifier compute with it.
+/// The packed stem, blocks and transitions of a network. Pictures have elements `T`; head and classifier compute with
+/// it.
 pub(super) trait Body<T: Real>: Debug + Send + Sync {
     /// An element of the blocks' maps.
     type Element: Zeroable + Copy + Default + Debug + Send;
@@ -17,7 +18,8 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
     /// Channels of each map of `block`, its input first.
     fn map_channels(&self, block: usize) -> &[usize];
 
-    /// Makes the first block's first map of pictures; where the stem pools, `raw` gets what its convolution makes.
+    /// Computes the first block's first map from pictures; if the stem pools, `raw` receives the output of its
+    /// convolution.
     fn stem(
         &self,
         batch: Batch<'_, T>,
@@ -26,7 +28,7 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
         probe: Probe<'_>,
     );
 
-    /// Makes all maps of `block` but the first, which `buffer` begins with.
+    /// Computes all maps of `block` except the first, with which `buffer` begins.
     fn block(
         &self,
         block: usize,
@@ -36,7 +38,7 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
         probe: Probe<'_>,
     );
 
-    /// Makes the first map of the block after `block`, whose maps are `buffer`.
+    /// Computes the first map of the block after `block`, whose maps are in `buffer`.
     fn transition(
         &self,
         block: usize,
@@ -46,7 +48,7 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
         probe: Probe<'_>,
     );
 
-    /// The maps that `block` hands on, by way of `numbers` where elements are no `T`.
+    /// The maps that `block` passes on, converted in `numbers` if elements are not `T`.
     fn maps<'a>(
         &'a self,
         block: usize,
@@ -55,7 +57,7 @@ pub(super) trait Body<T: Real>: Debug + Send + Sync {
         numbers: &'a mut Aligned<T>,
     ) -> FeatureMaps<'a, T>;
 
-    /// The operations on pictures of those `extents` and maps of those `sizes`, one for each block.
+    /// The operations for pictures with these `extents` and maps with these `sizes`, one for each block.
     fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step>;
 
     /// Channels of all maps of `block`.

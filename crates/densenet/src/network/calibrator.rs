@@ -1,4 +1,4 @@
-//! Measuring how large a network's values are, before they become integers.
+//! Calibration: measuring the range of a network's values before quantization.
 
 use std::collections::BTreeMap;
 
@@ -18,19 +18,19 @@ use crate::profile::Probe;
 use crate::quantization::{Activations, Calibration, Pixels};
 use crate::{Error, Result};
 
-/// Pixels that are added up in single precision.
+/// Number of pixels that are summed in single precision.
 const PIXELS: usize = 256;
 
-/// What was seen of a network's values so far.
+/// The statistics of a network's values so far.
 #[derive(Debug)]
 pub struct Calibrator<'a> {
     network: &'a DenseNet<f32>,
-    /// Each channel of the pictures.
+    /// The statistics of each channel of the pictures.
     pictures: Vec<SeenPixels>,
     blocks: Vec<WatchedBlock>,
 }
 
-/// What was seen of a channel of the pictures.
+/// The statistics of a channel of the pictures.
 #[derive(Clone, Copy, Debug)]
 struct SeenPixels {
     low: f32,
@@ -39,7 +39,7 @@ struct SeenPixels {
     count: usize,
 }
 
-/// A block, its layers and what follows it as they read its maps.
+/// A block, and its layers and the operation after it as readers of its maps.
 #[derive(Debug)]
 struct WatchedBlock {
     layers: Vec<WatchedLayer>,
@@ -51,11 +51,11 @@ struct WatchedBlock {
 #[derive(Debug)]
 struct WatchedLayer {
     first: Reader,
-    /// The bottleneck's convolution, and what reads its output.
+    /// The bottleneck's convolution, and the reader of its output.
     second: Option<(FoldedPreAct<f32>, Reader)>,
 }
 
-/// A convolution, and what it was seen to read.
+/// A convolution, and the statistics of its input.
 #[derive(Debug)]
 struct Reader {
     name: String,
@@ -63,7 +63,7 @@ struct Reader {
     seen: Vec<Seen>,
 }
 
-/// What was seen of a channel.
+/// The statistics of a channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     most: f32,
@@ -73,14 +73,14 @@ struct Seen {
 }
 
 impl<'a> Calibrator<'a> {
-    /// Nothing seen yet of `network`.
+    /// A calibrator for `network`, without statistics yet.
     ///
     /// # Errors
-    /// Layers that join otherwise than densely.
+    /// A network whose layers are not densely connected.
     pub fn new(network: &'a DenseNet<f32>) -> Result<Self> {
         let arch = network.architecture();
         if arch.config.joining != Joining::Dense {
-            return Err(Error::Config("only networks whose layers join densely become integers".into()));
+            return Err(Error::Config("only networks with dense connections can be quantized".into()));
         }
         let size = arch.config.input_size;
         let reader = |op: &PreAct| Reader::new(&op.conv.name, network.running_affine(&op.norm));
@@ -98,7 +98,7 @@ impl<'a> Calibrator<'a> {
                             &network.weights,
                             MathMode::Strict,
                         );
-                        // Its batch-norm and ReLU are done when it is written.
+                        // Its batch-norm and ReLU are applied when it is written.
                         let channels = layer.conv.norm.channels;
                         let affine = RunningAffine { scale: vec![1.0; channels], shift: vec![0.0; channels] };
                         (folded, Reader::new(&layer.conv.conv.name, affine))
@@ -112,7 +112,7 @@ impl<'a> Calibrator<'a> {
         Ok(Self { blocks: blocks.collect(), pictures: vec![unseen; arch.config.in_channels], network })
     }
 
-    /// Sees what the network makes of `images` `(N, C, H, W)`, normalised as in training.
+    /// Adds the statistics of `images` `(N, C, H, W)`, normalised as in training.
     ///
     /// # Errors
     /// Those of [`DenseNet::pooled`].
@@ -131,7 +131,7 @@ impl<'a> Calibrator<'a> {
         network.predict(&images, grid, outputs, Watch { maps: Some(&mut see), probe: Probe::default() })
     }
 
-    /// What was seen of all images.
+    /// The statistics of all images.
     pub fn finish(self) -> Calibration {
         let maps = |block: &WatchedBlock| {
             block.ranges.iter().map(|&(low, high)| (f64::from(low), f64::from(high))).collect::<Vec<_>>()
@@ -212,7 +212,7 @@ impl Reader {
     }
 }
 
-/// Sees `relu(scale * x + shift)` of a few pixels.
+/// Adds the statistics of `relu(scale * x + shift)` for a few pixels.
 fn see_pixels(pixels: &[f32], scale: &[f32], shift: &[f32], seen: &mut [Seen]) {
     let channels = scale.len();
     let mut sums = vec![(0.0f32, 0.0f32, 0.0f32); channels];

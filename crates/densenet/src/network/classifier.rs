@@ -25,7 +25,8 @@ impl<T: Real> Classifier<T> {
         Self(weights.architecture.classifier.iter().map(|layer| Layer::new(layer, weights)).collect())
     }
 
-    /// `logits` `(N, classes)` of the `features` `(N, C)` of so many `images`, by way of `hidden`, a memory a layer.
+    /// Computes `logits` `(N, classes)` from the `features` `(N, C)` of `images` images, with one buffer per layer in
+    /// `hidden`.
     pub fn run(&self, images: usize, features: &[T], hidden: &mut Vec<Aligned<T>>, logits: &mut [T], probe: Probe<'_>) {
         let Some((last, before)) = self.0.split_last() else { return };
         hidden.resize_with(before.len(), Aligned::default);

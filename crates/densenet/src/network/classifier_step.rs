@@ -1,4 +1,4 @@
-//! Training steps of the classifier alone, on a body that stays as it is.
+//! Training steps for the classifier alone, with a fixed body.
 
 use densenet_kernels::Real;
 use ndarray::{Array2, ArrayView4};
@@ -12,11 +12,11 @@ use crate::Result;
 use crate::profile::Probe;
 
 impl<T: Real> Backprop<T> {
-    /// [`Backprop::run`] for the classifier alone: the body predicts, its batch-norms by their running statistics, which do
-    /// not move, without dropout, and its gradients are 0.
+    /// [`Backprop::run`] for the classifier alone: the body runs as in inference, its batch-norms with running
+    /// statistics that are not updated, without dropout, and its gradients are 0.
     ///
     /// # Errors
-    /// Those of [`Backprop::run`], but for the batches of a single value a channel.
+    /// Those of [`Backprop::run`], except for batches with a single value per channel.
     pub fn run_classifier<'a>(
         &mut self,
         network: &DenseNet<T>,
@@ -39,7 +39,7 @@ impl<T: Real> Backprop<T> {
         Ok(StepOutcome { loss, logits })
     }
 
-    /// Takes the logits' gradient `dlogits` to the classifier's parameters; the gradients of all others are 0.
+    /// Propagates the logits' gradient `dlogits` to the classifier's parameters; all other gradients are 0.
     pub(super) fn classifier_backward(&mut self, network: &DenseNet<T>, dlogits: &[T], probe: Probe<'_>) {
         self.gradients.fill(T::zero());
         let mut arenas = BackwardArenas { parameters: network.parameters(), gradients: &mut self.gradients, probe };

@@ -21,36 +21,36 @@ use crate::profile::{Probe, Profile};
 use crate::quantization::Quantization;
 use crate::{Architecture, Config, Error, Result, init};
 
-/// From how many times as fast products a network takes bfloat16: a third of the time of inference goes elsewhere, so that
-/// this makes it about 1.3 times as fast.
+/// How many times as fast its products must be for a network to use bfloat16: a third of inference time is spent
+/// elsewhere, so this makes inference about 1.3 times as fast.
 const MIN_BF16_GAIN: f64 = 1.5;
 
 /// A network and its weights.
 #[derive(Debug)]
 pub struct DenseNet<T: Real = f32> {
-    /// Where it predicts with integers, the weights that these stand for are zeros.
+    /// If it predicts with integers, the weights that they stand for are zeros here.
     pub(super) weights: Weights<T>,
-    /// The weights packed for inference; made at the first prediction after they changed.
+    /// The weights packed for inference; created at the first prediction after they changed.
     floats: OnceLock<Predictor<T, FloatBody<T>>>,
-    /// What it predicts with in floating point.
+    /// The arithmetic of floating-point predictions.
     math_mode: MathMode,
-    /// The integers that it predicts with, if it does.
+    /// The integers, if it predicts with them.
     pub(super) integers: Option<Integers<T>>,
-    /// What is kept of the pictures that it was trained on.
+    /// What is kept of its training pictures.
     pub(super) reference: Option<Reference>,
 }
 
-/// What predicts in eight bits.
+/// The int8 predictor.
 #[derive(Debug)]
 pub(super) struct Integers<T: Real> {
     pub quantization: Quantization,
     pub predictor: Box<dyn Inference<T>>,
-    /// The network's parameters with the weights that the integers stand for; made when they are first asked for.
+    /// The network's parameters including the weights that the integers stand for; created when first needed.
     pub parameters: OnceLock<Vec<T>>,
 }
 
 impl<T: Real> Integers<T> {
-    /// The parameters of a network of `weights`, which has zeros for the integers.
+    /// The parameters of a network with `weights`, which has zeros in place of the integers.
     fn parameters(&self, weights: &Weights<T>) -> &[T] {
         self.parameters.get_or_init(|| {
             let mut parameters = weights.parameters.clone();
@@ -61,21 +61,20 @@ impl<T: Real> Integers<T> {
 }
 
 impl<T: Real> DenseNet<T> {
-    /// A network of `config` with initial values drawn from `seed` as torchvision draws them.
+    /// A network of `config` with initial values drawn from `seed`, distributed as torchvision's.
     ///
     /// # Errors
-    /// A configuration that no network can have, or an instruction set in `DENSENET_ISA` that there is not.
+    /// An impossible configuration, or an unknown instruction set in `DENSENET_ISA`.
     pub fn new(config: &Config, seed: u64) -> Result<Self> {
         let architecture = Architecture::new(config)?;
         let (parameters, running) = init::initial(&architecture, seed);
         Self::assemble(architecture, parameters, running)
     }
 
-    /// A network of `config` with the values of two arenas, laid out as [`Architecture`] says.
+    /// A network of `config` with the values of two arenas, laid out as in [`Architecture`].
     ///
     /// # Errors
-    /// A configuration that no network can have, arenas of another length, or an instruction set in `DENSENET_ISA` that
-    /// there is not.
+    /// An impossible configuration, arenas of the wrong length, or an unknown instruction set in `DENSENET_ISA`.
     pub fn from_arenas(config: &Config, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         let architecture = Architecture::new(config)?;
         let arenas = [
@@ -90,7 +89,7 @@ impl<T: Real> DenseNet<T> {
         Self::assemble(architecture, parameters, running)
     }
 
-    /// Whatever computes starts from a network, so this is where a wrong instruction set is found.
+    /// All computation starts from a network, so this is where an invalid instruction set is detected.
     fn assemble(architecture: Architecture, parameters: Vec<T>, running: Vec<T>) -> Result<Self> {
         Isa::from_environment().map_err(Error::Config)?;
         let weights = Weights { architecture, parameters, running };
@@ -98,7 +97,8 @@ impl<T: Real> DenseNet<T> {
         Ok(Self { weights, floats: OnceLock::new(), math_mode, integers: None, reference: None })
     }
 
-    /// Forgets what was made of the weights, which are about to change; integers become the weights that they stand for.
+    /// Discards what was derived from the weights, which are about to change; integers are replaced by the weights that
+    /// they stand for.
     fn forget_packed(&mut self) {
         self.floats.take();
         if let Some(integers) = self.integers.take() {
@@ -108,8 +108,8 @@ impl<T: Real> DenseNet<T> {
         self.reference = None;
     }
 
-    /// The same network, which predicts with products of that `mode`. bfloat16 is taken only where this processor multiplies
-    /// it much faster, which is measured; [`DenseNet::math_mode`] tells.
+    /// The same network, predicting with products of this `mode`. bfloat16 is used only if this processor multiplies
+    /// much faster with it, which is measured; [`DenseNet::math_mode`] reports the mode in use.
     pub fn with_math_mode(mut self, mode: MathMode) -> Self {
         let pays = mode == MathMode::Strict || bf16_gain::<T>() >= MIN_BF16_GAIN;
         self.math_mode = if pays { mode } else { MathMode::Strict };
@@ -117,17 +117,17 @@ impl<T: Real> DenseNet<T> {
         self
     }
 
-    /// What the products of its convolutions are made of when it predicts in floating point.
+    /// The arithmetic of its convolutions' products when it predicts in floating point.
     pub fn math_mode(&self) -> MathMode {
         self.math_mode
     }
 
-    /// What the network is made of.
+    /// The network's architecture.
     pub fn architecture(&self) -> &Architecture {
         &self.weights.architecture
     }
 
-    /// The learnable values, laid out as [`Architecture::parameters`].
+    /// The learnable values, laid out as in [`Architecture::parameters`].
     pub fn parameters(&self) -> &[T] {
         match &self.integers {
             Some(integers) => integers.parameters(&self.weights),
@@ -135,31 +135,31 @@ impl<T: Real> DenseNet<T> {
         }
     }
 
-    /// The learnable values, to be changed.
+    /// The learnable values, for modification.
     pub fn parameters_mut(&mut self) -> &mut [T] {
         self.forget_packed();
         &mut self.weights.parameters
     }
 
-    /// The running means and variances, laid out as [`Architecture::running`].
+    /// The running means and variances, laid out as in [`Architecture::running`].
     pub fn running(&self) -> &[T] {
         &self.weights.running
     }
 
-    /// The running means and variances, to be changed.
+    /// The running means and variances, for modification.
     pub fn running_mut(&mut self) -> &mut [T] {
         self.forget_packed();
         &mut self.weights.running
     }
 
-    /// Architecture, parameters and running statistics, the last to be changed: what a training step works on.
+    /// Architecture, parameters and mutable running statistics, which a training step works on.
     pub(super) fn training_arenas(&mut self) -> (&Architecture, &[T], &mut [T]) {
         self.forget_packed();
         let Weights { architecture, parameters, running } = &mut self.weights;
         (architecture, parameters, running)
     }
 
-    /// Has `change` move parameters of the classifier alone, so that the body stays packed for inference.
+    /// Lets `change` modify only the parameters of the classifier, so that the body stays packed for inference.
     pub(crate) fn change_classifier(&mut self, change: impl FnOnce(&mut [T])) {
         change(&mut self.weights.parameters);
         let floats = self.floats.get_mut().map(|floats| floats as &mut dyn Inference<T>);
@@ -172,12 +172,12 @@ impl<T: Real> DenseNet<T> {
         }
     }
 
-    /// What is kept of the pictures that it was trained on; none where nothing is, or once its weights change.
+    /// What is kept of its training pictures; `None` if nothing is, or once its weights change.
     pub fn reference(&self) -> Option<&Reference> {
         self.reference.as_ref()
     }
 
-    /// Exchanges both arenas with others of the same lengths.
+    /// Swaps both arenas with others of the same lengths.
     pub(crate) fn exchange(&mut self, parameters: &mut Vec<T>, running: &mut Vec<T>) {
         self.forget_packed();
         let weights = &mut self.weights;
@@ -187,11 +187,11 @@ impl<T: Real> DenseNet<T> {
         std::mem::swap(&mut weights.running, running);
     }
 
-    /// Logits `(N, classes)` of `images` `(N, C, H, W)`, normalised as in training; batch-norms take the running
+    /// Logits `(N, classes)` for `images` `(N, C, H, W)`, normalised as in training; batch-norms use the running
     /// statistics.
     ///
     /// # Errors
-    /// Pictures of another number of channels or of a size that the network cannot take, and a network without a
+    /// Pictures with the wrong number of channels or of a size that the network cannot take, or a network without a
     /// classifier.
     pub fn logits(&self, images: ArrayView4<'_, T>) -> Result<Array2<T>> {
         let mut logits = Array2::zeros((images.dim().0, self.architecture().config.num_classes));
@@ -199,10 +199,10 @@ impl<T: Real> DenseNet<T> {
         Ok(logits)
     }
 
-    /// [`DenseNet::logits`] into memory that is there already. With pictures in standard layout and as many as before,
-    /// nothing is allocated.
+    /// Like [`DenseNet::logits`], but writes into existing memory. Nothing is allocated if pictures are in standard
+    /// layout and there are as many as before.
     ///
-    /// # Errors
+    /// Those of [`DenseNet::logits`], or `logits` with the wrong shape or not in standard layout.
     /// Those of [`DenseNet::logits`], or `logits` of another shape or not in standard layout.
     pub fn logits_into(&self, images: ArrayView4<'_, T>, mut logits: ArrayViewMut2<'_, T>) -> Result<()> {
         self.architecture().check_classifier()?;
@@ -210,13 +210,13 @@ impl<T: Real> DenseNet<T> {
         let shape = (grid.images, self.architecture().config.num_classes);
         let found = logits.dim();
         let Some(logits) = logits.as_slice_mut().filter(|_| found == shape) else {
-            return Err(Error::Config(format!("room for {found:?} logits; {shape:?} in standard layout is needed")));
+            return Err(Error::Config(format!("memory for {found:?} logits; {shape:?} in standard layout is needed")));
         };
         let outputs = Outputs { features: None, logits: Some(logits) };
         self.predict(&images, grid, outputs, Watch::default())
     }
 
-    /// [`DenseNet::logits`], and into `profile` the time of each of the [`DenseNet::steps`] by its name.
+    /// Like [`DenseNet::logits`], and records in `profile` the time of each of the [`DenseNet::steps`] under its name.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`].
@@ -230,7 +230,7 @@ impl<T: Real> DenseNet<T> {
         Ok(logits)
     }
 
-    /// The operations of inference on pictures of `height` by `width`, in order.
+    /// The operations of inference for pictures of `height` by `width`, in order.
     ///
     /// # Errors
     /// A picture size that the network cannot take.
@@ -239,7 +239,7 @@ impl<T: Real> DenseNet<T> {
         Ok(self.predictor().steps((height, width), &sizes))
     }
 
-    /// What the classifier reads of `images` `(N, C, H, W)`: the `pooled` of [`DenseNet::features`].
+    /// The classifier's input for `images` `(N, C, H, W)`: the `pooled` of [`DenseNet::features`].
     ///
     /// # Errors
     /// Those of [`DenseNet::features`].
@@ -251,7 +251,7 @@ impl<T: Real> DenseNet<T> {
         Ok(pooled)
     }
 
-    /// What the classifier reads of `images` `(N, C, H, W)`, and the logits that it makes of that.
+    /// The classifier's input for `images` `(N, C, H, W)`, and the resulting logits.
     ///
     /// # Errors
     /// Those of [`DenseNet::logits`].
@@ -266,10 +266,10 @@ impl<T: Real> DenseNet<T> {
         Ok((pooled, logits))
     }
 
-    /// What the network makes of `images` `(N, C, H, W)` before it classifies them: for programs that need a backbone.
+    /// All maps and features of `images` `(N, C, H, W)` before the classifier: for programs that need a backbone.
     ///
     /// # Errors
-    /// Those of [`DenseNet::logits`], but for the lack of a classifier.
+    /// Those of [`DenseNet::logits`], except for the lack of a classifier.
     pub fn features(&self, images: ArrayView4<'_, T>) -> Result<Features<T>> {
         let grid = self.check(&images)?;
         let arch = self.architecture();
@@ -289,7 +289,7 @@ impl<T: Real> DenseNet<T> {
         Ok(Features { pooled, blocks: maps })
     }
 
-    /// Scale and shift that `norm` amounts to in inference.
+    /// The scale and shift of `norm` in inference.
     pub(super) fn running_affine(&self, norm: &Norm) -> RunningAffine<T> {
         self.weights.affine(norm)
     }
@@ -307,7 +307,7 @@ impl<T: Real> DenseNet<T> {
         in_pool(|| self.predictor().run(self.architecture(), batch, outputs, watch))
     }
 
-    /// What predicts.
+    /// The predictor in use.
     fn predictor(&self) -> &dyn Inference<T> {
         match &self.integers {
             Some(integers) => &*integers.predictor,
@@ -315,8 +315,9 @@ impl<T: Real> DenseNet<T> {
         }
     }
 
-    /// The weights packed for inference in floating point, be they those that integers stand for. They are packed outside of the lock: a thread that packs them on a
-    /// pool may take up another prediction meanwhile, and would wait there for itself.
+    /// The weights packed for inference in floating point, including those that integers stand for. They are packed
+    /// outside the lock: a thread that packs them on a pool may take up another prediction meanwhile, and would wait
+    /// there for itself.
     pub(super) fn floats(&self) -> &Predictor<T, FloatBody<T>> {
         self.floats.get().unwrap_or_else(|| {
             let floats = match &self.integers {
@@ -334,7 +335,7 @@ impl<T: Real> DenseNet<T> {
         })
     }
 
-    /// Extents of `images`, if the network can take that many channels.
+    /// Extents of `images`, if the network accepts that many channels.
     pub(super) fn check(&self, images: &ArrayView4<'_, T>) -> Result<Grid> {
         let (count, channels, height, width) = images.dim();
         let wanted = self.architecture().config.in_channels;
@@ -346,23 +347,24 @@ impl<T: Real> DenseNet<T> {
         if count == 0 {
             return Err(Error::Config("no pictures; at least one is needed".into()));
         }
-        // In floating point such a value makes logits that tell; a byte would hide it. No early end: this way it is quick.
+        // In floating point such a value shows in the logits; a byte would hide it. There is no early exit: this way it
+        // is fast.
         if self.integers.is_some() && !images.iter().fold(true, |all, value| all & value.f64().is_finite()) {
             return Err(Error::Config(
-                "pictures hold a value that is not finite, for which eight bits have no number".into(),
+                "pictures contain a value that is not finite, which 8 bits cannot represent".into(),
             ));
         }
         Ok(Grid { images: count, height, width })
     }
 }
 
-/// What a network makes of pictures before it classifies them.
+/// A network's activations before the classifier.
 #[derive(Clone, Debug)]
 pub struct Features<T> {
-    /// `(N, C)`: the last batch-norm, its ReLU if it has one, and the global pooling; without pooling `(N, C * H * W)`.
-    /// What the classifier reads.
+    /// `(N, C)`: after the last batch-norm, its ReLU if it has one, and the global pooling; without pooling `(N, C * H
+    /// * W)`. The classifier's input.
     pub pooled: Array2<T>,
-    /// After each block `(N, C, H, W)`: the concatenation of all of its maps (dense), or its last map.
+    /// After each block, `(N, C, H, W)`: the concatenation of all its maps (dense), or its last map.
     pub blocks: Vec<Array4<T>>,
 }
 

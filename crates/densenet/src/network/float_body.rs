@@ -1,4 +1,4 @@
-//! Stem and blocks of a network in floating-point inference: what is packed for them, and how they run.
+//! Stem and blocks of a network in floating-point inference: their packed weights, and how they run.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ pub(super) struct FloatBody<T: Real> {
 
 #[derive(Debug)]
 pub(super) struct PackedLayer<T: Real> {
-    /// The layer's first pre-activation; the batch-norm after it is folded in where there is a bottleneck.
+    /// The layer's first pre-activation; with a bottleneck, the batch-norm after it is folded in.
     pub first: FoldedPreAct<T>,
     /// The 3x3 convolution after a bottleneck.
     second: Option<FoldedConv<T>>,
@@ -52,7 +52,7 @@ impl<T: Real> PackedLayer<T> {
         }
     }
 
-    /// Makes the layer's output of the `maps` that it reads, by way of `intermediate`.
+    /// Computes the layer's output from the `maps` that it reads, with `intermediate` as working memory.
     fn run(
         &self,
         maps: FeatureMaps<'_, T>,
@@ -87,8 +87,8 @@ impl<T: Real> PackedBlock<T> {
         }
     }
 
-    /// What layer `layer`, counted from 0, or what follows the last, reads of the block's buffer: all maps that there are
-    /// (dense), or the newest.
+    /// What layer number `layer`, from 0, reads of the block's buffer (past the last layer: what the operation after
+    /// the block reads): all earlier maps (dense), or the newest.
     pub fn maps<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining, layer: usize) -> FeatureMaps<'a, T> {
         let read = joining.read_by(layer);
         FeatureMaps::new(&buffer[self.elements(&read, grid)], grid, &self.map_channels[read])
@@ -99,18 +99,18 @@ impl<T: Real> PackedBlock<T> {
         self.map_channels.iter().sum()
     }
 
-    /// Where maps lie in the block's buffer.
+    /// Where maps are in the block's buffer.
     pub fn elements(&self, maps: &Range<usize>, grid: Grid) -> Range<usize> {
         let before = |map: usize| self.map_channels[..map].iter().sum::<usize>() * grid.pixels();
         before(maps.start)..before(maps.end)
     }
 
-    /// All maps that the block hands on.
+    /// All maps that the block passes on.
     pub fn output<'a>(&'a self, buffer: &'a [T], grid: Grid, joining: Joining) -> FeatureMaps<'a, T> {
         self.maps(buffer, grid, joining, self.layers.len())
     }
 
-    /// Makes all maps but the first, which `buffer` begins with.
+    /// Computes all maps except the first, with which `buffer` begins.
     pub fn run(&self, buffer: &mut [T], grid: Grid, joining: Joining, intermediate: &mut Aligned<T>, probe: Probe<'_>) {
         let mut done = self.map_channels[0] * grid.pixels();
         for (i, layer) in self.layers.iter().enumerate() {
@@ -122,7 +122,7 @@ impl<T: Real> PackedBlock<T> {
             done += output.len();
         }
     }
-    /// What it does to maps of `height` by `width`.
+    /// Its operations on maps of `height` by `width`.
     fn steps(&self, (height, width): (usize, usize)) -> impl Iterator<Item = Step> {
         let transition = self.transition.as_ref().map(|transition| Step {
             output: [height / 2, width / 2],
@@ -134,7 +134,7 @@ impl<T: Real> PackedBlock<T> {
 }
 
 impl<T: Real> FloatBody<T> {
-    /// Packs stem and blocks of a network, whose maps are usually so many pixels high, for products of that `mode`.
+    /// Packs stem and blocks of a network, whose maps usually have these `heights`, for products of this `mode`.
     pub fn new(arch: &Architecture, heights: &[(usize, usize)], weights: &Weights<T>, mode: MathMode) -> Self {
         let blocks = arch.blocks.par_iter().zip(heights.par_iter());
         let blocks = blocks.map(|(block, &(height, _))| PackedBlock::new(block, height, weights, mode)).collect();

@@ -10,7 +10,7 @@ use super::steps::{Part, Step};
 use super::weights::{RunningAffine, Weights};
 use crate::profile::{Pass, Probe};
 
-/// Name of the stem's batch-norm, ReLU and pooling: that of the last of them.
+/// Name for the stem's batch-norm, ReLU and pooling: that of the last of them.
 pub(super) const STEM_POOL: &str = "features.pool0";
 
 /// The stem, packed.
@@ -20,7 +20,7 @@ pub(super) struct FloatStem<T: Real> {
     end: StemEnd<T>,
 }
 
-/// What follows the stem's convolution.
+/// The operation after the stem's convolution.
 #[derive(Debug)]
 enum StemEnd<T> {
     Nothing,
@@ -31,7 +31,7 @@ enum StemEnd<T> {
 }
 
 impl<T: Real> FloatStem<T> {
-    /// Packs the stem of a network, whose first map is usually so many pixels high.
+    /// Packs the stem of a network, whose first map is usually `height` pixels high.
     pub fn new(height: usize, weights: &Weights<T>) -> Self {
         let arch = &weights.architecture;
         let (norm, end) = match (&arch.stem_norm, arch.stem_pool) {
@@ -42,7 +42,7 @@ impl<T: Real> FloatStem<T> {
         Self { conv: FoldedConv::new(&arch.stem_conv, norm, height, weights, MathMode::Strict), end }
     }
 
-    /// Makes what the stem makes of pictures; where it pools, `raw` gets what its convolution makes.
+    /// Computes the stem's output for pictures; if it pools, `raw` receives the output of its convolution.
     pub fn run(&self, batch: Batch<'_, T>, raw: &mut Aligned<T>, output: &mut [T], probe: Probe<'_>) {
         let Self { conv, end } = self;
         let shape = conv.shape();
@@ -58,7 +58,7 @@ impl<T: Real> FloatStem<T> {
         probe.at(STEM_POOL).time(Pass::Rest, 0, || stem::forward(&maps, affine.affine(), *pool, output));
     }
 
-    /// What it does to pictures of those `extents`, which gives a map of the extents `first`.
+    /// Its operations on pictures with these `extents`, which give a map with the extents `first`.
     pub fn steps(&self, extents: (usize, usize), first: (usize, usize)) -> impl Iterator<Item = Step> {
         let pool = match self.end {
             StemEnd::Pool(_, by) => {

@@ -1,8 +1,8 @@
-//! Operations of inference: everything folded that can be folded, every weight in the order in which it is read.
+//! Operations for inference: everything folded that can be folded, and every weight in the order in which it is read.
 //!
-//! The second batch-norm of a bottlenecked layer scales the first convolution's output channels, so it becomes part of
-//! the weights and the bias; its ReLU is that convolution's epilogue. The batch-norm at the start of a pre-activation
-//! cannot be folded (the ReLU is in between) and stays in the packing.
+//! The second batch-norm of a layer with bottleneck scales the first convolution's output channels, so it becomes part
+//! of the weights and the bias; its ReLU is that convolution's epilogue. The batch-norm at the start of a
+//! pre-activation cannot be folded (the ReLU is in between) and is applied during packing.
 
 use std::borrow::Cow;
 
@@ -24,8 +24,8 @@ pub(super) struct FoldedConv<T: Scalar> {
     bias: Option<Vec<T>>,
 }
 
-/// Folds `scale * y + shift` of a convolution's output channels into it: scales its `weight`, `[out][in][kernel][kernel]`,
-/// and returns its new bias.
+/// Folds `scale * y + shift` for a convolution's output channels into the convolution: scales its `weight`,
+/// `[out][in][kernel][kernel]`, and returns its new bias.
 pub(crate) fn fold<T: Scalar>(weight: &mut [T], bias: Option<&[T]>, scale: &[T], shift: &[T]) -> Vec<T> {
     let outputs = weight.chunks_exact_mut(weight.len() / scale.len());
     outputs.zip(scale).for_each(|(weights, &scale)| weights.iter_mut().for_each(|w| *w *= scale));
@@ -50,7 +50,7 @@ impl<T: Real> FoldedConv<T> {
         self.packed.shape()
     }
 
-    /// What it does to an input of `height` by `width`.
+    /// Its operation on an input of `height` by `width`.
     pub fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
         let ConvShape { in_channels, out_channels, window } = self.shape();
         let output = window.output(Grid { images: 1, height, width });
@@ -74,7 +74,7 @@ impl<T: Real> FoldedConv<T> {
         self.shape().macs(self.shape().window.output(grid))
     }
 
-    /// `output[image][y][x][channel]` of `input`, with a ReLU and what a residual connection carries, if any.
+    /// Computes `output[image][y][x][channel]` from `input`, with a ReLU and the residual connection's `skip`, if any.
     pub fn run(&self, input: &Input<'_, T>, relu: bool, skip: Option<&[T]>, output: &mut [T], probe: Probe<'_>) {
         let epilogue = Epilogue { bias: self.bias.as_deref(), relu, skip, dropout: None };
         let forward = || conv::forward(&self.packed, input, &epilogue, output);
@@ -95,7 +95,7 @@ impl<T: Real> FoldedPreAct<T> {
         Self { affine: weights.affine(&op.norm), conv: FoldedConv::new(&op.conv, norm, height, weights, mode) }
     }
 
-    /// What it reads of `maps`.
+    /// The part of `maps` that it reads, as its input.
     pub fn input<'a>(&'a self, maps: FeatureMaps<'a, T>, pooling: Pooling) -> Input<'a, T> {
         Input::PreActivation { maps, affine: self.affine.affine(), pooling }
     }

@@ -10,33 +10,34 @@ use super::pool::in_pool;
 use crate::config::HeadPool;
 use crate::{Error, Result};
 
-/// What a block makes, and how the logits depend on it.
+/// A block's output, and how the logits depend on it.
 #[derive(Clone, Debug)]
 pub struct BlockGradients<T> {
-    /// `(N, C, H, W)`: the maps that the transition after the block reads, before its batch-norm. Of the last block they are
-    /// activated, by the last batch-norm, and the last ReLU where there is one: what the head pools.
+    /// `(N, C, H, W)`: the maps that the transition after the block reads, before its batch-norm. Those of the last
+    /// block are what the head pools: after the last batch-norm, and the final ReLU if there is one.
     pub maps: Array4<T>,
     /// `(N, C, H, W)`: the gradients of the maps.
     pub gradients: Array4<T>,
 }
 
 impl<T: Real> DenseNet<T> {
-    /// The gradient, `(N, C, H, W)`, of the sum of `dlogits` times the logits, both `(N, classes)`, with respect to `images`
-    /// `(N, C, H, W)`. As in [`DenseNet::logits`], batch-norms take the running statistics. The maps of all blocks are kept on
-    /// the way, so memory grows with the batch: for DenseNet-121 and 224x224 by some 20 MB an image.
+    /// The gradient, `(N, C, H, W)`, of the sum of `dlogits` times the logits, both `(N, classes)`, with respect to
+    /// `images` `(N, C, H, W)`. As in [`DenseNet::logits`], batch-norms use the running statistics. The maps of all
+    /// blocks are kept in the process, so memory grows with the batch: for DenseNet-121 and 224x224 by some 20 MB per
+    /// image.
     ///
     /// # Errors
-    /// Those of [`DenseNet::logits`], and `dlogits` of another shape.
+    /// Those of [`DenseNet::logits`], and `dlogits` with another shape.
     pub fn image_gradients(&self, images: ArrayView4<'_, T>, dlogits: ArrayView2<'_, T>) -> Result<Array4<T>> {
         let gradients = self.backward(images, dlogits, |mut pass, dlogits| pass.images(dlogits))?;
         Ok(Array4::from_shape_vec(images.dim(), gradients).expect("a gradient a value"))
     }
 
-    /// The maps at the end of block number `block`, counted from 0, and the gradients with respect to them of the sum of
+    /// The maps at the end of block number `block`, from 0, and the gradients with respect to them of the sum of
     /// `dlogits` times the logits, both `(N, classes)`; see [`DenseNet::image_gradients`].
     ///
     /// # Errors
-    /// Those of [`DenseNet::logits`], `dlogits` of another shape, and a block that there is not.
+    /// Those of [`DenseNet::logits`], `dlogits` with another shape, and a block that does not exist.
     pub fn block_gradients(
         &self,
         images: ArrayView4<'_, T>,
@@ -45,7 +46,7 @@ impl<T: Real> DenseNet<T> {
     ) -> Result<BlockGradients<T>> {
         let blocks = self.architecture().blocks.len();
         if block >= blocks {
-            return Err(Error::Config(format!("block {block} of {blocks}; they are counted from 0")));
+            return Err(Error::Config(format!("block {block} of {blocks}; blocks are counted from 0")));
         }
         self.backward(images, dlogits, |mut pass, dlogits| {
             if block + 1 == blocks {
@@ -56,7 +57,7 @@ impl<T: Real> DenseNet<T> {
         })
     }
 
-    /// Runs the network, and `work` on the pass with `dlogits` in standard layout.
+    /// Runs the network, and then `work` on the pass with `dlogits` in standard layout.
     fn backward<R: Send>(
         &self,
         images: ArrayView4<'_, T>,
@@ -68,7 +69,7 @@ impl<T: Real> DenseNet<T> {
         let grid = self.check(&images)?;
         let (found, wanted) = (dlogits.dim(), (grid.images, arch.config.num_classes));
         if found != wanted {
-            return Err(Error::Config(format!("gradients of {found:?} logits; there are {wanted:?}")));
+            return Err(Error::Config(format!("gradients of {found:?} logits; the logits are {wanted:?}")));
         }
         let sizes = arch.block_sizes(grid.height, grid.width)?;
         let (images, dlogits) = (images.as_standard_layout(), dlogits.as_standard_layout());
@@ -78,7 +79,7 @@ impl<T: Real> DenseNet<T> {
     }
 }
 
-/// `(N, C, H, W)` of maps.
+/// Maps as `(N, C, H, W)`.
 fn array<T: Real>(maps: FeatureMaps<'_, T>) -> Array4<T> {
     let grid = maps.grid();
     let mut array = Array4::zeros((grid.images, maps.channels(), grid.height, grid.width));
@@ -86,7 +87,7 @@ fn array<T: Real>(maps: FeatureMaps<'_, T>) -> Array4<T> {
     array
 }
 
-/// What the head pools, and its gradient.
+/// The head's input and its gradient.
 fn head_gradients<T: Real>(pass: &Backward<'_, T>, pool: HeadPool, dlogits: &[T]) -> BlockGradients<T> {
     let (maps, dfeatures) = (pass.activations(), pass.features(dlogits));
     let dim @ (images, channels, height, width) = maps.dim();

@@ -12,7 +12,7 @@ use crate::profile::{Pass, Probe};
 /// What the head keeps for the backward pass.
 #[derive(Debug)]
 pub(super) struct HeadState<T> {
-    /// What each linear layer read, a row a picture: the features, then what each ReLU made.
+    /// The input of each linear layer, one row per picture: the features, then the output of each ReLU.
     inputs: Vec<Vec<T>>,
 }
 
@@ -34,7 +34,7 @@ impl<T: Real> HeadState<T> {
         self.classify(arch, parameters, x, *probe)
     }
 
-    /// Logits `(N, classes)` of the `features` `(N, C)`.
+    /// Logits `(N, classes)` for the `features` `(N, C)`.
     pub fn classify(&mut self, arch: &Architecture, parameters: &[T], features: Vec<T>, probe: Probe<'_>) -> Vec<T> {
         let mut x = features;
         self.inputs.clear();
@@ -50,7 +50,8 @@ impl<T: Real> HeadState<T> {
         x
     }
 
-    /// Takes the logits' gradient `dlogits` to the head's parameters and to `dx`, the gradient of the maps that it read.
+    /// Propagates the logits' gradient `dlogits` to the head's parameters and to `dx`, the gradient of the maps that it
+    /// read.
     pub fn backward(
         &self,
         arch: &Architecture,
@@ -70,7 +71,7 @@ impl<T: Real> HeadState<T> {
         sums
     }
 
-    /// Takes the logits' gradient `dlogits` to the linear layers' parameters, and returns that of the features.
+    /// Propagates the logits' gradient `dlogits` to the linear layers' parameters, and returns the features' gradient.
     pub fn classifier_backward(
         &self,
         arch: &Architecture,
@@ -90,18 +91,18 @@ impl<T: Real> HeadState<T> {
         dy
     }
 
-    /// The features' gradient of the logits' gradient `dlogits`, without those of any parameters.
+    /// The features' gradient, given the logits' gradient `dlogits`, without any parameter gradients.
     pub fn classifier_backward_data(&self, arch: &Architecture, parameters: &[T], dlogits: &[T]) -> Vec<T> {
         let back = |dy: Vec<T>, i| self.layer_backward_data(arch, parameters, i, &dy);
         (0..arch.classifier.len()).rev().fold(dlogits.to_vec(), back)
     }
 
-    /// The gradient of what linear layer `i` read, from that of what it made.
+    /// The gradient of the input of linear layer `i`, given that of its output.
     fn layer_backward_data(&self, arch: &Architecture, parameters: &[T], i: usize, dy: &[T]) -> Vec<T> {
         let (layer, x) = (&arch.classifier[i], &self.inputs[i]);
         let mut dx = vec![T::zero(); x.len()];
         linear::backward_data(dy, &parameters[layer.weight.clone()], layer.out_features, &mut dx);
-        // A layer but the first reads what a ReLU made.
+        // Every layer except the first reads the output of a ReLU.
         if i > 0 {
             linear::backward_relu(x, &mut dx);
         }

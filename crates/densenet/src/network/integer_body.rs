@@ -1,4 +1,4 @@
-//! Stem and blocks of a network in eight bits: what is packed for them, and how they run.
+//! Stem and blocks of a network in int8: their packed weights, and how they run.
 
 use densenet_kernels::int8::{self, IntegerInput};
 use densenet_kernels::{Affine, Aligned, FeatureMaps, Grid, Pooling};
@@ -28,7 +28,7 @@ struct IntegerBlock {
     map_channels: Vec<usize>,
     layers: Vec<IntegerLayer>,
     transition: Option<IntegerOp>,
-    /// From the maps' bytes to numbers.
+    /// From the maps' bytes to floating-point numbers.
     numbers: Requantize,
 }
 
@@ -40,7 +40,7 @@ struct IntegerLayer {
     second: Option<Packed>,
 }
 
-/// A convolution and what it reads.
+/// A convolution and its input.
 #[derive(Debug)]
 struct IntegerOp {
     /// From maps to activations.
@@ -48,7 +48,7 @@ struct IntegerOp {
     conv: Packed,
 }
 
-/// What the blocks are packed from.
+/// The source from which the blocks are packed.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     weights: &'a Weights<f32>,
@@ -65,14 +65,14 @@ impl Source<'_> {
         conv.bias.as_ref().map(|bias| self.weights.parameter(bias))
     }
 
-    /// `op`, which reads `maps` and writes a map that has the channels of `to` from `first` on.
+    /// Packs `op`, which reads `maps` and writes a map with the channels of `to` from `first` on.
     fn to_map(self, op: &PreAct, maps: &QuantizedMaps, to: &QuantizedMaps, first: usize) -> IntegerOp {
         let integers = &self.quantization.convs[&op.conv.name];
         let read = integers.read(maps, self.weights.affine(&op.norm).affine());
         IntegerOp { read, conv: self.pack(&op.conv, integers.write_map(self.bias(&op.conv), to, first)) }
     }
 
-    /// A layer that reads `maps` and writes the channels from `first` on.
+    /// Packs a layer that reads `maps` and writes the channels from `first` on.
     fn layer(self, layer: &DenseLayer, maps: &QuantizedMaps, first: usize) -> IntegerLayer {
         let Some(bottleneck) = &layer.bottleneck else {
             return IntegerLayer { first: self.to_map(&layer.conv, maps, maps, first), second: None };
@@ -122,7 +122,7 @@ impl IntegerOp {
 }
 
 impl IntegerLayer {
-    /// Makes the layer's output of the `maps` that it reads, by way of `intermediate`.
+    /// Computes the layer's output from the `maps` that it reads, with `intermediate` as working memory.
     fn run(&self, maps: FeatureMaps<'_, u8>, output: &mut [u8], intermediate: &mut Aligned<u8>, probe: Probe<'_>) {
         let input = self.first.input(maps, Pooling::None);
         let Some(second) = &self.second else {
@@ -136,7 +136,7 @@ impl IntegerLayer {
 }
 
 impl IntegerBlock {
-    /// All maps of the block's buffer before `layer`.
+    /// All maps in the block's buffer before `layer`.
     fn maps<'a>(&'a self, buffer: &'a [u8], grid: Grid, layer: usize) -> FeatureMaps<'a, u8> {
         let channels = &self.map_channels[..=layer];
         FeatureMaps::new(&buffer[..channels.iter().sum::<usize>() * grid.pixels()], grid, channels)

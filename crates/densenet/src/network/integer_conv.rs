@@ -1,4 +1,4 @@
-//! A convolution in eight bits, packed.
+//! A packed int8 convolution.
 
 use densenet_kernels::Grid;
 use densenet_kernels::int8::{self, IntegerConv, IntegerInput};
@@ -7,7 +7,7 @@ use super::steps::{Method, Part, Step};
 use crate::profile::{Pass, Probe};
 use crate::quantization::Requantize;
 
-/// A convolution and where its sums go.
+/// A convolution, and how its sums become output.
 #[derive(Debug)]
 pub(super) struct Packed {
     /// torchvision's name.
@@ -17,10 +17,10 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// `output[image][y][x][channel]` of `input`.
+    /// Computes `output[image][y][x][channel]` from `input`.
     pub fn run(&self, input: &IntegerInput<'_>, output: &mut [u8], probe: Probe<'_>) {
         let shape = self.conv.shape();
-        // As everywhere, a convolution after pooling counts as one before it.
+        // As everywhere, a convolution after pooling counts like one before it.
         let grid = match input {
             IntegerInput::PreActivation { maps, .. } => maps.grid(),
             _ => input.grid(),
@@ -30,7 +30,7 @@ impl Packed {
         probe.at(&self.name).time(Pass::Forward, macs, forward);
     }
 
-    /// What it does to an input of `height` by `width`.
+    /// Its operation on an input of `height` by `width`.
     pub fn step(&self, part: Part, (height, width): (usize, usize)) -> Step {
         let shape = self.conv.shape();
         let output = shape.window.output(Grid { images: 1, height, width });

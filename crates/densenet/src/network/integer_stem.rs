@@ -1,4 +1,4 @@
-//! The stem in eight bits: pictures become bytes where they are packed, and the bytes of the first map are pooled.
+//! The stem in int8: pictures become bytes as they are packed, and the bytes of the first map are pooled.
 
 use densenet_kernels::int8::{self, IntegerInput};
 use densenet_kernels::{Aligned, stem};
@@ -42,7 +42,7 @@ impl IntegerStem {
         }
     }
 
-    /// Makes what the stem makes of pictures; where it pools, `raw` gets what its convolution makes.
+    /// Computes the stem's output for pictures; if it pools, `raw` receives the output of its convolution.
     pub fn run(&self, batch: Batch<'_, f32>, raw: &mut Aligned<u8>, output: &mut [u8], probe: Probe<'_>) {
         let Self { read, conv, pool } = self;
         let input = IntegerInput::Pictures { data: batch.pictures, grid: batch.grid, affine: read.affine() };
@@ -54,7 +54,7 @@ impl IntegerStem {
         probe.at(STEM_POOL).time(Pass::Rest, 0, || int8::pool(raw, grid, channels, pool, output));
     }
 
-    /// What it does to pictures of those `extents`, which gives a map of the extents `first`.
+    /// Its operations on pictures with these `extents`, which give a map with the extents `first`.
     pub fn steps(&self, extents: (usize, usize), first: (usize, usize)) -> impl Iterator<Item = Step> {
         let channels = self.conv.conv.shape().out_channels;
         let pool =

@@ -1,4 +1,4 @@
-//! A network from a file, and into one.
+//! Loading a network from a file, and saving it.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::novelty::Reference;
 use crate::{Architecture, Config, Result, models};
 
 impl DenseNet<f32> {
-    /// Loads the network of a weight file, or the built-in model of that name, with what the file says about it.
+    /// Loads the network from a weight file, or the built-in model with that name, with what the file says about it.
     ///
-    /// A file of another program says nothing: the network is inferred from its tensors, as by
-    /// [`Reader::infer`], and the card knows neither preprocessing nor labels.
+    /// If a file of another program says nothing, the network is inferred from its tensors, as by [`Reader::infer`],
+    /// and the card has neither preprocessing nor labels.
     ///
     /// # Errors
     /// Those of [`DenseNet::read`] and of [`Reader::open`].
@@ -19,7 +19,7 @@ impl DenseNet<f32> {
         Self::read(&mut models::open(weights.as_ref())?)
     }
 
-    /// [`DenseNet::load`] of a file that is open.
+    /// Like [`DenseNet::load`], for a file that is open.
     ///
     /// # Errors
     /// Those of [`Reader`]'s `card`, `infer`, `weights` and `reference`; every message names the file.
@@ -41,7 +41,7 @@ impl DenseNet<f32> {
         Ok((network, card))
     }
 
-    /// The network of `config` that was read from a file: one that predicts in eight bits if the file holds integers.
+    /// The network of `config` with weights read from a file: an int8 network if the file holds integers.
     ///
     /// # Errors
     /// Those of [`DenseNet::from_arenas`] and [`DenseNet::quantized`].
@@ -53,29 +53,29 @@ impl DenseNet<f32> {
         }
     }
 
-    /// The same network with what is kept of the pictures that it was trained on.
+    /// The same network with what is kept of its training pictures.
     ///
     /// # Errors
-    /// A reference that was made by another network.
+    /// A reference made by another network.
     pub fn with_reference(mut self, reference: Reference) -> Result<Self, String> {
         if reference.origin().weights != self.fingerprint() {
             return Err(
-                "its reference to training pictures was made by another network; densenet reference makes one".into()
+                "its reference to training pictures is from another network; make one with densenet reference".into()
             );
         }
         self.reference = Some(reference);
         Ok(self)
     }
 
-    /// Saves the network as safetensors, with what `card` says of it.
+    /// Saves the network as safetensors, with what `card` says about it.
     ///
     /// # Errors
-    /// A file that cannot be written; what was at `path` before is still there.
+    /// A file that cannot be written; what was at `path` before is kept.
     pub fn save(&self, card: &Card, path: impl AsRef<Path>) -> Result<()> {
         self.contents(card).save(path.as_ref())
     }
 
-    /// What a weight file of the network is written from.
+    /// The contents of a weight file for the network.
     pub fn contents<'a>(&'a self, card: &'a Card) -> Contents<'a> {
         Contents {
             card,

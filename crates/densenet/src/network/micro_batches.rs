@@ -1,4 +1,4 @@
-//! Steps in micro-batches: the gradients of a batch that is larger than what is in memory at a time.
+//! Steps in micro-batches: the gradients of a batch larger than what is in memory at a time.
 
 use densenet_kernels::Real;
 use densenet_kernels::random::Stream;
@@ -11,12 +11,12 @@ use super::sum::add_scaled;
 use crate::Result;
 
 impl<T: Real> Backprop<T> {
-    /// [`Backprop::run`] on `parts` micro-batches of `images`, as even as they can be, one after the other. Loss and
-    /// gradients are means over all targets. Batch-norms take the statistics of each micro-batch and move the running
-    /// ones with each, as everywhere else, so the result is that of one batch only where none depends on them.
+    /// Runs [`Backprop::run`] on `parts` micro-batches of `images`, as equal as possible, one after the other. Loss and
+    /// gradients are means over all targets. Batch-norms use the statistics of each micro-batch and update the running
+    /// statistics with each, as usual, so the result equals that of one batch only if nothing depends on them.
     ///
     /// # Errors
-    /// Those of [`Backprop::run`], of the batch and of each micro-batch.
+    /// Those of [`Backprop::run`], for the batch and for each micro-batch.
     pub fn run_in_parts<'a>(
         &mut self,
         network: &mut DenseNet<T>,

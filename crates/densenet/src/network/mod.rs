@@ -1,5 +1,5 @@
-//! The network on the fast operations: one buffer a block, no concatenation, statistics and batch-norm corrections once
-//! a feature map.
+//! The network built from the fast operations: one buffer per block, no concatenation, and statistics and batch-norm
+//! corrections once per feature map.
 //!
 //! [`DenseNet`] holds the weights and predicts; [`Backprop`] takes training steps. Both are generic over `f32` and `f64`.
 

@@ -9,7 +9,7 @@ use super::statistics::Reads;
 use crate::architecture::{Conv, Norm, PreAct};
 use crate::profile::{Pass, Probe};
 
-/// The arenas of a forward pass: parameters, and the running statistics that follow the batch's.
+/// The arenas of a forward pass: parameters, and the running statistics that are updated with the batch's.
 pub(super) struct ForwardArenas<'a, T> {
     pub parameters: &'a [T],
     pub running: &'a mut [T],
@@ -23,7 +23,8 @@ pub(super) struct BackwardArenas<'a, T> {
     pub probe: Probe<'a>,
 }
 
-/// `output = conv(relu(bn(x)))`, with the batch statistics of what it makes. Moves the running statistics of what it reads.
+/// Computes `output = conv(relu(bn(x)))`, with the batch statistics of the output. Updates the running statistics of
+/// the input.
 pub(super) fn forward<T: Real>(
     op: &PreAct,
     arenas: &mut ForwardArenas<'_, T>,
@@ -42,7 +43,7 @@ pub(super) fn forward<T: Real>(
     })
 }
 
-/// [`forward`] of a bottleneck again: the same bits, and no statistics.
+/// Repeats [`forward`] for a bottleneck: the same bits, without statistics.
 pub(super) fn recompute<T: Real>(op: &PreAct, arenas: &BackwardArenas<'_, T>, reads: &Reads<'_, T>, output: &mut [T]) {
     let (conv, shape) = (&op.conv, conv_shape(&op.conv));
     arenas.probe.time(Pass::Recompute, shape.macs(convolved(reads)), || {
@@ -53,8 +54,8 @@ pub(super) fn recompute<T: Real>(op: &PreAct, arenas: &BackwardArenas<'_, T>, re
     });
 }
 
-/// Takes the output's gradient `dy` back through [`forward`]: the gradients of all its parameters but the bias go into the
-/// arena, `gamma * dz` to `dx`, laid out as the maps. Returns what the maps' statistics need to know.
+/// Propagates the output's gradient `dy` back through [`forward`]: the gradients of all its parameters except the bias
+/// go into the arena, `gamma * dz` to `dx`, laid out like the maps. Returns what the maps' statistics need.
 pub(super) fn backward<T: Real>(
     op: &PreAct,
     arenas: &mut BackwardArenas<'_, T>,
@@ -80,7 +81,7 @@ pub(super) fn backward<T: Real>(
     sums
 }
 
-/// [`backward`] of a bottleneck, whose `output` a batch-norm reads.
+/// [`backward`] for a bottleneck, whose `output` is read by a batch-norm.
 pub(super) fn backward_bottleneck<T: Real>(
     op: &PreAct,
     arenas: &mut BackwardArenas<'_, T>,
@@ -101,7 +102,7 @@ pub(super) fn backward_bottleneck<T: Real>(
     sums
 }
 
-/// Extents of what a pre-activation's convolution reads and, since its stride is 1, makes.
+/// Extents of the input of a pre-activation's convolution and, since its stride is 1, of its output.
 fn convolved<T>(reads: &Reads<'_, T>) -> Grid {
     reads.pooling.output(reads.maps.grid())
 }
@@ -111,8 +112,8 @@ pub(super) fn bias<'a, T>(conv: &Conv, parameters: &'a [T]) -> Option<&'a [T]> {
     conv.bias.as_ref().map(|bias| &parameters[bias.clone()])
 }
 
-/// Stores the gradient of a convolution's bias: the sums of the output's gradient where some of that was `dropped`; zero
-/// elsewhere, since the batch-norms that alone read the output subtract whatever the bias adds.
+/// Stores the gradient of a convolution's bias: the sums of the output's gradient where some of the output was
+/// `dropped`; otherwise zero, since the output is read only by batch-norms, which subtract whatever the bias adds.
 pub(super) fn store_bias_gradient<T: Real>(conv: &Conv, gradients: &mut [T], dropped: Option<&[T]>) {
     let Some(bias) = &conv.bias else { return };
     match dropped {
@@ -121,7 +122,7 @@ pub(super) fn store_bias_gradient<T: Real>(conv: &Conv, gradients: &mut [T], dro
     }
 }
 
-/// Stores a batch-norm's gradients, or adds them to those of later readers that have it in common.
+/// Stores a batch-norm's gradients, or adds them to those of later readers that share it.
 pub(super) fn store_norm_gradient<T: Real>(norm: &Norm, sums: &NormGradient<T>, gradients: &mut [T]) {
     for (place, sums) in [(&norm.weight, &sums.gamma), (&norm.bias, &sums.beta)] {
         let gradients = &mut gradients[place.clone()];

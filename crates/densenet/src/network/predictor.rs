@@ -1,8 +1,8 @@
-//! Inference: a network whose weights are packed, and the memory that it works in.
+//! Inference: a network with packed weights, and its working memory.
 //!
-//! Images go through in groups: a block works on as many as its maps stay in the cache for, and takes the output of the
-//! block before it group by group. So memory does not grow with the batch, early blocks with their large maps take few
-//! images, and late blocks with their large weights take many. A prediction does not depend on the grouping.
+//! Images are processed in groups: a block works on as many as its maps fit into the cache for, and takes the output of
+//! the block before it group by group. So memory does not grow with the batch, early blocks with their large maps take
+//! few images, and late blocks with their large weights take many. A prediction does not depend on the grouping.
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -21,31 +21,31 @@ use super::weights::{RunningAffine, Weights};
 use crate::profile::{Pass, Probe};
 use crate::{Architecture, Result};
 
-/// Bytes of feature maps that a group of images may have in a block: a part of a common last-level cache.
+/// Bytes of feature maps that a group of images may have in a block: a part of a typical last-level cache.
 const GROUP: usize = 8 * 1024 * 1024;
 
-/// Name of the last batch-norm, with the ReLU and global pooling, which have none.
+/// Name of the last batch-norm, also used for the ReLU and global pooling, which have no names.
 const HEAD_POOL: &str = "features.norm5";
 
-/// Where predictions go.
+/// Destination of predictions.
 pub(super) struct Outputs<'a, T> {
-    /// `(N, features)`: what the classifier reads.
+    /// `(N, features)`: the input of the classifier.
     pub features: Option<&'a mut [T]>,
     /// `(N, classes)`.
     pub logits: Option<&'a mut [T]>,
 }
 
-/// Called with the maps after each block: the block's number, the images, their maps.
+/// Called with the maps after each block: the block's number, the images and their maps.
 type WatchMaps<'a, T> = &'a mut (dyn FnMut(usize, Range<usize>, FeatureMaps<'_, T>) + Send);
 
-/// Who watches a prediction.
+/// Observers of a prediction.
 #[derive(Default)]
 pub(super) struct Watch<'a, T> {
     pub maps: Option<WatchMaps<'a, T>>,
     pub probe: Probe<'a>,
 }
 
-/// A network that is packed for inference, whatever stem and blocks compute with.
+/// A network packed for inference, in whatever arithmetic stem and blocks use.
 pub(super) trait Inference<T: Real>: Debug + Send + Sync {
     /// Predicts a batch.
     ///
@@ -54,10 +54,10 @@ pub(super) trait Inference<T: Real>: Debug + Send + Sync {
     fn run(&self, arch: &Architecture, batch: Batch<'_, T>, outputs: Outputs<'_, T>, watch: Watch<'_, T>)
     -> Result<()>;
 
-    /// The operations of inference on pictures of `extents`, which give the blocks' maps `sizes`.
+    /// The operations of inference for pictures with `extents`, where the blocks' maps have `sizes`.
     fn steps(&self, extents: (usize, usize), sizes: &[(usize, usize)]) -> Vec<Step>;
 
-    /// Packs the classifier anew, whose parameters have changed.
+    /// Repacks the classifier after its parameters have changed.
     fn pack_classifier(&mut self, weights: &Weights<T>);
 }
 
@@ -74,10 +74,10 @@ pub(super) struct Predictor<T: Real, B: Body<T>> {
     idle: Mutex<Vec<Workspace<T, B::Element>>>,
 }
 
-/// What one prediction works in; kept for the next one.
+/// The working memory of one prediction; kept for the next one.
 #[derive(Debug, Default)]
 struct Workspace<T, E> {
-    /// Extents of the pictures that it is laid out for, if for any.
+    /// Extents of the pictures that it is laid out for, if any.
     extents: Option<(usize, usize)>,
     /// Extents of each block's maps.
     sizes: Vec<(usize, usize)>,
@@ -87,14 +87,14 @@ struct Workspace<T, E> {
     intermediate: Aligned<E>,
     /// Output of the stem's convolution.
     raw: Aligned<E>,
-    /// Maps whose elements are no `T`, as they leave the blocks.
+    /// The maps that leave the blocks, if their elements are not `T`.
     numbers: Aligned<T>,
     features: Aligned<T>,
-    /// Output of each linear layer but the last.
+    /// Output of each linear layer except the last.
     hidden: Vec<Aligned<T>>,
 }
 
-/// Pictures on their way through the network.
+/// A batch of pictures on its way through the network.
 struct Passage<'a, 'b, T: Real, B: Body<T>> {
     predictor: &'a Predictor<T, B>,
     batch: Batch<'a, T>,
@@ -106,7 +106,8 @@ struct Passage<'a, 'b, T: Real, B: Body<T>> {
 }
 
 impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
-    /// Makes the maps of `block` of a group of `images` in the last of `buffers`, which holds one for each block up to it.
+    /// Computes the maps of `block` for a group of `images` in the last of `buffers`, which holds one for each block up
+    /// to it.
     fn block(&mut self, block: usize, images: Range<usize>, buffers: &mut [Aligned<B::Element>]) {
         let body = &self.predictor.body;
         let grid = self.grid(block, images.len());
@@ -120,7 +121,7 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
         }
     }
 
-    /// Makes the first map of `block`, `image` elements for each of `images`.
+    /// Computes the first map of `block`, `image` elements for each of `images`.
     fn input(
         &mut self,
         block: usize,
@@ -150,7 +151,7 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
         Grid { images, height, width }
     }
 
-    /// Images, of so many, that are in `block` at a time.
+    /// How many of `images` images `block` works on at a time.
     fn group(&self, block: usize, images: usize) -> usize {
         let image = self.predictor.body.channels(block) * self.grid(block, 1).pixels() * size_of::<B::Element>();
         (GROUP / image).clamp(1, images)
@@ -158,15 +159,15 @@ impl<T: Real, B: Body<T>> Passage<'_, '_, T, B> {
 }
 
 impl<T: Real> Predictor<T, FloatBody<T>> {
-    /// Packs the weights of a network for pictures of about its native size; other sizes take the same packing, which may
-    /// suit them less.
+    /// Packs the weights of a network for pictures of about its native size; other sizes use the same packing, which
+    /// may suit them less.
     pub fn of_floats(weights: &Weights<T>, mode: MathMode) -> Self {
         Self::new(weights, |arch, heights| FloatBody::new(arch, heights, weights, mode))
     }
 }
 
 impl<T: Real, B: Body<T>> Predictor<T, B> {
-    /// Packs head and classifier of a network, and stem and blocks by `body`, given the usual sizes of their maps.
+    /// Packs head and classifier of a network, and stem and blocks using `body`, given the usual sizes of their maps.
     pub fn new(weights: &Weights<T>, body: impl FnOnce(&Architecture, &[(usize, usize)]) -> B) -> Self {
         let arch = &weights.architecture;
         let size = arch.config.input_size;
@@ -182,7 +183,7 @@ impl<T: Real, B: Body<T>> Predictor<T, B> {
         }
     }
 
-    /// Makes the `features` `(N, C)` of all pictures.
+    /// Computes the `features` `(N, C)` of all pictures.
     fn pool(&self, passage: &mut Passage<'_, '_, T, B>, buffers: &mut [Aligned<B::Element>], features: &mut [T]) {
         let (last, count) = (buffers.len() - 1, self.num_features);
         let affine = self.final_affine.affine();

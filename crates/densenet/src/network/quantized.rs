@@ -1,4 +1,4 @@
-//! A network that predicts in eight bits.
+//! A network that predicts in int8.
 
 use std::sync::OnceLock;
 
@@ -10,13 +10,13 @@ use crate::quantization::{Calibration, Quantization, quantize};
 use crate::{Architecture, Config, Error, Result};
 
 impl DenseNet<f32> {
-    /// A network of `config` that predicts with the integers of `quantization`. Of the convolutions that become integers it
-    /// has the weights that these stand for; the other values of the two arenas, laid out as
-    /// [`Architecture`](crate::Architecture) says, are its own.
+    /// A network of `config` that predicts with the integers of `quantization`. The quantized convolutions take their
+    /// weights from these integers; all other values come from the two arenas, laid out as in
+    /// [`Architecture`](crate::Architecture).
     ///
     /// # Errors
-    /// Those of [`DenseNet::from_arenas`], integers of another network, and values that are not finite, which integers would
-    /// hide.
+    /// Those of [`DenseNet::from_arenas`], integers of another network, or values that are not finite, which integers
+    /// would hide.
     pub fn quantized(
         config: &Config,
         parameters: Vec<f32>,
@@ -27,9 +27,7 @@ impl DenseNet<f32> {
         let non_finite = weights.non_finite(&Architecture::new(config)?);
         if !non_finite.is_empty() {
             let names = non_finite.join(", ");
-            return Err(Error::Config(format!(
-                "{names}: values that are not finite, for which eight bits have no number"
-            )));
+            return Err(Error::Config(format!("{names}: values that are not finite, which 8 bits cannot represent")));
         }
         let mut network = Self::from_arenas(config, weights.parameters, weights.running)?;
         quantization.check(network.architecture()).map_err(Error::Config)?;
@@ -40,7 +38,7 @@ impl DenseNet<f32> {
         Ok(network)
     }
 
-    /// The same network, to predict in eight bits.
+    /// The same network, predicting in int8.
     ///
     /// # Errors
     /// Those of [`quantize`].
@@ -50,12 +48,12 @@ impl DenseNet<f32> {
         Self::quantized(&arch.config, parameters.to_vec(), self.running().to_vec(), quantization)
     }
 
-    /// What the batch-norms tell of the network's values, without any data.
+    /// Calibration from the batch-norms' statistics, without any data.
     pub fn calibration_of_norms(&self) -> Calibration {
         Calibration::of_norms(self.architecture(), self.parameters(), self.running())
     }
 
-    /// The integers that it predicts with; none where it predicts in floating point, as it does once its weights change.
+    /// The integers that it predicts with; `None` if it predicts in floating point, as it does once its weights change.
     pub fn quantization(&self) -> Option<&Quantization> {
         self.integers.as_ref().map(|integers| &integers.quantization)
     }
@@ -67,8 +65,8 @@ impl DenseNet<f32> {
     }
 }
 
-/// `parameters` with zeros for the weights that are integers. Nothing is written there, so that these pages of a large arena
-/// never take memory.
+/// `parameters` with zeros for the weights that are integers. These zeros are never written, so those pages of a large
+/// arena take no memory.
 fn without_integers(architecture: &Architecture, parameters: &[f32]) -> Vec<f32> {
     let integers: Vec<_> = architecture.convs().map(|conv| &conv.weight).collect();
     let mut rest = vec![0.0; parameters.len()];

@@ -1,4 +1,4 @@
-//! The architecture's convolutions and poolings as the operations take them.
+//! The architecture's convolutions and poolings as arguments for the operations.
 
 use densenet_kernels::conv::ConvShape;
 use densenet_kernels::{Window, head, stem};
@@ -21,7 +21,7 @@ pub(super) fn stem_pool(StemPool { kind, kernel, stride, padding }: StemPool) ->
     }
 }
 
-/// What the last maps become.
+/// How the last maps are pooled.
 pub(super) fn head_pool(pool: HeadPool) -> head::Pool {
     match pool {
         HeadPool::Average => head::Pool::Average,

@@ -1,4 +1,4 @@
-//! Batch statistics of feature maps, and what the backward pass adds up about them.
+//! Batch statistics of feature maps, and the sums that the backward pass collects for them.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use densenet_kernels::{Affine, FeatureMaps, Pooling, Scalar};
 
 use crate::architecture::Norm;
 
-/// Batch statistics of feature maps, concatenated, and what the backward pass adds up about them.
+/// Batch statistics of feature maps, concatenated, and the sums that the backward pass collects for them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Statistics<T> {
     moments: Moments<T>,
@@ -25,7 +25,7 @@ impl<T: Scalar> Statistics<T> {
         statistics
     }
 
-    /// Appends the statistics of one more map.
+    /// Appends the statistics of another map.
     pub fn push(&mut self, moments: &Moments<T>) {
         self.inv_std.extend(batch_norm::inv_std(&moments.variance));
         self.moments.extend(moments);
@@ -33,7 +33,7 @@ impl<T: Scalar> Statistics<T> {
         self.s1.resize(self.inv_std.len(), T::zero());
     }
 
-    /// What the correction of `channels` needs.
+    /// The inputs for the correction of `channels`.
     pub fn correction(&self, channels: Range<usize>) -> Correction<'_, T> {
         Correction {
             mean: &self.moments.mean[channels.clone()],
@@ -43,7 +43,7 @@ impl<T: Scalar> Statistics<T> {
         }
     }
 
-    /// Adds a reader's part to what the correction of its maps needs; its first channel is number `first`.
+    /// Adds a reader's part to the correction of its maps; its first channel is number `first`.
     pub fn add_reader(&mut self, first: usize, gamma: &[T], gradient: &NormGradient<T>) {
         for (c, &gamma) in gamma.iter().enumerate() {
             self.s0[first + c] += gamma * gradient.beta[c];
@@ -52,17 +52,17 @@ impl<T: Scalar> Statistics<T> {
     }
 }
 
-/// What a batch-norm reads: feature maps and their statistics.
+/// The input of a batch-norm: feature maps and their statistics.
 pub(super) struct Reads<'a, T> {
     pub maps: FeatureMaps<'a, T>,
-    /// Channel of `statistics` that is the maps' first.
+    /// The channel of `statistics` that belongs to the first map's first channel.
     pub first: usize,
     pub statistics: &'a Statistics<T>,
-    /// What happens to the pre-activation before it is convolved.
+    /// How the pre-activation is pooled before the convolution.
     pub pooling: Pooling,
 }
 
-/// A batch-norm's scale and shift for what it reads.
+/// A batch-norm's scale and shift for its input.
 pub(super) struct BatchAffine<T> {
     scale: Vec<T>,
     shift: Vec<T>,
@@ -75,12 +75,12 @@ impl<T> BatchAffine<T> {
 }
 
 impl<'a, T: Scalar> Reads<'a, T> {
-    /// Channels of the statistics that are the maps'.
+    /// The channels of the statistics that belong to the maps.
     fn channels(&self) -> Range<usize> {
         self.first..self.first + self.maps.channels()
     }
 
-    /// What `norm` amounts to in this batch.
+    /// The scale and shift of `norm` in this batch.
     pub fn affine(&self, norm: &Norm, parameters: &[T]) -> BatchAffine<T> {
         let Correction { mean, inv_std, .. } = self.statistics.correction(self.channels());
         let (gamma, beta) = (&parameters[norm.weight.clone()], &parameters[norm.bias.clone()]);
@@ -88,15 +88,15 @@ impl<'a, T: Scalar> Reads<'a, T> {
         BatchAffine { scale, shift }
     }
 
-    /// The maps as `norm` normalises them.
+    /// The maps normalised by `norm`.
     pub fn normalised<'b>(&'b self, norm: &Norm, parameters: &'b [T], affine: Affine<'b, T>) -> Normalised<'b, T> {
         let Correction { mean, inv_std, .. } = self.statistics.correction(self.channels());
         let gamma = &parameters[norm.weight.clone()];
         Normalised { maps: self.maps, mean, inv_std, gamma, affine, pooling: self.pooling }
     }
 
-    /// Moves `norm`'s running statistics towards the batch's, but for channels that an earlier reader has moved; those of
-    /// the variance in its unbiased form, as PyTorch.
+    /// Moves `norm`'s running statistics towards the batch's, except for channels that an earlier reader has already
+    /// moved; the variance is the unbiased one, as in PyTorch.
     pub fn update_running(&self, norm: &Norm, running: &mut [T]) {
         let pixels = self.maps.grid().pixels() as f64;
         let (keep, unbiased) = (1.0 - MOMENTUM, pixels / (pixels - 1.0));

@@ -34,7 +34,7 @@ impl<T: Real> StemState<T> {
         Self { statistics: Statistics::default() }
     }
 
-    /// Makes the first feature map of pictures, and its statistics; `raw` keeps the convolution's output.
+    /// Computes the first feature map of pictures, and its statistics; `raw` keeps the convolution's output.
     pub fn forward(
         &mut self,
         arch: &Architecture,
@@ -60,8 +60,8 @@ impl<T: Real> StemState<T> {
         Reads { maps, first: 0, statistics: &self.statistics, pooling: Pooling::None }
     }
 
-    /// Takes the first feature map's gradient `dy` to the stem's parameters; `raw` is the convolution's output, `raw_gradient`
-    /// room for its gradient.
+    /// Propagates the first feature map's gradient `dy` to the stem's parameters; `raw` is the convolution's output,
+    /// `raw_gradient` memory for its gradient.
     pub fn backward(
         &mut self,
         arch: &Architecture,
@@ -94,7 +94,7 @@ impl<T: Real> StemState<T> {
     }
 }
 
-/// The stem's convolution, with the statistics of what it makes.
+/// Runs the stem's convolution, and returns the statistics of its output.
 fn convolve<T: Real>(
     arch: &Architecture,
     arenas: &ForwardArenas<'_, T>,

@@ -1,4 +1,4 @@
-//! What the pictures of a training step show.
+//! The targets of a training step.
 
 use densenet_kernels::loss::one_hot;
 use densenet_kernels::{Grid, Real};
@@ -6,13 +6,13 @@ use ndarray::ArrayView2;
 
 use crate::{Architecture, Error, Result};
 
-/// What the pictures of a training step show.
+/// The targets of the pictures in a training step.
 #[derive(Clone, Copy, Debug)]
 pub enum StepTargets<'a, T> {
-    /// `(N)`: one class a picture.
+    /// `(N)`: one class per picture.
     Classes(&'a [u32]),
-    /// `(N, classes)`: shares of each class that add up to 1, or labels from 0 to 1, NaN where nobody knows, as the
-    /// [loss](super::Loss) takes them.
+    /// `(N, classes)`: shares of each class that add up to 1, or labels from 0 to 1, NaN where not known, as expected
+    /// by the [loss](super::Loss).
     Dense(ArrayView2<'a, T>),
 }
 
@@ -50,7 +50,7 @@ impl<T: Real> StepTargets<'_, T> {
             Self::Dense(targets) => targets.nrows(),
         };
         if count != grid.images {
-            return Err(Error::Config(format!("targets of {count} pictures for {} pictures", grid.images)));
+            return Err(Error::Config(format!("targets for {count} pictures, but there are {} pictures", grid.images)));
         }
         match self {
             Self::Classes(labels) => {
@@ -61,7 +61,7 @@ impl<T: Real> StepTargets<'_, T> {
                 Ok(one_hot(&labels.iter().map(|&label| label as usize).collect::<Vec<_>>(), classes))
             }
             Self::Dense(targets) if targets.ncols() != classes => {
-                Err(Error::Config(format!("targets of {} classes; this network has {classes}", targets.ncols())))
+                Err(Error::Config(format!("targets for {} classes; this network has {classes}", targets.ncols())))
             }
             Self::Dense(targets) => match targets.iter().find(|&&t| t < T::zero() || t > T::one()) {
                 Some(target) => Err(Error::Config(format!("a target is {target}; it must be from 0 to 1, or NaN"))),

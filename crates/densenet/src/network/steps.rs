@@ -1,4 +1,4 @@
-//! What inference consists of: its operations in order, and how each is computed.
+//! The steps of inference: its operations in order, and how each is computed.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -9,17 +9,17 @@ use serde::Serialize;
 /// An operation of inference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// torchvision's name of the convolution, pooling, batch-norm or linear layer that it is.
+    /// torchvision's name for the convolution, pooling, batch-norm or linear layer.
     pub name: String,
-    /// Where in the network it stands.
+    /// The part of the network that it belongs to.
     pub part: Part,
-    /// Channels that it reads.
+    /// Input channels.
     pub in_channels: usize,
-    /// Channels that it makes.
+    /// Output channels.
     pub out_channels: usize,
     /// Height and width of its window, in pixels.
     pub window: [usize; 2],
-    /// Height and width of what it makes, in pixels.
+    /// Height and width of its output, in pixels.
     pub output: [usize; 2],
     /// How it is computed.
     pub method: Method,
@@ -53,22 +53,23 @@ impl Part {
 /// Ways to compute an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Method {
-    /// The sum as it is written.
+    /// The direct sum of products.
     #[serde(rename = "plain")]
     Plain,
-    /// The plain sum of products of bfloat16.
+    /// The direct sum of bfloat16 products.
     #[serde(rename = "bf16")]
     Bf16,
-    /// The plain sum after the pooling that follows it in the network, which commutes with it: a quarter of the pixels.
+    /// The direct sum after the pooling that follows it in the network, which commutes with it: a quarter of the
+    /// pixels.
     #[serde(rename = "pooled first")]
     PooledFirst,
-    /// Winograd's minimal filtering by 2x2 outputs: four ninths of the multiplications.
+    /// Winograd's minimal filtering for 2x2 outputs: four ninths of the multiplications.
     #[serde(rename = "F(2x2)")]
     Two,
-    /// The same by 4x4 outputs: a quarter of the multiplications.
+    /// The same for 4x4 outputs: a quarter of the multiplications.
     #[serde(rename = "F(4x4)")]
     Four,
-    /// The sum of products of eight-bit integers; a transition's after the pooling that follows it.
+    /// The sum of products of 8-bit integers; a transition's comes after the pooling that follows it.
     #[serde(rename = "int8")]
     Integers,
     /// Batch-norm, ReLU and pooling, or pooling alone; no multiply-adds are counted.
@@ -77,7 +78,7 @@ pub enum Method {
 }
 
 impl Step {
-    /// A pooling of `channels` by that window, to an output of those extents.
+    /// A pooling of `channels` with this window, to an output with these extents.
     pub(super) fn pooling(name: &str, part: Part, channels: usize, window: [usize; 2], output: [usize; 2]) -> Self {
         let name = name.into();
         Self { name, part, in_channels: channels, out_channels: channels, window, output, method: Method::Pooling }
@@ -108,7 +109,7 @@ impl Display for Method {
 }
 
 impl Display for Step {
-    /// As `64→128 1x1 at 56x56`.
+    /// Formatted like `64→128 1x1 at 56x56`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { in_channels, out_channels, window: [wy, wx], output: [height, width], .. } = self;
         write!(f, "{in_channels}→{out_channels} {wy}x{wx} at {height}x{width}")

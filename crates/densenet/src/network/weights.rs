@@ -1,4 +1,4 @@
-//! What a network learns.
+//! The weights of a network.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(super) struct Weights<T> {
     pub running: Vec<T>,
 }
 
-/// Scale and shift that a batch-norm with its running statistics amounts to.
+/// Scale and shift of a batch-norm with its running statistics.
 #[derive(Debug)]
 pub(super) struct RunningAffine<T> {
     pub scale: Vec<T>,
@@ -29,7 +29,7 @@ impl<T: Scalar> Weights<T> {
         &self.parameters[range.clone()]
     }
 
-    /// What `norm` amounts to in inference.
+    /// The scale and shift of `norm` in inference.
     pub fn affine(&self, norm: &Norm) -> RunningAffine<T> {
         let inv_std = batch_norm::inv_std(&self.running[norm.variance.clone()]);
         let (gamma, beta) = (self.parameter(&norm.weight), self.parameter(&norm.bias));
@@ -39,7 +39,7 @@ impl<T: Scalar> Weights<T> {
 }
 
 impl<T: Scalar> RunningAffine<T> {
-    /// One that changes none of so many channels.
+    /// The identity for this many `channels`.
     pub fn identity(channels: usize) -> Self {
         Self { scale: vec![T::one(); channels], shift: vec![T::zero(); channels] }
     }

@@ -1,11 +1,11 @@
 //! How far pictures are from those that a network was trained on.
 //!
-//! A network puts every picture into one of its classes, whatever the picture shows. A [`Reference`] keeps of the training
-//! pictures what it takes to notice that a picture is like none of them. It is made of features: what the network makes of
-//! pictures before it classifies them ([`DenseNet::pooled`](crate::DenseNet::pooled)). Two distances are taken
-//! ([`Distances`]), and those within both of which 99 % of pictures are that the network was not trained on.
+//! A network puts every picture into one of its classes, whatever it shows. A [`Reference`] keeps what is needed of the
+//! training pictures to notice that a picture is unlike all of them. It is made from features: the network's output
+//! before the classifier ([`DenseNet::pooled`](crate::DenseNet::pooled)). Two distances are measured ([`Distances`]),
+//! and the reach is the pair of distances within which 99 % of the held-out pictures lie.
 //!
-//! [`scores`] has two figures that need no reference, to compare with. `docs/unlike.md` says what all of them reach.
+//! [`scores`] has two scores that need no reference, for comparison. `docs/unlike.md` shows how well all of them do.
 
 mod fit;
 mod observe;

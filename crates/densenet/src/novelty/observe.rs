@@ -1,4 +1,4 @@
-//! Pictures of a data set as a network sees them: a reference from them, and their scores.
+//! A network's view of the pictures of a data set: a reference from them, and their scores.
 
 use std::ops::ControlFlow;
 
@@ -11,31 +11,31 @@ use crate::data::{Preprocessing, Split};
 use crate::network::DenseNet;
 use crate::{Card, Error, Result};
 
-/// Pictures that a reference is made of, at most: so many training pictures, and so many others.
+/// The most pictures from which a reference is made: this many training pictures, and this many others.
 pub const MOST_PICTURES: usize = 10_000;
 
-/// Pictures that go through the network at a time.
+/// Number of pictures that go through the network at a time.
 const BATCH: usize = 64;
 
-/// What a picture is scored by, each higher the less the picture is like the training pictures.
+/// A picture's scores, each higher the less the picture is like the training pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scores {
-    /// How far it is from the training pictures; none where the network keeps no reference to them.
+    /// How far it is from the training pictures; `None` if the network keeps no reference to them.
     pub distances: Option<Distances>,
     /// Its [energy](scores::energy).
     pub energy: f64,
-    /// What the largest probability [lacks](scores::softmax) to 1.
+    /// 1 minus its [largest probability](scores::softmax).
     pub softmax: f64,
 }
 
 impl Reference {
-    /// The reference of `network`, which `card` describes, to pictures of `data`: to `train`, which it was trained on, with
-    /// the reach of `held_out`, which it was not trained on; of each [`MOST_PICTURES`] at most, spread over all of them.
-    /// Pictures that cannot be read are left out. `progress` is called with the number of pictures seen so far; none when
-    /// that breaks.
+    /// The reference of `network`, which `card` describes, to pictures of `data`: from `train`, which it was trained
+    /// on, with a reach from `held_out`, which it was not trained on; at most [`MOST_PICTURES`] of each, spread evenly.
+    /// Pictures that cannot be read are left out. `progress` is called with the number of pictures processed so far;
+    /// returns `None` if it breaks.
     ///
     /// # Errors
-    /// A card that does not say how pictures are prepared, and why no reference can be made of these pictures.
+    /// A card that does not say how pictures are prepared, or pictures from which no reference can be made.
     pub fn of_pictures(
         network: &DenseNet,
         card: &Card,
@@ -47,7 +47,9 @@ impl Reference {
             |reason: String| Error::DataSet { name: data.into(), reason: format!("no reference to it: {reason}") };
         let width = network.architecture().num_features;
         if width > MOST_FEATURES {
-            return Err(none(format!("the network has {width} features; a reference is of {MOST_FEATURES} at most")));
+            return Err(none(format!(
+                "the network has {width} features; a reference can have at most {MOST_FEATURES}"
+            )));
         }
         let (preprocessing, mut seen) = (card.preprocessing()?, 0);
         let mut features = |split: &Split| {
@@ -74,14 +76,14 @@ impl Reference {
     }
 }
 
-/// What a network makes of pictures.
+/// A network's output for pictures.
 struct Seen {
     features: Array2<f32>,
     pictures: Vec<usize>,
 }
 
-/// The scores of the pictures of `split` that can be read, in their order. `progress` is called with the number seen so far;
-/// none when that breaks.
+/// The scores of the readable pictures of `split`, in order. `progress` is called with the number processed so far;
+/// returns `None` if it breaks.
 ///
 /// # Errors
 /// A network without a classifier, or pictures that it cannot take.

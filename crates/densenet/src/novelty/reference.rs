@@ -1,4 +1,4 @@
-//! What is kept of the training pictures, and how far a picture is from it.
+//! What is kept of the training pictures, and the distance of a picture from it.
 
 use half::f16;
 use ndarray::{ArrayView1, ArrayView2};
@@ -7,31 +7,32 @@ use serde::{Deserialize, Serialize};
 /// How far a picture's features are from those of the training pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Distances {
-    /// To the mean of the nearest class, in deviations of the training pictures from the means of their classes: the
-    /// Mahalanobis distance for the covariance that all classes share (Lee et al., NeurIPS 2018, arXiv 1807.03888).
+    /// To the mean of the nearest class, in standard deviations of the training pictures from the means of their
+    /// classes: the Mahalanobis distance with a covariance shared by all classes (Lee et al., NeurIPS 2018, arXiv
+    /// 1807.03888).
     pub mahalanobis: f64,
-    /// To the nearest of the embeddings, where features are brought to length 1, so from 0 to 2 (Sun et al., ICML 2022,
+    /// To the nearest of the embeddings, with features normalised to length 1, so from 0 to 2 (Sun et al., ICML 2022,
     /// arXiv 2204.06507).
     pub neighbour: f64,
 }
 
 impl Distances {
-    /// The greater of both in units of `other`; those that are 0 there do not count where they are 0 here, too.
+    /// The greater of the two distances relative to `other`; a distance that is 0 in both does not count.
     pub(super) fn relative_to(&self, other: &Self) -> f64 {
         let relative = |own: f64, other: f64| if own == 0.0 { 0.0 } else { own / other };
         relative(self.mahalanobis, other.mahalanobis).max(relative(self.neighbour, other.neighbour))
     }
 }
 
-/// What a reference was made of.
+/// What a reference was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
-    /// The data set of the pictures.
+    /// The pictures' data set.
     pub data: String,
-    /// How many training pictures means, covariance and embeddings are of.
+    /// Number of training pictures behind means, covariance and embeddings.
     pub pictures: usize,
-    /// How many other pictures the reach is of.
+    /// Number of other pictures behind the reach.
     pub held_out: usize,
     /// The [`fingerprint`](crate::DenseNet::fingerprint) of the network.
     pub weights: String,
@@ -50,48 +51,48 @@ pub struct Reference {
 pub(crate) struct Parts {
     /// The mean of all features.
     pub mean: Vec<f32>,
-    /// The lower triangle, row by row, of the matrix `W` that makes Mahalanobis distances Euclidean ones: the inverse of
-    /// the covariance is `W^T W`.
+    /// The lower triangle, row by row, of the matrix `W` that turns Mahalanobis distances into Euclidean ones: the
+    /// inverse of the covariance is `W^T W`.
     pub whitening: Vec<f32>,
-    /// `W` times the mean of each class less that of all features.
+    /// `W` times the difference between each class's mean and the mean of all features.
     pub class_means: Vec<f32>,
-    /// Features of some of the pictures, brought to length 1.
+    /// Features of some of the pictures, normalised to length 1.
     pub embeddings: Vec<f16>,
 }
 
 impl Reference {
-    /// Puts together what was stored.
+    /// Assembles stored parts.
     pub(crate) fn new(parts: Parts, origin: Origin, reach: Distances) -> Self {
         Self { parts, origin, reach }
     }
 
-    /// The numbers, to be stored.
+    /// The numbers, for storing.
     pub(crate) fn parts(&self) -> &Parts {
         &self.parts
     }
 
-    /// What it was made of.
+    /// What it was made from.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The distances within both of which 99 % of the held-out pictures are.
+    /// The pair of distances within which 99 % of the held-out pictures lie.
     pub fn reach(&self) -> Distances {
         self.reach
     }
 
-    /// How far a picture is in units of the reach, by the distance of which that is more.
+    /// A picture's distance relative to the reach, for whichever of the two distances is greater.
     pub fn relative(&self, distances: &Distances) -> f64 {
         distances.relative_to(&self.reach)
     }
 
-    /// Whether a picture that is so far is marked as unlike the training pictures: beyond the reach of either distance. One
-    /// finds what the other does not (`docs/unlike.md`).
+    /// Whether a picture at these distances is marked as unlike the training pictures: beyond the reach in either
+    /// distance. Each finds pictures that the other does not (`docs/unlike.md`).
     pub fn is_unlike(&self, distances: &Distances) -> bool {
         self.relative(distances) > 1.0
     }
 
-    /// How many features it is of.
+    /// Its number of features.
     pub fn num_features(&self) -> usize {
         self.parts.mean.len()
     }
@@ -99,7 +100,7 @@ impl Reference {
     /// The distances of pictures whose features are the rows of `features`.
     ///
     /// # Panics
-    /// When there are not as many features as the network has.
+    /// If there are not as many features as the network has.
     pub fn distances(&self, features: ArrayView2<'_, f32>) -> Vec<Distances> {
         features.rows().into_iter().map(|row| self.parts.distances(row)).collect()
     }
@@ -134,7 +135,7 @@ impl Parts {
     }
 }
 
-/// `features` brought to length 1; zeros stay zeros.
+/// `features` normalised to length 1; zeros stay zeros.
 pub(super) fn unit(features: ArrayView1<'_, f32>) -> Vec<f64> {
     let length = features.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
     let scale = if length > 0.0 { length.recip() } else { 0.0 };

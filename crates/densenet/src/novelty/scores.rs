@@ -1,12 +1,12 @@
-//! Scores that tell from the logits alone how unlike the training pictures a picture may be, and how well a score does.
+//! Scores from the logits alone that say how unlike the training pictures a picture may be, and how well a score does.
 
 use ndarray::ArrayView1;
 
 use crate::metrics::Ranked;
 use crate::output::log_softmax;
 
-/// One less than the largest probability of a softmax without temperature (Hendrycks and Gimpel, ICLR 2017,
-/// arXiv 1610.02136).
+/// 1 minus the largest probability of a softmax without temperature (Hendrycks and Gimpel, ICLR 2017, arXiv
+/// 1610.02136).
 pub fn softmax(logits: ArrayView1<'_, f32>) -> f64 {
     1.0 - log_softmax(logits).into_iter().fold(f64::NEG_INFINITY, f64::max).exp()
 }
@@ -18,21 +18,21 @@ pub fn energy(logits: ArrayView1<'_, f32>) -> f64 {
     -highest - sum.ln()
 }
 
-/// How well a score tells other pictures from those that are like the training pictures.
+/// How well a score separates other pictures from those that are like the training pictures.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Separation {
-    /// The share of pairs of a like and another picture of which the other one has the higher score.
+    /// The share of pairs of a like and another picture in which the other one has the higher score.
     pub auroc: f64,
-    /// The share of the other pictures that pass where 95 % of the like ones do.
+    /// The share of the other pictures that are accepted when 95 % of the like ones are.
     pub fpr95: f64,
 }
 
 impl Separation {
-    /// From the scores of pictures that are `like` the training pictures, and of `other` ones; both at least one, and no
-    /// score NaN.
+    /// From the scores of pictures that are `like` the training pictures, and of `other` ones; at least one of each,
+    /// and no score NaN.
     ///
     /// # Panics
-    /// When either is empty.
+    /// If either is empty.
     pub fn new(like: &[f64], other: &[f64]) -> Self {
         let mark = |scores: &[f64], unlike| scores.iter().map(|&score| (0, score, unlike)).collect::<Vec<_>>();
         let ranked = Ranked::new([mark(like, false), mark(other, true)].concat());

@@ -1,17 +1,17 @@
-//! The covariance of features, and the matrix that makes it the identity.
+//! The covariance of features, and the matrix that transforms it into the identity.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-/// Rows that are centred and multiplied at a time.
+/// Number of rows that are centred and multiplied at a time.
 const ROWS: usize = 256;
 
-/// The least shrinkage, so that a feature that never varied has a variance, too.
+/// The least shrinkage, so that a constant feature has a variance, too.
 const LEAST_SHRINKAGE: f64 = 1e-6;
 
-/// The covariance of `features` about the `means` of their groups, `group` telling the group of each row, shrunk towards a
-/// multiple of the identity by as much as Ledoit and Wolf (2004, "A well-conditioned estimator for large-dimensional
-/// covariance matrices") find best.
+/// The covariance of `features` about the `means` of their groups, where `group` is the group of each row, shrunk
+/// towards a multiple of the identity by the amount that is optimal according to Ledoit and Wolf (2004, "A
+/// well-conditioned estimator for large-dimensional covariance matrices").
 pub(super) fn covariance(features: ArrayView2<'_, f32>, group: &[usize], means: &Array2<f64>) -> Array2<f64> {
     let (rows, columns) = features.dim();
     let mut sum = Array2::zeros((columns, columns));
@@ -26,7 +26,7 @@ pub(super) fn covariance(features: ArrayView2<'_, f32>, group: &[usize], means: 
     shrunk(sum, fourth / rows as f64, rows)
 }
 
-/// Shrinks the covariance of so many rows, whose squared lengths have squares of the mean `fourth`.
+/// Shrinks the covariance of `rows` rows, where `fourth` is the mean square of their squared lengths.
 fn shrunk(mut covariance: Array2<f64>, fourth: f64, rows: usize) -> Array2<f64> {
     let columns = covariance.nrows() as f64;
     let variance = covariance.diag().sum() / columns;
@@ -39,7 +39,7 @@ fn shrunk(mut covariance: Array2<f64>, fourth: f64, rows: usize) -> Array2<f64> 
     covariance
 }
 
-/// The inverse of the lower factor of Cholesky of `covariance`; none where it is not positive definite.
+/// The inverse of the lower Cholesky factor of `covariance`; `None` if it is not positive definite.
 pub(super) fn whitening(covariance: Array2<f64>) -> Option<Array2<f64>> {
     let factor = cholesky(covariance)?;
     let size = factor.nrows();
@@ -56,7 +56,7 @@ pub(super) fn whitening(covariance: Array2<f64>) -> Option<Array2<f64>> {
     Some(inverse)
 }
 
-/// The lower factor in the lower triangle.
+/// The lower Cholesky factor in the lower triangle.
 fn cholesky(mut matrix: Array2<f64>) -> Option<Array2<f64>> {
     for i in 0..matrix.nrows() {
         for j in 0..=i {

@@ -8,8 +8,8 @@ use crate::architecture::{Conv, Norm};
 use crate::checkpoint::Contents;
 use crate::network::fold;
 
-/// Weight `[out, in, kernel, kernel]` and bias `[out]` of the convolution that does what `conv` and `norm`, which reads
-/// it alone, do with running statistics: `scale * (w * x + b) + shift`, worked out in `f64`.
+/// Weight `[out, in, kernel, kernel]` and bias `[out]` of the convolution equivalent to `conv` followed by `norm`, its
+/// only reader, with running statistics: `scale * (w * x + b) + shift`, computed in `f64`.
 pub(super) fn folded(contents: &Contents<'_>, conv: &Conv, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
     let parameter = |range: &Range<usize>| wide(&contents.parameters[range.clone()]);
     let statistic = |range: &Range<usize>| wide(&contents.running[range.clone()]);

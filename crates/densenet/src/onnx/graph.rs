@@ -5,7 +5,7 @@ use super::proto::{
     TensorShapeProto, TensorType, TypeProto, UINT8, ValueInfoProto,
 };
 
-/// A type of numbers that weights have.
+/// An element type of weights.
 pub(super) trait Element: bytemuck::Pod {
     /// Its number in `TensorProto.DataType`.
     const DATA_TYPE: i32;
@@ -37,7 +37,7 @@ pub(super) fn weights<T: Element>(graph: &mut GraphProto, name: &str, shape: &[u
     });
 }
 
-/// Adds an operation that makes one value, which has the operation's name; returns that name.
+/// Adds an operation with one output, which has the operation's name; returns that name.
 pub(super) fn node(
     graph: &mut GraphProto,
     name: String,
@@ -55,13 +55,13 @@ pub(super) fn node(
     name
 }
 
-/// A setting that is a whole number.
+/// An integer attribute.
 pub(super) fn int(name: &str, value: i64) -> AttributeProto {
     let kind = Some(AttributeType::Int.into());
     AttributeProto { name: Some(name.into()), i: Some(value), r#type: kind, ..AttributeProto::default() }
 }
 
-/// A setting that is a number with a fraction.
+/// A float attribute.
 pub(super) fn float(name: &str, value: f32) -> AttributeProto {
     let kind = Some(AttributeType::Float.into());
     AttributeProto { name: Some(name.into()), f: Some(value), r#type: kind, ..AttributeProto::default() }
@@ -78,19 +78,19 @@ pub(super) fn window(kernel: usize, stride: usize, padding: usize) -> Vec<Attrib
     vec![all("kernel_shape", kernel, 2), all("strides", stride, 2), all("pads", padding, 4)]
 }
 
-/// A float tensor that the graph reads or makes.
+/// A float tensor that is an input or output of the graph.
 pub(super) fn value(name: &str, extents: impl IntoIterator<Item = Extent>) -> ValueInfoProto {
     let dim = extents.into_iter().map(|extent| Dimension { value: Some(extent) }).collect();
     let tensor_type = TensorType { elem_type: Some(FLOAT), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.into()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 
-/// An extent of that many.
+/// A fixed extent.
 pub(super) fn fixed(extent: usize) -> Extent {
     Extent::DimValue(extent as i64)
 }
 
-/// An extent that is known when the graph runs.
+/// An extent that is only known when the graph runs.
 pub(super) fn open(name: &str) -> Extent {
     Extent::DimParam(name.into())
 }

@@ -1,9 +1,9 @@
-//! A network in eight bits, as a QDQ graph.
+//! An int8 network as a QDQ graph.
 //!
-//! What a convolution reads and what it makes goes through bytes. The scales are shared out so that a runtime may take
-//! `DequantizeLinear -> Conv -> QuantizeLinear` for one convolution of integers, which has one scale for its input and one
-//! for its output: both are 1 here. The scale of each input channel is in the weights already, and that of each output
-//! channel goes into the scale of its weights.
+//! The input and the output of a convolution are converted through bytes. The scales are distributed so that a runtime
+//! may turn `DequantizeLinear -> Conv -> QuantizeLinear` into an integer convolution, which has one scale for its input
+//! and one for its output: both are 1 here. The scale of each input channel is in the weights already, and that of each
+//! output channel goes into the scale of its weights.
 
 use std::ops::Range;
 
@@ -15,17 +15,17 @@ use super::network::{Walk, module};
 use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
 use crate::quantization::{Quantization, QuantizedMaps, Requantize};
 
-/// The scale that is 1.
+/// The name of the scale 1.
 pub(super) const UNIT: &str = "unit_scale";
 
-/// The largest bias of a convolution in units of its sums: a runtime makes 32-bit integers of them.
+/// The largest bias of a convolution in units of its sums: a runtime converts biases to 32-bit integers.
 const MOST_BIAS: f32 = (1 << 30) as f32;
 
-/// A place among the maps of a block.
+/// A position among the maps of a block.
 #[derive(Clone, Copy)]
 struct Maps<'a> {
     scales: &'a QuantizedMaps,
-    /// The channels that stand before.
+    /// The number of channels before it.
     first: usize,
 }
 
@@ -50,7 +50,7 @@ impl Walk<'_> {
         x
     }
 
-    /// `H(x)`, by way of the bytes of the map that it is to be.
+    /// `H(x)`, converted through the bytes of the resulting map.
     fn integer_layer(&mut self, layer: &DenseLayer, quantization: &Quantization, to: Maps<'_>, x: &str) -> String {
         let conv = &layer.conv.conv;
         let Some(bottleneck) = &layer.bottleneck else {
@@ -63,7 +63,7 @@ impl Walk<'_> {
         let [one, three] = [&bottleneck.conv, conv].map(|conv| &quantization.convs[&conv.name]);
         let (scale, shift) = self.affine(&layer.conv.norm);
         let norm = Affine { scale: &scale, shift: &shift };
-        // Bytes begin at 0, which is the ReLU.
+        // Bytes begin at 0, which implements the ReLU.
         let write = one.write_activations(self.bias(&bottleneck.conv), norm, three);
         let bytes = self.integer_conv(&bottleneck.conv, quantization, &write, &x);
         let x = self.unit_numbers(&bottleneck.conv, &bytes);
@@ -78,7 +78,7 @@ impl Walk<'_> {
         self.map(&op.conv, quantization, to, &x)
     }
 
-    /// The activations `x` that `conv` reads, by way of bytes, in units of their scales.
+    /// The activations `x` that `conv` reads, converted through bytes, in units of their scales.
     pub(super) fn activations(&mut self, conv: &Conv, quantization: &Quantization, x: &str) -> String {
         let name = format!("{}.input", conv.name);
         let scales = &quantization.convs[&conv.name].input_scale;
@@ -88,7 +88,7 @@ impl Walk<'_> {
         self.node(format!("{name}.dequantized"), "DequantizeLinear", &[&bytes, &unit], vec![])
     }
 
-    /// The map that `conv` makes of `x`, by way of bytes.
+    /// The map that `conv` computes from `x`, converted through bytes.
     fn map(&mut self, conv: &Conv, quantization: &Quantization, to: Maps<'_>, x: &str) -> String {
         let write = quantization.convs[&conv.name].write_map(self.bias(conv), to.scales, to.first);
         let bytes = self.integer_conv(conv, quantization, &write, x);
@@ -96,12 +96,12 @@ impl Walk<'_> {
         self.map_numbers(&conv.name, &scales, &bytes)
     }
 
-    /// The map whose `bytes` have these scales and zeros.
+    /// The map whose `bytes` have these scales and zero points.
     pub(super) fn map_numbers(&mut self, name: &str, [scale, zero]: &[String; 2], bytes: &str) -> String {
         self.node(format!("{name}.dequantized"), "DequantizeLinear", &[bytes, scale, zero], vec![int("axis", 1)])
     }
 
-    /// The bytes that `conv` makes of `x`: `write` of the integers' sums.
+    /// The bytes that `conv` computes from `x`: `write` applied to the integer sums.
     pub(super) fn integer_conv(
         &mut self,
         conv: &Conv,
@@ -122,20 +122,20 @@ impl Walk<'_> {
         self.node(format!("{name}.quantized"), "QuantizeLinear", &[&y, &unit], vec![])
     }
 
-    /// The bytes that `conv` makes as numbers in units of their scales.
+    /// The bytes that `conv` computes, as numbers in units of their scales.
     pub(super) fn unit_numbers(&mut self, conv: &Conv, bytes: &str) -> String {
         let unit = self.own(UNIT);
         self.node(format!("{}.dequantized", conv.name), "DequantizeLinear", &[bytes, &unit], vec![])
     }
 
-    /// Scale and zero of some channels of a block's maps.
+    /// Scale and zero point of some channels of a block's maps.
     pub(super) fn map_scales(&mut self, name: &str, maps: &QuantizedMaps, channels: Range<usize>) -> [String; 2] {
         let shape = [channels.len()];
         let scale = self.weights(&format!("{name}.map_scale"), &shape, &maps.scale[channels.clone()]);
         [scale, self.weights(&format!("{name}.map_zero"), &shape, &maps.zero[channels])]
     }
 
-    /// What `norm` amounts to.
+    /// The scale and shift of `norm`.
     pub(super) fn affine(&self, norm: &Norm) -> (Vec<f32>, Vec<f32>) {
         let (parameters, running) = (self.contents.parameters, self.contents.running);
         let inv_std = inv_std(&running[norm.variance.clone()]);
@@ -144,12 +144,12 @@ impl Walk<'_> {
     }
 }
 
-/// Weights and the scales of their outputs, above 0, with which sums are multiplied as by `write`.
+/// Weights and their per-output scales, above 0, which multiply the sums as `write` does.
 fn scaled(weight: &[i8], write: &Requantize) -> (Vec<i8>, Vec<f32>) {
     let outputs = weight.chunks_exact((weight.len() / write.scale.len()).max(1));
     let (mut weights, mut scales) = (Vec::with_capacity(weight.len()), Vec::with_capacity(write.scale.len()));
     for ((output, &scale), shift) in outputs.zip(&write.scale).zip(&write.shift) {
-        // A batch-norm's scale may be below 0, or so small that the shift is all that is left.
+        // A batch-norm's scale may be negative, or so small that only the shift is left.
         let above_zero = scale.abs().max(shift.abs() / MOST_BIAS).max(f32::MIN_POSITIVE);
         weights.extend(output.iter().map(|&weight| (f32::from(weight) * (scale / above_zero)).round_ties_even() as i8));
         scales.push(above_zero);

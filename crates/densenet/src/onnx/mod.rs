@@ -1,9 +1,9 @@
-//! Networks as ONNX files, for ONNX Runtime and whatever else reads them.
+//! Networks as ONNX files, for ONNX Runtime and other readers.
 //!
-//! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and makes `logits` `(batch, classes)`, or
-//! `features` `(batch, features)` where the network has no classifier. Values and weights have torchvision's names. The
-//! file's `metadata_props` hold the whole [`Card`] as a JSON text, `densenet_card`, and the licence once more under ONNX's
-//! own name for it, `model_license`. A network of eight bits is a QDQ graph. Equal weights give equal bytes.
+//! The graph reads `images` `(batch, C, H, W)`, normalised as in training, and outputs `logits` `(batch, classes)`, or
+//! `features` `(batch, features)` if the network has no classifier. Values and weights have torchvision's names. The
+//! file's `metadata_props` hold the whole [`Card`] as JSON text, `densenet_card`, and the licence again under ONNX's
+//! own name for it, `model_license`. An int8 network is a QDQ graph. Equal weights give equal bytes.
 
 mod fold;
 mod graph;
@@ -32,8 +32,9 @@ pub fn model(contents: &Contents<'_>, options: Options) -> ModelProto {
     with_card(Walk::graph(contents, options), contents.card)
 }
 
-/// The ONNX model of several networks that predict together: its logits are those of the mean of their probabilities, each by
-/// what its own logits mean. `card` is what the file says; the networks take the same input and know the same classes.
+/// The ONNX model of several networks that predict together: its logits are those of the mean of their probabilities,
+/// each according to the meaning of its own logits. `card` is stored in the file; the networks take the same input and
+/// have the same classes.
 pub fn average(card: &Card, members: &[(Contents<'_>, Output)], options: Options) -> ModelProto {
     with_card(Walk::average(members, options), card)
 }
@@ -52,8 +53,8 @@ fn with_card(graph: GraphProto, card: &Card) -> ModelProto {
 /// Saves the ONNX model of `contents`.
 ///
 /// # Errors
-/// An open size of a network that classifies all pixels, a network of 2 GiB or more, which protobuf cannot hold, and a file
-/// that cannot be written; what was at `path` before is still there.
+/// An open size for a network that classifies all pixels; a network of 2 GiB or more, which protobuf cannot hold; a
+/// file that cannot be written (what was at `path` before is kept).
 pub fn save(contents: &Contents<'_>, options: Options, path: &Path) -> Result<()> {
     check_size(contents, options)?;
     write(&model(contents, options), path)
@@ -75,7 +76,7 @@ fn check_size(contents: &Contents<'_>, options: Options) -> Result<()> {
     }
     let size = config.input_size;
     Err(Error::Config(format!(
-        "height and width cannot be left open: the network classifies all pixels of pictures of {size}x{size}"
+        "height and width cannot be left open: the network classifies all pixels of {size}x{size} pictures"
     )))
 }
 

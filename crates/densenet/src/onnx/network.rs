@@ -1,4 +1,4 @@
-//! A walk through the network that writes down its operations.
+//! Traversing a network and writing down its operations.
 
 use densenet_kernels::batch_norm::EPSILON;
 
@@ -11,20 +11,20 @@ use crate::checkpoint::Contents;
 use crate::config::{HeadPool, Joining, PoolKind, StemPool};
 use crate::output::Output;
 
-/// Name of the value that the graph reads.
+/// Name of the graph's input.
 pub(super) const INPUT: &str = "images";
 
-/// Name of the value that the graph makes.
+/// Name of the graph's output.
 pub(super) const OUTPUT: &str = "logits";
 
-/// Name of the value that the graph of a backbone makes.
+/// Name of the graph's output for a backbone.
 const FEATURES: &str = "features";
 
-/// Writes down the operations of a network; each returns the name of the value it makes.
+/// Writes down the operations of a network; each method returns the name of its output value.
 pub(super) struct Walk<'a> {
     pub(super) contents: &'a Contents<'a>,
     fold: bool,
-    /// What all names but the input's begin with, so that several networks stand in one graph.
+    /// The prefix of all names except the input's, so that several networks fit into one graph.
     prefix: String,
     graph: GraphProto,
 }
@@ -42,7 +42,7 @@ impl<'a> Walk<'a> {
         framed(walk.graph, contents, options, output, extent)
     }
 
-    /// The graph of several networks whose probabilities are averaged; each has what its logits mean.
+    /// The graph of several networks whose probabilities are averaged; each comes with the meaning of its logits.
     pub(super) fn average(members: &[(Contents<'_>, Output)], options: Options) -> GraphProto {
         let (mut graph, mut probabilities) = (GraphProto::default(), Vec::new());
         for (number, (contents, output)) in members.iter().enumerate() {
@@ -62,7 +62,7 @@ impl<'a> Walk<'a> {
         Self { contents, fold: options.fold, prefix, graph }
     }
 
-    /// Probabilities of logits that mean `output`, but for its thresholds.
+    /// Probabilities of logits with the meaning `output`, without its thresholds.
     fn probabilities(&mut self, logits: &str, output: &Output) -> String {
         let temperature = self.weights("temperature", &[1], &[output.temperature() as f32]);
         let tempered = self.node("tempered".into(), "Div", &[logits, &temperature], vec![]);
@@ -154,7 +154,7 @@ impl<'a> Walk<'a> {
         self.conv(&layer.conv.conv, &x)
     }
 
-    /// A layer's input and output together.
+    /// A layer's input and output combined.
     pub(super) fn join(&mut self, layer: &DenseLayer, x: String, h: String) -> String {
         let module = module(&layer.conv.conv);
         match self.contents.architecture.config.joining {
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A convolution whose output nothing but the batch-norm reads, so that the two can be one.
+    /// A convolution whose output only the batch-norm reads, so that the two can be merged.
     fn conv_norm_relu(&mut self, conv: &Conv, norm: &Norm, x: &str) -> String {
         let x = if self.fold {
             let (weight, bias) = folded(self.contents, conv, norm);
@@ -184,7 +184,7 @@ impl<'a> Walk<'a> {
         conv.bias.clone().map(|bias| &self.contents.parameters[bias])
     }
 
-    /// `conv` with these values of weight and bias.
+    /// `conv` with these values for weight and bias.
     fn conv_of(&mut self, conv: &Conv, x: &str, weight: &[f32], bias: Option<&[f32]>) -> String {
         let [weight_name, bias_name] = ["weight", "bias"].map(|part| format!("{}.{part}", conv.name));
         let shape = [conv.out_channels, conv.in_channels, conv.kernel, conv.kernel];
@@ -236,13 +236,13 @@ impl<'a> Walk<'a> {
         graph::node(&mut self.graph, name, op_type, input, attributes)
     }
 
-    /// The name that `name` has in a graph of several networks.
+    /// The name for `name` in a graph of several networks.
     pub(super) fn own(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 }
 
-/// The `graph` with its input and output, as `contents` take pictures.
+/// The `graph` with its input and output, matching the pictures of `contents`.
 fn framed(mut graph: GraphProto, contents: &Contents<'_>, options: Options, output: &str, extent: usize) -> GraphProto {
     let size = contents.card.input_size();
     let [height, width] = match options.dynamic_size {
@@ -256,7 +256,7 @@ fn framed(mut graph: GraphProto, contents: &Contents<'_>, options: Options, outp
     graph
 }
 
-/// Logits whose probabilities are `mean`: logarithms for a softmax, or log odds where labels are `independent`.
+/// Logits whose probabilities are `mean`: logarithms for a softmax, or log odds if labels are `independent`.
 fn logits_of(graph: &mut GraphProto, mean: &str, independent: bool) {
     if !independent {
         graph::node(graph, OUTPUT.into(), "Log", &[mean], vec![]);
@@ -268,7 +268,7 @@ fn logits_of(graph: &mut GraphProto, mean: &str, independent: bool) {
     graph::node(graph, OUTPUT.into(), "Log", &[&odds], vec![]);
 }
 
-/// The layer or transition that a convolution belongs to, as `features.denseblock1.denselayer1`.
+/// The layer or transition that a convolution belongs to, e.g. `features.denseblock1.denselayer1`.
 pub(super) fn module(conv: &Conv) -> &str {
     conv.name.rsplit_once('.').map_or(&conv.name, |(module, _)| module)
 }

@@ -1,4 +1,4 @@
-//! The part of ONNX's protobuf schema that a network of convolutions needs.
+//! The part of ONNX's protobuf schema that a convolutional network needs.
 //!
 //! Messages and field numbers are those of `onnx/onnx.proto` (proto2) of the ONNX specification, IR version 8, as
 //! released with ONNX 1.12; fields that are not written here are left out, and skipped where they are read.
@@ -21,7 +21,7 @@ pub const INT8: i32 = 3;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
 
-/// A file: a graph, what it needs to run and what it says of itself.
+/// A file: a graph, what it needs to run, and its metadata.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
     /// Version of the intermediate representation.
@@ -47,7 +47,7 @@ pub struct ModelProto {
 /// A set of operators.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {
-    /// Whose operators; empty for ONNX's own.
+    /// The domain of the operators; empty for ONNX's own.
     #[prost(string, optional, tag = "1")]
     pub domain: Option<String>,
     /// Their version.
@@ -66,7 +66,7 @@ pub struct StringStringEntryProto {
     pub value: Option<String>,
 }
 
-/// A network: operations in an order in which each finds its inputs made.
+/// A network: operations ordered so that each comes after those that compute its inputs.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GraphProto {
     /// The operations.
@@ -78,10 +78,10 @@ pub struct GraphProto {
     /// Constant tensors: the weights.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// What it reads.
+    /// Its inputs.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
-    /// What it makes.
+    /// Its outputs.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfoProto>,
 }
@@ -89,39 +89,39 @@ pub struct GraphProto {
 /// An operation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NodeProto {
-    /// Names of the values that it reads.
+    /// Names of its inputs.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// Names of the values that it makes.
+    /// Names of its outputs.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
     /// Its own name.
     #[prost(string, optional, tag = "3")]
     pub name: Option<String>,
-    /// The operator, as `Conv`.
+    /// The operator, e.g. `Conv`.
     #[prost(string, optional, tag = "4")]
     pub op_type: Option<String>,
-    /// The operator's settings.
+    /// The operator's attributes.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
 }
 
-/// A setting of an operation.
+/// An attribute of an operation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributeProto {
-    /// The setting's name.
+    /// The attribute's name.
     #[prost(string, optional, tag = "1")]
     pub name: Option<String>,
-    /// The value, if it is one number with a fraction.
+    /// The value, if it is a float.
     #[prost(float, optional, tag = "2")]
     pub f: Option<f32>,
-    /// The value, if it is one whole number.
+    /// The value, if it is an integer.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// The value, if it is a list of whole numbers.
+    /// The value, if it is a list of integers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
-    /// Which of them it is.
+    /// The type of the value.
     #[prost(enumeration = "AttributeType", optional, tag = "20")]
     pub r#type: Option<i32>,
 }
@@ -130,13 +130,13 @@ pub struct AttributeProto {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeType {
-    /// Nothing known.
+    /// Unknown.
     Undefined = 0,
-    /// One number with a fraction.
+    /// A float.
     Float = 1,
-    /// One whole number.
+    /// An integer.
     Int = 2,
-    /// A list of whole numbers.
+    /// A list of integers.
     Ints = 7,
 }
 
@@ -168,7 +168,7 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// A value's type; of its kinds, the tensor alone.
+/// A value's type; only tensors are supported.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TypeProto {
     /// Type of a tensor.

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::{Gradients, PIECE, Rates};
 
-/// Shares of the two moments that a step keeps.
+/// The shares of the two moments that a step keeps.
 const BETAS: (f64, f64) = (0.9, 0.999);
 
-/// Keeps a parameter without gradients from being divided by 0.
+/// Prevents a division by 0 for a parameter without gradients.
 const EPSILON: f64 = 1e-8;
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019), as `torch.optim.AdamW` with its own betas and
@@ -22,13 +22,13 @@ const EPSILON: f64 = 1e-8;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdamW<T> {
-    /// Share of the parameter that a step of rate 1 takes away.
+    /// Share of the parameter that a step with learning rate 1 subtracts.
     pub weight_decay: f64,
-    /// Steps done.
+    /// Number of steps done.
     pub steps: u64,
-    /// Means of the gradients, one for each parameter in the arena's order.
+    /// Moving averages of the gradients, one for each parameter in the arena's order.
     pub first: Vec<T>,
-    /// Means of their squares.
+    /// Moving averages of the squared gradients.
     pub second: Vec<T>,
 }
 
@@ -39,7 +39,8 @@ impl<T: Real> AdamW<T> {
         Self { weight_decay, steps: 0, first: zeros(), second: zeros() }
     }
 
-    /// One step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the moments.
+    /// Takes one step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the
+    /// moments.
     pub fn step<'a>(
         &mut self,
         learning_rate: impl Into<Rates>,

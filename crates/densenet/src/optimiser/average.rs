@@ -16,7 +16,7 @@ use crate::DenseNet;
 /// The smaller `d` of the first steps lets it forget the initial weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Average<T> {
-    /// Share of the average that a step keeps, in the long run; from 0 up to, not including, 1.
+    /// Share of the average that a step keeps, in the long run; at least 0, less than 1.
     pub decay: f64,
     /// Averages of the learnable values, in the arena's order.
     pub parameters: Vec<T>,
@@ -25,12 +25,12 @@ pub struct Average<T> {
 }
 
 impl<T: Real> Average<T> {
-    /// That of `network` before the first step.
+    /// The average for `network` before the first step.
     pub fn new(decay: f64, network: &DenseNet<T>) -> Self {
         Self { decay, parameters: network.parameters().to_vec(), running: network.running().to_vec() }
     }
 
-    /// Follows `network`, which has just made step number `step`, from 1.
+    /// Updates the average with `network`, which has just taken step number `step`, from 1.
     pub fn follow(&mut self, step: u64, network: &DenseNet<T>) {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
         let arenas = [(&mut self.parameters, network.parameters()), (&mut self.running, network.running())];
@@ -42,8 +42,8 @@ impl<T: Real> Average<T> {
         }
     }
 
-    /// Exchanges the averages with the network's values: the network predicts as the average does, until they are
-    /// exchanged again.
+    /// Swaps the averages with the network's values: the network predicts with the averages until they are swapped
+    /// again.
     pub fn exchange(&mut self, network: &mut DenseNet<T>) {
         network.exchange(&mut self.parameters, &mut self.running);
     }

@@ -1,4 +1,4 @@
-//! Gradients on their way into an optimiser: whole, or shortened to a norm.
+//! Gradients for an optimiser, possibly clipped to a norm.
 
 use densenet_kernels::simd::{Operation, Simd};
 use densenet_kernels::{Real, Scalar};
@@ -6,12 +6,12 @@ use rayon::prelude::*;
 
 use super::PIECE;
 
-/// Gradients in the arena's order, and a factor that an optimiser multiplies them by as it reads them.
+/// Gradients in the arena's order, and a factor by which an optimiser multiplies them as it reads them.
 #[derive(Clone, Copy, Debug)]
 pub struct Gradients<'a, T> {
     /// One for each parameter.
     pub values: &'a [T],
-    /// What they are multiplied by.
+    /// The factor by which they are multiplied.
     pub factor: f64,
 }
 
@@ -28,19 +28,19 @@ impl<'a, T> From<&'a Vec<T>> for Gradients<'a, T> {
 }
 
 impl<'a, T: Real> Gradients<'a, T> {
-    /// Gradients whose norm over all parameters is `most` at the most, as `torch.nn.utils.clip_grad_norm_`.
+    /// Gradients whose norm over all parameters is at most `most`, like `torch.nn.utils.clip_grad_norm_`.
     pub fn clipped(values: &'a [T], most: f64) -> Self {
         Self { values, factor: (most / (norm(values) + 1e-6)).min(1.0) }
     }
 }
 
-/// The Euclidean norm of `values`, summed up in double precision.
+/// The Euclidean norm of `values`, summed in double precision.
 pub fn norm<T: Real>(values: &[T]) -> f64 {
     let pieces: Vec<f64> = values.par_chunks(PIECE).map(|piece| T::dispatch(SumOfSquares(piece))).collect();
     pieces.iter().sum::<f64>().sqrt()
 }
 
-/// Sums that wait for nothing but themselves.
+/// Number of independent partial sums, which need not wait for each other.
 const SUMS: usize = 32;
 
 struct SumOfSquares<'a, T>(&'a [T]);
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn norms_by_hand() {
         assert_eq!(norm(&[3.0f32, -4.0]), 5.0);
-        // Pieces, groups and a rest.
+        // Whole pieces, groups and a remainder.
         let values: Vec<f64> = (0..2 * PIECE + 2 * SUMS + 5).map(|i| (i % 7) as f64).collect();
         let expected = values.iter().map(|v| v * v).sum::<f64>().sqrt();
         assert!((norm(&values) / expected - 1.0).abs() < 1e-14);

@@ -1,4 +1,4 @@
-//! Learning rates of the parts of a parameter arena.
+//! Learning rates for the parts of a parameter arena.
 
 use std::ops::Range;
 
@@ -13,20 +13,20 @@ impl From<f64> for Rates {
 }
 
 impl Rates {
-    /// A rate for the parameters from each place on, up to the next; places ascend and the first is 0. Parameters of rate 0
-    /// stay as they are, while momentum and moments go on following their gradients.
+    /// A rate for the parameters from each place up to the next; places ascend and the first is 0. Parameters with rate
+    /// 0 do not change, while their momentum and moments still follow their gradients.
     pub fn from_places(places: Vec<(usize, f64)>) -> Self {
         assert!(places.first().is_some_and(|&(first, _)| first == 0), "the first part begins at 0");
         assert!(places.is_sorted_by_key(|&(place, _)| place), "places ascend");
         Self(places)
     }
 
-    /// The place of the first parameter that learns.
+    /// The index of the first parameter that learns.
     pub fn learns_from(&self) -> Option<usize> {
         self.0.iter().find(|(_, rate)| *rate > 0.0).map(|&(place, _)| place)
     }
 
-    /// The parts of an arena of so many parameters, each with its rate.
+    /// The parts of an arena of `parameters` parameters, each with its rate.
     pub(super) fn parts(&self, parameters: usize) -> impl Iterator<Item = (Range<usize>, f64)> {
         let ends = self.0.iter().skip(1).map(|&(place, _)| place).chain([parameters]);
         self.0.iter().zip(ends).map(|(&(start, rate), end)| (start..end, rate))
@@ -37,7 +37,7 @@ impl Rates {
 mod tests {
     use crate::optimiser::{AdamW, Rates, Sgd};
 
-    /// Each part moves as if it stood alone with its rate, and a part of rate 0 not at all.
+    /// Each part moves as if it were alone with its rate, and a part with rate 0 does not move.
     #[test]
     fn parts_have_rates_of_their_own() {
         let rates = || Rates::from_places(vec![(0, 0.0), (2, 0.1), (3, 0.01)]);

@@ -15,17 +15,17 @@ use super::{Gradients, PIECE, Rates};
 /// p = p - learning_rate * v                       without
 /// ```
 ///
-/// The velocity starts at 0 and, unlike Sutskever's form, holds no learning rate, so a schedule acts at once. Weight
-/// decay acts on every parameter, those of batch-norms and biases included, as in the paper (section 4.2).
+/// The velocity starts at 0 and, unlike in Sutskever's form, does not include the learning rate, so a schedule acts at
+/// once. Weight decay acts on every parameter, including batch-norms' and biases, as in the paper (section 4.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sgd<T> {
-    /// Share of the velocity that is kept; from 0 up to, not including, 1.
+    /// Share of the velocity that is kept; at least 0, less than 1.
     pub momentum: f64,
     /// Whether the step looks ahead along the velocity (Nesterov).
     pub nesterov: bool,
-    /// Factor of the parameter that is added to its gradient.
+    /// Factor by which the parameter is added to its gradient.
     pub weight_decay: f64,
-    /// One for each parameter, in the arena's order; with the parameters it is all the state that training carries on.
+    /// One for each parameter, in the arena's order; with the parameters it is the complete state of training.
     pub velocity: Vec<T>,
 }
 
@@ -35,7 +35,8 @@ impl<T: Real> Sgd<T> {
         Self { momentum, nesterov, weight_decay, velocity: vec![T::zero(); parameters] }
     }
 
-    /// One step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the velocity.
+    /// Takes one step of `learning_rate` down `gradients`; both slices are in the arena's order and as long as the
+    /// velocity.
     pub fn step<'a>(
         &mut self,
         learning_rate: impl Into<Rates>,
@@ -97,7 +98,7 @@ impl<T: Scalar> Operation<T> for Piece<'_, T> {
 mod tests {
     use super::*;
 
-    /// Two steps with gradient 1 from parameter 1, worked by hand.
+    /// Two steps with gradient 1 from parameter 1, computed by hand.
     fn two_steps(momentum: f64, nesterov: bool, weight_decay: f64) -> f64 {
         let mut sgd = Sgd::new(1, momentum, nesterov, weight_decay);
         let mut parameter = [1.0f64];

@@ -1,4 +1,4 @@
-//! How large the values are that become bytes.
+//! Ranges of the values that become bytes.
 
 use std::collections::BTreeMap;
 use std::f64::consts::{PI, SQRT_2};
@@ -8,13 +8,13 @@ use super::readers_of_all;
 use crate::architecture::{Architecture, Norm};
 use crate::data::Preprocessing;
 
-/// Deviations from the mean that a range without data reaches to.
+/// Number of standard deviations around the mean that a range without data covers.
 const DEVIATIONS: f64 = 6.0;
 
-/// How far from 0 the numbers of pictures reach of which nothing is known but that they are normalised.
+/// The assumed range of pictures, on either side of 0, if all that is known is that they are normalised.
 const NORMALISED: f64 = 4.0;
 
-/// The numbers of a channel of pictures, as a network reads them.
+/// The values of a picture channel, as a network reads them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pixels {
     /// The lowest.
@@ -25,7 +25,7 @@ pub struct Pixels {
     pub mean: f64,
 }
 
-/// The activations that a convolution reads: `relu(bn(x))`, a value of each channel.
+/// The activations that a convolution reads: `relu(bn(x))`, a value for each channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Activations {
     /// The largest.
@@ -36,22 +36,23 @@ pub struct Activations {
     pub square: Vec<f64>,
 }
 
-/// What is known of a network's values before they become integers.
+/// Calibration: what is known about a network's values before quantization.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
-    /// By the name of the convolution that reads them.
+    /// Activations, by the name of the convolution that reads them.
     pub activations: BTreeMap<String, Activations>,
-    /// Those of each channel of pictures.
+    /// Values of each channel of the pictures.
     pub pictures: Vec<Pixels>,
     /// The lowest and the highest value of each channel of each block's maps.
     pub maps: Vec<Vec<(f64, f64)>>,
-    /// Whether they were measured; else they are what the batch-norms tell.
+    /// Whether they were measured; otherwise they come from the batch-norms.
     pub measured: bool,
 }
 
 impl Calibration {
-    /// What the batch-norms tell, without any data: whatever becomes bytes stands before or after one, and is taken to be
-    /// distributed normally. Pictures stand before none; they are taken to have a mean of 0 and to reach from -4 to 4.
+    /// Calibration from the batch-norms, without any data: everything that becomes bytes comes directly before or after
+    /// a batch-norm, and is assumed to be normally distributed. Pictures do not; they are assumed to have a mean of 0
+    /// and to range from -4 to 4.
     pub fn of_norms(architecture: &Architecture, parameters: &[f32], running: &[f32]) -> Self {
         let activations = architecture.pre_activations().map(|op| {
             let values = |range: &Range<usize>| parameters[range.clone()].iter().map(|&v| f64::from(v));
@@ -60,7 +61,7 @@ impl Calibration {
         });
         let mut maps: Vec<_> = readers_of_all(architecture).map(|norm| ranges(norm, running)).collect();
         if architecture.stem_norm.is_some() {
-            // A ReLU made the first map.
+            // The first map is the output of a ReLU.
             maps[0][..architecture.stem_conv.out_channels].iter_mut().for_each(|(low, _)| *low = low.max(0.0));
         }
         let pixels = Pixels { low: -NORMALISED, high: NORMALISED, mean: 0.0 };
@@ -68,8 +69,8 @@ impl Calibration {
         Self { activations: activations.collect(), pictures, maps, measured: false }
     }
 
-    /// The same of pictures that are prepared like this: what black and white become bounds them, so that each of the 256
-    /// values of a pixel has a byte of its own.
+    /// The same for pictures that are prepared with `preprocessing`: the values of black and white bound them, so that
+    /// each of the 256 values of a pixel has its own byte.
     pub fn of_prepared(mut self, preprocessing: &Preprocessing) -> Self {
         for (pixels, (low, high)) in self.pictures.iter_mut().zip(preprocessing.bounds()) {
             *pixels = Pixels { low, high, ..*pixels };
@@ -78,7 +79,7 @@ impl Calibration {
     }
 }
 
-/// Mean less and plus some deviations, by the running statistics of `norm`.
+/// Mean minus and plus some standard deviations, from the running statistics of `norm`.
 fn ranges(norm: &Norm, running: &[f32]) -> Vec<(f64, f64)> {
     let channels = running[norm.mean.clone()].iter().zip(&running[norm.variance.clone()]);
     let range = |(&mean, &variance): (&f32, &f32)| {
@@ -89,7 +90,7 @@ fn ranges(norm: &Norm, running: &[f32]) -> Vec<(f64, f64)> {
 }
 
 impl Activations {
-    /// Those of normally distributed values, mean and deviation of each channel, after a ReLU.
+    /// Activations of normally distributed values after a ReLU, given mean and standard deviation of each channel.
     fn normal(channels: impl Iterator<Item = (f64, f64)>) -> Self {
         let mut activations = Self::default();
         for (mean, deviation) in channels {

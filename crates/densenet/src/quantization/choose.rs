@@ -9,19 +9,19 @@ use crate::config::Joining;
 use crate::{Error, Result};
 
 /// How much of a channel's range its activation's scale follows; the weights follow the rest. 1 gives every channel all
-/// bytes, 0 gives all channels one scale. `docs/int8.md` has what others give.
+/// bytes, 0 gives all channels one scale. From 0.5 to 1 there is little difference.
 const BALANCE: f64 = 0.7;
 
-/// The smallest range that is told from 0.
+/// The smallest range that is distinguished from 0.
 const LEAST_RANGE: f64 = 1e-12;
 
-/// The integers of a network.
+/// Quantizes a network.
 ///
 /// # Errors
-/// Layers that join otherwise than densely, and values that are not finite.
+/// Layers that are not densely connected, or values that are not finite.
 pub fn quantize(architecture: &Architecture, parameters: &[f32], calibration: &Calibration) -> Result<Quantization> {
     if architecture.config.joining != Joining::Dense {
-        return Err(Error::Config("only networks whose layers join densely become integers".into()));
+        return Err(Error::Config("only networks with dense connections can be quantized".into()));
     }
     let pictures = Pictures::of(&calibration.pictures, architecture.config.in_channels)?;
     let stem = Weights::new(&architecture.stem_conv, parameters)?;
@@ -42,27 +42,27 @@ pub fn quantize(architecture: &Architecture, parameters: &[f32], calibration: &C
     Ok(Quantization { convs, picture_zero: pictures.zero, maps })
 }
 
-/// The bytes of pictures.
+/// The quantization of pictures.
 struct Pictures {
-    /// Of each channel, as it is stored in single precision.
+    /// The scale of each channel, as stored in single precision.
     scale: Vec<f64>,
     zero: Vec<f32>,
-    /// The mean of the numbers that they stand for.
+    /// The mean of the values in each channel.
     mean: Vec<f64>,
 }
 
 impl Pictures {
-    /// Those of pictures of so many `channels`.
+    /// The quantization of pictures with this many `channels`.
     fn of(pixels: &[Pixels], channels: usize) -> Result<Self> {
         let finite = |Pixels { low, high, mean }: &Pixels| [low, high, mean].into_iter().all(|value| value.is_finite());
         if pixels.len() != channels || !pixels.iter().all(finite) {
             let message =
-                format!("{} channels of pictures are known, or some are not finite; {channels} must be", pixels.len());
+                format!("{} picture channels are known, or some are not finite; {channels} are needed", pixels.len());
             return Err(Error::Config(message));
         }
         let mut pictures = Self { scale: Vec::new(), zero: Vec::new(), mean: Vec::new() };
         for &Pixels { low, high, mean } in pixels {
-            // Pictures are padded with zeros, so that 0 lies in the range.
+            // Pictures are padded with zeros, so the range includes 0.
             let (low, high) = (low.min(0.0), high.max(0.0));
             let scale = single((high - low).max(LEAST_RANGE) / MOST_BYTE);
             pictures.scale.push(scale);
@@ -78,10 +78,10 @@ fn single(scale: f64) -> f64 {
     f64::from(scale.max(f64::from(f32::MIN_POSITIVE)) as f32)
 }
 
-/// The scale and zero of channels with those ranges.
+/// The scales and zero points of channels with these ranges.
 fn maps(ranges: &[(f64, f64)]) -> QuantizedMaps {
     let channel = |&(low, high): &(f64, f64)| {
-        // 0 is a byte, as convolutions pad with it and integers' zeros are in other programs.
+        // 0 must be an exact byte: convolutions pad with it, and zero points are integers in other programs.
         let (low, high) = (low.min(0.0), high.max(0.0));
         let scale = (high - low).max(LEAST_RANGE) / MOST_BYTE;
         (scale as f32, (-low / scale).round_ties_even() as u8)
@@ -101,12 +101,12 @@ struct Weights<'a> {
     /// `[out][in][kernel][kernel]`.
     values: &'a [f32],
     inputs: usize,
-    /// Places of the kernel.
+    /// Number of positions of the kernel.
     kernel: usize,
 }
 
 impl<'a> Weights<'a> {
-    /// Those of `conv` among the `parameters`.
+    /// The weights of `conv` among the `parameters`.
     fn new(conv: &Conv, parameters: &'a [f32]) -> Result<Self> {
         let values = &parameters[conv.weight.clone()];
         match values.iter().all(|weight| weight.is_finite()) {
@@ -115,7 +115,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The weights of each output, each with its input.
+    /// The weights of each output, each with the number of its input channel.
     fn outputs(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, f64)>> {
         let kernel = self.kernel;
         self.values
@@ -123,8 +123,8 @@ impl<'a> Weights<'a> {
             .map(move |output| output.iter().enumerate().map(move |(i, &weight)| (i / kernel, f64::from(weight))))
     }
 
-    /// SmoothQuant's scales of the inputs (Xiao et al., ICML 2023, arXiv 2211.10438, equation 4): the activations' one scale
-    /// is taken into those of the channels.
+    /// SmoothQuant's scales for the inputs (Xiao et al., ICML 2023, arXiv 2211.10438, equation 4): the activations'
+    /// common scale is merged into those of the channels.
     fn balanced(&self, activations: &Activations) -> Vec<f64> {
         let mut most_weight = vec![LEAST_RANGE; self.inputs];
         for output in self.outputs() {
@@ -136,7 +136,7 @@ impl<'a> Weights<'a> {
         ranges().map(input).map(single).collect()
     }
 
-    /// The scale of each output's weights for inputs of these scales.
+    /// The scale of each output's weights, for inputs with these scales.
     fn scales(&self, input_scale: &[f64]) -> Vec<f64> {
         let most = |output: &mut dyn Iterator<Item = (usize, f64)>| {
             output.map(|(input, weight)| (weight * input_scale[input]).abs()).fold(LEAST_RANGE * LEAST_RANGE, f64::max)
@@ -144,8 +144,8 @@ impl<'a> Weights<'a> {
         self.outputs().map(|mut output| single(most(&mut output) / MOST_WEIGHT)).collect()
     }
 
-    /// Rounds the weights for inputs of these scales, and keeps the mean of each output where it was for inputs of these
-    /// means.
+    /// Rounds the weights for inputs with these scales, and keeps the mean of each output unchanged for inputs with
+    /// these means.
     fn quantize(&self, input_scale: Vec<f64>, mean: &[f64]) -> QuantizedConv {
         let scales = self.scales(&input_scale);
         let (mut weights, mut correction) = (Vec::with_capacity(self.values.len()), Vec::new());

@@ -1,12 +1,12 @@
-//! Eight bits for inference: what of a network becomes integers, and by which scales.
+//! Int8 inference: which parts of a network become integers, and with which scales.
 //!
-//! A map of a dense block is bytes `q` with a scale and a zero of each channel, `x = scale * (q - zero)`, written once by the
-//! layer that makes it. A layer that reads it normalises it, rectifies it and brings it to the scale that its activation has
-//! in that channel by one multiply and add a channel ([`QuantizedConv::read`]). The scales of a convolution's activations go
-//! into its weights before these become integers, one scale for each of its outputs. So each channel has a scale of its own
-//! for each of its readers, and the sums are of integers.
+//! A map of a dense block is bytes `q` with a scale and a zero point per channel, `x = scale * (q - zero)`, written
+//! once by the layer that computes it. A layer that reads it applies batch-norm and ReLU, and converts it to the scale
+//! of its activation in that channel, all with one multiply and add per channel ([`QuantizedConv::read`]). The scales
+//! of a convolution's activations are merged into its weights before these are quantized with one scale per output. So
+//! each channel has its own scale for each of its readers, and the sums are sums of integers.
 //!
-//! A picture becomes bytes, too, with a scale and a zero of each channel. The classifier stays in floating point.
+//! A picture becomes bytes, too, with a scale and a zero point per channel. The classifier stays in floating point.
 
 mod activations;
 mod choose;
@@ -30,26 +30,26 @@ const MOST_WEIGHT: f64 = 127.0;
 /// The integers of a network, and their scales.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Quantization {
-    /// Those of each convolution, by its name.
+    /// The integers of each convolution, by its name.
     pub convs: BTreeMap<String, QuantizedConv>,
-    /// The byte that stands for 0 in each channel of pictures, with a fraction: `x = scale * (byte - zero)`, where the scale
-    /// is the stem's for its inputs.
+    /// The byte that stands for 0 in each channel of pictures, with a fraction: `x = scale * (byte - zero)`, where the
+    /// scale is the stem's for its inputs.
     pub picture_zero: Vec<f32>,
-    /// Those of the maps of each block.
+    /// The scales and zero points of each block's maps.
     pub maps: Vec<QuantizedMaps>,
 }
 
 /// Feature maps in bytes: `x = scale * (q - zero)`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantizedMaps {
-    /// Of each channel of the concatenation, above 0.
+    /// The scale of each channel of the concatenation, above 0.
     pub scale: Vec<f32>,
-    /// Of each channel: the byte that stands for 0.
+    /// The zero point of each channel: the byte that stands for 0.
     pub zero: Vec<u8>,
 }
 
 impl Quantization {
-    /// Writes the weights that the integers stand for to `parameters`, laid out as [`Architecture::parameters`].
+    /// Writes the weights that the integers stand for into `parameters`, laid out as in [`Architecture::parameters`].
     pub fn dequantize<T: Scalar>(&self, architecture: &Architecture, parameters: &mut [T]) {
         for conv in architecture.convs() {
             let values = self.convs[&conv.name].dequantized();
@@ -61,7 +61,7 @@ impl Quantization {
     /// Checks that these are the integers of a network of `architecture`.
     ///
     /// # Errors
-    /// A convolution or a block that has none, or another number of them; the message names it.
+    /// A convolution or a block whose integers are missing or have the wrong number; the message names it.
     pub fn check(&self, architecture: &Architecture) -> Result<(), String> {
         let numbers = |what: &str, found: usize, wanted: usize| match found == wanted {
             true => Ok(()),
@@ -75,7 +75,7 @@ impl Quantization {
             numbers(&format!("{name}.correction"), conv.correction.len(), *out_channels)?;
             let (products, most) = (weight.len() / out_channels, int8::MOST_TERMS);
             if products > most {
-                return Err(format!("{name} adds {products} products up; in integers {most} fit a sum"));
+                return Err(format!("{name} sums {products} products; in integers at most {most} fit"));
             }
         }
         numbers("zeros of pictures", self.picture_zero.len(), architecture.config.in_channels)?;
@@ -93,25 +93,25 @@ impl Quantization {
     }
 }
 
-/// A convolution of bytes.
+/// An int8 convolution.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantizedConv {
     /// `[out][in][kernel][kernel]`, from -127 to 127: the weight is `weight * weight_scale[out] / input_scale[in]`.
     pub weight: Vec<i8>,
-    /// Of each output channel, above 0.
+    /// The scale of each output channel, above 0.
     pub weight_scale: Vec<f32>,
-    /// Of each input channel, above 0: an activation is `input_scale * byte`.
+    /// The scale of each input channel, above 0: an activation is `input_scale * byte`.
     pub input_scale: Vec<f32>,
-    /// What is added to each output channel, since rounding the weights moved its mean.
+    /// What is added to each output channel, because rounding the weights shifted its mean.
     pub correction: Vec<f32>,
 }
 
-/// A multiply and an add of each channel.
+/// A multiply and an add per channel.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Requantize {
-    /// What each channel is multiplied by.
+    /// The factor of each channel.
     pub scale: Vec<f32>,
-    /// What is added then.
+    /// The summand of each channel, added after the multiplication.
     pub shift: Vec<f32>,
 }
 
@@ -121,27 +121,27 @@ impl Requantize {
         Self { scale, shift }
     }
 
-    /// As the operations take it.
+    /// In the form that the operations take.
     pub fn affine(&self) -> Affine<'_, f32> {
         Affine { scale: &self.scale, shift: &self.shift }
     }
 }
 
 impl QuantizedMaps {
-    /// From bytes to numbers.
+    /// The conversion from bytes to numbers.
     pub fn dequantize(&self) -> Requantize {
         Requantize::of(self.channels().map(|(scale, zero)| (scale, -scale * zero)))
     }
 
-    /// Scale and zero of each channel.
+    /// Scale and zero point of each channel.
     fn channels(&self) -> impl Iterator<Item = (f64, f64)> {
         self.scale.iter().zip(&self.zero).map(|(&scale, &zero)| (scale.into(), zero.into()))
     }
 }
 
 impl QuantizedConv {
-    /// From bytes of the first of `maps` to those of the activations of this convolution, which reads them by the
-    /// batch-norm `norm`.
+    /// The conversion from bytes of the first of `maps` to activation bytes of this convolution, which reads them
+    /// through the batch-norm `norm`.
     pub fn read(&self, maps: &QuantizedMaps, norm: Affine<'_, f32>) -> Requantize {
         let norm = norm.scale.iter().zip(norm.shift).map(|(&scale, &shift)| (f64::from(scale), f64::from(shift)));
         let channels = maps.channels().zip(norm).zip(&self.input_scale);
@@ -151,7 +151,8 @@ impl QuantizedConv {
         }))
     }
 
-    /// From sums of this convolution, of `bias`, to the bytes of the activations that `next` reads by the batch-norm `norm`.
+    /// The conversion from sums of this convolution, with `bias`, to the activation bytes that `next` reads through the
+    /// batch-norm `norm`.
     pub fn write_activations(&self, bias: Option<&[f32]>, norm: Affine<'_, f32>, next: &Self) -> Requantize {
         let outputs = self.outputs(bias).zip(norm.scale.iter().zip(norm.shift)).zip(&next.input_scale);
         Requantize::of(outputs.map(|(((weight_scale, added), (&scale, &shift)), &to)| {
@@ -160,7 +161,8 @@ impl QuantizedConv {
         }))
     }
 
-    /// From sums of this convolution, of `bias`, to the bytes of a map, whose channels `maps` has from `first` on.
+    /// The conversion from sums of this convolution, with `bias`, to the bytes of a map, whose channels `maps` has from
+    /// `first` on.
     pub fn write_map(&self, bias: Option<&[f32]>, maps: &QuantizedMaps, first: usize) -> Requantize {
         let outputs = self.outputs(bias).zip(maps.channels().skip(first));
         Requantize::of(
@@ -179,7 +181,7 @@ impl QuantizedConv {
         self.weight.iter().enumerate().map(value).collect()
     }
 
-    /// The scale of each output's sums, and what is added to the output.
+    /// The scale of each output's sums, and the value added to the output.
     fn outputs(&self, bias: Option<&[f32]>) -> impl Iterator<Item = (f64, f64)> {
         let bias = move |output: usize| bias.map_or(0.0, |bias| f64::from(bias[output]));
         let outputs = self.weight_scale.iter().zip(&self.correction).enumerate();
@@ -187,7 +189,7 @@ impl QuantizedConv {
     }
 }
 
-/// The batch-norm that reads all maps of each block: that of the transition after it, or the last.
+/// The batch-norm that reads all maps of each block: that of the transition after it, or the final one.
 fn readers_of_all(architecture: &Architecture) -> impl Iterator<Item = &Norm> {
     architecture
         .blocks

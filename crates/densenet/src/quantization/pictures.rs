@@ -5,14 +5,16 @@ use densenet_kernels::Affine;
 use super::{QuantizedConv, QuantizedMaps, Requantize};
 
 impl QuantizedConv {
-    /// From pictures, whose bytes have such a `zero`, to the bytes that this convolution, the stem's, reads.
+    /// The conversion from pictures, whose bytes have this `zero`, to the bytes that this convolution, the stem's,
+    /// reads.
     pub fn read_pictures(&self, zero: &[f32]) -> Requantize {
         let channels = self.input_scale.iter().zip(zero);
         Requantize::of(channels.map(|(&scale, &zero)| (1.0 / f64::from(scale), zero.into())))
     }
 
-    /// From sums of this convolution, the stem's, of `bias`, over bytes of pictures with such a `zero`, to the bytes of the
-    /// first of `maps`: by way of the batch-norm `norm`, if there is one, and its ReLU, which the bound at 0 is.
+    /// The conversion from sums of this convolution, the stem's, with `bias`, over bytes of pictures with this `zero`,
+    /// to the bytes of the first of `maps`: through the batch-norm `norm`, if there is one, and its ReLU, which is the
+    /// bound at 0.
     pub fn write_first_map(
         &self,
         zero: &[f32],
@@ -31,7 +33,7 @@ impl QuantizedConv {
         }))
     }
 
-    /// What the sums of each output are over inputs that hold `zero` everywhere.
+    /// The sums of each output over inputs that are `zero` everywhere.
     fn sums_of(&self, zero: &[f32]) -> impl Iterator<Item = f64> {
         let (inputs, outputs) = (self.input_scale.len(), self.weight_scale.len());
         let kernel = self.weight.len() / (inputs * outputs).max(1);

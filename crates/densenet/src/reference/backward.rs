@@ -14,15 +14,15 @@ use crate::Architecture;
 use crate::architecture::{Conv, DenseLayer, Norm, PreAct};
 use crate::config::{HeadPool, Joining, PoolKind};
 
-/// What the batch-norms took in the forward pass.
+/// The statistics that the batch-norms used in the forward pass.
 pub(super) enum Mode<'a, T> {
     /// The running statistics, constants.
     Inference { running: &'a [T] },
-    /// The batch's, which depend on their input; dropout acted.
+    /// The batch's, which depend on their input; dropout was active.
     Training { dropout_seed: u64 },
 }
 
-/// A walk through the network from the logits back to the pictures, which takes the tape from its end.
+/// A traversal of the network from the logits back to the pictures, which consumes the tape from its end.
 pub(super) struct Backward<'a, T> {
     arch: &'a Architecture,
     parameters: &'a [T],
@@ -31,14 +31,15 @@ pub(super) struct Backward<'a, T> {
     gradients: Gradients<T>,
 }
 
-/// What a backward pass finds.
+/// The result of a backward pass.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
-    /// Of every parameter, in the parameter arena's order.
+    /// Gradients of every parameter, in the order of the parameter arena.
     pub parameters: Vec<T>,
-    /// `(N, C, H, W)`, of the pictures.
+    /// `(N, C, H, W)`: gradients of the pictures.
     pub images: Vec<T>,
-    /// `(N, C, H, W)` of each block's output, as the transition reads it; of the last block's, activated.
+    /// `(N, C, H, W)`: gradients of each block's output, as the transition reads it; for the last block, after
+    /// activation.
     pub blocks: Vec<Vec<T>>,
 }
 
@@ -49,7 +50,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         Self { arch, parameters, tape, mode, gradients }
     }
 
-    /// Gradients for `images` `(N, C, H, W)` of `shape` and `dlogits` `(N, classes)`.
+    /// Gradients, given `images` `(N, C, H, W)` of `shape` and `dlogits` `(N, classes)`.
     pub(super) fn gradients(mut self, shape: Shape4, images: &[T], dlogits: &[T]) -> Gradients<T> {
         let arch = self.arch;
         let mut dx = self.head(dlogits);
@@ -92,7 +93,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
             let gradients = linear::backward(layer.out_features, &x, self.get(&layer.weight), &dy);
             self.put(&layer.weight, &gradients.dweight);
             self.put(&layer.bias, &gradients.dbias);
-            // A layer but the first reads what a ReLU made.
+            // Every layer except the first reads the output of a ReLU.
             dy = if i > 0 { relu::backward(&x, &gradients.dx) } else { gradients.dx };
         }
         dy
@@ -155,7 +156,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         Map { shape: x.shape, values: gradients.dx }
     }
 
-    /// Those that `norm` took of its input `x`.
+    /// The statistics that `norm` used for its input `x`.
     fn statistics(&self, norm: &Norm, x: &Map<T>) -> (Source, Statistics<T>) {
         match self.mode {
             Mode::Inference { running } => (Source::Running, running_statistics(norm, running)),
@@ -163,7 +164,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
         }
     }
 
-    /// Puts a batch-norm's gradients in their place, to those of later readers that have it in common.
+    /// Stores a batch-norm's gradients, added to those of later readers that share it.
     fn put_norm(&mut self, norm: &Norm, dgamma: &[T], dbeta: &[T]) {
         for (place, own) in [(&norm.weight, dgamma), (&norm.bias, dbeta)] {
             let before = self.gradients.parameters[place.clone()].to_vec();
@@ -192,7 +193,7 @@ impl<'a, T: Scalar> Backward<'a, T> {
     }
 }
 
-/// Gradients of a layer's input by the direct way and of its output of `channels`, from that of the two joined.
+/// Gradients of a layer's direct input and of its output of `channels`, given that of the two combined.
 fn separate<T: Scalar>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
     match joining {
         Joining::Dense => split(&dy, channels),
@@ -201,7 +202,7 @@ fn separate<T: Scalar>(joining: Joining, dy: Map<T>, channels: usize) -> (Vec<T>
     }
 }
 
-/// Undoes a concatenation along the channels, of which the second part has `channels`.
+/// Undoes a concatenation along the channels, where the second part has `channels`.
 fn split<T: Scalar>(dy: &Map<T>, channels: usize) -> (Vec<T>, Map<T>) {
     let plane = dy.shape.plane();
     let (mut first, mut second) = (Vec::new(), Vec::new());

@@ -13,15 +13,15 @@ use crate::Architecture;
 use crate::architecture::{DenseLayer, Norm, PreAct};
 use crate::config::{HeadPool, Joining, PoolKind};
 
-/// Where batch-norms take their statistics from.
+/// The source of the batch-norms' statistics.
 pub(super) enum Mode<'a, T> {
-    /// From the running ones.
+    /// The running statistics.
     Inference { running: &'a [T] },
-    /// From the batch, which moves the running ones; dropout acts.
+    /// The batch, which updates the running statistics; dropout is active.
     Training { running: &'a mut [T], dropout_seed: u64 },
 }
 
-/// A walk through the network from the pictures to the logits.
+/// A traversal of the network from the pictures to the logits.
 pub(super) struct Forward<'a, T> {
     arch: &'a Architecture,
     parameters: &'a [T],
@@ -45,7 +45,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
         x
     }
 
-    /// What the classifier reads, `(N, features)`.
+    /// The input of the classifier, `(N, features)`.
     pub(super) fn features(&mut self, shape: Shape4, images: &[T]) -> Vec<T> {
         let arch = self.arch;
         let mut x = self.stem(shape, images);
@@ -93,7 +93,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
         Map { shape, values }
     }
 
-    /// `H(x)` of the layer of that number, with dropout after its last convolution.
+    /// `H(x)` for the layer with this number, with dropout after its last convolution.
     fn layer(&mut self, layer: &DenseLayer, number: u64, mut x: Map<T>) -> Map<T> {
         for pre_act in layer.bottleneck.iter().chain([&layer.conv]) {
             x = self.pre_act(pre_act, x);
@@ -134,7 +134,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
                 let [mean, variance] = running.get_disjoint_mut(places).expect("places of the arena");
                 let (seen_mean, seen_variance) = (mean[..norm.seen].to_vec(), variance[..norm.seen].to_vec());
                 batch_norm::update_running(x.shape, &batch, mean, variance);
-                // An earlier reader has moved these.
+                // An earlier reader has already updated these.
                 mean[..norm.seen].copy_from_slice(&seen_mean);
                 variance[..norm.seen].copy_from_slice(&seen_variance);
                 batch
@@ -147,7 +147,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
     }
 }
 
-/// The operation's learnable values, out of the arena.
+/// The operation's learnable values from the arena.
 pub(super) fn pre_act_parameters<'a, T>(pre_act: &PreAct, arena: &'a [T]) -> pre_activation::Parameters<'a, T> {
     pre_activation::Parameters {
         gamma: &arena[pre_act.norm.weight.clone()],
@@ -157,7 +157,7 @@ pub(super) fn pre_act_parameters<'a, T>(pre_act: &PreAct, arena: &'a [T]) -> pre
     }
 }
 
-/// A layer's input `x` and output `h` together.
+/// A layer's input `x` and output `h` combined.
 fn join<T: Scalar>(joining: Joining, x: Map<T>, h: Map<T>) -> Map<T> {
     match joining {
         Joining::Dense => concatenate(&x, &h),

@@ -1,4 +1,4 @@
-//! Post-activation networks, which are walked as pre-activation ones, beside the walk that their name says.
+//! Post-activation networks, which are run as pre-activation ones, compared with a direct traversal.
 
 use densenet_kernels::random::Stream;
 use densenet_kernels::reference::batch_norm;
@@ -23,7 +23,7 @@ impl Values<'_> {
         Map { shape: geometry(conv).output(x.shape), values }
     }
 
-    /// `relu(bn(x))` by those channels of the tensors of `norm` that start with `first`.
+    /// `relu(bn(x))` with those channels of the tensors of `norm` that start at `first`.
     fn norm_relu(&self, norm: &str, first: usize, x: &Map<f64>) -> Map<f64> {
         let part = |tensors: &[Tensor], arena: &[f64], part: &str| {
             let place = tensors.iter().find(|tensor| tensor.name == format!("{norm}.{part}")).unwrap().range.start;

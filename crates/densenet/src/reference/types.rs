@@ -1,4 +1,4 @@
-//! What the forward and the backward pass share.
+//! Types shared by the forward and the backward pass.
 
 use densenet_kernels::Scalar;
 use densenet_kernels::reference::batch_norm::Statistics;
@@ -26,14 +26,14 @@ pub(super) struct Map<T> {
     pub values: Vec<T>,
 }
 
-/// What the backward pass needs of the forward pass.
+/// What the backward pass needs from the forward pass.
 #[derive(Debug)]
 pub(super) struct Tape<T> {
     /// Every batch-norm's input, in order.
     pub inputs: Vec<Map<T>>,
-    /// Places of the stem's maxima, if it takes any.
+    /// Positions of the stem's maxima, if it takes any.
     pub stem_places: Vec<usize>,
-    /// Places of the head's.
+    /// Positions of the head's maxima.
     pub head_places: Vec<usize>,
     /// Every linear layer's input, in order.
     pub linear_inputs: Vec<Vec<T>>,
@@ -45,17 +45,17 @@ impl<T> Tape<T> {
     }
 }
 
-/// Those of the `running` statistics that are the batch-norm's.
+/// The batch-norm's part of the `running` statistics.
 pub(super) fn running_statistics<T: Scalar>(norm: &Norm, running: &[T]) -> Statistics<T> {
     Statistics { mean: running[norm.mean.clone()].to_vec(), variance: running[norm.variance.clone()].to_vec() }
 }
 
-/// The convolution's geometry in the words of the reference operations.
+/// The convolution's geometry as an argument for the reference operations.
 pub(super) fn geometry(conv: &Conv) -> conv::Conv {
     conv::Conv { out_channels: conv.out_channels, kernel: conv.kernel, stride: conv.stride, padding: conv.padding }
 }
 
-/// The window of a stem's pooling in the words of the reference operations.
+/// The window of a stem's pooling as an argument for the reference operations.
 pub(super) fn window(StemPool { kernel, stride, padding, .. }: StemPool) -> Pool {
     Pool { kernel, stride, padding }
 }

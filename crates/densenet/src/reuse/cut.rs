@@ -6,26 +6,26 @@ use super::readers::{Reader, readers};
 use super::{check, reading};
 use crate::{Architecture, Error, Result};
 
-/// What was cut of a network, and what it had.
+/// What was cut from a network, and what it had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cut {
-    /// Connections from a map to a layer that reads it.
+    /// Number of connections from a map to a layer that reads it.
     pub connections: usize,
-    /// Of these, the ones that were cut.
+    /// How many of these were cut.
     pub cut_connections: usize,
-    /// Parameters that a network without them has less: their weights, and the scale and shift of each channel that the
-    /// layer's own batch-norm no longer reads.
+    /// How many parameters fewer a network without them has: their weights, and the scale and shift of each channel
+    /// that the layer's own batch-norm no longer reads.
     pub params: usize,
-    /// Multiply-adds of one picture that such a network does not do.
+    /// Multiply-adds per picture that such a network saves.
     pub macs: u64,
 }
 
-/// Sets to zero, in `parameters`, the weights of all connections whose mean absolute weight is below `share` of the largest of
-/// the same layer. Costs are of a picture of `size` by `size` pixels; as in [`Info`](crate::info::Info), a transition's
-/// convolution is counted before its pooling.
+/// Sets to zero, in `parameters`, the weights of all connections whose mean absolute weight is below `share` of the
+/// largest in the same layer. Costs are for a picture of `size` by `size` pixels; as in [`Info`](crate::info::Info), a
+/// transition's convolution is counted before its pooling.
 ///
 /// # Errors
-/// A share that is not from 0 to 1, a picture too small for the network, and those of [`reuse`](super::reuse()).
+/// A share outside 0 to 1, a picture too small for the network, and those of [`reuse`](super::reuse()).
 pub fn cut(architecture: &Architecture, parameters: &mut [f32], share: f64, size: usize) -> Result<Cut> {
     check(architecture, parameters)?;
     if !(0.0..=1.0).contains(&share) {
@@ -54,7 +54,7 @@ impl Cut {
     }
 }
 
-/// Cuts what one layer hardly reads; it uses each of its weights at so many `pixels`.
+/// Cuts what one layer hardly reads; it uses each of its weights at this many `pixels`.
 fn cut_reader(reader: &Reader<'_>, parameters: &mut [f32], share: f64, pixels: u64) -> Cut {
     let shares = reading(reader, parameters).shares();
     let mut found = Cut { connections: shares.len(), ..Cut::default() };

@@ -7,20 +7,21 @@ use crate::architecture::{Conv, DenseLayer};
 
 /// A convolution or linear layer that reads the concatenation of maps.
 pub struct Reader<'a> {
-    /// Its name, as `features.denseblock1.denselayer2.conv1`.
+    /// Its name, e.g. `features.denseblock1.denselayer2.conv1`.
     pub name: &'a str,
     /// Channels of each map that it reads.
     pub widths: Vec<usize>,
-    /// Its outputs.
+    /// Number of its outputs.
     pub outputs: usize,
     /// Its weights `[outputs, channels, values]`, in the parameters.
     weight: Range<usize>,
-    /// Weights of each output for each channel: of a convolution the places of its kernel, of a linear layer the pixels.
+    /// Weights of each output for each channel: for a convolution the positions of its kernel, for a linear layer the
+    /// pixels.
     values: usize,
 }
 
 impl Reader<'_> {
-    /// Weights for that map, counted from 0.
+    /// Number of weights for a map, counted from 0.
     pub fn count(&self, map: usize) -> usize {
         self.outputs * self.widths[map] * self.values
     }
@@ -34,7 +35,7 @@ impl Reader<'_> {
     }
 }
 
-/// The layers of that block in order, then its transition, or the first linear layer after the last block.
+/// The layers of a block in order, then its transition, or after the last block the first linear layer.
 pub fn readers(architecture: &Architecture, block: usize) -> Vec<Reader<'_>> {
     let (index, block) = (block, &architecture.blocks[block]);
     let widths: Vec<usize> = block.widths().collect();

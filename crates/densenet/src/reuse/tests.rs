@@ -8,7 +8,7 @@ fn small() -> Config {
     Config { num_init_features: 8, growth_rate: 4, block_config: vec![2, 2], input_size: 8, ..preset }
 }
 
-/// Networks of every kind: bottlenecked and basic layers, heads of all pixels, of several layers, and none.
+/// Networks of every kind: layers with and without bottleneck; heads of all pixels, with several layers, and none.
 fn networks() -> Vec<Config> {
     let flat = Config { head_pool: HeadPool::None, hidden: vec![5], ..small() };
     let basic = Config { bn_size: None, bias: true, stem: Stem::Cifar, compression: 0.7, ..small() };
@@ -21,7 +21,7 @@ fn made(config: &Config) -> (Architecture, Vec<f32>) {
     (architecture, parameters)
 }
 
-/// Mean absolute weight of the channels from `first` on, by the tensor's name and shape alone.
+/// Mean absolute weight of the channels from `first` on, using only the tensor's name and shape.
 fn naive(architecture: &Architecture, parameters: &[f32], layer: &str, first: usize, width: usize, of: usize) -> f64 {
     let name = format!("{layer}.weight");
     let tensor = architecture.parameters.iter().find(|tensor| tensor.name == name).unwrap();
@@ -109,7 +109,8 @@ fn what_is_below_the_share_is_zero_and_nothing_else_is_changed() {
 fn what_is_saved_by_hand() {
     let (architecture, mut parameters) = made(&small());
     let weight = |name: &str| architecture.parameters.iter().find(|tensor| tensor.name == name).unwrap().range.clone();
-    // The second layer reads 8 channels of the input and 4 of the first layer, and makes 16 of them for its bottleneck.
+    // The second layer reads 8 channels of the input and 4 of the first layer, and computes 16 from them for its
+    // bottleneck.
     parameters[weight("features.denseblock1.denselayer2.conv1.weight")].chunks_mut(12).for_each(|row| {
         row[..8].fill(-1.0);
         row[8..].fill(0.25);

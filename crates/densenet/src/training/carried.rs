@@ -1,4 +1,4 @@
-//! What a run carries from step to step beside the weights: the optimiser's state and the weights' average.
+//! What a run carries from step to step besides the weights: the optimiser's state and the weights' average.
 
 use super::fine_tuning::first_of_classifier;
 use super::settings::Settings;
@@ -7,7 +7,7 @@ use crate::checkpoint::{AVERAGE, FIRST_MOMENT, Group, MOMENTUM, Reader, SECOND_M
 use crate::optimiser::{AdamW, Average, Gradients, Kind, Optimiser, Rates, Sgd};
 use crate::{Architecture, DenseNet, Result};
 
-/// The state of a run beside its weights.
+/// The state of a run besides its weights.
 pub(super) struct Carried {
     optimiser: Optimiser<f32>,
     average: Option<Average<f32>>,
@@ -15,7 +15,7 @@ pub(super) struct Carried {
 }
 
 impl Carried {
-    /// That of `network` before the first step.
+    /// The state of `network` before the first step.
     pub fn new(settings: &Settings, network: &DenseNet) -> Self {
         let (parameters, weight_decay) = (network.parameters().len(), settings.weight_decay);
         let optimiser = match settings.optimizer {
@@ -26,7 +26,7 @@ impl Carried {
         Self { optimiser, average, clip_norm: settings.clip_norm }
     }
 
-    /// The state of `network` after so many `steps`, as it was saved.
+    /// The state of `network` after `steps` steps, as it was saved.
     ///
     /// # Errors
     /// A file that does not hold all of it.
@@ -42,7 +42,8 @@ impl Carried {
         Ok(carried)
     }
 
-    /// Step number `step`, from 1, of `network` down `gradients`; the norm that is clipped is of what learns.
+    /// Takes step number `step`, from 1, of `network` down `gradients`; the clipped norm is that of the parameters that
+    /// learn.
     pub fn step(&mut self, rates: Rates, step: u64, network: &mut DenseNet, gradients: &[f32]) {
         let factor = self
             .clip_norm
@@ -58,14 +59,14 @@ impl Carried {
         }
     }
 
-    /// Exchanges the network's values with their average, where one is kept.
+    /// Swaps the network's values with their average, if one is kept.
     pub fn exchange(&mut self, network: &mut DenseNet) {
         if let Some(average) = &mut self.average {
             average.exchange(network);
         }
     }
 
-    /// All of it, as a file names it.
+    /// All of the state, with its names in a file.
     pub fn groups<'a>(&'a self, architecture: &'a Architecture) -> Vec<Group<'a>> {
         let group = |prefix, tensors: &'a [Tensor], values: &'a [f32]| Group { prefix, tensors, values };
         let parameters = &architecture.parameters;

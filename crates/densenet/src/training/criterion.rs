@@ -1,4 +1,4 @@
-//! What a run minimises.
+//! The loss of a run.
 
 use ndarray::ArrayView2;
 
@@ -7,12 +7,12 @@ use crate::data::{Split, Targets, class_weights, pos_weight};
 use crate::network::Loss;
 use crate::output::ranking;
 
-/// The loss of a run and what it takes from the training pictures.
+/// The loss of a run, with what it needs from the training pictures.
 pub(super) struct Criterion {
     /// Whether pictures have any number of labels.
     multi_label: bool,
     label_smoothing: f64,
-    /// Of classes, or of the presence of labels.
+    /// For classes, or for the presence of labels.
     weights: Option<Vec<f32>>,
 }
 
@@ -34,8 +34,8 @@ impl Criterion {
         }
     }
 
-    /// How many of the `targets` `(N, classes)` the `logits` get right, and of how many: pictures whose most likely class is
-    /// the target's, or labels that are known.
+    /// How many of the `targets` `(N, classes)` the `logits` get right, out of how many: pictures whose most likely
+    /// class is the target's, or labels that are known.
     pub fn right(&self, logits: ArrayView2<'_, f32>, targets: ArrayView2<'_, f32>) -> (u64, u64) {
         if self.multi_label {
             let known = logits.iter().zip(targets).filter(|(_, target)| !target.is_nan());

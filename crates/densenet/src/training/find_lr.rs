@@ -1,4 +1,4 @@
-//! A search for the learning rate: one short training whose rate rises with every step (Smith, WACV 2017, section 3.3).
+//! Learning rate search: a short training run whose rate rises with every step (Smith, WACV 2017, section 3.3).
 
 use std::ops::ControlFlow;
 
@@ -11,16 +11,16 @@ use crate::network::{Backprop, DenseNet, StepOptions};
 use crate::prefetch::prefetch;
 use crate::{Error, Result};
 
-/// Steps of a search.
+/// Number of steps in a search.
 pub const STEPS: usize = 100;
 
-/// The rates between which a search rises, the same factor a step.
+/// The learning rates where a search begins and ends; it rises by the same factor every step.
 const RANGE: (f64, f64) = (1e-6, 10.0);
 
 /// Share of the smoothed loss that a step keeps.
 const KEPT: f64 = 0.9;
 
-/// The loss, beside the best so far, at which a search ends.
+/// A search ends at a loss of this many times the best so far.
 const TOO_MUCH: f64 = 3.0;
 
 /// A step of a search.
@@ -30,16 +30,16 @@ pub struct Tried {
     pub lr: f64,
     /// The mean loss of the batch before the step.
     pub loss: f64,
-    /// The same, smoothed over the steps before.
+    /// The same, smoothed over the previous steps.
     pub smoothed: f64,
 }
 
-/// Trains `network` on `train` for up to [`STEPS`] steps, each of a higher rate than the one before, until the loss is far
-/// above what it was; the settings' own rate and schedule are not heard. It ends early where `progress`, which is called with
-/// each step, breaks.
+/// Trains `network` on `train` for up to [`STEPS`] steps, each with a higher rate than the one before, until the loss
+/// is far above its best value; the rate and schedule in the settings are ignored. Ends early if `progress`, which is
+/// called with each step, breaks.
 ///
 /// # Errors
-/// What a step of training fails at.
+/// Those of a training step.
 pub fn find_lr(
     mut network: DenseNet,
     card: &Card,
@@ -84,19 +84,19 @@ pub fn find_lr(
     Ok(tried)
 }
 
-/// The smoothed loss of a step after those `before`; its beginning counts as if it had always been so.
+/// The smoothed loss of a step after those `before`, as if the loss had always been its first value.
 fn smoothed(before: &[Tried], loss: f64) -> f64 {
     before.last().map_or(loss, |last| KEPT * last.smoothed + (1.0 - KEPT) * loss)
 }
 
-/// The rate to train with: a tenth of that of the lowest loss, where it still falls; none where no step was taken. It is worth
-/// less where the loss [`still_falls`].
+/// The suggested rate: a tenth of that with the lowest loss, where the loss still falls; `None` if no step was taken.
+/// It is less reliable if the loss [`still_falls`].
 pub fn suggested(tried: &[Tried]) -> Option<f64> {
     tried.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed)).map(|lowest| lowest.lr / 10.0)
 }
 
-/// Whether the loss of those that were `tried` was the lowest at the highest rate of a search: where it is lowest is not known
-/// then, and what is [`suggested`] is a guess.
+/// Whether the loss of the steps `tried` was lowest at the highest rate of the search: its minimum is then not known,
+/// and the [`suggested`] rate is a guess.
 pub fn still_falls(tried: &[Tried]) -> bool {
     let last = tried.last().filter(|_| tried.len() == STEPS);
     last.is_some_and(|last| tried.iter().all(|other| other.smoothed >= last.smoothed))

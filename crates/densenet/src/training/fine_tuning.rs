@@ -1,4 +1,4 @@
-//! Fine-tuning: which parameters learn, and how fast beside those of the classifier.
+//! Fine-tuning: which parameters learn, and how fast compared with those of the classifier.
 
 use ndarray::{ArrayView2, ArrayView4};
 
@@ -8,7 +8,7 @@ use crate::optimiser::Rates;
 use crate::{Architecture, Result};
 
 impl Settings {
-    /// Loss and gradients of a step, those of the classifier alone where the body is frozen.
+    /// Loss and gradients of a step; those of the classifier alone if the body is frozen.
     pub(super) fn gradients(
         &self,
         backprop: &mut Backprop,
@@ -23,7 +23,7 @@ impl Settings {
         }
     }
 
-    /// The rates of all parameters in an epoch, the first of which is 0, where that of the classifier is `rate`.
+    /// The rates of all parameters in an epoch, the first of which is 0, if the classifier's is `rate`.
     pub(super) fn rates(&self, rate: f64, epoch: usize, architecture: &Architecture) -> Rates {
         let classifier = first_of_classifier(architecture);
         let learns_from = match (self.freeze, self.unfreeze_every) {
@@ -45,12 +45,12 @@ impl Settings {
     }
 }
 
-/// Where the classifier's parameters begin; after all others where there is none.
+/// Where the classifier's parameters begin; the end of all parameters if there is none.
 pub(super) fn first_of_classifier(architecture: &Architecture) -> usize {
     architecture.classifier.first().map_or(architecture.num_parameters(), |layer| layer.weight.start)
 }
 
-/// Where the parameters of each stage begin: the stem, each block with the transition after it (the last with the last
+/// Where the parameters of each stage begin: the stem, each block with the transition after it (the last with the final
 /// batch-norm), and the classifier.
 fn stages(architecture: &Architecture) -> Vec<usize> {
     let blocks = architecture.blocks.iter().map(|block| {

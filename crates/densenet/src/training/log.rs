@@ -17,7 +17,7 @@ pub(super) struct Log {
     file: File,
 }
 
-/// What tells a line's place in the run; only lines of steps have the first.
+/// A line's position in the run; only lines for steps have the first field.
 #[derive(Deserialize)]
 struct Place {
     step: Option<u64>,
@@ -34,8 +34,8 @@ impl Place {
 }
 
 impl Log {
-    /// Opens the log at `path` at the point of `progress`: lines of what came later, and a line that a kill cut off,
-    /// are taken out, for the run will write them again.
+    /// Opens the log at `path` at the point of `progress`: later lines, and a line cut off by a kill, are removed,
+    /// since the run will write them again.
     pub fn open(path: PathBuf, progress: &Progress) -> Result<Self> {
         let kept = match File::open(&path) {
             Ok(file) => kept_lines(&path, file, progress)?,

@@ -1,4 +1,4 @@
-//! What a run tells while it goes on: to its log, and to whoever observes it.
+//! What a run reports: to its log, and to its observer.
 
 use std::ops::ControlFlow;
 
@@ -21,39 +21,38 @@ pub struct StepReport {
     pub lr: f64,
 }
 
-/// What epochs are compared by; more is better.
+/// The measure by which epochs are compared; more is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
-    /// Of classes, the share of the pictures put in their class.
+    /// For classes, the share of correctly classified pictures.
     Top1,
-    /// Of labels, the mean area under the ROC curve.
+    /// For labels, the mean area under the ROC curve.
     MeanAuc,
 }
 
-/// An epoch's line in the log. What is of the held-out part is named after it: `val_loss`, and `val_top1` beside `train_top1`,
-/// or of labels `val_auc` beside `train_accuracy`.
+/// An epoch's line in the log. Figures for the held-out part are named after it: `val_loss`, and `val_top1` next to
+/// `train_top1`, or for labels `val_auc` next to `train_accuracy`.
 #[derive(Clone, Debug)]
 pub struct EpochReport {
     /// Number of the epoch, from 1.
     pub epoch: usize,
     /// Mean loss over the epoch's steps.
     pub train_loss: f64,
-    /// Share of the pictures that were put in their class, or of the known labels that were told rightly, during the epoch's
-    /// steps; from 0 to 1.
+    /// Share of correctly classified pictures, or of correct known labels, during the epoch's steps; from 0 to 1.
     pub train_accuracy: f64,
-    /// What the held-out pictures are scored by.
+    /// The measure of the held-out pictures.
     pub measure: Measure,
-    /// What the held-out pictures are of their data set.
+    /// Which part of their data set the held-out pictures are.
     pub part: Part,
     /// Mean loss on the held-out pictures after the epoch.
     pub held_out_loss: f64,
     /// The [measure](Self::measure) of the held-out pictures after the epoch; from 0 to 1.
     pub held_out_score: f64,
-    /// Training pictures that could not be read so far.
+    /// Number of training pictures that could not be read so far.
     pub unreadable: usize,
-    /// Training pictures a second, reading them included.
+    /// Training pictures per second, including reading them.
     pub images_per_s: f64,
-    /// Time that steps and evaluation took.
+    /// Time for steps and evaluation, in seconds.
     pub seconds: f64,
 }
 
@@ -78,17 +77,18 @@ impl Serialize for EpochReport {
     }
 }
 
-/// Who hears of a run and may end it; a run that is ended is saved first.
+/// Observes a run and may end it; a run that is ended is saved first.
 pub trait Observer {
-    /// A step of `images` pictures is done.
+    /// A step on `images` pictures is done.
     fn step(&mut self, step: &StepReport, images: usize) -> ControlFlow<()>;
-    /// So many held-out pictures are evaluated.
+    /// This many held-out pictures have been evaluated.
     fn evaluated(&mut self, images: u64) -> ControlFlow<()>;
     /// An epoch is done.
     fn epoch(&mut self, epoch: &EpochReport);
-    /// A picture cannot be read. In training the next one of its batch is taken once more in its place, in the evaluation
-    /// it is left out; every epoch that meets it tells it.
+    /// A picture cannot be read. In training, the next one of its batch is used twice in its place; in the evaluation
+    /// it is left out. It is reported again in every epoch that encounters it.
     fn unreadable(&mut self, _picture: &Unreadable) {}
-    /// Something could not be written, such as on a full disk. The run goes on, and tries again at its next save.
+    /// Something could not be written, e.g. because the disk is full. The run continues, and tries again at its next
+    /// save.
     fn unsaved(&mut self, _error: &Error) {}
 }

@@ -1,4 +1,4 @@
-//! How to train.
+//! Training settings.
 
 use std::ops::Range;
 
@@ -11,85 +11,87 @@ use crate::optimiser::Kind;
 use crate::schedule::Schedule;
 use crate::{Error, Result};
 
-/// What is done about classes or labels of which there are few pictures.
+/// How classes or labels with few pictures are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
-    /// Nothing.
+    /// Not specially.
     #[default]
     None,
-    /// They count more in the loss, so that each class counts the same, or the presence of a label as much as its absence.
+    /// They are weighted in the loss, so that each class counts the same, or the presence of a label as much as its
+    /// absence.
     Weights,
-    /// Their pictures are drawn more often, so that each class is seen as often; some pictures of the others are not seen in
-    /// an epoch.
+    /// Their pictures are drawn more often, so that each class is seen equally often; some pictures of the other
+    /// classes are not seen in an epoch.
     Sampling,
 }
 
-/// What of the body, all that comes before the classifier, stays as it is.
+/// Which parts of the body, everything before the classifier, are frozen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Freeze {
     /// Nothing: all parameters learn.
     #[default]
     None,
-    /// The parameters; batch-norms go on normalising by the statistics of each batch and following them.
+    /// The parameters; batch-norms still normalise by the statistics of each batch and update the running statistics.
     Weights,
-    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass through
-    /// the body is needed then.
+    /// The parameters and the running statistics, which batch-norms normalise by, as in inference. No backward pass
+    /// through the body is needed.
     Body,
 }
 
-/// How to train; the defaults are the paper's for CIFAR and SVHN (section 4.2) but for the number of epochs.
+/// Training settings; the defaults are the paper's for CIFAR and SVHN (section 4.2), except for the number of epochs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Times that every picture is seen.
+    /// Number of times that every picture is seen.
     pub epochs: usize,
-    /// Pictures per step; the last of an epoch takes what is left.
+    /// Pictures per step; the last step of an epoch has the rest.
     pub batch: usize,
     /// The highest learning rate.
     pub lr: f64,
-    /// What makes a step of a gradient.
+    /// The optimiser.
     pub optimizer: Kind,
-    /// How the learning rate changes; over all epochs, also where `max_steps` ends the run before.
+    /// How the learning rate changes over all epochs, even if `max_steps` ends the run earlier.
     pub schedule: Schedule,
-    /// Nesterov momentum of SGD; from 0, none, up to 1.
+    /// Nesterov momentum for SGD; at least 0 (none), less than 1.
     pub momentum: f64,
     /// Weight decay on all parameters.
     pub weight_decay: f64,
-    /// The largest norm that the gradient over all parameters may have; a larger one is shortened to it.
+    /// The largest norm that the gradient over all parameters may have; a larger one is clipped.
     pub clip_norm: Option<f64>,
-    /// Share of the weights' moving average that a step keeps; that average is then what is evaluated and saved.
+    /// Share of the weights' moving average that a step keeps; if set, that average is evaluated and saved.
     pub ema: Option<f64>,
-    /// Share of the target spread over all classes; from 0 up to 1.
+    /// Share of the target spread over all classes; at least 0, less than 1.
     pub label_smoothing: f64,
-    /// Share of every class of the training pictures that is held out to choose the best epoch by, where the data set has no
-    /// validation part; 0 where none is, and the test part chooses. See [`DataSet::divide`](crate::data::DataSet::divide).
+    /// Share of every class of the training pictures that is held out for choosing the best epoch, if the data set has
+    /// no validation part; 0 for none, so that the test part is used for choosing. See
+    /// [`DataSet::divide`](crate::data::DataSet::divide).
     pub val_fraction: f64,
-    /// Whether rare classes or labels count more, or are seen more often.
+    /// Whether rare classes or labels are weighted more, or seen more often.
     pub balance: Balance,
-    /// What of the body stays as it is.
+    /// Which parts of the body are frozen.
     pub freeze: Freeze,
-    /// Where the body's parameters are frozen, epochs after each of which one more of its stages begins to learn, the last
-    /// block first and the stem last.
+    /// If the body's parameters are frozen: the number of epochs after each of which another of its stages begins to
+    /// learn, the last block first and the stem last.
     pub unfreeze_every: Option<usize>,
-    /// Learning rate of the body as a share of the classifier's.
+    /// Learning rate of the body relative to the classifier's.
     pub body_lr: f64,
     /// Random changes to the pictures.
     pub augment: Augmentation,
-    /// Whether each epoch takes the pictures in an order of its own.
+    /// Whether the pictures are shuffled in each epoch.
     pub shuffle: bool,
-    /// Cycles of [`Schedule::Snapshot`], each of which leaves a network.
+    /// Number of cycles of [`Schedule::Snapshot`], each of which leaves a network.
     pub cycles: usize,
-    /// Epochs without a better one after which the run ends.
+    /// Number of epochs without improvement after which the run ends.
     pub patience: Option<usize>,
-    /// Share of the training pictures, rounded up, that may turn out to be unreadable before the run ends.
+    /// Share of the training pictures, rounded up, that may be found unreadable before the run ends with an error.
     pub max_bad: f64,
-    /// Steps after which the run ends, whatever the epochs.
+    /// Number of steps after which the run ends, whatever the epochs.
     pub max_steps: Option<u64>,
-    /// Micro-batches that a step's pictures are taken in, one after the other; batch-norms take the statistics of each.
+    /// Number of micro-batches into which a step's pictures are divided; batch-norms use the statistics of each.
     pub accumulate: usize,
-    /// What a step keeps for its backward pass; no bit of the result depends on it.
+    /// What a step keeps for its backward pass; the result is bitwise the same.
     pub memory: Memory,
 }
 
@@ -124,46 +126,44 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Steps of an epoch over so many pictures. A last batch joins the one before it where a micro-batch of it would be of
-    /// less than two pictures: batch-norm needs more than one value a channel.
+    /// Number of steps in an epoch over `pictures` pictures. A last batch is merged with the one before it if one of
+    /// its micro-batches would have fewer than two pictures: batch-norm needs more than one value per channel.
     pub fn steps(&self, pictures: usize) -> usize {
         let (whole, rest) = (pictures / self.batch, pictures % self.batch);
         whole + usize::from(whole == 0 || rest >= 2 * self.accumulate)
     }
 
-    /// The learning rate of the step after so many of a run on so many pictures.
+    /// The learning rate of the step after `step` steps in a run on `pictures` pictures.
     pub fn rate(&self, step: u64, pictures: usize) -> f64 {
         self.schedule.rate(self.lr, step, (self.steps(pictures) * self.epochs) as u64, self.cycles as u64)
     }
 
-    /// Checks besides what is of classes that exclude each other.
+    /// Checks settings that only suit mutually exclusive classes.
     ///
     /// # Errors
-    /// A setting that has no meaning where pictures have any number of labels.
+    /// A setting that has no meaning if pictures have any number of labels.
     pub(super) fn validate_multi_label(&self) -> Result<()> {
         let wrong = |reason: &str| Err(Error::Settings(reason.into()));
         if self.label_smoothing > 0.0 {
             return wrong(
-                "label_smoothing is for classes that exclude each other; these pictures have any number of labels",
+                "label_smoothing is for mutually exclusive classes; these pictures have any number of labels",
             );
         }
         match self.balance {
-            Balance::Sampling => {
-                wrong("balance = sampling is for classes that exclude each other; take balance = weights")
-            }
+            Balance::Sampling => wrong("balance = sampling is for mutually exclusive classes; use balance = weights"),
             Balance::None | Balance::Weights => Ok(()),
         }
     }
 
-    /// The cycle of snapshots, from 1, that ends with so many epochs.
+    /// The snapshot cycle, from 1, that ends after `epochs` epochs.
     pub(super) fn cycle_ended(&self, epochs: usize) -> Option<usize> {
         let of_cycle = self.epochs / self.cycles.max(1);
         let ended = self.schedule == Schedule::Snapshot && of_cycle > 0 && epochs.is_multiple_of(of_cycle);
         ended.then(|| epochs / of_cycle)
     }
 
-    /// The order of the pictures of an epoch whose seed is `seed`: shuffled (Fisher and Yates), or drawn so that every class
-    /// comes as often.
+    /// The order of the pictures in an epoch with this `seed`: shuffled (Fisher and Yates), or drawn so that every
+    /// class is equally frequent.
     pub(super) fn order(&self, train: &Split, seed: u64) -> Vec<usize> {
         if self.balance == Balance::Sampling {
             return balanced_order(train, seed);
@@ -178,23 +178,23 @@ impl Settings {
         order
     }
 
-    /// Which of an epoch's pictures, in its order, `step` takes; the first step is 0.
+    /// Which of an epoch's pictures, in its order, `step` uses; the first step is 0.
     pub(super) fn pictures_of(&self, step: usize, pictures: usize) -> Range<usize> {
         let start = step * self.batch;
         if step + 1 < self.steps(pictures) { start..start + self.batch } else { start..pictures }
     }
 
-    /// Pictures of the smallest micro-batch of an epoch over so many.
+    /// Number of pictures in the smallest micro-batch of an epoch over `pictures` pictures.
     pub(super) fn smallest(&self, pictures: usize) -> usize {
         let of = |step| self.pictures_of(step, pictures).len();
         let least = of(0).min(of(self.steps(pictures) - 1));
         least / self.accumulate.min(least)
     }
 
-    /// Checks that a run can have these settings.
+    /// Checks that these settings are valid.
     ///
     /// # Errors
-    /// The first value that is wrong, with what would be right.
+    /// Names the first wrong value, and what would be right.
     pub fn validate(&self) -> Result<()> {
         let check = |holds: bool, name: &str, value: f64, right: &str| {
             if holds { Ok(()) } else { Err(Error::Settings(format!("{name} is {value}; it must be {right}"))) }
@@ -224,7 +224,7 @@ impl Settings {
         check(self.patience != Some(0), "patience", 0.0, "at least 1")?;
         check(self.unfreeze_every != Some(0), "unfreeze_every", 0.0, "at least 1")?;
         if self.unfreeze_every.is_some() && self.freeze != Freeze::Weights {
-            let reason = "unfreeze_every is of a body whose weights are frozen at first; it needs freeze = weights";
+            let reason = "unfreeze_every is for a body whose weights are frozen at first; it needs freeze = weights";
             return Err(Error::Settings(reason.into()));
         }
         let (accumulate, batch) = (self.accumulate, format!("from 1 to the batch, {}", self.batch));

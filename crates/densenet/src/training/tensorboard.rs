@@ -1,7 +1,7 @@
-//! TensorBoard's event files: a run's curves for people who watch them there.
+//! TensorBoard event files: a run's curves for viewing in TensorBoard.
 //!
-//! A file is a sequence of records, each a message of protobuf between two checksums, as TensorFlow's `record_writer.h`
-//! lays them out. Messages and field numbers are those of `event.proto` and `summary.proto`.
+//! A file is a sequence of records, each a protobuf message between two checksums, as laid out in TensorFlow's
+//! `record_writer.h`. Messages and field numbers are those of `event.proto` and `summary.proto`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -13,7 +13,7 @@ use prost::Message;
 
 use crate::{Error, Result};
 
-/// What the first record says of the file's form.
+/// The file format version in the first record.
 const VERSION: &str = "brain.Event:2";
 
 /// CRC-32C.
@@ -32,7 +32,7 @@ struct Event {
     what: Option<What>,
 }
 
-/// What an event tells.
+/// The content of an event.
 #[derive(Clone, PartialEq, prost::Oneof)]
 enum What {
     #[prost(string, tag = "3")]
@@ -55,12 +55,12 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    /// A choice of one of several kinds in TensorBoard's schema, so that 0 is written, too.
+    /// One of several kinds of value in TensorBoard's schema, so that 0 is written, too.
     #[prost(float, optional, tag = "2")]
     simple_value: Option<f32>,
 }
 
-/// That a run begins, or goes on.
+/// Says that a run begins or resumes.
 #[derive(Clone, PartialEq, prost::Message)]
 struct SessionLog {
     #[prost(enumeration = "Status", tag = "1")]
@@ -74,7 +74,7 @@ enum Status {
     Start = 1,
 }
 
-/// An event file that scalars are added to.
+/// An event file to which scalars are added.
 #[derive(Debug)]
 pub struct EventFile {
     path: PathBuf,
@@ -82,11 +82,11 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a new `events.out.tfevents.*` in `folder`, beside those that are there. What they hold of step `step` and
-    /// later is void: a run that goes on from its last save takes those steps again.
+    /// Begins a new `events.out.tfevents.*` in `folder`, beside existing ones. Their values for step `step` and later
+    /// become void: a run that resumes from its last save takes those steps again.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a folder that is not there.
+    /// Whatever the file system reports, e.g. a missing folder.
     pub fn create(folder: &Path, step: u64) -> Result<Self> {
         let now = SystemTime::now();
         let mut event_file = Self::create_new(folder, now)?;
@@ -95,8 +95,8 @@ impl EventFile {
         Ok(event_file)
     }
 
-    /// Makes the file; its name sorts after those of earlier ones, for TensorBoard reads them in the order of their
-    /// names.
+    /// Creates the file; its name sorts after those of earlier ones, because TensorBoard reads them in the order of
+    /// their names.
     fn create_new(folder: &Path, now: SystemTime) -> Result<Self> {
         let seconds = since_1970(now).as_secs();
         for number in 0.. {
@@ -110,10 +110,10 @@ impl EventFile {
         unreachable!("the numbers do not end")
     }
 
-    /// Adds the `value` that `tag`, as `loss`, has after step `step`. It is in the file when this returns.
+    /// Adds the `value` of `tag`, e.g. `loss`, after step `step`. It is in the file when this returns.
     ///
     /// # Errors
-    /// Whatever the file system reports, as a full disk.
+    /// Whatever the file system reports, e.g. a full disk.
     pub fn scalar(&mut self, tag: &str, step: u64, value: f64, wall_time: SystemTime) -> Result<()> {
         let value = Value { tag: tag.into(), simple_value: Some(value as f32) };
         self.add(wall_time, step, What::Summary(Summary { value: vec![value] }))
@@ -136,7 +136,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked_crc(&length).to_le_bytes(), data, &masked_crc(data).to_le_bytes()].concat()
 }
 
-/// A CRC-32C rotated and offset, so that the checksum of data that hold checksums is a good one, too.
+/// A rotated CRC-32C with an offset, so that it also works for data that contain checksums.
 fn masked_crc(data: &[u8]) -> u32 {
     CRC.checksum(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -145,7 +145,7 @@ fn masked_crc(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// A file version at 0 seconds, which is left out.
+    /// A file version at 0 seconds, which are not written.
     #[test]
     fn a_record_by_hand() {
         let event = Event { wall_time: 0.0, step: 0, what: Some(What::FileVersion(VERSION.into())) };
@@ -154,7 +154,7 @@ mod tests {
         let record = record(data);
         assert_eq!(record.len(), 8 + 4 + 15 + 4);
         assert_eq!(record[..8], 15u64.to_le_bytes());
-        // The check value of CRC-32C is that of the digits 1 to 9.
+        // The check value of CRC-32C, which is that of the digits 1 to 9.
         assert_eq!(CRC.checksum(b"123456789"), 0xe306_9283);
         assert_eq!(masked_crc(b"123456789"), 0x2507_c60d_u32.wrapping_add(0xa282_ead8));
     }
@@ -178,7 +178,7 @@ mod tests {
         }
         assert!(names[0] < names[1], "{names:?}");
         let sizes: Vec<u64> = names.iter().map(|name| std::fs::metadata(name).unwrap().len()).collect();
-        // The second names its step where the first has 0, which is left out.
+        // The second names its step; the first has step 0, which is not written.
         assert_eq!(sizes[1], sizes[0] + 2);
         let missing = EventFile::create(&folder.path().join("none"), 0).unwrap_err().to_string();
         assert!(missing.contains("none") && missing.contains("events.out.tfevents"), "{missing}");

@@ -102,7 +102,7 @@ fn learns_logs_and_saves() {
     assert!(last >= 0.9, "{last}");
     let mut best = Reader::open(&folder.path().join(BEST)).unwrap();
     let epochs = log.iter().filter(|line| line.contains_key("test_top1"));
-    // Of those with the highest accuracy the one with the lowest loss, which here is not the first.
+    // Among those with the highest accuracy, the one with the lowest loss, which is not the first here.
     let rank = |line: &HashMap<String, Value>| ["test_top1", "test_loss"].map(|name| line[name].as_f64().unwrap());
     let (mut expected, mut highest, mut ties) = (0, [-1.0, 0.0], 0);
     for line in epochs {
@@ -138,7 +138,7 @@ fn assert_resumes(settings: Settings) {
         let folder = tempfile::tempdir().unwrap();
         let mut run = start(folder.path(), &train, settings.clone());
         assert_eq!(run.train(&train, &test, &mut stop).unwrap(), Outcome::Interrupted);
-        // What a kill after a save leaves: lines of steps that the state knows nothing of.
+        // What a kill after a save leaves behind: lines of steps that the state does not include.
         run.log.write(&StepReport { step: 99, epoch: 9, loss: 0.0, lr: 0.0 }).unwrap();
         drop(run);
         let mut run = Run::resume(folder.path()).unwrap();
@@ -149,7 +149,7 @@ fn assert_resumes(settings: Settings) {
     }
 }
 
-/// With an average, weights files hold it; the state to resume from holds both.
+/// With an average, weight files hold it; the state to resume from holds both.
 #[test]
 fn the_average_is_what_is_evaluated_and_saved() {
     let (train, test) = (pictures(70, 1), pictures(20, 2));
@@ -245,7 +245,7 @@ fn pictures_of_a_class_that_the_network_has_not_are_refused() {
     assert!(error.to_string().contains("label 3 is 3; this network has classes 0 to 2"), "{error}");
 }
 
-/// Of 321 pictures in batches of 64 one is left, of which batch-norm has no variance.
+/// Of 321 pictures in batches of 64, one is left over, for which batch-norm has no variance.
 #[test]
 fn a_last_batch_too_small_joins_the_one_before_it() {
     let batches = |settings: &Settings, pictures| -> Vec<usize> {
@@ -261,7 +261,7 @@ fn a_last_batch_too_small_joins_the_one_before_it() {
     assert_eq!(batches(&Settings { batch: 1, ..settings() }, 3), [1, 1, 1]);
     assert_eq!([65, 72, 3].map(|pictures| in_parts.smallest(pictures)), [16, 2, 1]);
 
-    // The last block of this network at 2x2 has one value a channel and picture.
+    // The last block of this network has one value per channel and picture for 2x2 pictures.
     let (train, folder) = (pictures(17, 1), tempfile::tempdir().unwrap());
     let card = Card { preprocessing: Some(tiny()), ..card(&train) };
     let new = |folder: &Path, settings| {
@@ -274,7 +274,7 @@ fn a_last_batch_too_small_joins_the_one_before_it() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = new(folder.path(), Settings { batch, accumulate, ..settings() });
         let error = run.train(&train, &train, &mut Stop::default()).unwrap_err().to_string();
-        assert!(error.contains("one of these is of one picture, and 2x2 leaves it a single value"), "{error}");
+        assert!(error.contains("one of these has only one picture, and 2x2 leaves it a single value"), "{error}");
         assert_eq!(fs::read_to_string(folder.path().join(LOG)).unwrap(), "", "no step was taken");
     }
 }
@@ -284,7 +284,7 @@ fn tiny() -> Preprocessing {
     Preprocessing { size: 2, ..card(&pictures(1, 1)).preprocessing.unwrap() }
 }
 
-/// Pictures of 2x2 in files of four classes, of which those of `broken` are empty.
+/// Pictures of 2x2 in files of four classes, where those in `broken` are empty.
 fn files(folder: &Path, count: usize, broken: &[usize]) -> Split {
     let file = |i: usize| {
         let path = folder.join(format!("{i}.png"));
@@ -298,7 +298,7 @@ fn files(folder: &Path, count: usize, broken: &[usize]) -> Split {
     Split::of_files(folder, (0..count).map(file).collect(), (0..count).map(|i| i % 4).collect(), classes).unwrap()
 }
 
-/// Writes down what it hears of unreadable pictures.
+/// Records the reports about unreadable pictures.
 #[derive(Default)]
 struct Listener(Vec<String>);
 

@@ -130,7 +130,7 @@ fn a_tensor_twice() {
     let folder = Folder::new();
     let twice = r#"{"a.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"a.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     let bytes = [&(twice.len() as u64).to_le_bytes()[..], twice.as_bytes(), &[0; 4]].concat();
-    folder.refuses("twice.safetensors", &bytes, "a.weight stands in it twice");
+    folder.refuses("twice.safetensors", &bytes, "a.weight occurs twice in it");
 }
 
 #[test]

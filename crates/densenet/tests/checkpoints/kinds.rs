@@ -118,11 +118,11 @@ fn running_means_tell_the_order_and_a_person_overrules_them() {
 #[test]
 fn an_average_is_taken_and_said_and_another_entry_can_be() {
     let average = Reader::open(&kind("ema.pth")).unwrap().infer().unwrap();
-    assert!(average.notes[0].contains("model_ema, the average of the weights, is taken"), "{:?}", average.notes);
+    assert!(average.notes[0].contains("model_ema, the average of the weights, is used"), "{:?}", average.notes);
     let model = network(&kind("ema.pth"), Some("model"), |config| config);
     assert!(model.parameters().iter().all(|&value| value == 0.0));
     let error = Reader::open_entry(&kind("ema.pth"), Some("net")).err().unwrap().to_string();
-    assert!(error.contains("ema.pth") && error.contains("no entry net in it; there are model, model_ema"), "{error}");
+    assert!(error.contains("ema.pth") && error.contains("no entry net in it; it has model, model_ema"), "{error}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn shards_that_do_not_fit_their_index_are_refused() {
     for (text, part) in [
         ("{}", "weight_map"),
         (r#"{"weight_map":{}}"#, "it names 0 files"),
-        (r#"{"weight_map":{"a":"../../etc/passwd"}}"#, "must stand beside it"),
+        (r#"{"weight_map":{"a":"../../etc/passwd"}}"#, "must be in the same folder"),
         (r#"{"weight_map":{"a":"missing.safetensors"}}"#, "missing.safetensors"),
     ] {
         let error = refusal(text);
@@ -163,7 +163,7 @@ fn shards_that_do_not_fit_their_index_are_refused() {
     }
     std::fs::copy(kind("other-metadata.safetensors"), folder.path().join("part.safetensors")).unwrap();
     let error = refusal(r#"{"weight_map":{"stem.0.weight":"part.safetensors"}}"#);
-    assert!(error.contains("stands in a file, but not in the index"), "{error}");
+    assert!(error.contains("is in a file, but not in the index"), "{error}");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn other_classes_begin_with_a_new_classifier() {
     assert!(same == stored && notes.is_empty(), "{notes:?}");
     let others: Vec<String> = (0..10).map(|class| format!("class {class}")).collect();
     let (begun, notes) = reader.initial(&architecture, &others, 1).unwrap();
-    assert_eq!(notes, ["the file knows other classes (airplane, ..., not class 0, ...): the classifier starts anew"]);
+    assert_eq!(notes, ["the file has other classes (airplane, ..., not class 0, ...): a new classifier is drawn"]);
     assert_eq!(begun.parameters[..classifier.start], stored.parameters[..classifier.start]);
     assert_ne!(begun.parameters[classifier.clone()], stored.parameters[classifier]);
 }

@@ -120,7 +120,7 @@ fn gradients_that_there_are_not_are_refused() {
     let error = network.block_gradients(images, dlogits.view(), 2).unwrap_err().to_string();
     assert!(error.contains("block 2 of 2"), "{error}");
     let error = network.image_gradients(images, dlogits.slice(ndarray::s![.., 1..])).unwrap_err().to_string();
-    assert!(error.contains("gradients of (3, 3) logits; there are (3, 4)"), "{error}");
+    assert!(error.contains("gradients of (3, 3) logits; the logits are (3, 4)"), "{error}");
 }
 
 #[test]

@@ -134,14 +134,17 @@ fn chest_xray14_is_read() {
     }
     folder.write("test_list.txt", "2_000.png\n1_000.png\n");
     let message = folder.refusal(table, &TableOptions::default());
-    assert_eq!(message, "train_val_list.txt: 1_000.png is in test_list.txt, too; a picture is in one part");
+    assert_eq!(message, "train_val_list.txt: 1_000.png is in test_list.txt, too; a picture belongs to one part");
     folder.write("test_list.txt", "4_000.png\n");
     let message = folder.refusal(table, &TableOptions::default());
     assert!(message.contains("line 4: 2_000.png is neither in train_val_list.txt nor in test_list.txt"), "{message}");
     let text = fs::read_to_string(folder.path(table)).unwrap();
     folder.write(table, text.replace("|Effusion", "|Efusion"));
     let message = folder.refusal(table, &TableOptions::default());
-    assert!(message.contains("line 2: \"Efusion\" is no finding of ChestX-ray14; they are Atelectasis, "), "{message}");
+    assert!(
+        message.contains("line 2: \"Efusion\" is not a finding of ChestX-ray14; they are Atelectasis, "),
+        "{message}"
+    );
 }
 
 #[test]

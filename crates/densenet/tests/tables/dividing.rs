@@ -94,8 +94,8 @@ fn a_saved_split_is_read_back_to_the_very_same_pictures() {
     assert_eq!((again.train.labels(), again.train.groups().len()), (divided.train.labels(), divided.train.len()));
     for (line, wrong, expected) in [
         ("p/00.png,test", "p/99.png,test", "p/99.png is not in "),
-        ("p/00.png,test", "p/01.png,test", "p/01.png stands in line "),
-        ("p/00.png,test", "p/00.png,exam", "\"exam\" is no part; it is train, val or test"),
+        ("p/00.png,test", "p/01.png,test", "p/01.png is in line "),
+        ("p/00.png,test", "p/00.png,exam", "\"exam\" is not a part; use train, val or test"),
         ("picture,part", "picture,kind", "its header is not picture,part"),
         ("p/00.png,test", "p/00.png", "not a list of pictures: "),
     ] {
@@ -151,7 +151,7 @@ fn too_few_pictures_are_the_datas_fault() {
     let folder = Folder::of(&["x/1.png", "x/2.png", "y/1.png", "y/2.png"]);
     let error = folder.read("").divide(0.1, 0).unwrap_err();
     assert!(matches!(error, densenet::Error::DataSet { .. }), "{error:?}");
-    let expected = "no class has two training pictures, of which one could be held out; add some, or choose by the \
+    let expected = "no class has two training pictures, one of which could be held out; add some, or choose by the \
                     test part (--val-fraction 0)";
     assert!(error.to_string().ends_with(expected), "{error}");
 }

@@ -102,7 +102,7 @@ fn tables_of_parts_beside_each_other() {
     for name in ["train.csv", "."] {
         let set = folder.read(name);
         assert_eq!((set.train.len(), set.validation.is_none(), set.test.part().to_string()), (2, true, "val".into()));
-        assert!(set.notes[0].ends_with("test.csv has no labels and is passed over"), "{:?}", set.notes);
+        assert!(set.notes[0].ends_with("test.csv has no labels and is skipped"), "{:?}", set.notes);
     }
     folder.write("test.csv", "path,label\np/d.jpg,x\n");
     let set = folder.read("");
@@ -148,7 +148,7 @@ fn a_folder_of_classes_with_captions_stays_one() {
     folder.write("metadata.csv", "file_name,text\nx/a.png,a duck\n");
     let set = folder.read("");
     assert_eq!(set.train.classes(), ["x", "y"]);
-    assert!(set.notes[0].ends_with("metadata.csv tells of no labelled pictures and is passed over"), "{:?}", set.notes);
+    assert!(set.notes[0].ends_with("metadata.csv lists no labelled pictures and is skipped"), "{:?}", set.notes);
 }
 
 /// What is no file is not there, and nothing waits for it.
@@ -169,7 +169,7 @@ fn a_pipe_and_a_folder_are_no_pictures() {
     thread::spawn(move || [2, 3].map(|index| tell.send(all.picture(index).unwrap_err().to_string())));
     for _ in 0..2 {
         let message = hear.recv_timeout(Duration::from_secs(20)).expect("nothing is waited for");
-        assert!(message.ends_with(".jpg: no file, but a folder, a pipe or a device"), "{message}");
+        assert!(message.ends_with(".jpg: not a file, but a folder, a pipe or a device"), "{message}");
     }
 }
 
@@ -179,6 +179,6 @@ fn missing_pictures_are_counted() {
     folder.write("t.csv", "path,label\np/a.jpg,x\np/c.jpg,y\np/b.jpg,y\np/d.jpg,x\n");
     let set = folder.read("t.csv");
     assert_eq!(set.missing, ["p/c.jpg", "p/d.jpg"].map(|name| folder.path(name)));
-    assert!(set.notes[0].contains("t.csv: pictures that are not there: 2 of 4, as "), "{:?}", set.notes);
+    assert!(set.notes[0].contains("t.csv: 2 of 4 pictures are missing, as "), "{:?}", set.notes);
     assert_eq!(whole(set).len(), 4, "whoever trains decides");
 }

@@ -8,10 +8,10 @@ use super::Folder;
 fn tables_that_do_not_tell_what_is_what() {
     let folder = Folder::of(&["a.jpg"]);
     let cases: [(&[u8], &str); 17] = [
-        (b"", "t.csv: no rows; a table has a header and a row a picture"),
-        (b"path,label\n", "t.csv: no rows; a table has a header and a row a picture"),
+        (b"", "t.csv: no rows; a table has a header and a row per picture"),
+        (b"path,label\n", "t.csv: no rows; a table has a header and a row per picture"),
         (b"path,label,label\na.jpg,x,y\n", "t.csv: two columns are called label; names must differ"),
-        (b"name,label\na.jpg,x\n", "no column of paths (path, file, filename, "),
+        (b"name,label\na.jpg,x\n", "no path column (path, file, filename, "),
         (b"name,label\na.jpg,x\n", "; name one with --path-column; its columns are name, label"),
         (
             b"path,file,label\na.jpg,a.jpg,x\n",
@@ -28,20 +28,23 @@ fn tables_that_do_not_tell_what_is_what() {
         (b"path,kind\na.jpg,nan\n", "no column tells what the pictures show"),
         (
             b"path,label\n\na.jpg,x\nb.jpg\n",
-            "t.csv: line 4: the number of values is 1, that of columns 2; a value with a comma in it stands in quotes",
+            "t.csv: line 4: the number of values is 1, but the number of columns is 2; a value that contains a comma must be in quotes",
         ),
-        (b"path,label\na.jpg,x\nb,c.jpg,x\n", "t.csv: line 3: the number of values is 3, that of columns 2"),
+        (
+            b"path,label\na.jpg,x\nb,c.jpg,x\n",
+            "t.csv: line 3: the number of values is 3, but the number of columns is 2",
+        ),
         (b"path,label\na.jpg,x\nb\xff.jpg,x\n", "t.csv: line 3: not UTF-8"),
         (b"path,,\na.jpg,x,y\n", "t.csv: two columns have no name; names must differ"),
         (b"name,\na.jpg,x\n", "; its columns are name, column 2 (unnamed)"),
         (
             b"path;label\na.jpg;x\n",
-            "; its columns are path;label; a table has commas between its values, not semicolons",
+            "; its columns are path;label; a table must separate its values with commas, not semicolons",
         ),
-        (b"path\tlabel\na.jpg\tx\n", "label; a table has commas between its values, not tabs"),
+        (b"path\tlabel\na.jpg\tx\n", "label; a table must separate its values with commas, not tabs"),
         (
             b"path;label\na.jpg;x,y\n",
-            "line 2: the number of values is 2, that of columns 1; a table has commas between its values and its ",
+            "line 2: the number of values is 2, but the number of columns is 1; a table must separate its values and its ",
         ),
     ];
     for (text, expected) in cases {
@@ -55,11 +58,8 @@ fn tables_that_do_not_tell_what_is_what() {
 fn rows_that_cannot_be_taken() {
     let folder = Folder::of(&["a.jpg", "b.jpg"]);
     let cases = [
-        ("path,label\na.jpg,x\n,y\n", "line 3: no path; each row names a picture"),
-        (
-            "path,label\na.jpg,x\nb.jpg,\n",
-            "line 3: no class in column label; give the picture one, or take its row out",
-        ),
+        ("path,label\na.jpg,x\n,y\n", "line 3: no path; each row must name a picture"),
+        ("path,label\na.jpg,x\nb.jpg,\n", "line 3: no class in column label; give the picture one, or remove its row"),
         ("path,label\na.jpg,NaN\nb.jpg,y\n", "line 2: no class in column label"),
         (
             "path,label\na.jpg,x\n../b.jpg,y\n",
@@ -67,24 +67,24 @@ fn rows_that_cannot_be_taken() {
         ),
         ("path,label\na.jpg,x\n/etc/passwd,y\n", "line 3: /etc/passwd lies outside FOLDER"),
         ("path,label\na.jpg,x\nb/../../a.jpg,y\n", "line 3: b/../../a.jpg lies outside"),
-        ("path,label\na.jpg,x\nb.jpg,y\n./a.jpg,y\n", "line 4: a.jpg stands in line 2 already; a picture has one row"),
+        ("path,label\na.jpg,x\nb.jpg,y\n./a.jpg,y\n", "line 4: a.jpg is in line 2 already; a picture has one row"),
         (
             "path,label,split\na.jpg,x,train\nb.jpg,y,3\n",
-            "line 3: \"3\" in column split; a part is train, val (valid, validation) or test",
+            "line 3: \"3\" in column split; use train, val (valid, validation) or test",
         ),
         (
             "path,label,split\na.jpg,x,val\nb.jpg,y,test\n",
-            "t.csv: no row is of the part train; there is nothing to train on",
+            "t.csv: no row is in the part train; there is nothing to train on",
         ),
         (
             "path,label\nc.jpg,x\nd.jpg,y\n",
-            "t.csv: none of its pictures is there, as c.jpg; name the folder that paths begin in with --images",
+            "t.csv: none of its pictures exist, as c.jpg; name the folder that the paths are relative to with --images",
         ),
         (
             "path,label\na.jpg,x\nb.jpg,y\n",
-            "t.csv: no class has two pictures, of which one could be held out; add some",
+            "t.csv: no class has two pictures, one of which could be held out; add some",
         ),
-        ("path,sea\na.jpg,1\n", "t.csv: there are no two pictures, of which one could be held out; add some"),
+        ("path,sea\na.jpg,1\n", "t.csv: there are no two pictures, one of which could be held out; add some"),
         // Lines are counted whatever they end in, blank ones, too.
         ("path,label\r\na.jpg,x\r\n,y\r\n", "line 3: no path"),
         ("path,label\ra.jpg,x\r,y\r", "line 3: no path"),
@@ -120,7 +120,7 @@ fn options_that_a_table_does_not_bear_out() {
         (TableOptions { label_columns: vec!["sea".into(); 2], ..plain() }, "--label-columns names sea twice"),
         (
             TableOptions { label_column: named("label"), label_columns: vec!["sea".into()], ..plain() },
-            "give one of the two",
+            "give only one of the two",
         ),
         (
             TableOptions { label_columns: ["sea", " sea"].map(String::from).into(), ..plain() },
@@ -139,7 +139,7 @@ fn options_that_a_table_does_not_bear_out() {
     }
     let classes = Folder::of(&["x/a.png", "x/b.png"]);
     let message = classes.refusal("", &TableOptions { group_by: named("who"), ..plain() });
-    assert!(message.contains("no table (.csv) tells of its pictures"), "{message}");
+    assert!(message.contains("it has no table (.csv, .csv.gz, .jsonl) of pictures"), "{message}");
     let message = classes.refusal("x/a.png", &plain());
     assert!(message.contains("x/a.png: neither a folder nor a table (.csv, .csv.gz, .jsonl)"), "{message}");
 }
@@ -166,7 +166,7 @@ fn options_that_the_table_of_a_folder_does_not_bear_out() {
     folder.write("train.csv", "epoch,loss\n1,0.5\n");
     assert_eq!(folder.read("").train.classes(), ["x", "y"]);
     let message = folder.refusal("", &TableOptions { group_by: named("who"), ..plain() });
-    assert!(message.contains("train.csv: no column of paths ("), "{message}");
+    assert!(message.contains("train.csv: no path column ("), "{message}");
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn one_group_cannot_be_parted() {
     let folder = Folder::of(&["a.jpg", "b.jpg", "c.jpg"]);
     folder.write("t.csv", "path,label,who\na.jpg,x,p\nb.jpg,x,p\nc.jpg,y,p\n");
     let message = folder.refusal("t.csv", &TableOptions { group_by: Some("who".into()), ..TableOptions::default() });
-    let expected = "no class has two groups of pictures (--group-by), of which one could be held out; add some";
+    let expected = "no class has two groups of pictures (--group-by), one of which could be held out; add some";
     assert_eq!(message, format!("t.csv: {expected}"));
 }
 
@@ -192,8 +192,8 @@ fn a_value_that_is_no_label_in_a_column_of_labels() {
     for value in ["2", "0.5", "inf", "yes"] {
         rows[7] = format!("7.jpg,1,{value},7\n");
         let what = format!("line 9: {value} in column sky, which is left out because of it");
-        let right = "a label is 1 or 0, -1 if uncertain, blank if not known; name sky in --label-columns to have other";
-        let stray = format!("{what}; {right} values refused");
+        let right = "a label is 1 or 0, -1 if uncertain, blank if not known; name sky in --label-columns";
+        let stray = format!("{what}; {right} to make it a label and refuse other values");
         assert_eq!(notes(&rows), ["the labels are sea; left out: sky, age".into(), stray]);
     }
     let sky = TableOptions { label_columns: vec!["sky".into()], ..TableOptions::default() };
@@ -227,7 +227,7 @@ fn groups_and_labels_of_two_parts() {
     folder.write("val.csv", "path,label,patient\nb.jpg,x,9\n");
     assert_eq!(
         folder.refusal("train.csv", &by_patient),
-        "val.csv: line 2: b.jpg stands in line 3 of train.csv already; a picture has one row"
+        "val.csv: line 2: b.jpg is in line 3 of train.csv already; a picture has one row"
     );
     folder.write("val.csv", "path,sea\nc.jpg,1\n");
     let message = folder.refusal("train.csv", &TableOptions::default());
@@ -240,11 +240,11 @@ fn groups_and_labels_of_two_parts() {
 fn lines_of_json_that_are_none() {
     let folder = Folder::of(&["a.jpg"]);
     folder.write("t.jsonl", "{\"path\": \"a.jpg\", \"label\": 1}\n[1]\n");
-    assert!(folder.refusal("t.jsonl", &TableOptions::default()).contains("t.jsonl: line 2: not an object of JSON: "));
+    assert!(folder.refusal("t.jsonl", &TableOptions::default()).contains("t.jsonl: line 2: not a JSON object: "));
     folder.write("t.jsonl", "{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \n");
     assert_eq!(
         folder.refusal("t.jsonl", &TableOptions::default()),
-        "t.jsonl: line 2: not an object of JSON: EOF while parsing a value at column 9"
+        "t.jsonl: line 2: not a JSON object: EOF while parsing a value at column 9"
     );
     folder.write("t.jsonl", b"{\"path\": \"a.jpg\", \"label\": 1}\n{\"path\": \"b.jpg\", \"label\": \"h\xfcnd\"}\n");
     let message = folder.refusal("t.jsonl", &TableOptions::default());
@@ -265,12 +265,12 @@ fn unfit(text: &str) -> Option<String> {
 fn what_no_network_can_be_trained_on() {
     let train = |row: &str| row.replace(';', ",train\n");
     let classes = |rows: &str| unfit(&format!("path,label,split\n{}d.jpg,x,val\n", train(rows)));
-    assert_eq!(classes("a.jpg,x;b.jpg,x;").unwrap(), "x is its only class; a network learns to tell two or more apart");
-    assert_eq!(classes("a.jpg,y;b.jpg,z;").unwrap(), "no pictures of x; a class needs at least one to train on");
+    assert_eq!(classes("a.jpg,x;b.jpg,x;").unwrap(), "x is its only class; a network needs at least two to tell apart");
+    assert_eq!(classes("a.jpg,y;b.jpg,z;").unwrap(), "no training pictures of x; a class needs at least one");
     assert_eq!(classes("a.jpg,x;b.jpg,y;"), None);
     let labels = |rows: &str| unfit(&format!("path,sea,sky,split\n{}d.jpg,1,0,val\n", train(rows)));
-    let right = "a label is learnt from pictures with it and from others; name only such with --label-columns";
-    assert_eq!(labels("a.jpg,1,-1;b.jpg,0,;").unwrap(), format!("sky is known of no training picture; {right}"));
+    let right = "a label is learnt from pictures with and without it; use --label-columns to name only such labels";
+    assert_eq!(labels("a.jpg,1,-1;b.jpg,0,;").unwrap(), format!("sky is known for no training picture; {right}"));
     assert_eq!(labels("a.jpg,1,0;b.jpg,1,1;").unwrap(), format!("sea is 1 for all training pictures; {right}"));
     let both = "sea is 0 for all training pictures, sky is 1 for all training pictures";
     assert_eq!(labels("a.jpg,0,1;b.jpg,0,1;").unwrap(), format!("{both}; {right}"));

@@ -1,4 +1,4 @@
-//! What the runs say of each claim.
+//! What the runs say about each claim.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::pairs::{Pair, accuracy, gap, gradient_change, macs, parameters, side_
 use crate::compare::results::RunResult;
 use crate::report::chart::Chart;
 
-/// A claim and what the runs say of it.
+/// A claim and what the runs say about it.
 #[derive(Serialize)]
 pub struct Answer {
     /// Its name for programs.
@@ -24,7 +24,7 @@ pub struct Answer {
     pub verdict: Verdict,
     /// What decides it.
     pub comparisons: Vec<Comparison>,
-    /// Charts of what it is about.
+    /// Charts of the quantities that it is about.
     pub charts: Vec<Chart<'static>>,
 }
 
@@ -43,7 +43,7 @@ pub struct Comparison {
     pub difference: Option<Estimate>,
     /// Settings that count: those with all seeds.
     pub settings: usize,
-    /// Whether a run diverged that it needs: the others are then no fair sample, and decide nothing.
+    /// Whether a run that it needs diverged: the others are then no fair sample, and decide nothing.
     pub diverged: bool,
     /// Whether it is as claimed.
     pub verdict: Verdict,
@@ -117,7 +117,7 @@ fn compare(folder: &Folder, test: &Test) -> Comparison {
     Comparison { kinds, of, unit, claimed, difference, settings, diverged, verdict, rows }
 }
 
-/// Whether a run diverged that `test` needs.
+/// Whether a run that `test` needs diverged.
 fn needs_one_that_diverged(folder: &Folder, test: &Test) -> bool {
     let little = |run: &RunResult| run.augment == "none" && folder.most_images(&run.experiment).is_some();
     let needs = |run: &RunResult| match test.measure {
@@ -138,7 +138,7 @@ fn mean(pairs: Vec<Pair>) -> (Vec<Pair>, Sample, usize) {
     (pairs, sample, settings)
 }
 
-/// The difference on little data less that on all.
+/// The difference on little data minus that on all data.
 fn advantage_of_little_data<'a>(folder: &'a Folder, test: &Test) -> (Vec<Pair<'a>>, Sample, usize) {
     let (little, all) = little_and_all(folder, test);
     let ((mut little, of_little, few), (all, of_all, most)) = (mean(little), mean(all));
@@ -166,8 +166,8 @@ fn in_words(measure: Measure) -> (&'static str, Unit) {
     match measure {
         Measure::Accuracy => ("test accuracy", Unit::Accuracy),
         Measure::AccuracyOnLittleData => ("test accuracy on little data", Unit::Accuracy),
-        Measure::AdvantageOfLittleData => ("test accuracy on little data, less that on all", Unit::Accuracy),
-        Measure::Gap => ("test loss less training loss", Unit::Loss),
+        Measure::AdvantageOfLittleData => ("test accuracy on little data minus that on all data", Unit::Accuracy),
+        Measure::Gap => ("test loss minus training loss", Unit::Loss),
         Measure::Parameters => ("parameters", Unit::LogCount),
         Measure::Macs => ("multiply-adds", Unit::LogCount),
         Measure::GradientChange => ("change of the first layer's relative gradient with depth", Unit::LogFactor),

@@ -34,7 +34,7 @@ pub fn losses(folder: &Folder) -> Vec<Chart<'static>> {
         let mut both = curves_by_images(&runs, |run| run.test_loss);
         both.extend(curves_by_images(&runs, |run| run.train_loss).into_iter().map(faint));
         let gap = curves_by_images(&runs, |run| run.test_loss - run.train_loss);
-        [by_images("Test and training loss", &title, both), by_images("Test loss less training loss", &title, gap)]
+        [by_images("Test and training loss", &title, both), by_images("Test loss minus training loss", &title, gap)]
     };
     learning_curves(folder).flat_map(charts).collect()
 }

@@ -10,10 +10,10 @@ use super::gradients;
 use crate::compare::plan::Match;
 use crate::report::chart::Chart;
 
-/// Pictures up to which data are little.
+/// Most pictures that count as little data.
 pub const LITTLE: usize = 2_000;
 
-/// What a claim takes for a small difference of accuracy: one point.
+/// What counts as a small difference in accuracy: one point.
 const POINT: f64 = 0.01;
 
 /// A claim, held where all its comparisons are.
@@ -44,7 +44,7 @@ pub struct Test {
     pub claimed: Claimed,
 }
 
-/// What of two networks is compared.
+/// What is compared between two networks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
     /// Test accuracy.
@@ -74,7 +74,7 @@ pub enum Claimed {
     Below(f64),
 }
 
-/// What runs say of a claim.
+/// What runs say about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -137,7 +137,7 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "parameters",
         heading: "Few parameters",
-        text: "At as many parameters, a dense network is more accurate than a residual or plain one.",
+        text: "With the same number of parameters, a dense network is more accurate than a residual or plain one.",
         paper: "“Parameter Efficiency” in section 4.3, and figure 4",
         tests: &[
             test(RESIDUAL, Measure::Accuracy, Some(Match::Parameters), Claimed::Above(0.0)),
@@ -148,9 +148,9 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "arithmetic",
         heading: "Not little arithmetic",
-        text: "What a dense network saves is parameters rather than arithmetic: at as many parameters it needs more \
-               multiply-adds than a residual one, and at as many multiply-adds it is ahead by less than 1 point.",
-        paper: "section 4.4 and figure 3 (right) have it otherwise: there a DenseNet needs less arithmetic, too",
+        text: "A dense network saves parameters rather than arithmetic: with as many parameters it needs more \
+               multiply-adds than a residual one, and with as many multiply-adds it is ahead by less than 1 point.",
+        paper: "section 4.4 and figure 3 (right) claim otherwise: there a DenseNet also needs less arithmetic",
         tests: &[
             test(RESIDUAL, Measure::Macs, Some(Match::Parameters), Claimed::Above(0.0)),
             test(RESIDUAL, Measure::Accuracy, Some(Match::Macs), Claimed::Below(POINT)),
@@ -179,7 +179,7 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "compression",
         heading: "Compression",
-        text: "Transitions that leave channels out save parameters, and cost less than 1 point of accuracy.",
+        text: "Transitions that drop channels save parameters, and cost less than 1 point of accuracy.",
         paper: "“Compression” in section 3, and figure 4 (left)",
         tests: &[
             test(Contrast::Compression, Measure::Parameters, Some(Match::Widths), Claimed::Below(0.0)),
@@ -190,7 +190,7 @@ pub const CLAIMS: [Claim; 8] = [
     Claim {
         id: "overfitting",
         heading: "Less overfitting",
-        text: "The test loss of a dense network is less above its training loss than that of a residual or plain one.",
+        text: "A dense network's test loss exceeds its training loss by less than a residual or plain network's does.",
         paper: "section 1, and “Overfitting” in section 4.3",
         tests: &[
             test(RESIDUAL, Measure::Gap, None, Claimed::Below(0.0)),

@@ -1,10 +1,10 @@
-//! Kinds of networks that are alike but for one thing.
+//! Kinds of networks that differ in one thing only.
 
 use densenet::config::{Activation, Joining};
 
 use crate::compare::results::RunResult;
 
-/// Two kinds of networks that are alike but for one thing.
+/// Two kinds of networks that differ in one thing only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Contrast {
     /// Dense, and joined otherwise.
@@ -28,8 +28,8 @@ impl Contrast {
         }
     }
 
-    /// Whether two runs are alike in all else that a contrast may be about. Networks that are joined otherwise may have
-    /// other layers, as they have other numbers of channels.
+    /// Whether two runs are alike in everything else that a contrast may be about. Networks that are joined differently
+    /// may have different layers, as they have different numbers of channels.
     pub fn alike(self, a: &RunResult, b: &RunResult) -> bool {
         let joining = matches!(self, Self::Dense(_)) || a.joining == b.joining;
         let activation = self == Self::Activation || a.activation == b.activation;

@@ -1,4 +1,4 @@
-//! The files of a comparison's folder that its page is made of.
+//! The files of a comparison's folder that its page is made from.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::compare::plan::{FILE, Match, Plan};
 use crate::compare::results::{self, GRADIENTS, InitialGradients, RESULTS, RunResult};
 use crate::report::figures::mean_and_deviation;
 
-/// All that is known of a comparison.
+/// All that is known about a comparison.
 pub struct Folder {
     /// The runs that are done, in the plan's order of experiments, then by network, pictures, augmentation and seed.
     pub runs: Vec<RunResult>,
@@ -27,7 +27,7 @@ impl Folder {
     /// Reads `folder`. Of runs with the same name, as when files of several parts are put together, the last counts.
     ///
     /// # Errors
-    /// No plan, or a file that holds something else than it should.
+    /// No plan, or a file with unexpected contents.
     pub fn read(folder: &Path) -> Result<Self> {
         let text = |name: &str| -> Result<String> {
             let path = folder.join(name);
@@ -76,7 +76,7 @@ impl Folder {
         sizes.last().copied().filter(|_| sizes.len() > 1 && sizes.len() == planned)
     }
 
-    /// The runs in groups that differ in their seed alone.
+    /// The runs in groups that differ only in their seed.
     pub fn cells(&self) -> Vec<Cell<'_>> {
         let mut cells: Vec<Cell> = Vec::new();
         for run in &self.runs {
@@ -92,7 +92,7 @@ impl Folder {
 /// Runs of one network on as many pictures, one for each seed.
 #[derive(Clone, Debug)]
 pub struct Cell<'a> {
-    /// One of them, which tells what all have in common.
+    /// One of them, which shows what they all have in common.
     pub of: &'a RunResult,
     /// All of them by seed.
     pub runs: BTreeMap<u64, &'a RunResult>,
@@ -103,14 +103,14 @@ pub struct Cell<'a> {
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The standard deviation, with n - 1; none of one seed.
+    /// The standard deviation, with n - 1; none for a single seed.
     pub deviation: Option<f64>,
     /// Seeds.
     pub seeds: usize,
 }
 
 impl Spread {
-    /// That of `values`, of which those that are not finite are left out; none of none.
+    /// That of `values`, leaving out those that are not finite; none where none are left.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         let both = mean_and_deviation(&values);

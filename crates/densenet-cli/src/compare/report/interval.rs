@@ -21,7 +21,7 @@ const NORMAL: f64 = 1.960;
 pub struct Sample {
     /// The differences by seed, all finite.
     pub differences: BTreeMap<u64, f64>,
-    /// What is known of how other test pictures would move their mean.
+    /// What is known about how other test pictures would move their mean.
     pub test: TestError,
 }
 
@@ -72,9 +72,9 @@ impl TestError {
 pub struct Estimate {
     /// Mean over the seeds.
     pub mean: f64,
-    /// Standard deviation over the seeds, with n - 1; none of one seed.
+    /// Standard deviation over the seeds, with n - 1; none for a single seed.
     pub deviation: Option<f64>,
-    /// The interval; none where one seed alone says nothing of others.
+    /// The interval; none where a single seed says nothing about others.
     pub interval: Option<[f64; 2]>,
     /// Seeds.
     pub seeds: usize,
@@ -102,7 +102,7 @@ impl Sample {
     }
 
     /// The mean with its interval: Student's t over the seeds and the normal error of the test pictures, added as
-    /// squares. One seed has the latter alone. None of no seed.
+    /// squares. A single seed has only the latter. None without seeds.
     pub fn estimate(&self) -> Option<Estimate> {
         let values: Vec<f64> = self.differences.values().copied().collect();
         let seeds = values.len();

@@ -12,7 +12,7 @@ use crate::report::figures::{capitalised, duration, percent, short};
 use crate::report::machine;
 use crate::report::page::{page, section, tile};
 
-/// Rows of a table that is shown without asking.
+/// Rows up to which a table is shown open.
 const FEW: usize = 6;
 
 impl Report<'_> {
@@ -24,12 +24,14 @@ impl Report<'_> {
         let body = html! {
             header {
                 h1 { (title) }
-                p { "Dense, residual and plain networks of the same layers, trained and compared by densenet compare" }
+                p {
+                    "Dense, residual and plain networks with the same layers, trained and compared by densenet compare"
+                }
             }
             @if under_way {
                 p class="notice" role="status" {
                     strong { "Under way: " } (count(self.runs.len() as u64)) " of " (counted(self.runs_planned, "run"))
-                    " done. What follows is of these."
+                    " done. What follows covers only these."
                 }
             }
             @if !diverged.is_empty() { (told(&diverged)) }
@@ -69,7 +71,7 @@ impl Report<'_> {
                 }
             }
             p {
-                "That layers reuse the features of layers before them is seen in the weights of one network: "
+                "That layers reuse the features of earlier layers shows in the weights of a single network: "
                 code { "densenet reuse --weights W" } " (docs/reuse.md)."
             }
         }
@@ -82,7 +84,7 @@ fn told(diverged: &[&RunResult]) -> Markup {
         details class="notice" {
             summary {
                 strong { (counted(diverged.len(), "run")) " diverged." }
-                " They are in no chart, and what needs one of them is not decided."
+                " They are left out of all charts, and claims that need one of them are not decided."
             }
             ul { @for run in diverged { li { (run.id) ": " (run.diverged.as_deref().unwrap_or_default()) } } }
         }
@@ -98,7 +100,7 @@ fn badge(verdict: Verdict) -> Markup {
     html! { span class=(class) { (capitalised(verdict.in_words())) } }
 }
 
-/// A claim, what the runs say of it, and what that is made of.
+/// A claim, the verdict of the runs, and what that is based on.
 fn answered(answer: &Answer) -> Markup {
     html! {
         p { (answer.claim) " (Paper: " (answer.paper) ".)" }
@@ -155,13 +157,14 @@ fn method() -> Markup {
     html! {
         p {
             "Networks are compared seed by seed: both runs of a pair have the same experiment, the same training \
-             pictures, the same augmentation and the same seed. The interval of the mean difference has Student's t \
-             over the seeds and, for accuracies, the error that other test pictures would bring about, by how much \
-             more often one network than the other is right about each picture, added as squares. A claim is held \
-             where the intervals of all its comparisons lie on the claimed side, not held where one lies on the other \
-             side, and else not decided, as where a run that it needs diverged. The mean is over the settings that have \
-             all seeds. Where a claim speaks of a small difference, 1 point is the border. Charts show means over \
-             seeds; bars and bands are one standard deviation. Every network was tested once, after its last step."
+             pictures, the same augmentation and the same seed. The interval of the mean difference combines \
+             Student's t over the seeds with, for accuracies, the error that other test pictures would cause; the \
+             latter is measured by how much more often one network than the other is right about each picture. The \
+             two are added as squares. A claim is held if the intervals of all its comparisons lie on the claimed \
+             side, not held if one lies on the other side, and otherwise not decided, for example if a run that it \
+             needs diverged. The mean is over the settings that have all seeds. Where a claim speaks of a small \
+             difference, 1 point is the border. Charts show means over seeds; bars and bands are one standard \
+             deviation. Every network was tested once, after its last step."
         }
     }
 }

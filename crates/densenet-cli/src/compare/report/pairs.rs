@@ -11,7 +11,7 @@ use crate::compare::plan::Match;
 use crate::compare::results::{Correct, RunResult};
 use crate::output::{count, counted};
 
-/// How far apart the parameters or multiply-adds of networks may be that are compared as having as many.
+/// How far apart the parameters or multiply-adds of networks may be for the networks to count as matched.
 const NEARLY: f64 = 1.1;
 
 /// Two networks in one setting.
@@ -48,7 +48,8 @@ pub fn accuracy(cells: [Cell<'_>; 2]) -> Option<Pair<'_>> {
     Pair::of(cells, |run| run.test_top1, of_pictures)
 }
 
-/// How much more often the first of two networks than the second puts each test picture in its class: the mean over seeds.
+/// How much more often the first of two networks than the second classifies each test picture correctly: the mean over
+/// seeds.
 fn of_pictures(both: &[BySeed<'_>]) -> TestError {
     let share = |Correct(pictures): &Correct| {
         TestError::OfPictures(pictures.iter().map(|&correct| f64::from(u8::from(correct))).collect())

@@ -1,4 +1,4 @@
-//! Verdicts and pages of comparisons that are made up, whose differences are known.
+//! Verdicts and pages of made-up comparisons whose differences are known.
 
 use densenet::config::{Activation, Joining};
 use densenet::data::Augment;
@@ -11,7 +11,7 @@ use super::*;
 use crate::compare::plan::{Experiment, Images, Match, Network, Plan};
 use crate::compare::results::{Correct, CurvePoint, GRADIENTS, InitialGradients, LayerGradient, RESULTS};
 
-/// A run of a dense network; `right` of 10,000 test pictures are put in their class.
+/// A run of a dense network; `right` of 10,000 test pictures are classified correctly.
 fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) -> RunResult {
     let gradients = vec![LayerGradient { layer: "features.conv0".into(), norm: 0.5, relative: 0.01 }];
     RunResult {
@@ -43,7 +43,7 @@ fn run(experiment: &str, network: &str, images: usize, seed: u64, right: usize) 
     }
 }
 
-/// The same joined otherwise, whose mistakes are on other pictures.
+/// The same run joined differently, with mistakes on other pictures.
 fn joined(joining: Joining, mut of: RunResult) -> RunResult {
     let network = format!("{joining:?}").to_lowercase();
     of.test_correct.0.reverse();
@@ -77,8 +77,8 @@ fn answer(folder: &Folder, id: &str) -> Answer {
     answers(folder).into_iter().find(|answer| answer.id == id).unwrap()
 }
 
-/// What is said of the claim `id` where a dense network gets so many pictures right, and a residual and a plain one so
-/// many less, for each seed.
+/// The verdict on the claim `id` where, for each seed, a dense network gets that many pictures right, and a residual
+/// and a plain one that many fewer.
 fn verdict_of(id: &str, matched: Match, right: &[usize], less: [&[i64]; 2]) -> Verdict {
     let mut runs = Vec::new();
     for (seed, &dense) in (1..).zip(right) {
@@ -124,11 +124,11 @@ fn one_seed_is_decided_by_the_test_pictures_or_not_at_all() {
     let runs = vec![run("e", "dense", 1000, 1, 8000), joined(Joining::Plain, run("e", "plain", 1000, 1, 7000))];
     let folder = folder(Match::Parameters, 1, runs);
     let said: Vec<String> = answer(&folder, "parameters").comparisons.iter().map(|of| of.in_words()).collect();
-    assert!(said[0].ends_with("dense less residual: no such runs yet."), "{said:?}");
-    assert!(said[1].contains("by the error of the test pictures alone; 1 seed, 1 setting): dense 80.00"));
+    assert!(said[0].ends_with("dense minus residual: no such runs yet."), "{said:?}");
+    assert!(said[1].contains("from the error of the test pictures alone; 1 seed, 1 setting): dense 80.00"));
     let gap = &answer(&folder, "overfitting").comparisons[1];
     assert_eq!(gap.verdict, Verdict::NotDecided);
-    assert!(gap.in_words().contains("one seed says nothing of others"), "{}", gap.in_words());
+    assert!(gap.in_words().contains("one seed says nothing about others"), "{}", gap.in_words());
 }
 
 #[test]
@@ -146,12 +146,12 @@ fn what_needs_a_run_that_diverged_is_not_decided() {
     let one = answer(&folder(Match::Parameters, 1, runs.clone()), "parameters");
     assert_eq!([0, 1].map(|which| one.comparisons[which].verdict), [Verdict::Held, Verdict::NotDecided]);
     let said = one.comparisons[1].in_words();
-    assert!(said.contains("2 seeds, 1 setting") && said.ends_with("since a run diverged that it needs."), "{said}");
-    // How many parameters a network has, it has though it diverged.
+    assert!(said.contains("2 seeds, 1 setting") && said.ends_with("because a run that it needs diverged."), "{said}");
+    // A network that diverged still has its number of parameters.
     let residual = |run: RunResult| if run.joining == Joining::Residual { diverged(run) } else { run };
     let all = folder(Match::Parameters, 1, runs.into_iter().map(residual).collect());
     let said = answer(&all, "parameters").comparisons[0].in_words();
-    assert!(said.ends_with("dense less residual: not decided, since a run diverged that it needs."), "{said}");
+    assert!(said.ends_with("dense minus residual: not decided, because a run that it needs diverged."), "{said}");
     assert_eq!(answer(&all, "arithmetic").comparisons[0].difference.as_ref().unwrap().seeds, 3);
 }
 
@@ -182,7 +182,7 @@ fn arithmetic_has_to_be_more_at_as_many_parameters_and_no_gain_at_as_much_arithm
         answer(&folder, "arithmetic")
     };
     let held = of(25_000_000, 0);
-    // The test pictures alone make it +-1.1 points, so equal is not yet known to be less than 1 point ahead.
+    // The test pictures alone make it +-1.1 points, so a tie is not yet known to be less than 1 point ahead.
     assert_eq!((held.comparisons[0].verdict, held.verdict), (Verdict::Held, Verdict::NotDecided));
     assert!(
         held.comparisons[0].in_words().contains("dense against residual: +100.0\u{a0}%"),
@@ -214,7 +214,7 @@ fn little_data_need_a_greater_advantage_than_all() {
     assert_eq!(not_held.verdict, Verdict::NotHeld);
     assert!((mean(0) - 0.08).abs() < 1e-9 && (mean(2) + 0.07).abs() < 1e-9, "{} {}", mean(0), mean(2));
     assert_eq!(of(&[(500, 900), (2000, 700), (10_000, 790)]).verdict, Verdict::NotDecided);
-    // Before the last size has runs, what is most is not known.
+    // Before the last size has runs, the largest size is not known.
     let under_way = of(&[(500, 900), (2000, 700)]);
     assert!(under_way.verdict == Verdict::NotDecided && under_way.comparisons[0].difference.is_none());
 }
@@ -235,7 +235,7 @@ fn what_saves_no_parameters_is_no_saving() {
     assert_eq!(of(90_000, 0), [Verdict::NotHeld, Verdict::NotDecided]);
 }
 
-/// The first layer's relative gradient of dense and plain networks becomes so many times from L = 10 to 100.
+/// The first layer's relative gradient in dense and plain networks changes by this factor from L = 10 to 100.
 fn starts(dense: f64, plain: f64) -> Vec<InitialGradients> {
     let mut starts = Vec::new();
     for (joining, times) in [(Joining::Dense, dense), (Joining::Plain, plain)] {
@@ -262,7 +262,7 @@ fn gradients_that_vanish_or_explode_in_plain_networks_alone() {
     assert_eq!(held.verdict, Verdict::Held);
     let said = held.comparisons[0].in_words();
     assert!(said.contains("dense against plain: 0.0020 times") && said.contains("from L = 10 to 100"), "{said}");
-    // To explode is as bad as to vanish.
+    // Exploding is as bad as vanishing.
     assert_eq!([of(1.1, 30.0).verdict, of(0.01, 5.0).verdict], [Verdict::Held, Verdict::NotHeld]);
     assert_eq!(of(0.5, 0.5).verdict, Verdict::NotDecided);
 }

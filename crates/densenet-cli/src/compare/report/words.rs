@@ -19,7 +19,7 @@ impl Unit {
         text.replace('-', "−")
     }
 
-    /// What differences are in, as it stands behind them.
+    /// The unit of differences, as written after them.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accuracy => " points",
@@ -63,7 +63,7 @@ impl Unit {
     }
 }
 
-/// Three digits that count.
+/// Three significant digits.
 fn factor(factor: f64) -> String {
     match factor {
         1000.0..1e6 => crate::output::count(factor.round() as u64),
@@ -91,11 +91,11 @@ impl Comparison {
     pub fn in_words(&self) -> String {
         let [first, second] = self.kinds;
         let between = match self.unit {
-            Unit::Accuracy | Unit::Loss => "less",
+            Unit::Accuracy | Unit::Loss => "minus",
             Unit::LogCount | Unit::LogFactor => "against",
         };
         let subject = format!("{}, {first} {between} {second}", capitalised(self.of));
-        let why = if self.diverged { ", since a run diverged that it needs" } else { "" };
+        let why = if self.diverged { ", because a run that it needs diverged" } else { "" };
         let Some(difference) = &self.difference else {
             let verdict = if self.diverged { self.verdict.in_words() } else { "no such runs yet" };
             return format!("{subject}: {verdict}{why}.");
@@ -117,12 +117,12 @@ impl Comparison {
     /// How sure a difference is, and by what.
     fn certainty(&self, Estimate { interval, seeds, .. }: &Estimate) -> String {
         let interval = match interval {
-            None => "no interval, since one seed says nothing of others".into(),
+            None => "no interval, because one seed says nothing about others".into(),
             Some([low, high]) if low == high => "exact".into(),
             Some(ends) => format!("95 % interval {}{}", self.unit.interval(*ends), self.unit.name()),
         };
         let alone = match (*seeds, self.unit) {
-            (1, Unit::Accuracy) => " by the error of the test pictures alone",
+            (1, Unit::Accuracy) => " from the error of the test pictures alone",
             _ => "",
         };
         format!("{interval}{alone}; {}, {}", counted(*seeds, "seed"), counted(self.settings, "setting"))

@@ -1,4 +1,4 @@
-//! All that is done at random to training pictures.
+//! All random changes to training pictures.
 
 use std::fmt::{self, Formatter};
 
@@ -13,11 +13,11 @@ use super::{Augment, ColorJitter, RandAugment, crop, erasing};
 use crate::data::{Picture, Preprocessing};
 use crate::{Error, Result};
 
-/// What is done at random to training pictures, in the order of the fields. What is done to one picture depends on the seed
-/// and the picture's index alone.
+/// The random changes to training pictures, in the order of the fields. The changes to a picture depend only on the
+/// seed and the picture's index.
 ///
-/// A file that leaves a field out has its default, with which nothing is done. A word of [`Augment`] in a field's place is
-/// that word with the other defaults.
+/// If a file leaves out a field, the field has its default, which changes nothing. A word of [`Augment`] in place of
+/// the fields means that word with the other defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct Augmentation {
@@ -25,14 +25,15 @@ pub struct Augmentation {
     pub base: Augment,
     /// Pixels of black around a picture before [`Augment::CropFlip`] crops it, at most 1024; 4 by default.
     pub crop_padding: usize,
-    /// The least share of a picture's area that [`Augment::ResizedCrop`] takes, above 0 and at most 1; 0.08 by default.
+    /// The smallest share of a picture's area that [`Augment::ResizedCrop`] crops, above 0 and at most 1; 0.08 by
+    /// default.
     pub crop_scale: f64,
     /// Random changes of colour.
     pub color_jitter: ColorJitter,
-    /// Random operations out of a list.
+    /// Random operations from a list.
     pub rand_augment: RandAugment,
-    /// The probability, from 0 to 1, that a rectangle of the normalised picture becomes 0, as torchvision's `RandomErasing`
-    /// does it: of 2 to 33 % of the area and of a shape from 3:10 to 10:3.
+    /// The probability, from 0 to 1, that a rectangle of the normalised picture is set to 0, as torchvision's
+    /// `RandomErasing` does: 2 to 33 % of the area, with an aspect ratio from 3:10 to 10:3.
     pub random_erasing: f64,
     /// Mixup's alpha (Zhang et al. 2018), 0 or from 0.01 to 100; see [`mix`](Self::mix).
     pub mixup: f64,
@@ -62,10 +63,10 @@ impl From<Augment> for Augmentation {
 }
 
 impl Augmentation {
-    /// Checks values that came from a file or from the command line.
+    /// Checks values from a file or from the command line.
     ///
     /// # Errors
-    /// The first value that is wrong, with what would be right.
+    /// Names the first wrong value, and what would be right.
     pub fn validate(&self) -> Result<()> {
         let ColorJitter { brightness, contrast, saturation, hue } = self.color_jitter;
         let RandAugment { ops, magnitude } = self.rand_augment;
@@ -84,7 +85,8 @@ impl Augmentation {
         Ok(())
     }
 
-    /// Writes the input that `preprocessing` makes of `picture`, changed by `rng`, into `out`: `[channels, size, size]`.
+    /// Writes the input that `preprocessing` makes from `picture`, changed at random by `rng`, into `out`: `[channels,
+    /// size, size]`.
     pub(in crate::data) fn fill(
         &self,
         picture: Picture<'_>,

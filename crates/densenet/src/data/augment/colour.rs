@@ -1,5 +1,5 @@
-//! Brightness, contrast, saturation, sharpness and hue, to the very pixels of PIL's `ImageEnhance` and torchvision's
-//! `adjust_hue` on a PIL picture.
+//! Brightness, contrast, saturation, sharpness and hue, with exactly the pixels of PIL's `ImageEnhance` and
+//! torchvision's `adjust_hue` on a PIL picture.
 
 use crate::data::Picture;
 use crate::data::picture::luma;
@@ -19,7 +19,7 @@ pub(super) fn contrast(picture: &mut Picture<'_>, factor: f64) {
     blend(picture, factor, |_| (mean + 0.5) as u8);
 }
 
-/// Grey at 0, the picture at 1, more colourful above; grey pictures stay.
+/// Grey at 0, the picture at 1, more colourful above; grey pictures stay the same.
 pub(super) fn saturation(picture: &mut Picture<'_>, factor: f64) {
     if picture.channels() == 3 {
         let greys: Vec<u8> = picture.pixels().chunks_exact(3).map(|p| luma(p[0], p[1], p[2])).collect();
@@ -33,7 +33,7 @@ pub(super) fn sharpness(picture: &mut Picture<'_>, factor: f64) {
     blend(picture, factor, |i| smooth[i]);
 }
 
-/// Each value on the line from `other`, at a `factor` of 0, through its own, at 1; cut off to a whole number from 0 to 255.
+/// Each value on the line from `other`, at a `factor` of 0, through its own, at 1; clipped to an integer from 0 to 255.
 fn blend(picture: &mut Picture<'_>, factor: f64, other: impl Fn(usize) -> u8) {
     let factor = factor as f32;
     for (i, value) in picture.pixels_mut().iter_mut().enumerate() {
@@ -42,7 +42,7 @@ fn blend(picture: &mut Picture<'_>, factor: f64, other: impl Fn(usize) -> u8) {
     }
 }
 
-/// The mean over each pixel's neighbours and itself, which weighs 5; pixels at the edges stay.
+/// The mean over each pixel's neighbours and itself, with weight 5; edge pixels stay the same.
 fn smoothed(picture: &Picture<'_>) -> Vec<u8> {
     let (height, width, channels) = (picture.height(), picture.width(), picture.channels());
     let (pixels, row) = (picture.pixels(), width * channels);
@@ -57,7 +57,7 @@ fn smoothed(picture: &Picture<'_>) -> Vec<u8> {
     smooth
 }
 
-/// Hues rotated by `turns`, from -0.5 to 0.5; grey pictures stay.
+/// Hues rotated by `turns`, from -0.5 to 0.5; grey pictures stay the same.
 pub(super) fn hue(picture: &mut Picture<'_>, turns: f64) {
     if picture.channels() == 3 {
         let turn = (turns * 255.0) as i32 as u8;
@@ -68,7 +68,7 @@ pub(super) fn hue(picture: &mut Picture<'_>, turns: f64) {
     }
 }
 
-/// Hue, saturation and value, a turn being 255, in the single and double precision in which PIL rounds them.
+/// Hue, saturation and value, 255 being a full turn, in the single and double precision in which PIL rounds them.
 fn hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     let (most, least) = (r.max(g).max(b), r.min(g).min(b));
     if most == least {
@@ -88,7 +88,7 @@ fn hsv([r, g, b]: [u8; 3]) -> [u8; 3] {
     [(f64::from(hue) * 255.0) as u8, (f64::from(saturation) * 255.0) as u8, most]
 }
 
-/// Red, green and blue of what [`hsv`] makes.
+/// Red, green and blue from the result of [`hsv`].
 fn rgb([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
     if saturation == 0 {
         return [value; 3];

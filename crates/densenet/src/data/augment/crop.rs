@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::data::Picture;
 
-/// The picture moved by up to `padding` pixels each way, black where it has moved from.
+/// The picture shifted by up to `padding` pixels each way; the exposed margin is black.
 pub(super) fn shifted<'a>(picture: Picture<'a>, padding: usize, rng: &mut ChaCha8Rng) -> Picture<'a> {
     let (height, width) = (picture.height(), picture.width());
     let padding = padding as i32;
@@ -13,7 +13,7 @@ pub(super) fn shifted<'a>(picture: Picture<'a>, padding: usize, rng: &mut ChaCha
     picture.crop(top as isize, left as isize, height, width)
 }
 
-/// A random part of `scale` of the area or more, as `torchvision.transforms.RandomResizedCrop.get_params` draws it.
+/// A random part with `scale` of the area or more, as `torchvision.transforms.RandomResizedCrop.get_params` draws it.
 pub(super) fn part<'a>(picture: Picture<'a>, scale: f64, rng: &mut ChaCha8Rng) -> Picture<'a> {
     let (height, width) = (picture.height(), picture.width());
     for _ in 0..10 {

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// Writes 0 into a random rectangle of `image`, `[channels, size, size]`, drawn as torchvision's
-/// `RandomErasing.get_params` does; where ten draws do not fit, the image stays as it is.
+/// `RandomErasing.get_params` does; if ten draws do not fit, the image stays as it is.
 pub(super) fn erase(image: &mut [f32], size: usize, rng: &mut ChaCha8Rng) {
     for _ in 0..10 {
         let area = (size * size) as f64 * rng.random_range(0.02..=0.33);

@@ -1,35 +1,36 @@
-//! Shears, translations and rotations, nearest pixel, black outside, as PIL's `transform` on 16-bit fixed point.
+//! Shears, translations and rotations with nearest-neighbour sampling and black outside, as PIL's `transform` in 16-bit
+//! fixed point.
 
 use crate::data::Picture;
 
-/// Rows lean by `slope` pixels a row.
+/// Shifts each row by `slope` pixels more than the one before.
 pub(super) fn shear_x(picture: &mut Picture<'_>, slope: f64) {
     affine(picture, [1.0, slope, 0.0, 0.0, 1.0, 0.0]);
 }
 
-/// Columns lean by `slope` pixels a column.
+/// Shifts each column by `slope` pixels more than the one before.
 pub(super) fn shear_y(picture: &mut Picture<'_>, slope: f64) {
     affine(picture, [1.0, 0.0, 0.0, slope, 1.0, 0.0]);
 }
 
-/// Moved to the right by whole `pixels`.
+/// Shifts to the right by whole `pixels`.
 pub(super) fn translate_x(picture: &mut Picture<'_>, pixels: f64) {
     affine(picture, [1.0, 0.0, -pixels.trunc(), 0.0, 1.0, 0.0]);
 }
 
-/// Moved down by whole `pixels`.
+/// Shifts down by whole `pixels`.
 pub(super) fn translate_y(picture: &mut Picture<'_>, pixels: f64) {
     affine(picture, [1.0, 0.0, 0.0, 0.0, 1.0, -pixels.trunc()]);
 }
 
-/// Turned around its centre, counter-clockwise, by `degrees`.
+/// Rotates around the centre, counter-clockwise, by `degrees`.
 pub(super) fn rotate(picture: &mut Picture<'_>, degrees: f64) {
     let (x, y) = (picture.width() as f64 / 2.0, picture.height() as f64 / 2.0);
     let (sin, cos) = (-degrees.to_radians()).sin_cos();
     affine(picture, [cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y]);
 }
 
-/// The pixel at `(x, y)` becomes that at `(a x + b y + c, d x + e y + f)`.
+/// Sets the pixel at `(x, y)` to that at `(a x + b y + c, d x + e y + f)`.
 fn affine(picture: &mut Picture<'_>, [a, b, c, d, e, f]: [f64; 6]) {
     let fixed = |value: f64| (value * 65536.0 + 0.5).floor() as i64;
     let starts = [fixed(c + (a + b) * 0.5), fixed(f + (d + e) * 0.5)];

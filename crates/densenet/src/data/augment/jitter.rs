@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use super::colour;
 use crate::data::Picture;
 
-/// How much colours change at random, as torchvision's `ColorJitter` does it: in a random order, brightness, contrast and
-/// saturation by a factor from `1 - x`, but not below 0, to `1 + x`, and the hue by `-x` to `x` of a turn.
+/// How much colours change at random, as in torchvision's `ColorJitter`: in random order, brightness, contrast and
+/// saturation by a factor from `1 - x` (but not below 0) to `1 + x`, and the hue by `-x` to `x` of a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {
-    /// 0, none, or above.
+    /// 0 (no change) or above.
     pub brightness: f64,
-    /// 0, none, or above.
+    /// 0 (no change) or above.
     pub contrast: f64,
-    /// 0, none, or above.
+    /// 0 (no change) or above.
     pub saturation: f64,
-    /// From 0, none, to 0.5.
+    /// From 0 (no change) to 0.5.
     pub hue: f64,
 }
 
-/// What changes brightness, contrast, saturation and hue.
+/// The functions that change brightness, contrast, saturation and hue.
 const CHANGES: [fn(&mut Picture<'_>, f64); 4] = [colour::brightness, colour::contrast, colour::saturation, colour::hue];
 
 impl ColorJitter {
-    /// Changes `picture` by draws of `rng`.
+    /// Changes `picture` with random values from `rng`.
     pub(super) fn apply(&self, picture: &mut Picture<'_>, rng: &mut ChaCha8Rng) {
         if *self != Self::default() {
             self.drawn(rng).into_iter().for_each(|(change, amount)| CHANGES[change](picture, amount));
         }
     }
 
-    /// Which of [`CHANGES`] are made, in their order, and how large they are.
+    /// Which of [`CHANGES`] are made, in order, and how large they are.
     pub(super) fn drawn(&self, rng: &mut ChaCha8Rng) -> Vec<(usize, f64)> {
         let strengths = [self.brightness, self.contrast, self.saturation, self.hue];
         let mut order = [0, 1, 2, 3];

@@ -1,4 +1,4 @@
-//! Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019), in batches.
+//! Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) of batches.
 
 use std::ops::Range;
 
@@ -13,13 +13,14 @@ impl Augmentation {
     /// Mixes each picture of `images`, `(N, C, H, W)`, and its row of `targets`, `(N, classes)`, with the picture before it in
     /// the batch, the first with the last, as torchvision's `MixUp` and `CutMix` do.
     ///
-    /// By mixup both become `share x own + (1 - share) x other`, one share for the batch, drawn from Beta(alpha, alpha). By
-    /// CutMix a rectangle of `1 - share` of the area, so far as it lies in the picture, is the other picture's, and targets
-    /// are mixed by the area. Where both are asked for, a coin decides for each batch. A target that is NaN, not known, makes
-    /// what it is mixed into NaN. All that is random depends on `seed` alone: give every batch its own.
+    /// With mixup, both become `share x own + (1 - share) x other`, with one share for the batch, drawn from
+    /// Beta(alpha, alpha). With CutMix, a rectangle of `1 - share` of the area, clipped to the picture, is replaced by
+    /// the other picture's, and targets are mixed by area. If both are enabled, each batch uses one of them with equal
+    /// probability. A target that is not known, NaN, makes the targets that it is mixed into NaN. All random values
+    /// depend on `seed` alone: give every batch its own.
     ///
     /// # Panics
-    /// When there are not as many targets as images, or values that are not [valid](Self::validate).
+    /// If the numbers of targets and images differ, or values are not [valid](Self::validate).
     pub fn mix(&self, images: &mut Array4<f32>, targets: &mut Array2<f32>, seed: u64) {
         assert_eq!(images.len_of(Axis(0)), targets.len_of(Axis(0)), "a row of targets for each image");
         let mut rng = draws(seed, 0);
@@ -40,7 +41,8 @@ impl Augmentation {
     }
 }
 
-/// Each item becomes `share` of itself and the rest of the one before it. A share of nothing counts for nothing, even of NaN.
+/// Each item becomes `share` of itself plus the rest of the one before it. A share of 0 contributes nothing, even of
+/// NaN.
 pub(super) fn blend<D: RemoveAxis>(batch: &mut Array<f32, D>, share: f64) {
     let (own, other) = (share as f32, (1.0 - share) as f32);
     let part = |share: f32, value: f32| if share == 0.0 { 0.0 } else { share * value };
@@ -49,8 +51,8 @@ pub(super) fn blend<D: RemoveAxis>(batch: &mut Array<f32, D>, share: f64) {
     });
 }
 
-/// Puts a rectangle of `1 - share` of the area of each image's predecessor into it, its centre anywhere, and returns the
-/// share that is the image's own after all.
+/// Pastes a rectangle of `1 - share` of the area from each image's predecessor into it, centred anywhere, and returns
+/// the share that the image actually keeps.
 fn paste(images: &mut Array4<f32>, share: f64, rng: &mut ChaCha8Rng) -> f64 {
     let (_, _, height, width) = images.dim();
     let side = 0.5 * (1.0 - share).sqrt();
@@ -68,12 +70,12 @@ fn paste(images: &mut Array4<f32>, share: f64, rng: &mut ChaCha8Rng) -> f64 {
     1.0 - pasted
 }
 
-/// `half` of both sides of `centre`, so far as it lies in `0..length`.
+/// `half` on either side of `centre`, clipped to `0..length`.
 fn around(centre: usize, half: usize, length: usize) -> Range<usize> {
     centre.saturating_sub(half)..(centre + half).min(length)
 }
 
-/// Calls `change` with each item and the one before it as it was; before the first is the last.
+/// Calls `change` with each item and the original of the one before it; the last comes before the first.
 fn with_previous<D: RemoveAxis>(
     batch: &mut Array<f32, D>,
     change: impl Fn(ArrayViewMut<'_, f32, D::Smaller>, ArrayView<'_, f32, D::Smaller>),

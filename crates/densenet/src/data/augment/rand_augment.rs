@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{colour, geometry, tone};
 use crate::data::Picture;
 
-/// Some operations, one after the other, each drawn out of the fourteen of torchvision's `RandAugment`.
+/// Some operations in sequence, each drawn from the fourteen of torchvision's `RandAugment`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandAugment {
-    /// How many, from 0 to 16; none by default.
+    /// Number of operations, from 0 to 16; none by default.
     pub ops: usize,
-    /// How strong they are, from 0 to 30; 9 by default, as in torchvision.
+    /// Their strength, from 0 to 30; 9 by default, as in torchvision.
     pub magnitude: usize,
 }
 
@@ -24,7 +24,7 @@ impl Default for RandAugment {
 }
 
 impl RandAugment {
-    /// Changes `picture` by draws of `rng`.
+    /// Changes `picture` with random values from `rng`.
     pub(super) fn apply(&self, picture: &mut Picture<'_>, rng: &mut ChaCha8Rng) {
         for _ in 0..self.ops {
             let op = Op::ALL[rng.random_range(0..Op::ALL.len())];
@@ -33,7 +33,7 @@ impl RandAugment {
     }
 }
 
-/// An operation, by the name that torchvision gives it.
+/// An operation, by torchvision's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
     Identity,
@@ -70,7 +70,8 @@ impl Op {
         Self::Equalize,
     ];
 
-    /// Changes `picture` by a `magnitude` from 0 to 30; `sign`, 1 or -1, is the direction of an operation that has two.
+    /// Changes `picture` with a `magnitude` from 0 to 30; `sign`, 1 or -1, is the direction of an operation that has
+    /// two.
     pub(super) fn apply(self, picture: &mut Picture<'_>, magnitude: usize, sign: f64) {
         let share = magnitude as f64 / 30.0;
         let farthest = |side: usize| 150.0 / 331.0 * side as f64;

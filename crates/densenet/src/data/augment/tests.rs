@@ -1,4 +1,4 @@
-//! Pixels against torchvision's, by `tests/goldens/augment.py`, and the distributions of what is random.
+//! Pixels against torchvision's, from `tests/goldens/augment.py`, and the distributions of random values.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn goldens() -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/augment.safetensors")).unwrap()
 }
 
-/// The operation `name` of torchvision's at `value`: of RandAugment by a signed magnitude, of ColorJitter by a factor.
+/// Torchvision's operation `name` at `value`: a signed magnitude for RandAugment, a factor for ColorJitter.
 fn apply(name: &str, value: f64, picture: &mut Picture<'_>) {
     match name {
         "picture" => {}
@@ -189,7 +189,7 @@ fn erasing_happens_as_often_as_it_is_asked_for() {
     assert!((200..300).contains(&erased), "{erased} of 1000");
 }
 
-/// A batch of `count` images, all values of image `i` being `i`, and its targets, one of a class each.
+/// A batch of `count` images, where all values of image `i` are `i`, and its targets, each of another class.
 fn batch(count: usize, side: usize) -> (Array4<f32>, Array2<f32>) {
     (Array4::from_shape_fn((count, 3, side, side), |(i, ..)| i as f32), Array2::eye(count))
 }
@@ -232,7 +232,7 @@ fn cutmix_mixes_targets_by_the_area_that_was_pasted() {
             mean += f64::from(own) / 1500.0;
         }
     }
-    // Half of the area would be pasted if no rectangle were cut off at an edge and sides were not rounded down.
+    // Half of the area would be pasted if no rectangle were clipped at an edge and sides were not rounded down.
     assert!((0.55..0.75).contains(&mean), "mean share {mean}");
 }
 

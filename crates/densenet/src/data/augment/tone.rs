@@ -1,22 +1,22 @@
-//! Changes that depend on a value alone: PIL's `ImageOps.posterize`, `solarize`, `autocontrast` and `equalize`.
+//! Changes that act on each value by itself: PIL's `ImageOps.posterize`, `solarize`, `autocontrast` and `equalize`.
 
 use std::array;
 
 use crate::data::Picture;
 
-/// Only the `bits` highest bits of each value, from 0 to 8.
+/// Keeps only the `bits` highest bits of each value, from 0 to 8.
 pub(super) fn posterize(picture: &mut Picture<'_>, bits: u32) {
     let kept = !(0xff_u32 >> bits) as u8;
     picture.pixels_mut().iter_mut().for_each(|value| *value &= kept);
 }
 
-/// Values from `threshold` on are inverted: white becomes black.
+/// Inverts values from `threshold` up: white becomes black.
 pub(super) fn solarize(picture: &mut Picture<'_>, threshold: f64) {
     let turned = picture.pixels_mut().iter_mut().filter(|value| f64::from(**value) >= threshold);
     turned.for_each(|value| *value = 255 - *value);
 }
 
-/// The darkest value of each channel becomes black, its brightest white.
+/// Makes the darkest value of each channel black and its brightest white.
 pub(super) fn auto_contrast(picture: &mut Picture<'_>) {
     look_up(picture, |histogram| {
         let found = |count: &usize| *count > 0;
@@ -28,7 +28,7 @@ pub(super) fn auto_contrast(picture: &mut Picture<'_>) {
     });
 }
 
-/// The values of each channel become about equally frequent.
+/// Makes the values of each channel about equally frequent.
 pub(super) fn equalize(picture: &mut Picture<'_>) {
     look_up(picture, |histogram| {
         let brightest = histogram.iter().rfind(|count| **count > 0).unwrap_or(&0);
@@ -43,7 +43,7 @@ pub(super) fn equalize(picture: &mut Picture<'_>) {
     });
 }
 
-/// Replaces each value of a channel by that of the table which `table` makes of the channel's histogram, if it makes one.
+/// Replaces each value of a channel using the table that `table` makes from the channel's histogram, if it returns one.
 fn look_up(picture: &mut Picture<'_>, table: impl Fn(&[usize; 256]) -> Option<[u8; 256]>) {
     let channels = picture.channels();
     for channel in 0..channels {

@@ -1,6 +1,6 @@
-//! Colours of inks.
+//! Ink colours.
 
-/// What PIL's `convert("RGB")` makes of a pixel of cyan, magenta, yellow and black ink, 255 being all of it.
+/// The result of PIL's `convert("RGB")` for a pixel of cyan, magenta, yellow and black ink, 255 being full ink.
 pub(super) fn rgb_of_inks([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     let light = 255 - u32::from(black);
     [cyan, magenta, yellow].map(|ink| {

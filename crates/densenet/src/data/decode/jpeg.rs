@@ -1,8 +1,8 @@
-//! JPEG, decoded to the very pixels of libjpeg-turbo, and so of PIL.
+//! JPEG, decoded to exactly the pixels of libjpeg-turbo, and therefore of PIL.
 //!
-//! The decoder is a port of libjpeg-turbo: every other one at hand rounds otherwise, up to 6 levels away from PIL. Only
-//! pictures of some samplings does it not decode, decode otherwise than the original, or panic at; they are put together in
-//! [`planes`] from what it decodes of each component.
+//! The decoder is a port of libjpeg-turbo; every other available one rounds differently, up to 6 levels away from PIL.
+//! For some samplings it cannot decode a picture, panics, or differs from the original; [`planes`] assembles these
+//! from the components that it decodes one by one.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ use super::planes::{self, rgb_of_luma};
 use crate::data::beside::Beside;
 use crate::{Error, Result};
 
-/// Bytes that the coefficients of a progressive JPEG may take for each pixel that may be decoded: twice what three whole
-/// components take.
+/// Bytes that the coefficients of a progressive JPEG may take for each pixel that may be decoded: twice the size of
+/// three full-size components.
 const COEFFICIENT_BYTES: usize = 12;
 
 pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
@@ -33,13 +33,13 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
         3 => PixelFormat::Rgb,
         4 => PixelFormat::Cmyk,
         other => {
-            return Err(Error::format(path, format!("a JPEG of {other} components; those of 1, 3 and 4 are read")));
+            return Err(Error::format(path, format!("a JPEG with {other} components; only 1, 3 and 4 are supported")));
         }
     };
     let (height, width, data) = if is_by_planes(decoder.header()) {
         let (header, colours) = (decoder.header().clone(), decoder.jpeg_color_space());
         let data = planes::interleaved(&header, &decoder.decode_raw().map_err(unreadable)?).ok_or_else(|| {
-            Error::format(path, "not a readable JPEG: its components are sampled in no whole multiples of each other")
+            Error::format(path, "not a readable JPEG: its sampling factors are not whole multiples of each other")
         })?;
         (header.height(), header.width(), without_luma(data, colours))
     } else {
@@ -54,8 +54,8 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     Ok(Pixels { height, width, channels, data, beside: Beside::Nothing, orientation })
 }
 
-/// Whether the decoder does not know how to put the components together: four that are not sampled alike, or luma that is
-/// sampled more coarsely than chroma.
+/// Whether the decoder cannot assemble the components: four that are not sampled alike, or luma that is sampled more
+/// coarsely than chroma.
 fn is_by_planes(header: &FrameHeader) -> bool {
     let factors = |c: &ComponentInfo| (c.horizontal_sampling, c.vertical_sampling);
     let [first, others @ ..] = &header.components[..] else { return false };
@@ -78,12 +78,12 @@ fn without_luma(mut data: Vec<u8>, colours: ColorSpace) -> Vec<u8> {
     data
 }
 
-/// The colours of inks. JPEG's are the complement of PIL's, whoever wrote the file.
+/// The colours of inks. Values in a JPEG are the complement of PIL's, whoever wrote the file.
 fn rgb(inks: &[u8]) -> Vec<u8> {
     inks.as_chunks::<4>().0.iter().flat_map(|pixel| rgb_of_inks(pixel.map(|sample| 255 - sample))).collect()
 }
 
-/// The number, 1, 2, 4 or 8, that both sides are divided by so that at most `max_pixels` are decoded.
+/// The number, 1, 2, 4 or 8, by which both sides are divided so that at most `max_pixels` are decoded.
 fn fraction(header: &FrameHeader, max_pixels: usize, path: &Path) -> Result<u32> {
     let (width, height) = (header.width(), header.height());
     let fits = |fraction: &u32| {
@@ -102,7 +102,7 @@ fn fraction(header: &FrameHeader, max_pixels: usize, path: &Path) -> Result<u32>
     }
 }
 
-/// Samples of all components.
+/// Number of samples in all components.
 fn samples(header: &FrameHeader) -> usize {
     let factors = |c: &ComponentInfo| (usize::from(c.horizontal_sampling), usize::from(c.vertical_sampling));
     let most_h = header.components.iter().map(|c| factors(c).0).max().unwrap_or(1);

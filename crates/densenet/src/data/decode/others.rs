@@ -11,15 +11,15 @@ use super::pixels::Pixels;
 use crate::data::beside::Beside;
 use crate::{Error, Result};
 
-/// Bytes that a decoder may take for each pixel that may be decoded, if that is more than its own limit: four samples of 16
-/// bits, once read and once converted.
+/// Bytes that a decoder may take for each pixel that may be decoded, if that is more than its own limit: four 16-bit
+/// samples, once read and once converted.
 const BYTES: u64 = 16;
 
 pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pixels> {
     let unreadable = |error: image::ImageError| Error::format(path, format!("not a readable picture: {error}"));
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(Error::io(path))?;
     let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
-        return Err(Error::format(path, "not a picture; JPEG, PNG, BMP, GIF, WebP, TIFF, PNM and ICO are read"));
+        return Err(Error::format(path, "not a picture; JPEG, PNG, BMP, GIF, WebP, TIFF, PNM and ICO can be read"));
     };
     let mut limits = Limits::default();
     limits.max_alloc = limits.max_alloc.max(Some(BYTES.saturating_mul(max_pixels as u64)));
@@ -30,7 +30,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     check_pixels(width, height, max_pixels, path)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    // PIL turns a TIFF when it opens it, and nothing else.
+    // PIL applies the orientation of a TIFF when it opens it, and of no other format.
     let turned = format == ImageFormat::Tiff;
     if turned {
         decoded.apply_orientation(orientation);
@@ -41,7 +41,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path, max_pixels: usize) -> Result<Pix
     Ok(Pixels { height, width, channels, data, beside, orientation })
 }
 
-/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture, and what it holds beside them.
+/// Channels (1 or 3) and interleaved 8-bit pixels of a decoded picture, and the data beside them.
 fn parted(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>, Beside<'static>)> {
     let high = |samples: Vec<u16>| samples.into_iter().map(|s| (s >> 8) as u8).collect();
     let colour: ColorType = decoded.color();
@@ -60,7 +60,7 @@ fn parted(decoded: DynamicImage, path: &Path) -> Result<(usize, Vec<u8>, Beside<
         DynamicImage::ImageRgb16(p) => high(p.into_raw()),
         DynamicImage::ImageRgba16(p) => high(p.into_raw()),
         _ => {
-            let reason = format!("a picture of {colour:?} samples; those of 8 and 16 bits are read");
+            let reason = format!("a picture with {colour:?} samples; only 8 and 16 bits are supported");
             return Err(Error::format(path, reason));
         }
     };

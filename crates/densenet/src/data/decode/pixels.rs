@@ -1,4 +1,4 @@
-//! What decoders give: pixels, and which way up they are.
+//! The result of decoding: pixels, and which way up they are.
 
 use crate::data::beside::Beside;
 
@@ -12,8 +12,8 @@ pub struct Pixels {
     pub channels: usize,
     /// `[height, width, channels]`, row-major.
     pub data: Vec<u8>,
-    /// What else the file holds of them.
+    /// The file's other data about them.
     pub beside: Beside<'static>,
-    /// How the file says that they lie, as EXIF numbers it, from 1, upright, to 8.
+    /// Their EXIF orientation, from 1 (upright) to 8.
     pub orientation: u8,
 }

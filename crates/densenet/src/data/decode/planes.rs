@@ -1,5 +1,5 @@
-//! Components of JPEG, each decoded by itself, put together as libjpeg-turbo does: the coarser ones enlarged by its triangle
-//! filter (`jdsample.c`), luma and chroma changed to colours (`jdcolor.c`).
+//! JPEG components, each decoded separately, assembled as libjpeg-turbo does: coarser ones upsampled with its triangle
+//! filter (`jdsample.c`), luma and chroma converted to colours (`jdcolor.c`).
 
 use libjpeg_turbo_rs::{FrameHeader, RawImage};
 
@@ -12,7 +12,7 @@ struct Plane<'a> {
     height: usize,
     /// Columns that belong to the picture.
     width: usize,
-    /// Rows and columns of the picture to a sample's.
+    /// Rows and columns of the picture per sample.
     down: usize,
     across: usize,
 }
@@ -24,7 +24,8 @@ impl Plane<'_> {
 
     /// The component at row `y` and column `x` of the picture.
     fn sample(&self, y: usize, x: usize) -> u8 {
-        // A pixel lies in one sample's half that is nearer to another: three parts of the one, one of the other.
+        // A pixel lies in the half of its sample that is nearer to another sample: three parts of its own, one of the
+        // other.
         let [(row, next_row), (column, next_column)] = [y, x].map(|i| (i / 2, (i / 2 + 2 * (i % 2)).saturating_sub(1)));
         let (odd_row, odd_column) = (y as u32 % 2, x as u32 % 2);
         let value = match (self.down, self.across) {
@@ -40,8 +41,8 @@ impl Plane<'_> {
     }
 }
 
-/// `[height, width, components]`: what the file holds of every pixel; none where one component's samples are no whole
-/// multiple of another's, which libjpeg does not decode.
+/// `[height, width, components]`: the file's values for every pixel; `None` where one component's samples are not a
+/// whole multiple of another's, which libjpeg does not decode.
 pub(super) fn interleaved(header: &FrameHeader, raw: &RawImage) -> Option<Vec<u8>> {
     let factors =
         header.components.iter().map(|c| (usize::from(c.vertical_sampling), usize::from(c.horizontal_sampling)));
@@ -68,7 +69,7 @@ pub(super) fn interleaved(header: &FrameHeader, raw: &RawImage) -> Option<Vec<u8
     Some(pixels)
 }
 
-/// The red, green and blue of a luma and two chromas as ITU-R 601 has it, in 16-bit fixed point.
+/// Red, green and blue from luma and two chromas according to ITU-R 601, in 16-bit fixed point.
 pub(super) fn rgb_of_luma([luma, blue, red]: [u8; 3]) -> [u8; 3] {
     let (luma, blue, red) = (i32::from(luma), i32::from(blue) - 128, i32::from(red) - 128);
     let rgb = [

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The indices that are held out, by the order of the indices themselves.
+/// The indices that are held out when units are ordered by index.
 fn first(targets: &Targets, groups: &[usize], count: usize, fraction: f64) -> Vec<usize> {
     let (kept, held) = held_out(targets, groups, count, fraction, |index| index);
     let mut all = [kept.clone(), held.clone()].concat();
@@ -29,16 +29,16 @@ fn any_number_of_labels_is_one_class() {
 #[test]
 fn groups_are_not_torn_apart() {
     let classes = Targets::Classes([[0; 10], [1; 10]].concat());
-    // Five pictures a group but for the last two, each of its own class.
+    // Five pictures per group except for the last two, each in a class of its own.
     let groups = [[0; 5], [1; 5], [2; 5], [3; 5]].concat();
     assert_eq!(first(&classes, &groups, 20, 0.5), [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]);
-    // Too large for a tenth: the smallest.
+    // All are too large for a tenth: the smallest.
     assert_eq!(first(&classes, &[vec![7; 6], vec![8; 4], vec![9; 10]].concat(), 20, 0.1), [6, 7, 8, 9]);
-    // A large group is passed over for those that fit.
+    // A large group is skipped in favour of those that fit.
     let one = Targets::Classes(vec![0; 20]);
     let groups: Vec<usize> = [vec![0; 16], vec![1], vec![2], vec![3], vec![4]].concat();
     assert_eq!(first(&one, &groups, 20, 0.1), [16, 17]);
-    // A group of two classes goes with the commonest.
+    // A group of two classes belongs to the more frequent one.
     let mixed = Targets::Classes(vec![0, 0, 1, 1, 1, 0]);
     assert_eq!(first(&mixed, &[5, 5, 5, 6, 6, 7], 6, 0.3), [5]);
 }

@@ -1,4 +1,4 @@
-//! Data sets fetched from a server on the loopback.
+//! Data sets downloaded from a server on the loopback interface.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::data::known::{Layout, Package, Remote};
 
-/// A server on the loopback whose response to each request is the body of its path, or with 404.
+/// A server on the loopback interface that responds to each request with the body for its path, or with 404.
 fn serve(bodies: HashMap<String, Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/", listener.local_addr().unwrap());
@@ -25,7 +25,7 @@ fn serve(bodies: HashMap<String, Vec<u8>>) -> String {
                 None => ("404 Not Found", b"none".as_slice()),
             };
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-            // The client may have heard enough and gone.
+            // The client may have read enough and disconnected.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
         }
     });
@@ -43,7 +43,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A data set of the layout whose published files are `files`.
+/// A data set with this layout whose published files are `files`.
 fn published(layout: Layout, files: &[(&'static str, Vec<u8>)], package: Option<Package>) -> Known {
     let remote = |(name, body): &(&'static str, Vec<u8>)| {
         let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -108,7 +108,7 @@ fn the_binaries_come_out_of_their_archive() {
     assert_eq!(content(&home.path().join("cifar10")).len(), 6, "the archive and its page are gone");
 }
 
-/// The message of failing to find `known`, after which nothing may be left.
+/// The error message when `known` cannot be found, after which nothing may be left.
 fn refusal(known: &Known, address: &str) -> String {
     let home = TempDir::new().unwrap();
     let error = find(known, address, &[home.path().into()], &mut |_| ()).unwrap_err();
@@ -129,16 +129,16 @@ fn what_is_not_the_published_file_is_refused() {
         refusal(&known, &serve(bodies))
     };
     let truncated = with(&|body| body.truncate(20));
-    assert!(truncated.contains(last) && truncated.contains("only 20 bytes came"), "{truncated}");
+    assert!(truncated.contains(last) && truncated.contains("only 20 bytes arrived"), "{truncated}");
     let longer = with(&|body| body.resize(1 << 20, 0));
-    assert!(longer.contains("more bytes came, the file is of"), "{longer}");
+    assert!(longer.contains("more bytes arrived; the file has"), "{longer}");
     let changed = with(&|body| *body.last_mut().unwrap() ^= 1);
     assert!(changed.contains("its SHA-256 is"), "{changed}");
     let missing = refusal(&known, &serve(HashMap::new()));
     assert!(missing.contains("404"), "{missing}");
 }
 
-/// A server that hangs up in the middle of what it announced.
+/// A server that disconnects before it has sent everything it announced.
 #[test]
 fn a_broken_connection_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

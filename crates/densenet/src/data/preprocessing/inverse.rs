@@ -5,11 +5,11 @@ use crate::data::Picture;
 use crate::data::framing::ChannelOrder;
 
 impl Preprocessing {
-    /// The picture of an input `[channels, size, size]`, row-major, as this preprocessing normalises it: values between two
-    /// levels are rounded, and values beyond black and white cut off.
+    /// The picture for an input `[channels, size, size]`, row-major, normalised by this preprocessing: values between
+    /// two levels are rounded, and values beyond black and white are clipped.
     ///
     /// # Panics
-    /// When `input` is not of [`elements`](Self::elements) length.
+    /// If the length of `input` is not [`elements`](Self::elements).
     pub fn picture_of(&self, input: &[f32]) -> Picture<'static> {
         assert_eq!(input.len(), self.elements(), "elements of the input");
         let (channels, [low, high]) = (self.channels(), self.value_range);

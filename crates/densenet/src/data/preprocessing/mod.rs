@@ -1,4 +1,4 @@
-//! From a picture to a network's input: size, crop, scale and normalisation, which are part of a trained model.
+//! From a picture to a network's input: size, crop, value range and normalisation, which are part of a trained model.
 
 use fast_image_resize::Resizer;
 use ndarray::Array4;
@@ -13,35 +13,36 @@ use super::Picture;
 use super::framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency, UNIT};
 use crate::{Error, Result};
 
-/// What is done to a picture before a network reads it, as torchvision's and timm's transforms do it on a PIL picture.
+/// How a picture is prepared for a network, in the manner of torchvision's and timm's transforms of a PIL picture.
 ///
-/// The picture is decoded, converted to the network's channels, resized by an antialiased filter on 8-bit pixels, cropped
-/// at its centre, brought to the range of values and normalised. It is the part of a weight file's [card](crate::Card) that
-/// is about pictures; a file that leaves a field out has its default.
+/// The picture is decoded, converted to the network's channels, resized with an antialiased filter on 8-bit pixels,
+/// centre-cropped, scaled to the value range and normalised. This is the part of a weight file's [card](crate::Card)
+/// about pictures; fields that a file leaves out have their defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Preprocessing {
     /// Height and width of the input, in pixels.
     pub size: usize,
-    /// Which of a picture's sides are brought to the length from which the input is cropped.
+    /// Which sides of a picture are resized to the length from which the input is cropped.
     pub resize: Resize,
-    /// The input's share of that length, above 0 and at most 1: `size / crop_fraction`, rounded down, is the length.
+    /// The input's share of that length, above 0 and at most 1: the length is `size / crop_fraction`, rounded down.
     pub crop_fraction: f64,
-    /// The filter that resizes.
+    /// The resize filter.
     pub interpolation: Interpolation,
     /// Order of a colour picture's channels.
     pub channel_order: ChannelOrder,
-    /// What black and white become before the mean is subtracted: `[0, 1]`, `[0, 255]` or `[-1024, 1024]`.
+    /// The values of black and white before the mean is subtracted: `[0, 1]`, `[0, 255]` or `[-1024, 1024]`.
     pub value_range: [f32; 2],
-    /// Mean of each channel, in the range of values. Its length is the number of channels: 1 (grey) or 3 (colour).
+    /// Mean of each channel, on the scale of `value_range`. Its length is the number of channels: 1 (grey) or 3
+    /// (colour).
     pub mean: Vec<f32>,
-    /// Standard deviation of each channel, in the range of values.
+    /// Standard deviation of each channel, on the scale of `value_range`.
     pub std: Vec<f32>,
-    /// What is done to a picture that a camera noted to be turned or mirrored.
+    /// How a picture is handled whose EXIF data say that it is rotated or mirrored.
     pub orientation: Orientation,
-    /// What becomes of transparency.
+    /// How transparency is handled.
     pub transparency: Transparency,
-    /// What becomes of grey of 16 bits.
+    /// How 16-bit grey is handled.
     pub grey16: Grey16,
 }
 
@@ -52,8 +53,8 @@ pub const NAMES: [&str; 6] = ["imagenet", "cifar10", "cifar100", "fashion-mnist"
 const LARGEST: usize = 8192;
 
 impl Preprocessing {
-    /// A picture resized to `size` by `size` whatever its shape, bilinear, RGB, from 0 to 1, with that mean and standard
-    /// deviation of each channel: one of each for grey, three for colour.
+    /// A picture resized to `size` by `size` whatever its shape, bilinear, RGB, from 0 to 1, with these means and
+    /// standard deviations: one of each for grey, three for colour.
     pub fn new(size: usize, mean: impl Into<Vec<f32>>, std: impl Into<Vec<f32>>) -> Self {
         Self {
             size,
@@ -70,8 +71,8 @@ impl Preprocessing {
         }
     }
 
-    /// The preprocessing of that name (see [`NAMES`]), with the data set's own mean and deviation; `xray` is that of
-    /// torchxrayvision.
+    /// The preprocessing of that name (see [`NAMES`]), with the data set's own mean and standard deviation; `xray` is
+    /// torchxrayvision's.
     ///
     /// # Errors
     /// An unknown name; the message lists the known ones.
@@ -88,29 +89,29 @@ impl Preprocessing {
             }
             _ => {
                 let known = NAMES.join(", ");
-                return Err(Error::Preprocessing(format!("none is called {name:?}; there are {known}")));
+                return Err(Error::Preprocessing(format!("no preprocessing is called {name:?}; choose from {known}")));
             }
         })
     }
 
-    /// The same with the short side resized to `pixels` before the input is cropped.
+    /// The same, with the short side resized to `pixels` before the input is cropped.
     pub fn with_short_side(self, pixels: usize) -> Self {
         Self { resize: Resize::Short, crop_fraction: self.size as f64 / pixels as f64, ..self }
     }
 
-    /// The same for an input of `size` by `size`; the margin around the crop keeps its share.
+    /// The same for an input of `size` by `size`; the margin around the crop stays the same share.
     pub fn with_size(&self, size: usize) -> Self {
         Self { size, ..self.clone() }
     }
 
-    /// Length in pixels of the side, or sides, that a picture is resized to before its centre is cropped.
+    /// Length in pixels to which the side or sides of a picture are resized before the centre crop.
     pub fn resized_side(&self) -> usize {
-        // A fraction that was made from two whole numbers gives the second again.
+        // A fraction made from two whole numbers gives the second one back.
         (self.size as f64 / self.crop_fraction + 1e-6).floor() as usize
     }
 
-    /// The same for a network of 1 or 3 input channels: grey's values are repeated for RGB, RGB's weighted as luma
-    /// for grey (for the deviation an estimate, exact where the channels move together).
+    /// The same for a network with 1 or 3 input channels: grey's values are repeated for RGB, RGB's are weighted as
+    /// luma for grey (an estimate for the deviation, exact if the channels vary together).
     pub fn with_channels(&self, channels: usize) -> Self {
         let convert = |values: &[f32]| match (values, channels) {
             (&[grey], 3) => vec![grey; 3],
@@ -125,7 +126,7 @@ impl Preprocessing {
         self.mean.len()
     }
 
-    /// What black and white become in each channel.
+    /// The normalised values of black and white in each channel.
     pub fn bounds(&self) -> impl Iterator<Item = (f64, f64)> {
         let [low, high] = self.value_range.map(f64::from);
         let channels = self.mean.iter().zip(&self.std).map(|(&mean, &std)| (f64::from(mean), f64::from(std)));
@@ -137,10 +138,10 @@ impl Preprocessing {
         self.channels() * self.size * self.size
     }
 
-    /// Checks values that came from a file or from the command line.
+    /// Checks values from a file or from the command line.
     ///
     /// # Errors
-    /// The first value that is wrong, with what would be right.
+    /// Names the first wrong value, and what would be right.
     pub fn validate(&self) -> Result<()> {
         let Self { size, crop_fraction, value_range: [low, high], mean, std, .. } = self;
         check((1..=LARGEST).contains(size), || format!("size is {size}; it must be from 1 to {LARGEST}"))?;
@@ -154,13 +155,13 @@ impl Preprocessing {
             format!("value_range is {low} to {high}; black must be below white")
         })?;
         check(matches!(mean.len(), 1 | 3) && std.len() == mean.len(), || {
-            format!("{} means and {} deviations; it takes 1 each (grey) or 3 each (RGB)", mean.len(), std.len())
+            format!("{} means and {} deviations; use 1 each (grey) or 3 each (RGB)", mean.len(), std.len())
         })?;
         check(mean.iter().all(|m| m.is_finite()), || format!("mean is {mean:?}; it must be finite"))?;
         check(mean.iter().all(|m| (low - (high - low)..=*high).contains(m)), || {
             format!(
-                "mean is {mean:?}; it must be in the value_range, {low} to {high} (divide by 255 what is on the scale 0 to 255, \
-                 or say that range)"
+                "mean is {mean:?}; it must be in the value_range, {low} to {high} (divide values on the scale 0 to 255 \
+                 by 255, or give that range)"
             )
         })?;
         check(std.iter().all(|&s| s.is_finite() && s > 0.0), || format!("std is {std:?}; it must be above 0"))
@@ -170,10 +171,10 @@ impl Preprocessing {
     ///
     /// # Errors
     /// Values that are not [valid](Self::validate), or a picture so long and thin that it would exceed
-    /// [`MAX_PIXELS`](super::MAX_PIXELS) when it is resized.
+    /// [`MAX_PIXELS`](super::MAX_PIXELS) when resized.
     ///
     /// # Panics
-    /// When `out` is not of [`elements`](Self::elements) length.
+    /// If the length of `out` is not [`elements`](Self::elements).
     pub fn apply(&self, picture: &Picture<'_>, out: &mut [f32]) -> Result<()> {
         self.validate()?;
         let picture = self.converted(picture.view());
@@ -182,7 +183,7 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// The network's input for `pictures`, `(N, channels, size, size)`; made on all threads of the current pool.
+    /// The network's input for `pictures`, `(N, channels, size, size)`, computed on all threads of the current pool.
     ///
     /// # Errors
     /// Those of [`apply`](Self::apply).
@@ -190,11 +191,11 @@ impl Preprocessing {
         self.batch_of(pictures, |picture, out| self.apply(picture, out))
     }
 
-    /// `(N, channels, size, size)`, into which `fill` writes one input for each of `items` on all threads of the current
-    /// pool.
+    /// An array `(N, channels, size, size)` into which `fill` writes one input for each of `items`, on all threads of
+    /// the current pool.
     ///
     /// # Errors
-    /// An error of `fill`.
+    /// Any error of `fill`.
     pub fn batch_of<I: Sync, E: Send>(
         &self,
         items: &[I],
@@ -206,8 +207,7 @@ impl Preprocessing {
         Ok(inputs)
     }
 
-    /// Opaque, of 8 bits, with the network's channels, and upright where that is asked for: what is done before anything is cut
-    /// from a picture.
+    /// Opaque, 8-bit, with the network's channels, and upright if requested: everything that is done before cropping.
     pub(super) fn converted<'a>(&self, picture: Picture<'a>) -> Picture<'a> {
         let picture = picture.flattened(self.transparency, self.grey16).convert(self.channels());
         match self.orientation {
@@ -216,14 +216,14 @@ impl Preprocessing {
         }
     }
 
-    /// Resized, and cropped at the centre, to `size` by `size`.
+    /// Resized and centre-cropped to `size` by `size`.
     pub(super) fn frame<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
         let resized = self.resized(picture, resizer)?;
         let (top, left) = self.centre(&resized);
         Ok(resized.crop(top, left, self.size, self.size))
     }
 
-    /// Resized to what is then cropped.
+    /// Resized, ready for the crop.
     pub(super) fn resized<'a>(&self, picture: Picture<'a>, resizer: &mut Resizer) -> Result<Picture<'a>> {
         let side = self.resized_side();
         let (height, width) = (picture.height(), picture.width());
@@ -236,12 +236,12 @@ impl Preprocessing {
         picture.resize(height, width, self.interpolation, resizer)
     }
 
-    /// Top and left of the crop at the centre of a `resized` picture.
+    /// Top and left of the centre crop of a `resized` picture.
     pub(super) fn centre(&self, resized: &Picture<'_>) -> (isize, isize) {
         (margin(resized.height() - self.size), margin(resized.width() - self.size))
     }
 
-    /// `(value - mean) / std`, from interleaved to `[channels, size, size]`, mirrored left to right on `flip`.
+    /// `(value - mean) / std`, from interleaved to `[channels, size, size]`, mirrored left to right if `flip`.
     pub(super) fn normalise(&self, picture: &Picture<'_>, flip: bool, out: &mut [f32]) {
         assert_eq!(out.len(), self.elements(), "elements of the output");
         let (size, channels) = (self.size, self.channels());
@@ -271,7 +271,7 @@ impl TryFrom<Stored> for Preprocessing {
         let plain = Self::new(size, mean, std);
         let framed = match (resize, crop_fraction) {
             (StoredResize::ShortSide(_), Some(_)) => {
-                return Err("resize is a number of pixels beside a crop_fraction; it must be short or squash".into());
+                return Err("resize is a number of pixels next to a crop_fraction; it must be short or squash".into());
             }
             (StoredResize::ShortSide(pixels), None) => plain.with_short_side(pixels),
             (StoredResize::Rule(resize), fraction) => Self { resize, crop_fraction: fraction.unwrap_or(1.0), ..plain },
@@ -282,7 +282,7 @@ impl TryFrom<Stored> for Preprocessing {
     }
 }
 
-/// Half of what a centre crop removes, a half pixel rounded to even as Python's `round` does in torchvision.
+/// Half of what a centre crop removes, with a half pixel rounded to even as Python's `round` does in torchvision.
 fn margin(removed: usize) -> isize {
     (removed as f64 / 2.0).round_ties_even() as isize
 }

@@ -1,11 +1,11 @@
-//! The preprocessing as a file has it: any field may be absent, and `resize` may be a number of pixels, as files had it
-//! before there were interpolations.
+//! The preprocessing as stored in a file: any field may be absent, and `resize` may be a number of pixels, as in files
+//! from before the field `interpolation`.
 
 use serde::Deserialize;
 
 use crate::data::framing::{ChannelOrder, Grey16, Interpolation, Orientation, Resize, Transparency, UNIT};
 
-/// The fields of a file.
+/// The fields in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
@@ -33,7 +33,7 @@ fn unit() -> [f32; 2] {
     UNIT
 }
 
-/// A rule, or the length of the short side in pixels; none of both is a picture that is resized whole.
+/// A rule, or the length of the short side in pixels; neither means that the picture is resized whole.
 #[derive(Default, Deserialize)]
 #[serde(untagged)]
 pub(super) enum StoredResize {

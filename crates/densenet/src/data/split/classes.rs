@@ -1,4 +1,4 @@
-//! Parts without classes that they have no pictures of.
+//! Parts without the classes of which they have no pictures.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use super::{Pictures, Split};
 use crate::data::Targets;
 
 impl Split {
-    /// The same without the classes that none of its pictures is of. Labels stay, and so do the classes of pictures in
-    /// memory, which their format tells.
+    /// The same without the classes that none of its pictures has. Label names stay, and so do the classes of pictures
+    /// in memory, which are given by their format.
     pub(in crate::data) fn of_own_classes(self) -> Self {
         let (Targets::Classes(labels), Pictures::Files(_)) = (&self.targets, &*self.pictures) else { return self };
         let own: BTreeSet<usize> = labels.iter().copied().collect();

@@ -7,11 +7,11 @@ use super::{Pictures, Split};
 use crate::data::Targets;
 
 impl Split {
-    /// All pictures of parts of one data set, in the order of their paths; those of the first alone where they are in
+    /// All pictures of parts of one data set, in the order of their paths; only those of the first part if they are in
     /// memory.
     ///
     /// # Panics
-    /// Without a part.
+    /// If `parts` is empty.
     pub(in crate::data) fn joined(parts: &[&Self]) -> Self {
         let files: Vec<PathBuf> = parts.iter().flat_map(|part| part.files()).collect();
         if files.is_empty() {

@@ -1,4 +1,4 @@
-//! The parts of a set of pictures, out of the rows that tell of them.
+//! The parts of a set of pictures, assembled from table rows.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::data::parts::Parts;
 use crate::data::{Part, Split, Targets, divide};
 use crate::{Error, Result};
 
-/// The parts of pictures that lie in `root`; errors that are about no row are about `table`.
+/// The parts of a set whose pictures are in `root`; errors that do not concern a row name `table`.
 pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts> {
     let Records { all, names, mut notes } = records;
     distinct(&all)?;
@@ -19,11 +19,7 @@ pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts
     let missing = missing(table, &all)?;
     if let Some(first) = missing.first() {
         let (count, of) = (missing.len(), all.len());
-        notes.push(format!(
-            "{}: pictures that are not there: {count} of {of}, as {}",
-            table.display(),
-            first.display()
-        ));
+        notes.push(format!("{}: {count} of {of} pictures are missing, as {}", table.display(), first.display()));
     }
     let (names, targets) = targets(&all, names);
     let files = all.iter().map(|record| record.file.clone()).collect();
@@ -36,7 +32,7 @@ pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts
         false => (part(Part::Train), held_out),
     };
     if train.is_empty() {
-        return Err(Error::format(table, "no row is of the part train; there is nothing to train on"));
+        return Err(Error::format(table, "no row is in the part train; there is nothing to train on"));
     }
     let of = |indices: &[usize], part| (!indices.is_empty()).then(|| whole.select(indices).as_part(part));
     let (validation, test) = match (of(&validation, Part::Validation), of(&test, Part::Test)) {
@@ -47,7 +43,7 @@ pub(super) fn parts(table: &Path, root: &Path, records: Records) -> Result<Parts
     Ok(Parts { train, validation, test, root, class_depth, undivided, missing, notes })
 }
 
-/// The records of the parts, where any is held out, and a note of those that are of none; all records where none is.
+/// The records with a part, where any are held out, and a note about those without one; all records where none are.
 fn parted(table: &Path, all: Vec<Record>) -> (Vec<Record>, Option<String>) {
     if !all.iter().any(|record| matches!(record.part, Some(Part::Validation | Part::Test))) {
         return (all, None);
@@ -62,19 +58,20 @@ fn parted(table: &Path, all: Vec<Record>) -> (Vec<Record>, Option<String>) {
     (parted, note)
 }
 
-/// Refuses a picture of two rows.
+/// Rejects a picture with two rows.
 fn distinct(records: &[Record]) -> Result<()> {
     let mut seen: HashMap<&Path, &Record> = HashMap::new();
     for record in records {
         if let Some(first) = seen.insert(&record.file, record) {
-            let reason = format!("{} stands in {} already", record.file.display(), place(first, record));
+            let reason = format!("{} is in {} already", record.file.display(), place(first, record));
             return Err(error(record, format!("{reason}; a picture has one row")));
         }
     }
     Ok(())
 }
 
-/// A number for each record's group, the same for the same group; a group of two parts is refused. None without groups.
+/// A number for each record's group, the same for the same group; a group in two parts is refused. Empty without
+/// groups.
 fn groups(records: &[Record]) -> Result<Vec<usize>> {
     let mut first: HashMap<&str, (usize, &Record)> = HashMap::new();
     let mut groups = Vec::new();
@@ -91,12 +88,12 @@ fn groups(records: &[Record]) -> Result<Vec<usize>> {
         groups.push(number);
     }
     match records.iter().find(|record| record.group.is_none()) {
-        Some(record) if !groups.is_empty() => Err(error(record, "no group, where pictures of another table have one")),
+        Some(record) if !groups.is_empty() => Err(error(record, "no group, while pictures of another table have one")),
         _ => Ok(groups),
     }
 }
 
-/// Where `other` stands, seen from `record`.
+/// The location of `other`, as seen from `record`.
 fn place(other: &Record, record: &Record) -> String {
     let of = if other.table == record.table { String::new() } else { format!(" of {}", other.table.display()) };
     format!("line {}{of}", other.line)
@@ -106,7 +103,7 @@ fn error(record: &Record, reason: impl AsRef<str>) -> Error {
     Error::format(&*record.table, format!("line {}: {}", record.line, reason.as_ref()))
 }
 
-/// The pictures that are not there, or no files; an error if that is all of them.
+/// The pictures that are missing, or are not files; an error if all are.
 fn missing(table: &Path, records: &[Record]) -> Result<Vec<PathBuf>> {
     let missing: Vec<PathBuf> =
         records.iter().map(|record| &record.file).filter(|file| !file.is_file()).cloned().collect();
@@ -115,11 +112,11 @@ fn missing(table: &Path, records: &[Record]) -> Result<Vec<PathBuf>> {
     }
     let first = records[0].file.display();
     let reason =
-        format!("none of its pictures is there, as {first}; name the folder that paths begin in with --images");
+        format!("none of its pictures exist, as {first}; name the folder that the paths are relative to with --images");
     Err(Error::format(table, reason))
 }
 
-/// The names, and what each picture shows by them. Classes are in the order of their names, or of their numbers.
+/// The names, and each picture's targets among them. Classes are in the order of their names, or of their numbers.
 fn targets(records: &[Record], labels: Vec<String>) -> (Vec<String>, Targets) {
     let classes: BTreeSet<&str> = records.iter().filter_map(|record| class(record)).collect();
     if classes.is_empty() {
@@ -139,7 +136,7 @@ fn targets(records: &[Record], labels: Vec<String>) -> (Vec<String>, Targets) {
     (classes.into_iter().map(String::from).collect(), Targets::Classes(targets))
 }
 
-/// Classes with the numbers that are their names.
+/// Classes with their names as numbers.
 type Numbered<'a> = std::result::Result<Vec<(i64, &'a str)>, std::num::ParseIntError>;
 
 fn class(record: &Record) -> Option<&str> {
@@ -149,7 +146,7 @@ fn class(record: &Record) -> Option<&str> {
     }
 }
 
-/// What is kept and what is held out to test on where the tables hold nothing out.
+/// The indices to keep and to hold out for testing, where the tables hold nothing out.
 fn by_name(table: &Path, records: &[Record], whole: &Split) -> Result<(Vec<usize>, [Vec<usize>; 2])> {
     let name = |index: usize| {
         let record: &Record = &records[index];

@@ -1,13 +1,13 @@
-//! The chest X-ray sets of Stanford (CheXpert) and of the NIH (ChestX-ray14), told by the names of their columns and
-//! read as PyPI's torchxrayvision reads them.
+//! The chest X-ray sets of Stanford (CheXpert) and of the NIH (ChestX-ray14), recognised by the names of their columns
+//! and read as torchxrayvision reads them.
 
 use super::columns::{Columns, Form, Group, Labels};
 use super::rows::Table;
 
-/// CheXpert's column of X-rays that show nothing of note; where it is 1, all other labels but [`DEVICES`] are 0.
+/// CheXpert's column for X-rays without findings; where it is 1, all other labels except [`DEVICES`] are 0.
 const NO_FINDING: &str = "No Finding";
 
-/// Says nothing of health.
+/// A label that says nothing about health.
 pub(super) const DEVICES: &str = "Support Devices";
 
 /// CheXpert's labels as the names of its columns, sorted.
@@ -45,7 +45,7 @@ pub(super) const FINDINGS: [&str; 14] = [
     "Pneumothorax",
 ];
 
-/// The columns of CheXpert's `train.csv` and `valid.csv`, if the table is such a one.
+/// The columns of CheXpert's `train.csv` and `valid.csv`, if the table is one of these.
 pub(super) fn chexpert(table: &Table) -> Option<Columns> {
     let labels = CHEXPERT.iter().map(|name| table.column(name)).collect::<Option<Vec<usize>>>()?;
     Some(Columns {
@@ -58,7 +58,7 @@ pub(super) fn chexpert(table: &Table) -> Option<Columns> {
     })
 }
 
-/// The columns of ChestX-ray14's `Data_Entry_2017.csv`, of either edition, if the table is such a one.
+/// The columns of ChestX-ray14's `Data_Entry_2017.csv`, in either edition, if the table is one of these.
 pub(super) fn chest_xray14(table: &Table) -> Option<Columns> {
     Some(Columns {
         form: Form::ChestXray14,
@@ -70,12 +70,12 @@ pub(super) fn chest_xray14(table: &Table) -> Option<Columns> {
     })
 }
 
-/// ChestX-ray14's finding of that name, "No Finding" among them.
+/// ChestX-ray14's finding with this name, including "No Finding".
 pub(super) fn finding(name: &str) -> Option<&'static str> {
     FINDINGS.into_iter().chain([NO_FINDING]).find(|&known| known == name)
 }
 
-/// A label as both sets and torchxrayvision call it.
+/// A label's name in both sets and torchxrayvision.
 pub(super) fn label_name(column: &str) -> &str {
     if column == "Pleural Effusion" { "Effusion" } else { column }
 }

@@ -1,4 +1,4 @@
-//! Which columns of a table tell what: by their names and values, or as the options say.
+//! What the columns of a table mean: by their names and values, or as the options say.
 
 use super::TableOptions;
 use super::chest::{FINDINGS, chest_xray14, chexpert, finding};
@@ -7,20 +7,20 @@ use super::rows::{Row, Table};
 use super::value::{Known, VALUES};
 use crate::{Error, Result};
 
-/// Names of a column of paths, in small letters.
+/// Names of a path column, in lower case.
 const PATHS: [&str; 8] = ["path", "file", "filename", "file_name", "file_path", "filepath", "image", "image_path"];
 
-/// Names of a column of classes, in small letters.
+/// Names of a class column, in lower case.
 const CLASSES: [&str; 3] = ["label", "class", "target"];
 
-/// Names of a column of parts, in small letters.
+/// Names of a part column, in lower case.
 const SPLITS: [&str; 2] = ["split", "fold"];
 
-/// One in so many values of a column may be none of a label, and it still looks as if it were meant for one.
+/// A column still looks like a label column if at most one in this many values is not a label value.
 const STRAY: usize = 10;
 
 impl Columns {
-    /// Those of `table`, or none where no column tells what the pictures show.
+    /// The columns of `table`, or `None` if no column says what the pictures show.
     pub fn of(table: &Table, options: &TableOptions) -> Result<Option<Self>> {
         let chest = chexpert(table).or_else(|| chest_xray14(table));
         let chosen = chosen(table, options, chest.as_ref())?;
@@ -43,18 +43,18 @@ impl Columns {
     }
 }
 
-/// The column of paths.
+/// The path column.
 fn path(table: &Table, options: &TableOptions) -> Result<usize> {
     if let Some(name) = &options.path_column {
         return table.named(name, "--path-column");
     }
     table.one_of(&PATHS, "the path", "say which with --path-column")?.ok_or_else(|| {
-        let reason = format!("no column of paths ({}); name one with --path-column", PATHS.join(", "));
+        let reason = format!("no path column ({}); name one with --path-column", PATHS.join(", "));
         Error::format(&table.path, format!("{reason}; its columns are {}", table.listed()))
     })
 }
 
-/// The labels that the options name, for a table that is `chest`'s if any.
+/// The labels named by the options, for a table that is `chest`'s if any.
 fn chosen(table: &Table, options: &TableOptions, chest: Option<&Columns>) -> Result<Option<Labels>> {
     let wrong = |reason: String| Err(Error::format(&table.path, reason));
     let names: Vec<&str> = options.label_columns.iter().map(|name| name.trim()).collect();
@@ -63,8 +63,8 @@ fn chosen(table: &Table, options: &TableOptions, chest: Option<&Columns>) -> Res
     }
     match &options.label_column {
         Some(_) if !names.is_empty() => {
-            let reason = "--label-column is for one class a picture, --label-columns for any number of labels";
-            wrong(format!("{reason}; give one of the two"))
+            let reason = "--label-column is for one class per picture, --label-columns for any number of labels";
+            wrong(format!("{reason}; give only one of the two"))
         }
         Some(name) => table.named(name, "--label-column").map(|column| Some(Labels::Class(column))),
         None if names.is_empty() => Ok(None),
@@ -72,7 +72,7 @@ fn chosen(table: &Table, options: &TableOptions, chest: Option<&Columns>) -> Res
     }
 }
 
-/// The labels of those names: columns of 0 and 1, or findings where `chest` has a column of them.
+/// The labels with these names: columns of 0 and 1, or findings where `chest` has a column of them.
 fn several(table: &Table, names: &[&str], chest: Option<&Columns>) -> Result<Labels> {
     let column = match chest.map(|chest| &chest.labels) {
         Some(&Labels::Findings(column, _)) if names.iter().any(|name| table.column(name).is_none()) => column,
@@ -90,7 +90,7 @@ fn several(table: &Table, names: &[&str], chest: Option<&Columns>) -> Result<Lab
     names.iter().map(found).collect::<Result<_>>().map(|findings| Labels::Findings(column, findings))
 }
 
-/// A column of classes by its name, or all the other columns of 0 and 1.
+/// A class column by its name, or all other columns of 0 and 1.
 fn inferred(table: &Table, path: usize, options: &TableOptions) -> Result<Option<Labels>> {
     if let Some(column) = table.one_of(&CLASSES, "the class", "say which with --label-column")? {
         return Ok(Some(Labels::Class(column)));
@@ -105,7 +105,7 @@ fn inferred(table: &Table, path: usize, options: &TableOptions) -> Result<Option
 }
 
 impl Table {
-    /// The place of the column whose name `option` gives.
+    /// The index of the column named by `option`.
     fn named(&self, name: &str, option: &str) -> Result<usize> {
         self.column(name).ok_or_else(|| {
             let reason = format!("no column {} ({option}); its columns are {}", name.trim(), self.listed());
@@ -113,7 +113,8 @@ impl Table {
         })
     }
 
-    /// The one column with one of those names, in whatever letters; more than one may tell `what`, and `remedy` helps.
+    /// The only column with one of these names, in upper or lower case. If there are several, the error says that each
+    /// may hold `what`, and suggests `remedy`.
     fn one_of(&self, names: &[&str], what: &str, remedy: &str) -> Result<Option<usize>> {
         let found: Vec<usize> = (0..self.columns.len()).filter(|&c| is_any(&self.columns[c], names)).collect();
         if found.len() < 2 {
@@ -124,12 +125,12 @@ impl Table {
         Err(Error::format(&self.path, reason))
     }
 
-    /// Whether a column holds 0 and 1, -1 and blanks alone, and not only what is unknown.
+    /// Whether a column holds only 0, 1, -1 and blanks, and not only unknown values.
     fn is_of_labels(&self, column: usize) -> bool {
         self.has_known(column) && self.strays(column).next().is_none()
     }
 
-    /// What keeps a column from being one of labels, if nearly all of its values would not.
+    /// Why a column is not a label column, if nearly all of its values fit one.
     pub fn stray(&self, column: usize) -> Option<String> {
         let name = &self.columns[column];
         if name.is_empty() || self.strays(column).count() * STRAY > self.rows.len() || !self.has_known(column) {
@@ -137,15 +138,15 @@ impl Table {
         }
         let Row { line, values } = self.strays(column).next()?;
         let reason = format!("line {line}: {} in column {name}, which is left out because of it", &values[column]);
-        Some(format!("{reason}; {VALUES}; name {name} in --label-columns to have other values refused"))
+        Some(format!("{reason}; {VALUES}; name {name} in --label-columns to make it a label and refuse other values"))
     }
 
-    /// Whether a column holds 0 or 1.
+    /// Whether a column holds any 0 or 1.
     fn has_known(&self, column: usize) -> bool {
         self.rows.iter().any(|row| matches!(Known::read(&row.values[column]), Some(Known::Yes | Known::No)))
     }
 
-    /// The rows whose value in a column is none of 0 and 1, -1 and a blank.
+    /// The rows whose value in a column is neither 0, 1, -1 nor blank.
     fn strays(&self, column: usize) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |row| Known::read(&row.values[column]).is_none())
     }

@@ -1,4 +1,4 @@
-//! What a row says that its picture shows.
+//! What a row says its picture shows.
 
 use super::TableOptions;
 use super::chest::{DEVICES, FINDINGS, finding, label_name};
@@ -11,12 +11,12 @@ use crate::Result;
 pub(super) enum Target {
     /// A class, by name.
     Class(String),
-    /// Whether it has each of the labels; none where that is not known.
+    /// Whether it has each of the labels; `None` if not known.
     Labels(Vec<Option<bool>>),
 }
 
 impl Columns {
-    /// The labels' names; none for classes, which the rows name.
+    /// The labels' names; empty for classes, which are named by the rows.
     pub fn names(&self, table: &Table) -> Vec<String> {
         match &self.labels {
             Labels::Class(_) => Vec::new(),
@@ -28,7 +28,7 @@ impl Columns {
         }
     }
 
-    /// What the picture of a row shows.
+    /// What the picture in a row shows.
     pub fn target(&self, table: &Table, row: &Row, options: &TableOptions) -> Result<Target> {
         let columns = match &self.labels {
             &Labels::Class(column) => return class(table, row, column).map(Target::Class),
@@ -42,7 +42,7 @@ impl Columns {
                 return Ok(Some(false));
             }
             Ok(match known(table, row, column)? {
-                // CheXpert leaves it blank where it found something.
+                // CheXpert leaves it blank where there are findings.
                 Known::Blank if of_no_finding => Some(false),
                 value => value.meaning(options),
             })
@@ -54,7 +54,7 @@ impl Columns {
 fn class(table: &Table, row: &Row, column: usize) -> Result<String> {
     let class = &row.values[column];
     if class.is_empty() || class.eq_ignore_ascii_case("nan") {
-        let reason = format!("no class in column {}; give the picture one, or take its row out", table.columns[column]);
+        let reason = format!("no class in column {}; give the picture one, or remove its row", table.columns[column]);
         return Err(table.error(row, reason));
     }
     Ok(class.into())
@@ -68,13 +68,13 @@ fn known(table: &Table, row: &Row, column: usize) -> Result<Known> {
     })
 }
 
-/// Which of the `labels` are in `Cardiomegaly|Effusion`, or in `No Finding`.
+/// Which of the `labels` are in a text such as `Cardiomegaly|Effusion` or `No Finding`.
 fn findings(table: &Table, row: &Row, column: usize, labels: &[&str]) -> Result<Vec<Option<bool>>> {
     let text = &row.values[column];
     let found: Vec<&str> = text.split('|').map(str::trim).collect();
     match found.iter().find(|name| finding(name).is_none()) {
         Some(stray) => {
-            let reason = format!("{stray:?} is no finding of ChestX-ray14; they are {}", FINDINGS.join(", "));
+            let reason = format!("{stray:?} is not a finding of ChestX-ray14; they are {}", FINDINGS.join(", "));
             Err(table.error(row, reason))
         }
         None => Ok(labels.iter().map(|label| Some(found.contains(label))).collect()),

@@ -1,33 +1,33 @@
-//! The numbers of lines, whatever the lines end in.
+//! Line numbers for any line endings.
 
 use csv::Position;
 
-/// A text of CSV whose lines are counted while it is read.
+/// CSV text whose lines are counted while it is read.
 ///
-/// The reader's own numbers are of little use: it counts line feeds alone, and those before a record only once it has
-/// read the record.
+/// The reader's own numbers are of little use: it counts line feeds only, and counts those before a record only after
+/// reading the record.
 pub(super) struct Lines<'a> {
     text: &'a [u8],
-    /// Bytes that have been counted.
+    /// Number of bytes already counted.
     counted: usize,
     /// The line after these, from 1.
     line: u64,
 }
 
 impl<'a> Lines<'a> {
-    /// The lines of `text`, none of which has been counted.
+    /// The lines of `text`, with none counted yet.
     pub fn of(text: &'a [u8]) -> Self {
         Self { text, counted: 0, line: 1 }
     }
 
-    /// The line that a record begins in, from 1; records are asked for in their order.
+    /// The line where a record begins, from 1; records must be queried in order.
     pub fn number(&mut self, record: Option<&Position>) -> u64 {
         let text = self.text;
         let from = record.map_or(self.counted, |position| position.byte() as usize).max(self.counted);
         let begin = from + text[from..].iter().take_while(|&&byte| byte == b'\r' || byte == b'\n').count();
         let ends_line = |&place: &usize| match text[place] {
             b'\n' => true,
-            // With a line feed after it, it is that which ends the line.
+            // If a line feed follows, that is what ends the line.
             b'\r' => text.get(place + 1) != Some(&b'\n'),
             _ => false,
         };
@@ -43,7 +43,7 @@ mod tests {
 
     use super::*;
 
-    /// The line of each record, the first of which is the header.
+    /// The line of each record, starting with the header.
     fn lines(text: &str) -> Vec<u64> {
         let mut lines = Lines::of(text.as_bytes());
         let reader = ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());

@@ -1,4 +1,4 @@
-//! The lists of files that part ChestX-ray14, which are published beside its table.
+//! The lists of files that divide ChestX-ray14, published beside its table.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,14 +10,14 @@ use crate::{Error, Result};
 const TRAIN: &str = "train_val_list.txt";
 const TEST: &str = "test_list.txt";
 
-/// Names of files, one a line: those to train and choose on, and those to test on.
+/// File names, one per line: those for training and validation, and those for testing.
 pub(super) struct Lists {
     train: HashSet<String>,
     test: HashSet<String>,
 }
 
 impl Lists {
-    /// The lists in `folder`, if both are there.
+    /// The lists in `folder`, if both exist.
     pub fn in_folder(folder: &Path) -> Result<Option<Self>> {
         let (train, test) = (folder.join(TRAIN), folder.join(TEST));
         if !(train.is_file() && test.is_file()) {
@@ -25,7 +25,7 @@ impl Lists {
         }
         let lists = Self { train: names(&train)?, test: names(&test)? };
         match lists.train.iter().filter(|&name| lists.test.contains(name)).min() {
-            Some(name) => Err(Error::format(train, format!("{name} is in {TEST}, too; a picture is in one part"))),
+            Some(name) => Err(Error::format(train, format!("{name} is in {TEST}, too; a picture belongs to one part"))),
             None => Ok(Some(lists)),
         }
     }
@@ -35,7 +35,7 @@ impl Lists {
         match (self.train.contains(name), self.test.contains(name)) {
             (true, _) => Ok(Part::Train),
             (_, true) => Ok(Part::Test),
-            _ => Err(format!("{name} is neither in {TRAIN} nor in {TEST}; add it to one, or take its row out")),
+            _ => Err(format!("{name} is neither in {TRAIN} nor in {TEST}; add it to one, or remove its row")),
         }
     }
 }

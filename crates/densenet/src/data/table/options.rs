@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TableOptions {
-    /// The folder that the paths are relative to, and that must hold them; the table's own where there is none.
+    /// The folder that the paths are relative to and must stay in; `None` for the table's own.
     pub images: Option<PathBuf>,
-    /// The column of paths.
+    /// The path column.
     pub path_column: Option<String>,
-    /// The column of classes.
+    /// The class column.
     pub label_column: Option<String>,
-    /// The columns of 0 and 1, a label each.
+    /// The columns of 0 and 1, one per label.
     pub label_columns: Vec<String>,
     /// What -1 means in a column of 0 and 1.
     pub uncertain: Uncertain,
     /// What a blank means in a column of 0 and 1.
     pub blank: Blank,
-    /// The column of groups, as patients or bursts; one group's pictures are all in one part.
+    /// The column of groups, e.g. patients or bursts; all pictures of a group are in the same part.
     pub group_by: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the pictures of a table are.
+//! Where a table's pictures are.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use crate::data::walk::pictures_in;
 use crate::{Error, Result};
 
-/// The folder that a table's paths are relative to, and that no path leaves.
+/// The folder that a table's paths are relative to, and must not leave.
 pub(super) struct Root {
     folder: PathBuf,
     absolute: PathBuf,
-    /// The pictures in the folder and the folders in it by their names, where that has been needed.
+    /// The pictures in the folder and its subfolders by name, once they have been needed.
     names: Option<HashMap<PathBuf, PathBuf>>,
 }
 
@@ -24,10 +24,10 @@ impl Root {
         Ok(Self { folder: folder.into(), absolute, names: None })
     }
 
-    /// The file of a row's path, or why it cannot be taken.
+    /// The file for a row's path, or why it cannot be used.
     pub fn place(&self, path: &str) -> Result<PathBuf, String> {
         if path.is_empty() {
-            return Err("no path; each row names a picture".into());
+            return Err("no path; each row must name a picture".into());
         }
         let whole = normal(&self.absolute.join(path));
         match whole.strip_prefix(&self.absolute) {
@@ -39,7 +39,7 @@ impl Root {
         }
     }
 
-    /// The same of CheXpert's, which begin with the name of the table's folder.
+    /// The same for CheXpert's paths, which begin with the name of the table's folder.
     pub fn place_chexpert(&self, path: &str) -> Result<PathBuf, String> {
         let placed = self.place(path)?;
         match path.split_once('/') {
@@ -48,7 +48,8 @@ impl Root {
         }
     }
 
-    /// The same of ChestX-ray14's, which lie in `images_001/images` to `images_012/images`, or all in one folder.
+    /// The same for ChestX-ray14's names; its files are in `images_001/images` to `images_012/images`, or all in one
+    /// folder.
     pub fn place_by_name(&mut self, name: &str) -> Result<PathBuf, String> {
         let placed = self.place(name)?;
         if placed.is_file() {
@@ -66,7 +67,7 @@ impl Root {
     }
 }
 
-/// A path without `.` and `..`, links left as they are.
+/// A path without `.` and `..`; links are not resolved.
 fn normal(path: &Path) -> PathBuf {
     let mut whole = PathBuf::new();
     for component in path.components() {

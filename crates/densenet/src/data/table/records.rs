@@ -1,4 +1,4 @@
-//! The pictures that tables tell of, a row each.
+//! The pictures listed in tables, one per row.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::sources::Source;
 use crate::data::Part;
 use crate::{Error, Result};
 
-/// What a row says of its picture.
+/// What a row says about its picture.
 pub(super) struct Record {
     pub table: Arc<Path>,
-    /// Of the table, from 1.
+    /// Line in the table, from 1.
     pub line: u64,
     pub file: PathBuf,
     pub part: Option<Part>,
@@ -25,19 +25,18 @@ pub(super) struct Record {
     pub group: Option<String>,
 }
 
-/// What some tables say.
+/// The contents of some tables.
 #[derive(Default)]
 pub(super) struct Records {
     pub all: Vec<Record>,
-    /// The labels' names; none for classes.
+    /// The labels' names; empty for classes.
     pub names: Vec<String>,
-    /// What was taken for what, and what was passed over, in words.
+    /// Notes on how columns were interpreted, and what was skipped.
     pub notes: Vec<String>,
 }
 
 impl Records {
-    /// Reads the tables, which must be about the same labels; all but the first may have none, and are then passed
-    /// over.
+    /// Reads the tables, which must have the same labels; all except the first may have none, and are then skipped.
     pub fn read(sources: &[Source], options: &TableOptions) -> Result<Self> {
         let mut records = Self::default();
         sources.iter().try_for_each(|source| records.add(source, options))?;
@@ -71,7 +70,7 @@ impl Records {
             let parts: Vec<String> = std::iter::once(table.listed()).chain(strays).collect();
             return Err(Error::format(&table.path, format!("{reason}; its columns are {}", parts.join("; "))));
         }
-        self.notes.push(format!("{} has no labels and is passed over", table.path.display()));
+        self.notes.push(format!("{} has no labels and is skipped", table.path.display()));
         Ok(())
     }
 }
@@ -80,7 +79,8 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "classes".into() } else { names.join(", ") }
 }
 
-/// What is taken for labels and what for nothing, where the columns' names do not tell, and why of what nearly is one.
+/// Notes on which columns are used as labels and which are not, where the columns' names do not say, and why a column
+/// that nearly looks like a label is not used.
 fn notes(table: &Table, columns: &Columns, names: &[String], options: &TableOptions) -> Vec<String> {
     if columns.form != Form::Plain || names.is_empty() {
         return Vec::new();
@@ -96,7 +96,7 @@ fn notes(table: &Table, columns: &Columns, names: &[String], options: &TableOpti
     notes
 }
 
-/// A table while its rows are read.
+/// The state of reading a table's rows.
 struct Reading<'a> {
     source: &'a Source,
     table: &'a Table,
@@ -136,7 +136,7 @@ impl<'a> Reading<'a> {
             let word = &row.values[column];
             return Part::named(word).map(Some).ok_or_else(|| {
                 let name = &self.table.columns[column];
-                let reason = format!("{word:?} in column {name}; a part is train, val (valid, validation) or test");
+                let reason = format!("{word:?} in column {name}; use train, val (valid, validation) or test");
                 self.table.error(row, reason)
             });
         }
@@ -157,7 +157,7 @@ impl<'a> Reading<'a> {
         if group.is_empty() {
             return Err(self
                 .table
-                .error(row, format!("no group in column {of}; give the picture one, or take its row out")));
+                .error(row, format!("no group in column {of}; give the picture one, or remove its row")));
         }
         Ok(Some(group.into()))
     }

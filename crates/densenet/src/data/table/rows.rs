@@ -1,4 +1,4 @@
-//! Tables as their files hold them: CSV, gzipped or not, and lines of JSON.
+//! The content of table files: CSV, gzipped or not, and JSON Lines.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -10,28 +10,28 @@ use super::lines::Lines;
 use crate::data::gzip;
 use crate::{Error, Result};
 
-/// Bytes of text beyond which a file is not read; CheXpert's is of 30 MB.
+/// Bytes of text beyond which a file is not read; CheXpert's has 30 MB.
 const MAX_BYTES: u64 = 1 << 31;
 
-/// A table: at least one row, of a value a column.
+/// A table: at least one row, with a value per column.
 pub(super) struct Table {
     /// Its file.
     pub path: PathBuf,
-    /// The columns' names, no two of them equal.
+    /// The column names, all different.
     pub columns: Vec<String>,
     pub rows: Vec<Row>,
 }
 
 /// A row of a table.
 pub(super) struct Row {
-    /// Its first line in the file, from 1.
+    /// The number of its first line in the file, from 1.
     pub line: u64,
-    /// Without blanks around them.
+    /// Its values, without blanks around them.
     pub values: StringRecord,
 }
 
 impl Table {
-    /// Reads a file of JSON objects, one a line, if its name ends in `.jsonl`, and of CSV with a header if not.
+    /// Reads a file of JSON objects, one per line, if its name ends in `.jsonl`, otherwise CSV with a header.
     pub fn read(path: &Path) -> Result<Self> {
         let source = gzip::open(path)?.take(MAX_BYTES);
         let is_json = path.extension().is_some_and(|suffix| suffix == "jsonl");
@@ -43,7 +43,7 @@ impl Table {
             }
             Some((_, name)) => Err(Error::format(path, format!("two columns are called {name}; names must differ"))),
             None if table.rows.is_empty() => {
-                Err(Error::format(path, "no rows; a table has a header and a row a picture"))
+                Err(Error::format(path, "no rows; a table has a header and a row per picture"))
             }
             None => Ok(table),
         }
@@ -63,7 +63,7 @@ impl Table {
         Ok(Self { path: path.into(), columns, rows: rows.collect::<Result<_>>()? })
     }
 
-    /// Each key is a column; one that an object lacks is blank there.
+    /// Each key is a column; an object that lacks it has a blank there.
     fn of_json(path: &Path, source: impl Read) -> Result<Self> {
         let (mut columns, mut objects) = (Vec::new(), Vec::new());
         for (line, text) in (1..).zip(BufReader::new(source).split(b'\n')) {
@@ -80,25 +80,25 @@ impl Table {
         Ok(Self { path: path.into(), rows: rows.collect(), columns })
     }
 
-    /// An error about a row.
+    /// An error for a row.
     pub fn error(&self, row: &Row, reason: impl AsRef<str>) -> Error {
         Error::format(&self.path, format!("line {}: {}", row.line, reason.as_ref()))
     }
 }
 
-/// The object of JSON in a line; none in one of blanks alone. An error says what is wrong with the line.
+/// The JSON object in a line; `None` for a blank line. The error says what is wrong with the line.
 fn object(line: &[u8]) -> Result<Option<Map<String, Value>>, String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8 ({error}); save the table as UTF-8"))?;
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
         return Ok(None);
     }
-    // To the parser, each line is the first.
+    // To the parser, each line is the first one.
     let reason = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " at column ");
-    serde_json::from_str(text).map(Some).map_err(|error| format!("not an object of JSON: {}", reason(error)))
+    serde_json::from_str(text).map(Some).map_err(|error| format!("not a JSON object: {}", reason(error)))
 }
 
-/// What CSV would hold in a value's place.
+/// A value's representation in CSV.
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -108,15 +108,16 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// What is wrong with a text that is no CSV.
+/// What is wrong with text that is not CSV.
 fn broken(path: &Path, error: csv::Error, lines: &mut Lines<'_>) -> Error {
     match error.into_kind() {
         ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = lines.number(pos.as_ref());
-            let reason = format!("line {line}: the number of values is {len}, that of columns {expected_len}");
+            let reason =
+                format!("line {line}: the number of values is {len}, but the number of columns is {expected_len}");
             let right = match expected_len {
-                1 => "a table has commas between its values and its columns' names",
-                _ => "a value with a comma in it stands in quotes",
+                1 => "a table must separate its values and its column names with commas",
+                _ => "a value that contains a comma must be in quotes",
             };
             Error::format(path, format!("{reason}; {right}"))
         }

@@ -1,24 +1,24 @@
-//! The files of a set of pictures that tables tell of.
+//! The files of a set of pictures listed in tables.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::Part;
 
-/// Suffixes of a table's file.
+/// Suffixes of table files.
 const SUFFIXES: [&str; 3] = ["csv", "csv.gz", "jsonl"];
 
-/// The name of a table in Hugging Face's folders.
+/// The name of the table in Hugging Face's folders.
 const METADATA: &str = "metadata";
 
-/// The names of ChestX-ray14's table, the newer edition's first.
+/// The names of ChestX-ray14's table, the newer edition first.
 const CHEST_XRAY14: [&str; 2] = ["Data_Entry_2017_v2020", "Data_Entry_2017"];
 
 /// A table's file, and what its rows are for.
 pub(in crate::data) struct Source {
     pub path: PathBuf,
-    /// The part that all its rows belong to, where the file's name or place tells it.
+    /// The part that all its rows belong to, where the file's name or folder shows it.
     pub part: Option<Part>,
-    /// Whether the first folder of a path tells its part.
+    /// Whether the first folder of each path is its part.
     pub by_folder: bool,
 }
 
@@ -34,8 +34,8 @@ pub(in crate::data) fn is_table(path: &Path) -> bool {
     SUFFIXES.iter().any(|suffix| name.strip_suffix(suffix).is_some_and(|stem| stem.ends_with('.')))
 }
 
-/// The table `path`; where it is called `train`, those beside it that are called `val` (`valid`, `validation`) and
-/// `test`, too.
+/// The table `path`; if it is called `train`, also the tables beside it called `val` (`valid`, `validation`) and
+/// `test`.
 pub(in crate::data) fn of_file(path: &Path) -> Vec<Source> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let stem = path.file_name().unwrap_or_default().to_string_lossy();
@@ -45,8 +45,8 @@ pub(in crate::data) fn of_file(path: &Path) -> Vec<Source> {
     with_held_out(path.into(), |name| find(folder, name))
 }
 
-/// The tables that tell of the pictures in a folder, if there are any: `train.csv` and those beside it, ChestX-ray14's
-/// table, or `metadata.csv` in the folder or in the folders of its parts.
+/// The tables of the pictures in a folder, if there are any: `train.csv` and those beside it, ChestX-ray14's table, or
+/// `metadata.csv` in the folder or in the folders of its parts.
 pub(in crate::data) fn in_folder(folder: &Path) -> Vec<Source> {
     if let Some(train) = find(folder, "train") {
         return of_file(&train);
@@ -61,7 +61,7 @@ pub(in crate::data) fn in_folder(folder: &Path) -> Vec<Source> {
     of_part("train").map_or(Vec::new(), |train| with_held_out(train, of_part))
 }
 
-/// The table of the training part and those of the others that are there.
+/// The table of the training part, and those of the other parts that exist.
 fn with_held_out(train: PathBuf, find: impl Fn(&str) -> Option<PathBuf>) -> Vec<Source> {
     let held_out = [Part::Validation, Part::Test].into_iter().filter_map(|part| {
         let path = part.names().iter().find_map(|name| find(name))?;

@@ -1,23 +1,23 @@
-//! The values of columns of 0 and 1.
+//! Values in columns of 0 and 1.
 
 use super::TableOptions;
 
-/// What the values of such a column are, in words.
+/// The possible values of such a column, for messages.
 pub(super) const VALUES: &str = "a label is 1 or 0, -1 if uncertain, blank if not known";
 
-/// A value of a column of 0 and 1.
+/// A value in a column of 0 and 1.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Known {
     Yes,
     No,
     /// -1.
     Uncertain,
-    /// Nothing, or `nan`.
+    /// An empty value, or `nan`.
     Blank,
 }
 
 impl Known {
-    /// The value of a text, if it is one.
+    /// The value of a text, if it is valid.
     pub fn read(text: &str) -> Option<Self> {
         match text {
             "" => Some(Self::Blank),

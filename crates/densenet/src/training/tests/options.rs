@@ -1,4 +1,4 @@
-//! What becomes of a run under its settings: what is frozen, balanced, kept and when it ends.
+//! The effect of settings on a run: what is frozen, balanced and kept, and when it ends.
 
 use super::*;
 use crate::architecture::Tensor;
@@ -15,7 +15,7 @@ fn finished(train: &Split, settings: Settings) -> (Run, tempfile::TempDir) {
     (run, folder)
 }
 
-/// The tensors of `names` that a run has moved off their initial values.
+/// The names of the tensors that a run has changed from their initial values.
 fn moved(run: &Run) -> Vec<&Tensor> {
     let (before, after) = (DenseNet::<f32>::new(&config(), 5).unwrap(), run.network.parameters());
     let tensors = run.network.architecture().parameters.iter();
@@ -75,7 +75,7 @@ fn mixed_pictures_have_mixed_targets() {
         log(folder.path())[0]["loss"].as_f64().unwrap()
     };
     let plain = first(Augmentation::default());
-    // Pictures and targets stay the network's input, but no longer each its own.
+    // Pictures and targets stay the network's input, but no longer one to one.
     for mixed in [
         Augmentation { mixup: 1.0, ..Augmentation::default() },
         Augmentation { cutmix: 1.0, ..Augmentation::default() },
@@ -141,7 +141,8 @@ fn a_full_disk_costs_no_step() {
     }
     let (train, folder) = (pictures(70, 1), tempfile::tempdir().unwrap());
     let mut run = start(folder.path(), &train, settings());
-    // A folder in the place of a file that cannot be replaced: every save of the best weights fails, whoever runs the test.
+    // A folder in place of a file, which cannot be replaced: every save of the best weights fails, whoever runs the
+    // test.
     fs::create_dir_all(folder.path().join(BEST).join("in the way")).unwrap();
     let mut troubles = Troubles::default();
     assert_eq!(run.train(&train, &pictures(20, 2), &mut troubles).unwrap(), Outcome::Finished);
@@ -172,7 +173,7 @@ fn a_loss_that_is_lowest_at_the_highest_rate_still_falls() {
     let falling: Vec<f64> = (0..STEPS).map(|step| 2.0 - step as f64 / 100.0).collect();
     assert!(still_falls(&of(falling.clone())));
     let rises_at_last = [&falling[..STEPS - 1], &[1.5]].concat();
-    // The next step was far too much, and has no loss.
+    // The next step went much too far, and has no loss.
     let diverges = falling[..STEPS - 1].to_vec();
     for found in [rises_at_last, diverges, Vec::new()] {
         assert!(!still_falls(&of(found)));
