@@ -11,7 +11,7 @@ use densenet::training::{Freeze, RESUME, Run, Settings};
 use densenet::{Architecture, Config};
 
 use super::claim::Claim;
-use super::memory;
+use super::memory::{self, Stage};
 use super::recipe::{self, Recipe};
 use crate::augmenting::usual;
 use crate::data_dir::DataDir;
@@ -80,7 +80,7 @@ impl Prepared {
         data.check()?;
         check_missing(&data, recipe.training.max_bad)?;
         Run::check(&card, &recipe.training, &data.train, data.chooses())?;
-        memory::check(&card, &recipe.training, data.train.len())?;
+        memory::check(Stage::New, &card, &recipe.training, data.train.len())?;
         Ok(Self { recipe, data, card, network })
     }
 
@@ -114,7 +114,7 @@ pub fn resume(folder: &Path, data_dir: &DataDir, recipe: impl FnOnce(&Recipe) ->
     let name = recipe.data.as_ref().unwrap_or(&run.card().dataset);
     let data = data_dir.open(name, &recipe.table)?.divide_as(&folder.join(SPLIT))?;
     refuse_changes(&run, folder, &begun, &recipe, &data)?;
-    memory::check(run.card(), &recipe.training, data.train.len())?;
+    memory::check(Stage::Resumed, run.card(), &recipe.training, data.train.len())?;
     say_changed_rate(&run, &recipe.training, data.train.len());
     recipe.write(folder)?;
     run.settings = recipe.training;
