@@ -7,6 +7,9 @@ MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 PYTHON ?= target/python
 DENSENET = cargo run --quiet --release --locked --package densenet-cli --
 
+# These targets build once, from nothing on a fresh machine: state for building again would take gigabytes.
+export CARGO_INCREMENTAL ?= 0
+
 .PHONY: check test python wheel demo guide bench msrv semver miri tools
 
 # Everything that a change must pass; of the Python package what needs neither PyTorch nor its like.
