@@ -58,13 +58,7 @@ impl Prepared {
         let Base { config: preset, preprocessing } = Base::new(&recipe)?;
         let preprocessing = suited(preprocessing, &data);
         let (in_channels, num_classes) = (preprocessing.channels(), data.train.classes().len());
-        let config = Config {
-            in_channels,
-            num_classes,
-            input_size: recipe.size.unwrap_or(preset.input_size),
-            drop_rate: recipe.drop_rate.unwrap_or(preset.drop_rate),
-            ..preset
-        };
+        let config = Config { in_channels, num_classes, ..recipe.configured(preset) };
         (recipe.size, recipe.drop_rate) = (Some(config.input_size), Some(config.drop_rate));
         if !says_augment {
             recipe.training.augment.base = usual(&data);

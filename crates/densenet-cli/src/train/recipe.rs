@@ -4,12 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use densenet::Config;
 use densenet::data::TableOptions;
 use densenet::files::write_whole;
 use densenet::network::Memory;
 use densenet::optimiser::Kind;
 use densenet::training::{Run, Settings};
+use densenet::{Architecture, Config};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -139,15 +139,25 @@ impl Recipe {
             .map_err(|error: toml::de::Error| Misuse(format!("the recipe: {}", in_words(&error))).into())
     }
 
-    /// Checks that there is such a network, and that a run can have the settings.
+    /// Checks that there is such a network, that it takes pictures of that size, and that a run can have the settings.
     ///
     /// # Errors
     /// The first of these that fails.
     pub fn validate(&self) -> densenet::Result<()> {
         if let Some(model) = &self.model {
-            Config::preset(model)?;
+            let config = self.configured(Config::preset(model)?);
+            Architecture::new(&config)?.block_sizes(config.input_size, config.input_size)?;
         }
         self.training.validate()
+    }
+
+    /// The network `preset` with the recipe's picture size and dropout.
+    pub fn configured(&self, preset: Config) -> Config {
+        Config {
+            input_size: self.size.unwrap_or(preset.input_size),
+            drop_rate: self.drop_rate.unwrap_or(preset.drop_rate),
+            ..preset
+        }
     }
 
     /// The recipe in `folder`.

@@ -90,6 +90,7 @@ fn what_is_wrong_in_a_recipes_file_is_told_with_its_place() {
         ("[training]\nlr = \"1\"", "wrong.toml: line 2, lr = \"1\": invalid type: string \"1\", expected a number"),
         ("seed =", "wrong.toml: line 1, seed =: "),
         ("model = \"densenet-7\"", "wrong.toml: configuration: "),
+        ("model = \"densenet121\"\ndrop_rate = 2.0", "wrong.toml: configuration: drop_rate is 2; "),
         ("[training]\nbatch = 0", "wrong.toml: training settings: batch is 0; it must be from 1 to 65536"),
     ] {
         world.write("wrong.toml", text);
@@ -97,6 +98,11 @@ fn what_is_wrong_in_a_recipes_file_is_told_with_its_place() {
         let (_, err) = world.exits(1, &words);
         assert!(err.contains(told), "{told}: {err}");
     }
+    world.write("wrong.toml", "model = \"densenet121\"\nsize = 20");
+    let (_, err) = world.exits(1, "train --recipe wrong.toml --data set --out run");
+    assert!(err.contains("wrong.toml: picture size 20x20: "), "{err}");
+    let (_, err) = world.exits(2, "train --recipe wrong.toml --size 16 --data set --out run");
+    assert!(err.contains("error: picture size 16x16: "), "{err}");
     let (_, err) = world.exits(2, &format!("train --init {INIT} --recipe quick --batch 0 --data set --out run"));
     assert!(err.contains("error: training settings: batch is 0"), "{err}");
     let (_, err) = world.train(2, "--data set --seed 9223372036854775808");
